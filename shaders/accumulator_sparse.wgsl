@@ -1,0 +1,40 @@
+// Z[s, column + r] = B[r] + Σ_i A[indices[s, i], r]: the accumulator of one perspective on index lists of ones.
+// A workgroup computes 64 rows of one sample; neighbouring invocations read neighbouring weights.
+struct Params {
+    samples: u32,
+    hidden: u32,
+    width: u32,
+    stride: u32,
+    column: u32,
+}
+
+@group(0) @binding(0) var<storage, read> indices: array<i32>; // [samples, width], -1 is no index
+@group(0) @binding(1) var<storage, read> weights: array<f32>; // [N, hidden]
+@group(0) @binding(2) var<storage, read> bias: array<f32>; // [hidden]
+@group(0) @binding(3) var<storage, read_write> z: array<f32>; // [samples, stride]
+@group(0) @binding(4) var<uniform> params: Params;
+
+const ROWS = 64u;
+
+@compute @workgroup_size(ROWS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let tiles = (params.hidden + ROWS - 1u) / ROWS;
+    let index = group_index(group, groups);
+    let sample = index / tiles;
+    let row = (index % tiles) * ROWS + invocation;
+    if (sample >= params.samples || row >= params.hidden) {
+        return;
+    }
+    var sum = bias[row];
+    for (var i = 0u; i < params.width; i++) {
+        let feature = indices[sample * params.width + i];
+        if (feature >= 0) {
+            sum += weights[u32(feature) * params.hidden + row];
+        }
+    }
+    z[sample * params.stride + params.column + row] = sum;
+}

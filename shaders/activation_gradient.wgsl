@@ -1,0 +1,38 @@
+// dz[s, u] = C[b, u]·e[s]·∂H/∂Z[s, u]: the mask at work. Where the mask is 0 the result is 0 whatever e is.
+struct Params {
+    samples: u32,
+    width: u32, // 2K
+    buckets: u32,
+    clip: f32,
+}
+
+@group(0) @binding(0) var<storage, read> z: array<f32>; // [samples, width]
+@group(0) @binding(1) var<storage, read> e: array<f32>; // [samples]
+@group(0) @binding(2) var<storage, read> weights: array<f32>; // C, [buckets, width]
+@group(0) @binding(3) var<storage, read> bucket: array<u32>; // [samples]; not read with 1 bucket
+@group(0) @binding(4) var<storage, read_write> dz: array<f32>; // [samples, width]
+@group(0) @binding(5) var<uniform> params: Params;
+
+const UNITS = 64u;
+
+@compute @workgroup_size(UNITS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let tiles = (params.width + UNITS - 1u) / UNITS;
+    let index = group_index(group, groups);
+    let sample = index / tiles;
+    let u = (index % tiles) * UNITS + invocation;
+    if (sample >= params.samples || u >= params.width) {
+        return;
+    }
+    var b = 0u;
+    if (params.buckets > 1u) {
+        b = bucket[sample];
+    }
+    let at = sample * params.width + u;
+    let slope = activation_slope(z[at], params.clip);
+    dz[at] = select(0.0, weights[b * params.width + u] * e[sample] * slope, slope > 0.0);
+}

@@ -1,0 +1,42 @@
+// θ ← θ·(1 − η·w); m ← β1·m + (1 − β1)·g; v ← β2·v + (1 − β2)·g²; θ ← θ − η·m̂/(√v̂ + ε); θ clipped last.
+// m̂ and v̂ are m and v by the bias corrections 1/(1 − β^t), which the host computes.
+struct Params {
+    length: u32,
+    learning_rate: f32,
+    decay: f32, // 1 − η·w
+    beta1: f32,
+    beta2: f32,
+    correction1: f32, // 1/(1 − β1^t)
+    correction2: f32, // 1/(1 − β2^t)
+    epsilon: f32,
+    low: f32,
+    high: f32,
+}
+
+@group(0) @binding(0) var<storage, read> gradient: array<f32>; // g
+@group(0) @binding(1) var<storage, read_write> first: array<f32>; // m
+@group(0) @binding(2) var<storage, read_write> second: array<f32>; // v
+@group(0) @binding(3) var<storage, read_write> values: array<f32>; // θ
+@group(0) @binding(4) var<uniform> params: Params;
+
+const INVOCATIONS = 64u;
+
+@compute @workgroup_size(INVOCATIONS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let i = group_index(group, groups) * INVOCATIONS + invocation;
+    if (i >= params.length) {
+        return;
+    }
+    let g = gradient[i];
+    let m = params.beta1 * first[i] + (1.0 - params.beta1) * g;
+    let v = params.beta2 * second[i] + (1.0 - params.beta2) * g * g;
+    first[i] = m;
+    second[i] = v;
+    let change = params.learning_rate * (m * params.correction1)
+        / (sqrt(v * params.correction2) + params.epsilon);
+    values[i] = clamp(values[i] * params.decay - change, params.low, params.high);
+}

@@ -1,0 +1,37 @@
+// P = link(Y) and its slope ∂P/∂Y, and |x|^q for the power loss.
+const IDENTITY = 0u;
+const SIGMOID = 1u;
+override LINK: u32 = 0u;
+
+struct Linked {
+    value: f32,
+    slope: f32,
+}
+
+// The exponential's argument is never positive, so nothing overflows: σ(y) = 1/(1 + e^(−|y|)) or its complement.
+fn link(y: f32) -> Linked {
+    if (LINK == IDENTITY) {
+        return Linked(y, 1.0);
+    }
+    let tail = exp(-abs(y));
+    let large = 1.0 / (1.0 + tail);
+    let small = tail * large;
+    return Linked(select(small, large, y >= 0.0), large * small);
+}
+
+// x ≥ 0. The squares and the first power are exact; pow(0, q) is left to nobody's implementation.
+fn power_of(x: f32, q: f32) -> f32 {
+    if (q == 0.0) {
+        return 1.0;
+    }
+    if (q == 1.0) {
+        return x;
+    }
+    if (q == 2.0) {
+        return x * x;
+    }
+    if (x == 0.0) {
+        return 0.0;
+    }
+    return pow(x, q);
+}

@@ -1,0 +1,187 @@
+//! One chess position with its score and result, checked: the 32-byte record of bulletformat.
+
+use crate::error::Error;
+use bulletformat::ChessBoard;
+use std::fmt::Display;
+use std::path::Path;
+
+/// A record as it stands in a file, unchecked.
+pub(crate) type RawRecord = [u8; Position::BYTES];
+
+/// What is wrong with one record or line. Whoever read it adds the file and the place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: expected {expected}, found {found}")]
+pub struct Fault {
+    /// The part at fault: "occupancy", "score".
+    pub field: String,
+    /// What would have been right.
+    pub expected: String,
+    /// What stands there.
+    pub found: String,
+}
+
+impl Fault {
+    pub(crate) fn new(
+        field: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl ToString,
+    ) -> Self {
+        Self {
+            field: field.into(),
+            expected: expected.into(),
+            found: found.to_string(),
+        }
+    }
+
+    /// The fault as an error about `path`; `place` is the record or line.
+    pub(crate) fn at(self, path: &Path, place: impl Display) -> Error {
+        Error::Data {
+            path: path.into(),
+            place: format!("{place}, {}", self.field),
+            expected: self.expected,
+            found: self.found,
+        }
+    }
+}
+
+/// One piece of a [`Position`], seen from the side to move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// 0 to 5: pawn, knight, bishop, rook, queen, king.
+    pub kind: u8,
+    /// Whether it belongs to the side to move.
+    pub own: bool,
+    /// 0 to 63: a1 = 0, b1 = 1, h8 = 63, on a board turned so that the side to move plays upwards.
+    pub square: u8,
+}
+
+/// A checked position: at most 32 pieces, each of a known kind, one king a side where the record says it
+/// is, a result of 0, ½ or 1 and a score that can be negated. Everything is relative to the side to move:
+/// with Black to move colours are swapped, squares flipped (`square ^ 56`) and score and result turned.
+///
+/// [`Position::from_str`](std::str::FromStr) reads a line of text, `FEN | score | result`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position(ChessBoard);
+
+impl Position {
+    /// The length of a record in bytes.
+    pub const BYTES: usize = 32;
+
+    /// Checks a record. The [`Fault`] names the field.
+    pub fn new(board: ChessBoard) -> Result<Self, Fault> {
+        // The record's own iterator reads past its 16 bytes of pieces unless this holds.
+        if board.occ.count_ones() > 32 {
+            return Err(Fault::new(
+                "occupancy",
+                "at most 32 pieces",
+                format!("{} pieces", board.occ.count_ones()),
+            ));
+        }
+        let mut kings = [0u64; 2];
+        for (code, square) in board {
+            match code & 7 {
+                0..=4 => {}
+                5 => kings[usize::from(code >> 3)] |= 1 << square,
+                _ => {
+                    return Err(Fault::new(
+                        format!("piece on square {square}"),
+                        "a code from 0 to 5, or 8 to 13 for the opponent",
+                        format!("piece code {code}"),
+                    ));
+                }
+            }
+        }
+        let stored = [board.ksq, board.opp_ksq ^ 56];
+        for (side, name) in ["own", "opponent's"].into_iter().enumerate() {
+            let count = kings[side].count_ones();
+            if count != 1 {
+                return Err(Fault::new(
+                    format!("{name} king"),
+                    "exactly 1 on the board",
+                    count,
+                ));
+            }
+            let square = kings[side].trailing_zeros();
+            if u32::from(stored[side]) != square {
+                return Err(Fault::new(
+                    format!("{name} king square"),
+                    format!("{square} as on the board"),
+                    stored[side],
+                ));
+            }
+        }
+        check_result(board.result)?;
+        check_score(board.score)?;
+        Ok(Self(board))
+    }
+
+    /// Reads and checks a little-endian bulletformat record.
+    pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Result<Self, Fault> {
+        let byte = |at: usize| bytes[at];
+        Self::new(ChessBoard {
+            occ: u64::from_le_bytes(std::array::from_fn(byte)),
+            pcs: std::array::from_fn(|at| byte(8 + at)),
+            score: i16::from_le_bytes([byte(24), byte(25)]),
+            result: byte(26),
+            ksq: byte(27),
+            opp_ksq: byte(28),
+            extra: [byte(29), byte(30), byte(31)],
+        })
+    }
+
+    /// The little-endian bulletformat record.
+    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..8].copy_from_slice(&self.0.occ.to_le_bytes());
+        bytes[8..24].copy_from_slice(&self.0.pcs);
+        bytes[24..26].copy_from_slice(&self.0.score.to_le_bytes());
+        bytes[26..29].copy_from_slice(&[self.0.result, self.0.ksq, self.0.opp_ksq]);
+        bytes[29..].copy_from_slice(&self.0.extra);
+        bytes
+    }
+
+    /// The record itself.
+    pub fn board(&self) -> &ChessBoard {
+        &self.0
+    }
+
+    /// The pieces, 2 to 32 of them, by ascending square.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece> {
+        self.0.into_iter().map(|(code, square)| Piece {
+            kind: code & 7,
+            own: code < 8,
+            square,
+        })
+    }
+
+    /// The king squares of the side to move and of the other side, each as its own side sees the board.
+    pub fn kings(&self) -> [u8; 2] {
+        [self.0.ksq, self.0.opp_ksq]
+    }
+
+    /// The score in centipawns for the side to move, −32767 to 32767.
+    pub fn score(&self) -> i16 {
+        self.0.score
+    }
+
+    /// The result of the game for the side to move: 0, ½ or 1.
+    pub fn result(&self) -> f32 {
+        f32::from(self.0.result) / 2.0
+    }
+}
+
+/// Refuses results other than 0, 1 and 2 half points.
+pub(crate) fn check_result(result: u8) -> Result<(), Fault> {
+    match result {
+        0..=2 => Ok(()),
+        _ => Err(Fault::new("result", "0, 1 or 2", result)),
+    }
+}
+
+/// Refuses −32768, which the other side's view of the position could not hold.
+pub(crate) fn check_score(score: i16) -> Result<(), Fault> {
+    match score {
+        i16::MIN => Err(Fault::new("score", "-32767 to 32767", score)),
+        _ => Ok(()),
+    }
+}

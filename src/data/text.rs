@@ -1,0 +1,159 @@
+//! Positions as text, one a line: `FEN | score | result`, score in centipawns, both relative to White.
+
+use super::record::{Fault, Position, check_result, check_score};
+use crate::error::{Error, Result};
+use bulletformat::ChessBoard;
+use cozy_chess::{Board, Color, Piece, Square};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Bytes a line may have: several times what the longest position needs, so that a file without line ends
+/// is refused and not read into memory.
+const LONGEST_LINE: u64 = 4096;
+
+impl Position {
+    /// From a FEN of 4 fields or 6, a `score` in centipawns and a `result` in half points (0, 1 or 2), both
+    /// relative to White.
+    ///
+    /// A record keeps the pieces and the side to move; of these the position must be legal. Castling rights,
+    /// en passant square and clocks must be well formed, but need not fit the position, as they do not
+    /// enter the record and many programs write them carelessly.
+    pub fn from_fen(fen: &str, score: i16, result: u8) -> Result<Self, Fault> {
+        check_score(score)?;
+        check_result(result)?;
+        let board = parse_fen(fen).map_err(|reason| {
+            Fault::new("FEN", "a legal position", format!("{fen:?} ({reason})"))
+        })?;
+
+        let black = board.side_to_move() == Color::Black;
+        let mut bitboards = [0; 8];
+        let colours = Color::ALL.map(|colour| board.colors(colour).0);
+        bitboards[..2].copy_from_slice(&colours);
+        bitboards[2..].copy_from_slice(&Piece::ALL.map(|piece| board.pieces(piece).0));
+        let record = ChessBoard::from_raw(bitboards, black.into(), 0, 0.0)
+            .map_err(|reason| Fault::new("FEN", "a legal position", reason))?;
+        Self::new(ChessBoard {
+            score: if black { -score } else { score },
+            result: if black { 2 - result } else { result },
+            ..record
+        })
+    }
+}
+
+/// Reads `FEN | score | result`; the result is 1.0, 0.5 or 0.0, or else 1, 1/2 or 0, bare or in square brackets.
+impl FromStr for Position {
+    type Err = Fault;
+
+    fn from_str(line: &str) -> Result<Self, Fault> {
+        let fields: Vec<_> = line.split('|').map(str::trim).collect();
+        let [fen, score, result] = fields[..] else {
+            return Err(Fault::new(
+                "fields",
+                "3, FEN | score | result",
+                fields.len(),
+            ));
+        };
+        let score = score.parse().map_err(|_| {
+            let expected = "a whole number from -32767 to 32767";
+            Fault::new("score", expected, format!("{score:?}"))
+        })?;
+        let result = match result {
+            "1.0" | "[1.0]" | "1" | "[1]" => 2,
+            "0.5" | "[0.5]" | "1/2" | "[1/2]" => 1,
+            "0.0" | "[0.0]" | "0" | "[0]" => 0,
+            _ => {
+                return Err(Fault::new(
+                    "result",
+                    "1.0, 0.5 or 0.0",
+                    format!("{result:?}"),
+                ));
+            }
+        };
+        Self::from_fen(fen, score, result)
+    }
+}
+
+/// A board with the pieces and the side to move of a FEN; or the reason why there is none.
+fn parse_fen(fen: &str) -> Result<Board, String> {
+    let fields: Vec<_> = fen.split_whitespace().collect();
+    let [pieces, side, castling, en_passant, ref clocks @ ..] = fields[..] else {
+        return Err(format!("{} fields, not 4 or 6", fields.len()));
+    };
+    if !matches!(clocks.len(), 0 | 2) {
+        return Err(format!("{} fields, not 4 or 6", fields.len()));
+    }
+    if pieces.split('/').count() != 8 {
+        return Err("not 8 ranks".into());
+    }
+    let right = |letter| matches!(letter, 'K' | 'Q' | 'k' | 'q' | 'A'..='H' | 'a'..='h');
+    if castling != "-" && !castling.chars().all(right) {
+        return Err("the castling rights are not made of letters that stand for any".into());
+    }
+    if en_passant != "-" && en_passant.parse::<Square>().is_err() {
+        return Err("the en passant field is no square".into());
+    }
+    if clocks.iter().any(|clock| clock.parse::<u32>().is_err()) {
+        return Err("a clock is no number".into());
+    }
+    Board::from_fen(&format!("{pieces} {side} - - 0 1"), false).map_err(|error| error.to_string())
+}
+
+/// Streams the lines of a file that are not blank.
+pub(crate) struct TextReader {
+    path: PathBuf,
+    input: BufReader<File>,
+    buffer: Vec<u8>,
+    /// The number of the line in `buffer`, counted from 1.
+    line: u64,
+}
+
+impl TextReader {
+    /// Starts at the first line of an open file.
+    pub(crate) fn new(path: PathBuf, file: File) -> Self {
+        Self {
+            path,
+            input: BufReader::with_capacity(1 << 16, file),
+            buffer: Vec::new(),
+            line: 0,
+        }
+    }
+
+    /// Moves on to the next line that is not blank; false at the end of the file.
+    pub(crate) fn advance(&mut self) -> Result<bool> {
+        loop {
+            self.buffer.clear();
+            let read = (&mut self.input)
+                .take(LONGEST_LINE + 1)
+                .read_until(b'\n', &mut self.buffer)
+                .map_err(Error::io(&self.path, "read"))?;
+            if read == 0 {
+                return Ok(false);
+            }
+            self.line += 1;
+            if read as u64 > LONGEST_LINE {
+                return Err(Error::Data {
+                    path: self.path.clone(),
+                    place: format!("line {}", self.line),
+                    expected: format!("at most {LONGEST_LINE} bytes"),
+                    found: "more".into(),
+                });
+            }
+            if !self.buffer.trim_ascii().is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// The next position, or none at the end of the file.
+    pub(crate) fn position(&mut self) -> Result<Option<Position>> {
+        if !self.advance()? {
+            return Ok(None);
+        }
+        let line = str::from_utf8(&self.buffer).map_err(|error| Fault::new("text", "UTF-8", error));
+        line.and_then(str::parse)
+            .map(Some)
+            .map_err(|fault| fault.at(&self.path, format_args!("line {}", self.line)))
+    }
+}

@@ -1,0 +1,119 @@
+//! What a shader declares, read out of it by naga, so that Rust and WGSL can be held against each other.
+
+use super::{Access, Element, Kernel};
+use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
+
+/// The interface of an assembled shader in terms of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Name, element and whether it may be written, for each storage buffer in binding order.
+    pub bindings: Vec<(String, Element, bool)>,
+    /// Name, offset in bytes and type of each field of the uniform behind them.
+    pub fields: Vec<(String, u32, String)>,
+    /// Invocations of a workgroup in each dimension.
+    pub workgroup: [u32; 3],
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
+}
+
+/// Parses and validates an assembled shader without any optional capability and reads its interface.
+///
+/// The error is the compiler's message or what is missing, as text.
+pub fn reflect(source: &str) -> Result<Interface, String> {
+    let module =
+        naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
+    naga::valid::Validator::new(
+        naga::valid::ValidationFlags::all(),
+        naga::valid::Capabilities::empty(),
+    )
+    .validate(&module)
+    .map_err(|error| error.emit_to_string(source))?;
+    let [entry] = module.entry_points.as_slice() else {
+        return Err(format!(
+            "expected 1 entry point, found {}",
+            module.entry_points.len()
+        ));
+    };
+
+    let mut layouter = naga::proc::Layouter::default();
+    layouter
+        .update(module.to_ctx())
+        .map_err(|error| error.to_string())?;
+    let mut bound = Vec::new();
+    let mut fields = None;
+    let mut workgroup_bytes = 0;
+    for (_, global) in module.global_variables.iter() {
+        let name = global.name.clone().unwrap_or_default();
+        let inner = &module.types[global.ty].inner;
+        let place = global.binding.as_ref();
+        match global.space {
+            AddressSpace::Storage { access } => {
+                let TypeInner::Array { base, .. } = *inner else {
+                    return Err(format!("{name}: expected an array, found {inner:?}"));
+                };
+                let element = match module.types[base].inner {
+                    TypeInner::Scalar(scalar) | TypeInner::Vector { scalar, .. } => {
+                        match scalar.kind {
+                            ScalarKind::Float => Element::Float,
+                            _ => Element::Word,
+                        }
+                    }
+                    ref other => return Err(format!("{name}: elements of {other:?}")),
+                };
+                let place = place.ok_or_else(|| format!("{name}: no binding"))?;
+                let written = access.contains(StorageAccess::STORE);
+                bound.push((place.group, place.binding, (name, element, written)));
+            }
+            AddressSpace::Uniform => {
+                let TypeInner::Struct { members, .. } = inner else {
+                    return Err(format!("{name}: expected a struct, found {inner:?}"));
+                };
+                let place = place.ok_or_else(|| format!("{name}: no binding"))?;
+                let members = members.iter().map(|member| {
+                    let kind = match module.types[member.ty].inner {
+                        TypeInner::Scalar(naga::Scalar::F32) => "f32".to_owned(),
+                        TypeInner::Scalar(naga::Scalar::U32) => "u32".to_owned(),
+                        ref other => format!("{other:?}"),
+                    };
+                    (member.name.clone().unwrap_or_default(), member.offset, kind)
+                });
+                if fields.is_some() {
+                    return Err(format!("{name}: a second uniform"));
+                }
+                fields = Some((place.group, place.binding, members.collect::<Vec<_>>()));
+            }
+            AddressSpace::WorkGroup => workgroup_bytes += layouter[global.ty].size,
+            _ => {}
+        }
+    }
+    bound.sort_by_key(|&(group, binding, _)| (group, binding));
+    let (group, binding, fields) = fields.ok_or("no uniform for the parameters")?;
+    let places = bound.iter().map(|&(group, binding, _)| (group, binding));
+    let expected = (0..bound.len() as u32 + 1).map(|binding| (0, binding));
+    if !places.chain([(group, binding)]).eq(expected) {
+        return Err(
+            "bindings must count from @group(0) @binding(0), the uniform last".to_owned(),
+        );
+    }
+    Ok(Interface {
+        bindings: bound.into_iter().map(|(_, _, binding)| binding).collect(),
+        fields,
+        workgroup: entry.workgroup_size,
+        workgroup_bytes,
+    })
+}
+
+impl Kernel {
+    /// The interface that the Rust side of the kernel promises; workgroup sizes are the shader's own affair.
+    pub fn promised(&self) -> (Vec<(String, Element, bool)>, Vec<(String, u32, String)>) {
+        let bindings = self.bindings.iter().map(|binding| {
+            let written = binding.access != Access::Read;
+            (binding.name.to_owned(), binding.element, written)
+        });
+        let fields = self
+            .fields
+            .iter()
+            .map(|field| (field.name.to_owned(), field.offset, field.kind.to_owned()));
+        (bindings.collect(), fields.collect())
+    }
+}

@@ -1,0 +1,138 @@
+//! Z\[s, column + r\] = B\[r\] + Σ_i A\[indices\[s, i\], r\]: one perspective's accumulator on index lists (section 1).
+
+use super::cpu;
+use super::inputs::Inputs;
+use super::libraries::GRID;
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use rayon::prelude::*;
+
+crate::parameters! {
+    /// Sizes of one perspective's accumulator on index lists.
+    pub struct Params {
+        /// Samples in this slice of the batch.
+        pub samples: u32,
+        /// K.
+        pub hidden: u32,
+        /// F, places of one padded list.
+        pub width: u32,
+        /// Elements from one sample of Z to the next, 2K.
+        pub stride: u32,
+        /// Where the perspective's rows begin in Z, 0 or K.
+        pub column: u32,
+    }
+}
+
+impl crate::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        self.samples * self.hidden.div_ceil(64)
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "accumulator_sparse",
+    operation: "accumulator",
+    pass: Pass::Forward,
+    wgsl: include_str!("../../shaders/accumulator_sparse.wgsl"),
+    libraries: &[GRID],
+    variants: PLAIN,
+    bindings: &[
+        Binding::words("indices"),
+        Binding::floats("weights"),
+        Binding::floats("bias"),
+        Binding::update("z"),
+    ],
+    fields: FIELDS,
+    twin,
+    cpu: Some(body),
+    cases,
+};
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let (indices, weights, bias) = (call.words(0), call.floats(1), call.floats(2));
+    let z = call.floats_mut(3);
+    let (hidden, width) = (p.hidden as usize, p.width as usize);
+    for s in 0..p.samples as usize {
+        for r in 0..hidden {
+            let mut sum = bias[r];
+            for i in 0..width {
+                let feature = indices[s * width + i] as i32;
+                if feature != -1 {
+                    sum += weights[feature as usize * hidden + r];
+                }
+            }
+            z[s * p.stride as usize + p.column as usize + r] = sum;
+        }
+    }
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let p: Params = call.params();
+    let (indices, weights, bias) = (call.words(0), call.floats(1), call.floats(2));
+    let z = call.floats_mut(3);
+    let (hidden, width, stride) = (p.hidden as usize, p.width as usize, p.stride as usize);
+    z[..p.samples as usize * stride]
+        .par_chunks_mut(stride)
+        .zip(indices.par_chunks(width))
+        .with_min_len(16)
+        .for_each(|(z, list)| {
+            let rows = &mut z[p.column as usize..][..hidden];
+            rows.copy_from_slice(&bias[..hidden]);
+            for &feature in list {
+                if feature != u32::MAX {
+                    cpu::add(rows, &weights[feature as usize * hidden..][..hidden]);
+                }
+            }
+        });
+}
+
+fn cases() -> Vec<Case> {
+    // [samples, K, width, N]: 0, 1, tile − 1, tile, tile + 1, primes, long lists, and past 65,535 workgroups.
+    let shapes = [
+        [0, 3, 2, 5],
+        [1, 1, 1, 1],
+        [3, 63, 7, 40],
+        [2, 64, 32, 768],
+        [5, 65, 32, 768],
+        [31, 128, 32, 768],
+        [4, 701, 19, 45_056],
+        [70_001, 1, 3, 11],
+    ];
+    let case = |seed: usize, [samples, hidden, width, features]: [usize; 4]| {
+        let mut inputs = Inputs::new(seed as u64);
+        let params = Params {
+            samples: samples as u32,
+            hidden: hidden as u32,
+            width: width as u32,
+            stride: 2 * hidden as u32,
+            column: (seed % 2 * hidden) as u32,
+        };
+        // The other perspective's rows must stay as they are.
+        let z = vec![0.25; samples * 2 * hidden];
+        let lists = inputs.index_lists(samples, width, features);
+        Case::new(
+            format!("L={samples} K={hidden} F={width} N={features}"),
+            0,
+            params,
+            vec![
+                Slot::Words(bytemuck::cast_vec(lists)),
+                Slot::Floats(inputs.floats(features * hidden, -1.0, 1.0)),
+                Slot::Floats(inputs.floats(hidden, -1.0, 1.0)),
+                Slot::Update {
+                    values: z,
+                    bound: Bound::Sum {
+                        terms: width + 1,
+                        c: 1.0,
+                    },
+                },
+            ],
+        )
+    };
+    shapes
+        .into_iter()
+        .enumerate()
+        .map(|(seed, shape)| case(seed, shape))
+        .collect()
+}

@@ -1,0 +1,169 @@
+//! AdamW, bias-corrected, with decoupled decay and an optional range (section 5).
+
+use super::inputs::Inputs;
+use super::libraries::GRID;
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use rayon::prelude::*;
+
+crate::parameters! {
+    /// One step of AdamW.
+    pub struct Params {
+        /// Elements.
+        pub length: u32,
+        /// η.
+        pub learning_rate: f32,
+        /// 1 − η·w.
+        pub decay: f32,
+        /// β1.
+        pub beta1: f32,
+        /// β2.
+        pub beta2: f32,
+        /// 1/(1 − β1^t).
+        pub correction1: f32,
+        /// 1/(1 − β2^t).
+        pub correction2: f32,
+        /// ε.
+        pub epsilon: f32,
+        /// Lower end of the range of θ, the lowest f32 for none.
+        pub low: f32,
+        /// Upper end of the range of θ, the largest f32 for none.
+        pub high: f32,
+    }
+}
+
+impl crate::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        self.length.div_ceil(64)
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "adamw",
+    operation: "adamw",
+    pass: Pass::Update,
+    wgsl: include_str!("../../shaders/adamw.wgsl"),
+    libraries: &[GRID],
+    variants: PLAIN,
+    bindings: &[
+        Binding::floats("gradient"),
+        Binding::update("first"),
+        Binding::update("second"),
+        Binding::update("values"),
+    ],
+    fields: FIELDS,
+    twin,
+    cpu: Some(body),
+    cases,
+};
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let gradient = call.floats(0);
+    let (first, second, values) = (call.floats_mut(1), call.floats_mut(2), call.floats_mut(3));
+    let (beta1, beta2) = (f64::from(p.beta1), f64::from(p.beta2));
+    for i in 0..p.length as usize {
+        let g = gradient[i];
+        first[i] = beta1 * first[i] + (1.0 - beta1) * g;
+        second[i] = beta2 * second[i] + (1.0 - beta2) * g * g;
+        let m_hat = first[i] * f64::from(p.correction1);
+        let v_hat = second[i] * f64::from(p.correction2);
+        let decayed = values[i] * f64::from(p.decay);
+        let moved = decayed
+            - f64::from(p.learning_rate) * m_hat / (v_hat.sqrt() + f64::from(p.epsilon));
+        values[i] = moved.max(f64::from(p.low)).min(f64::from(p.high));
+    }
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let p: Params = call.params();
+    let gradient = call.floats(0);
+    let (first, second, values) = (call.floats_mut(1), call.floats_mut(2), call.floats_mut(3));
+    gradient[..p.length as usize]
+        .par_iter()
+        .zip(first)
+        .zip(second)
+        .zip(values)
+        .with_min_len(super::cpu::PIECE)
+        .for_each(|(((&g, first), second), value)| {
+            let m = p.beta1 * *first + (1.0 - p.beta1) * g;
+            let v = p.beta2 * *second + (1.0 - p.beta2) * g * g;
+            *first = m;
+            *second = v;
+            let change = p.learning_rate * (m * p.correction1)
+                / ((v * p.correction2).sqrt() + p.epsilon);
+            // A NaN must stay one, so that training can see it.
+            *value = (*value * p.decay - change).clamp(p.low, p.high);
+        });
+}
+
+fn cases() -> Vec<Case> {
+    // Sizes 0, 1, tile − 1, tile, tile + 1, a prime, and past 65,535 workgroups; the first and a late step, with and
+    // without a range.
+    [0usize, 1, 63, 64, 65, 997, 4_194_400]
+        .into_iter()
+        .enumerate()
+        .map(|(seed, length)| {
+            let mut inputs = Inputs::new(1100 + seed as u64);
+            let step = if seed % 2 == 0 { 1 } else { 1000 };
+            let range = if seed % 3 == 0 { f32::MAX } else { 0.5 };
+            let params = Params {
+                length: length as u32,
+                learning_rate: 0.002,
+                decay: 1.0 - 0.002 * 0.01,
+                beta1: 0.9,
+                beta2: 0.999,
+                correction1: 1.0 / (1.0 - 0.9f32.powi(step)),
+                correction2: 1.0 / (1.0 - 0.999f32.powi(step)),
+                epsilon: 1e-8,
+                low: -range,
+                high: range,
+            };
+            let mut gradient = inputs.floats(length, -1.0, 1.0);
+            for gradient in gradient.iter_mut().step_by(7) {
+                *gradient = 0.0;
+            }
+            let first = if step == 1 {
+                vec![0.0; length]
+            } else {
+                inputs.floats(length, -1.0, 1.0)
+            };
+            let second = if step == 1 {
+                vec![0.0; length]
+            } else {
+                inputs.floats(length, 0.01, 1.0)
+            };
+            // m and v: two products and a sum of numbers up to 1. θ: the change is at most about 10·η here, known to
+            // 8 ulps with WGSL's division (2.5) and square root, and added to numbers below 1 with two roundings.
+            let moment = Bound::Ulps {
+                ulps: 2.0,
+                absolute: f64::from(f32::EPSILON),
+            };
+            let value = Bound::Ulps {
+                ulps: 2.0,
+                absolute: (8.0 * 0.02 + 1.0) * f64::from(f32::EPSILON),
+            };
+            Case::new(
+                format!("n={length} t={step} range={range:e}"),
+                0,
+                params,
+                vec![
+                    Slot::Floats(gradient),
+                    Slot::Update {
+                        values: first,
+                        bound: moment.clone(),
+                    },
+                    Slot::Update {
+                        values: second,
+                        bound: moment,
+                    },
+                    Slot::Update {
+                        values: inputs.floats(length, -1.0, 1.0),
+                        bound: value,
+                    },
+                ],
+            )
+        })
+        .collect()
+}

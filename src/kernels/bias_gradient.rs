@@ -1,0 +1,114 @@
+//! ∂Loss/∂B_p\[r\] = Σ_s dz\[s, column + r\] (section 1).
+
+use super::cpu;
+use super::inputs::Inputs;
+use super::libraries::GRID;
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+
+crate::parameters! {
+    /// Sizes of one perspective's accumulator.
+    pub struct Params {
+        /// Samples in this slice of the batch.
+        pub samples: u32,
+        /// K.
+        pub hidden: u32,
+        /// Elements from one sample of dz to the next, 2K.
+        pub stride: u32,
+        /// Where the perspective's rows begin in dz, 0 or K.
+        pub column: u32,
+        /// 1 adds to what stands in the output, 0 overwrites it.
+        pub accumulate: u32,
+    }
+}
+
+impl crate::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        self.hidden.div_ceil(16)
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "bias_gradient",
+    operation: "accumulator",
+    pass: Pass::Gradient,
+    wgsl: include_str!("../../shaders/bias_gradient.wgsl"),
+    libraries: &[GRID],
+    variants: PLAIN,
+    bindings: &[Binding::floats("dz"), Binding::update("gradient")],
+    fields: FIELDS,
+    twin,
+    cpu: Some(body),
+    cases,
+};
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let dz = call.floats(0);
+    let gradient = call.floats_mut(1);
+    for r in 0..p.hidden as usize {
+        let mut sum = if p.accumulate == 1 { gradient[r] } else { 0.0 };
+        for s in 0..p.samples as usize {
+            sum += dz[s * p.stride as usize + p.column as usize + r];
+        }
+        gradient[r] = sum;
+    }
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let p: Params = call.params();
+    let dz = call.floats(0);
+    let gradient = call.floats_mut(1);
+    let hidden = p.hidden as usize;
+    let sums = cpu::sum_rows(p.samples as usize, hidden, |range, sums| {
+        for s in range {
+            let start = s * p.stride as usize + p.column as usize;
+            cpu::add(sums, &dz[start..][..hidden]);
+        }
+    });
+    cpu::put(&mut gradient[..hidden], &sums, p.accumulate);
+}
+
+fn cases() -> Vec<Case> {
+    // [samples, K]: 0, 1, tile − 1, tile, tile + 1, a prime, long, and past 65,535 workgroups.
+    let shapes = [
+        [0, 3],
+        [1, 1],
+        [15, 15],
+        [16, 16],
+        [17, 17],
+        [1031, 131],
+        [100_003, 2],
+        [2, 1_048_593],
+    ];
+    shapes
+        .into_iter()
+        .enumerate()
+        .map(|(seed, [samples, hidden])| {
+            let mut inputs = Inputs::new(700 + seed as u64);
+            let params = Params {
+                samples: samples as u32,
+                hidden: hidden as u32,
+                stride: 2 * hidden as u32,
+                column: (seed / 2 % 2 * hidden) as u32,
+                accumulate: (seed % 2) as u32,
+            };
+            Case::new(
+                format!("L={samples} K={hidden} accumulate={}", seed % 2),
+                0,
+                params,
+                vec![
+                    Slot::Floats(inputs.floats(samples * 2 * hidden, -1.0, 1.0)),
+                    Slot::Update {
+                        values: inputs.floats(hidden, -1.0, 1.0),
+                        bound: Bound::Sum {
+                            terms: samples + 1,
+                            c: 1.0,
+                        },
+                    },
+                ],
+            )
+        })
+        .collect()
+}

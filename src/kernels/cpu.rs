@@ -1,0 +1,75 @@
+//! What the CPU bodies share. Work is cut into pieces of fixed size and sums are joined in a fixed order, so the bits
+//! do not depend on the number of threads; nothing here contracts or reorders additions, so they do not depend on the
+//! SIMD level either.
+
+use rayon::prelude::*;
+
+/// Elements of an elementwise kernel, or samples of a reduction, that one task takes.
+pub const PIECE: usize = 512;
+
+/// `to[i] += from[i]`.
+#[inline]
+pub fn add(to: &mut [f32], from: &[f32]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to += from;
+    }
+}
+
+/// Sums `term(i)` for i in `0..count` in sixteen interleaved lanes, joined by a tree.
+#[inline]
+pub fn sum_lanes(count: usize, term: impl Fn(usize) -> f32) -> f32 {
+    const LANES: usize = 16;
+    let mut lanes = [0.0f32; LANES];
+    let whole = count / LANES * LANES;
+    for start in (0..whole).step_by(LANES) {
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            *sum += term(start + lane);
+        }
+    }
+    for i in whole..count {
+        lanes[i - whole] += term(i);
+    }
+    let mut reach = LANES / 2;
+    while reach > 0 {
+        for lane in 0..reach {
+            lanes[lane] += lanes[lane + reach];
+        }
+        reach /= 2;
+    }
+    lanes[0]
+}
+
+/// Sums rows of `width` over the samples: each piece of samples is summed by `piece(range, sums)` on its own, then the
+/// pieces are added in ascending order.
+pub fn sum_rows(
+    samples: usize,
+    width: usize,
+    piece: impl Fn(std::ops::Range<usize>, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let pieces: Vec<Vec<f32>> = (0..samples.div_ceil(PIECE))
+        .into_par_iter()
+        .map(|index| {
+            let mut sums = vec![0.0; width];
+            piece(
+                index * PIECE..samples.min((index + 1) * PIECE),
+                &mut sums,
+            );
+            sums
+        })
+        .collect();
+    let mut total = vec![0.0; width];
+    for sums in &pieces {
+        add(&mut total, sums);
+    }
+    total
+}
+
+/// Writes or adds, as the parameter `accumulate` of the gradient kernels says.
+#[inline]
+pub fn put(to: &mut [f32], from: &[f32], accumulate: u32) {
+    if accumulate == 1 {
+        add(to, from);
+    } else {
+        to.copy_from_slice(from);
+    }
+}

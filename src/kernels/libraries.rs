@@ -1,0 +1,38 @@
+//! The shared functions of the shaders, and what their overrides mean.
+
+use crate::kernel::Variant;
+
+/// `group_index`: grids past 65,535 workgroups.
+pub const GRID: &str = include_str!("../../shaders/lib/grid.wgsl");
+/// `activate` and `activation_slope`, by the override `ACTIVATION`.
+pub const ACTIVATION: &str = include_str!("../../shaders/lib/activation.wgsl");
+/// `link` and `power_of`, by the override `LINK`.
+pub const LINK: &str = include_str!("../../shaders/lib/link.wgsl");
+
+/// The variants of a kernel that uses [`ACTIVATION`], in the order of [`Activation::ALL`](crate::activation::Activation::ALL).
+pub const ACTIVATIONS: &[Variant] = &[
+    Variant {
+        name: "crelu",
+        constants: &[("ACTIVATION", 0)],
+    },
+    Variant {
+        name: "screlu",
+        constants: &[("ACTIVATION", 1)],
+    },
+    Variant {
+        name: "relu",
+        constants: &[("ACTIVATION", 2)],
+    },
+];
+
+/// The variants of a kernel that uses [`LINK`], in the order of [`Link::ALL`](crate::loss::Link::ALL).
+pub const LINKS: &[Variant] = &[
+    Variant {
+        name: "identity",
+        constants: &[("LINK", 0)],
+    },
+    Variant {
+        name: "sigmoid",
+        constants: &[("LINK", 1)],
+    },
+];

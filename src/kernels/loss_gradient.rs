@@ -1,0 +1,124 @@
+//! e\[s\] = (q/L)·|P − t|^(q−1)·sign(P − t)·∂P/∂Y with P = link(Y\[s\]) (section 1).
+
+use super::libraries::{GRID, LINK, LINKS};
+use super::loss::{link_error, loss_cases, power_error, power_of};
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot};
+use crate::loss::Link;
+use rayon::prelude::*;
+
+crate::parameters! {
+    /// The loss of a batch.
+    pub struct Params {
+        /// Samples in this slice of the batch.
+        pub samples: u32,
+        /// q.
+        pub power: f32,
+        /// 1/L with L the samples of the whole batch.
+        pub scale: f32,
+    }
+}
+
+impl crate::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        self.samples.div_ceil(64)
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "loss_gradient",
+    operation: "loss",
+    pass: Pass::Gradient,
+    wgsl: include_str!("../../shaders/loss_gradient.wgsl"),
+    libraries: &[GRID, LINK],
+    variants: LINKS,
+    bindings: &[
+        Binding::floats("y"),
+        Binding::floats("targets"),
+        Binding::output("e"),
+    ],
+    fields: FIELDS,
+    twin,
+    cpu: Some(body),
+    cases,
+};
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let link = Link::ALL[call.variant];
+    let (y, targets) = (call.floats(0), call.floats(1));
+    let e = call.floats_mut(2);
+    let (q, scale) = (f64::from(p.power), f64::from(p.scale));
+    for s in 0..p.samples as usize {
+        let (value, slope) = link.apply(y[s]);
+        let difference = value - targets[s];
+        let sign = if difference == 0.0 { 0.0 } else { difference.signum() };
+        e[s] = q * scale * difference.abs().powf(q - 1.0) * sign * slope;
+    }
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let p: Params = call.params();
+    let link = Link::ALL[call.variant];
+    let (y, targets) = (call.floats(0), call.floats(1));
+    let e = &mut call.floats_mut(2)[..p.samples as usize];
+    e.par_iter_mut()
+        .enumerate()
+        .with_min_len(super::cpu::PIECE)
+        .for_each(|(s, e)| {
+            let (value, slope) = link.apply_f32(y[s]);
+            let difference = value - targets[s];
+            let sign = if difference == 0.0 { 0.0 } else { difference.signum() };
+            *e = power_of(difference.abs(), p.power - 1.0) * p.power * p.scale * sign * slope;
+        });
+}
+
+fn cases() -> Vec<Case> {
+    const EPSILON: f64 = f32::EPSILON as f64;
+    loss_cases()
+        .into_iter()
+        .map(|case| {
+            let q = f64::from(case.params.power);
+            let link = Link::ALL[case.variant];
+            let each = (0..case.y.len())
+                .map(|s| {
+                    let (y, t) = (f64::from(case.y[s]), f64::from(case.targets[s]));
+                    let (value, slope) = link.apply(y);
+                    let x = (value - t).abs();
+                    let delta = link_error(link, y) + EPSILON * x;
+                    // A power of 0 jumps at 0, where only an exact difference may stand.
+                    let moved = if q == 1.0 {
+                        0.0
+                    } else {
+                        (x + delta).powf(q - 1.0) - (x - delta).max(0.0).powf(q - 1.0)
+                    };
+                    let relative = power_error(x + delta, q - 1.0)
+                        + if link == Link::Sigmoid { (10.0 + 2.0 * y.abs()) * EPSILON } else { 0.0 }
+                        + 4.0 * EPSILON;
+                    let scale = q * f64::from(case.params.scale);
+                    let error = moved + (x + delta).powf(q - 1.0) * relative;
+                    scale * error * slope + f64::from(f32::MIN_POSITIVE)
+                })
+                .collect();
+            let params = Params {
+                samples: case.params.samples,
+                power: case.params.power,
+                scale: case.params.scale,
+            };
+            Case::new(
+                case.name,
+                case.variant,
+                params,
+                vec![
+                    Slot::Floats(case.y.clone()),
+                    Slot::Floats(case.targets),
+                    Slot::Output {
+                        len: case.y.len(),
+                        bound: Bound::Each(each),
+                    },
+                ],
+            )
+        })
+        .collect()
+}

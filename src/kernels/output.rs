@@ -1,0 +1,138 @@
+//! Y\[s\] = d\[b\] + Σ_u C\[b, u\]·activation(Z\[s, u\]), b the sample's bucket (section 1).
+
+use super::cpu;
+use super::inputs::Inputs;
+use super::libraries::{ACTIVATION, ACTIVATIONS, GRID};
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot};
+use crate::activation::Activation;
+use rayon::prelude::*;
+
+crate::parameters! {
+    /// Sizes of the output layer.
+    pub struct Params {
+        /// Samples in this slice of the batch.
+        pub samples: u32,
+        /// 2K.
+        pub width: u32,
+        /// Rows of C; with 1 the bucket buffer is not read.
+        pub buckets: u32,
+        /// T.
+        pub clip: f32,
+    }
+}
+
+impl crate::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        self.samples
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "output",
+    operation: "output",
+    pass: Pass::Forward,
+    wgsl: include_str!("../../shaders/output.wgsl"),
+    libraries: &[GRID, ACTIVATION],
+    variants: ACTIVATIONS,
+    bindings: &[
+        Binding::floats("z"),
+        Binding::floats("weights"),
+        Binding::floats("bias"),
+        Binding::words("bucket"),
+        Binding::output("y"),
+    ],
+    fields: FIELDS,
+    twin,
+    cpu: Some(body),
+    cases,
+};
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let activation = Activation::ALL[call.variant];
+    let (z, weights, bias) = (call.floats(0), call.floats(1), call.floats(2));
+    let bucket = call.words(3);
+    let y = call.floats_mut(4);
+    let width = p.width as usize;
+    for s in 0..p.samples as usize {
+        let b = if p.buckets == 1 { 0 } else { bucket[s] as usize };
+        y[s] = bias[b];
+        for u in 0..width {
+            let h = activation.value(z[s * width + u], f64::from(p.clip));
+            y[s] += weights[b * width + u] * h;
+        }
+    }
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let p: Params = call.params();
+    let activation = Activation::ALL[call.variant];
+    let (z, weights, bias) = (call.floats(0), call.floats(1), call.floats(2));
+    let bucket = call.words(3);
+    let y = call.floats_mut(4);
+    let width = p.width as usize;
+    let samples = y[..p.samples as usize].par_iter_mut().enumerate();
+    samples.with_min_len(64).for_each(|(s, y)| {
+        let b = if p.buckets == 1 { 0 } else { bucket[s] as usize };
+        let z = &z[s * width..][..width];
+        let weights = &weights[b * width..][..width];
+        let sum = match activation {
+            Activation::CRelu => cpu::sum_lanes(width, |u| weights[u] * z[u].max(0.0).min(p.clip)),
+            Activation::SCRelu => cpu::sum_lanes(width, |u| {
+                let clamped = z[u].max(0.0).min(p.clip);
+                weights[u] * (clamped * clamped)
+            }),
+            Activation::Relu => cpu::sum_lanes(width, |u| weights[u] * z[u].max(0.0)),
+        };
+        *y = bias[b] + sum;
+    });
+}
+
+fn cases() -> Vec<Case> {
+    // [samples, 2K, buckets]: 0, 1, tile − 1, tile, tile + 1, a prime, wide, buckets, and past 65,535 workgroups.
+    let shapes = [
+        [0, 2, 1],
+        [1, 2, 1],
+        [5, 63, 1],
+        [4, 64, 8],
+        [7, 65, 1],
+        [257, 262, 3],
+        [2, 8192, 1],
+        [65_539, 2, 1],
+    ];
+    let mut cases = Vec::new();
+    for variant in 0..ACTIVATIONS.len() {
+        for (seed, [samples, width, buckets]) in shapes.into_iter().enumerate() {
+            let mut inputs = Inputs::new(200 + seed as u64);
+            let clip = [1.0, 0.75, 127.0 / 64.0][seed % 3];
+            let params = Params {
+                samples: samples as u32,
+                width: width as u32,
+                buckets: buckets as u32,
+                clip,
+            };
+            cases.push(Case::new(
+                format!("L={samples} 2K={width} buckets={buckets} T={clip}"),
+                variant,
+                params,
+                vec![
+                    Slot::Floats(inputs.around_kinks(samples * width, clip)),
+                    Slot::Floats(inputs.floats(buckets * width, -1.0, 1.0)),
+                    Slot::Floats(inputs.floats(buckets, -1.0, 1.0)),
+                    Slot::Words(inputs.words(samples, buckets as u32)),
+                    Slot::Output {
+                        len: samples,
+                        // Two roundings a product for the square and the weight, one for the sum: c = 2.
+                        bound: Bound::Sum {
+                            terms: width + 1,
+                            c: 2.0,
+                        },
+                    },
+                ],
+            ));
+        }
+    }
+    cases
+}

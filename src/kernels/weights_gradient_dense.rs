@@ -1,0 +1,138 @@
+//! ∂Loss/∂A_p\[f, r\] = Σ_s X\[s, f\]·dz\[s, column + r\] (section 1).
+
+use super::inputs::Inputs;
+use super::libraries::GRID;
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use rayon::prelude::*;
+
+crate::parameters! {
+    /// Sizes of one perspective's accumulator on dense inputs.
+    pub struct Params {
+        /// Samples in this slice of the batch.
+        pub samples: u32,
+        /// N.
+        pub inputs: u32,
+        /// K.
+        pub hidden: u32,
+        /// Elements from one sample of dz to the next, 2K.
+        pub stride: u32,
+        /// Where the perspective's rows begin in dz, 0 or K.
+        pub column: u32,
+        /// 1 adds to what stands in the output, 0 overwrites it.
+        pub accumulate: u32,
+    }
+}
+
+impl crate::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        self.inputs.div_ceil(32) * self.hidden.div_ceil(32)
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "weights_gradient_dense",
+    operation: "accumulator",
+    pass: Pass::Gradient,
+    wgsl: include_str!("../../shaders/weights_gradient_dense.wgsl"),
+    libraries: &[GRID],
+    variants: PLAIN,
+    bindings: &[
+        Binding::floats("x"),
+        Binding::floats("dz"),
+        Binding::update("gradient"),
+    ],
+    fields: FIELDS,
+    twin,
+    cpu: Some(body),
+    cases,
+};
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let (x, dz) = (call.floats(0), call.floats(1));
+    let gradient = call.floats_mut(2);
+    let (inputs, hidden) = (p.inputs as usize, p.hidden as usize);
+    for f in 0..inputs {
+        for r in 0..hidden {
+            let at = f * hidden + r;
+            let mut sum = if p.accumulate == 1 { gradient[at] } else { 0.0 };
+            for s in 0..p.samples as usize {
+                sum += x[s * inputs + f] * dz[s * p.stride as usize + p.column as usize + r];
+            }
+            gradient[at] = sum;
+        }
+    }
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let p: Params = call.params();
+    let (x, dz) = (call.floats(0), call.floats(1));
+    let gradient = call.floats_mut(2);
+    let (inputs, hidden, stride) = (p.inputs as usize, p.hidden as usize, p.stride as usize);
+    // Eight features share each row of dz while it is in the nearest cache.
+    const TILE: usize = 8;
+    gradient[..inputs * hidden]
+        .par_chunks_mut(TILE * hidden)
+        .enumerate()
+        .for_each(|(tile, rows)| {
+            if p.accumulate == 0 {
+                rows.fill(0.0);
+            }
+            for s in 0..p.samples as usize {
+                let dz = &dz[s * stride + p.column as usize..][..hidden];
+                let x = &x[s * inputs + tile * TILE..];
+                for (row, &value) in rows.chunks_mut(hidden).zip(x) {
+                    for (to, dz) in row.iter_mut().zip(dz) {
+                        *to += value * dz;
+                    }
+                }
+            }
+        });
+}
+
+fn cases() -> Vec<Case> {
+    // [samples, K, N]: 0, 1, tile − 1, tile, tile + 1, a prime, a long sum, and past 65,535 workgroups.
+    let shapes = [
+        [0, 2, 3],
+        [1, 1, 1],
+        [5, 31, 33],
+        [32, 32, 32],
+        [64, 33, 31],
+        [37, 101, 768],
+        [30_011, 3, 5],
+        [1, 1, 2_097_200],
+    ];
+    shapes
+        .into_iter()
+        .enumerate()
+        .map(|(seed, [samples, hidden, features])| {
+            let mut inputs = Inputs::new(900 + seed as u64);
+            let params = Params {
+                samples: samples as u32,
+                inputs: features as u32,
+                hidden: hidden as u32,
+                stride: 2 * hidden as u32,
+                column: (seed / 2 % 2 * hidden) as u32,
+                accumulate: (seed % 2) as u32,
+            };
+            Case::new(
+                format!("L={samples} K={hidden} N={features} accumulate={}", seed % 2),
+                0,
+                params,
+                vec![
+                    Slot::Floats(inputs.floats(samples * features, -1.0, 1.0)),
+                    Slot::Floats(inputs.floats(samples * 2 * hidden, -1.0, 1.0)),
+                    Slot::Update {
+                        values: inputs.floats(features * hidden, -1.0, 1.0),
+                        bound: Bound::Sum {
+                            terms: samples + 1,
+                            c: 1.0,
+                        },
+                    },
+                ],
+            )
+        })
+        .collect()
+}

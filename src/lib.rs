@@ -1,0 +1,32 @@
+//! Trains neural networks on any GPU with hand-written WGSL compute kernels through wgpu: Vulkan, Metal, DX12, and
+//! the CPU where there is no GPU.
+//!
+//! The floors, each knowing only those below it:
+//!
+//! - [`train`]: trainer, schedules, checkpoints, logs
+//! - [`perspective`]: the two-perspective network and its training step
+//! - [`optim`]: optimisers
+//! - [`data`]: formats, features, the loader; knows no device
+//! - [`verify`]: the case table run on a device
+//! - [`device`]: devices, buffers and the three executors
+//! - [`recording`]: a flat list of commands over buffer ids
+//! - [`kernels`]: the table, one file a kernel
+//! - [`kernel`]: what a kernel is
+//! - [`interchange`], [`activation`], [`loss`], [`error`]: tensor files, the functions' definitions, the error type
+
+pub mod activation;
+pub mod batch;
+pub mod data;
+pub mod device;
+pub mod error;
+pub mod interchange;
+pub mod kernel;
+pub mod kernels;
+pub mod loss;
+pub mod optim;
+pub mod perspective;
+pub mod recording;
+pub mod train;
+pub mod verify;
+
+pub use error::{Error, Result};

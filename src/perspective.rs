@@ -1,0 +1,22 @@
+//! The two-perspective network (section 1): two accumulators, an activation, one output.
+//!
+//! ```text
+//! Z[p] = A_p·X_p + B_p      H = activation(Z1 ‖ Z2)      Y = C·H + d
+//! ```
+//!
+//! [`Network`] holds the parameters on a device and computes outputs and gradients; [`Learner`] adds an optimiser. Both
+//! go through the step in `step`, which is the only place that knows which kernels a pass is made of.
+
+mod architecture;
+mod learner;
+mod network;
+mod parameters;
+mod slices;
+mod step;
+
+pub use crate::activation::Activation;
+pub use crate::loss::{Link, Loss};
+pub use architecture::{Architecture, TensorSpec};
+pub use learner::{Learner, PendingLoss};
+pub use network::{Gradients, Network, Upstream};
+pub use parameters::Parameters;

@@ -1,0 +1,172 @@
+//! A network with an optimiser: one call a training step.
+
+use super::network::Network;
+use super::parameters::Parameters;
+use super::slices;
+use super::step::Roles;
+use crate::batch::Batch;
+use crate::device::{Buffer, Device, Readback};
+use crate::error::{Error, Result};
+use crate::loss::Loss;
+use crate::optim::Optimizer;
+use crate::recording::Recording;
+
+/// The loss of a step, which may still be on its way.
+#[must_use = "a loss that nobody reads hides a training that went wrong"]
+pub struct PendingLoss(Readback);
+
+impl PendingLoss {
+    /// Blocks until the loss is there.
+    pub fn wait(self) -> Result<f32> {
+        first(self.0.wait()?)
+    }
+
+    /// The loss, without blocking a thread.
+    pub async fn get(self) -> Result<f32> {
+        first(self.0.get().await?)
+    }
+}
+
+fn first(values: Vec<crate::device::Values>) -> Result<f32> {
+    let values = values.into_iter().next().map(|values| values.into_f32());
+    let loss = values.and_then(|values| values.first().copied());
+    loss.ok_or_else(|| Error::argument("loss", "1 value read back", "none"))
+}
+
+/// A network in training: parameters, gradients and the optimiser's moments, all on the device.
+#[derive(Debug)]
+pub struct Learner {
+    network: Network,
+    loss: Loss,
+    optimizer: Optimizer,
+    /// For each moment of the optimiser, a buffer a parameter.
+    moments: Vec<Vec<Buffer>>,
+    steps: u64,
+}
+
+impl Learner {
+    /// A fresh start: moments are zero, no step is done.
+    pub fn new(
+        device: &Device,
+        parameters: &Parameters,
+        loss: Loss,
+        optimizer: Optimizer,
+    ) -> Result<Self> {
+        let zeros = Parameters::zeros(*parameters.architecture())?;
+        let moments = vec![zeros; optimizer.moments().len()];
+        Self::resume(device, parameters, loss, optimizer, &moments, 0)
+    }
+
+    /// Goes on after `steps` steps with these moments, one parameter set for each of [`Optimizer::moments`].
+    pub fn resume(
+        device: &Device,
+        parameters: &Parameters,
+        loss: Loss,
+        optimizer: Optimizer,
+        moments: &[Parameters],
+        steps: u64,
+    ) -> Result<Self> {
+        loss.check()?;
+        optimizer.check()?;
+        let names = optimizer.moments();
+        if moments.len() != names.len() {
+            let expected = format!("{} ({})", names.len(), names.join(", "));
+            return Err(Error::argument("moments", expected, moments.len()));
+        }
+        let mut network = Network::new(device, parameters)?;
+        network.reserve_gradients()?;
+        let moments = moments.iter().zip(names).map(|(values, name)| {
+            if values.architecture() != parameters.architecture() {
+                let expected = "the architecture of the parameters";
+                return Err(Error::argument(
+                    format!("moment {name}"),
+                    expected,
+                    "another",
+                ));
+            }
+            let buffers = network.like_parameters(&format!("{name} of"))?;
+            let mut recording = Recording::new();
+            for (buffer, values) in buffers.iter().zip(values.values()) {
+                recording.upload(buffer.id(), values.as_slice());
+            }
+            device.play(&recording)?.wait()?;
+            Ok(buffers)
+        });
+        let moments = moments.collect::<Result<_>>()?;
+        Ok(Self {
+            network,
+            loss,
+            optimizer,
+            moments,
+            steps,
+        })
+    }
+
+    /// One step: forward, loss, gradients, optimiser. Returns the batch's loss before the step, which on a GPU is
+    /// still being computed; waiting for it some steps later keeps the device busy.
+    pub fn step(&mut self, batch: &Batch, learning_rate: f32) -> Result<PendingLoss> {
+        self.network.check(batch)?;
+        if !learning_rate.is_finite() {
+            let expected = "a finite number";
+            return Err(Error::argument("learning rate", expected, learning_rate));
+        }
+        self.steps += 1;
+        let slices = slices::cut(batch, self.network.step.slice_samples(batch)?)?;
+        let mut readback = None;
+        for slice in &slices {
+            self.network.step.reserve(slice)?;
+            let mut recording = Recording::new();
+            let architecture = *self.network.architecture();
+            let parameters = Roles::new(&architecture, &self.network.parameters);
+            let gradients = Roles::new(&architecture, &self.network.gradients);
+            let step = &self.network.step;
+            step.record_forward(&mut recording, slice, parameters);
+            step.record_loss(&mut recording, slice, self.loss, batch.len(), true);
+            step.record_backward(&mut recording, slice, parameters, gradients);
+            if slice.range.end == batch.len() {
+                self.record_update(&mut recording, learning_rate);
+                recording.read(step.loss.id(), 1);
+            }
+            readback = Some(self.network.device().play(&recording)?);
+        }
+        let none = || Error::argument("batch", "at least 1 sample", 0);
+        readback.map(PendingLoss).ok_or_else(none)
+    }
+
+    fn record_update(&self, recording: &mut Recording<'_>, learning_rate: f32) {
+        for (index, values) in self.network.parameters.iter().enumerate() {
+            let moments = self.moments.iter().map(|buffers| buffers[index].id());
+            self.optimizer.record(
+                recording,
+                (self.steps, learning_rate),
+                values.len(),
+                self.network.gradients[index].id(),
+                &moments.collect::<Vec<_>>(),
+                values.id(),
+            );
+        }
+    }
+
+    /// Steps done.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The network, for outputs and gradients.
+    pub fn network(&mut self) -> &mut Network {
+        &mut self.network
+    }
+
+    /// Reads the parameters back, blocking.
+    pub fn parameters(&self) -> Result<Parameters> {
+        self.network.parameters()
+    }
+
+    /// Reads the optimiser's moments back, one parameter set for each of [`Optimizer::moments`].
+    pub fn moments(&self) -> Result<Vec<Parameters>> {
+        self.moments
+            .iter()
+            .map(|buffers| self.network.read(buffers))
+            .collect()
+    }
+}

@@ -1,0 +1,247 @@
+//! The network on a device: outputs and gradients.
+
+use super::architecture::Architecture;
+use super::parameters::Parameters;
+use super::slices;
+use super::step::{Roles, Step};
+use crate::batch::Batch;
+use crate::device::{Buffer, Device, Values};
+use crate::error::{Error, Result};
+use crate::loss::Loss;
+use crate::kernel::Element;
+use crate::recording::{Data, Recording};
+
+/// What stands above the output in a gradient call.
+#[derive(Clone, Copy, Debug)]
+pub enum Upstream<'a> {
+    /// e = ∂Loss/∂Y of a loss against the batch's targets.
+    Loss(Loss),
+    /// An e of the caller's own, `[L]`. A unit vector gives the derivatives of one output by every parameter, and with
+    /// C a unit vector beside it those of one activation.
+    Given(&'a [f32]),
+}
+
+/// What a gradient call returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gradients {
+    /// Y, `[L]`.
+    pub output: Vec<f32>,
+    /// The loss; none where e was given.
+    pub loss: Option<f32>,
+    /// The gradient of each parameter, in the form of the parameters.
+    pub parameters: Parameters,
+}
+
+/// A two-perspective network on a device.
+#[derive(Debug)]
+pub struct Network {
+    device: Device,
+    architecture: Architecture,
+    pub(super) parameters: Vec<Buffer>,
+    pub(super) gradients: Vec<Buffer>,
+    pub(super) step: Step,
+}
+
+impl Network {
+    /// Puts the parameters on a device.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] when a parameter does not fit the device's binding limit: it names the largest K that does.
+    pub fn new(device: &Device, parameters: &Parameters) -> Result<Self> {
+        let architecture = *parameters.architecture();
+        architecture.check()?;
+        let limit = device.binding_limit();
+        for tensor in architecture.tensors() {
+            let needed = 4 * tensor.len() as u64;
+            if needed > limit {
+                let widest = limit / 4 / architecture.inputs as u64;
+                return Err(Error::Limit {
+                    what: format!(
+                        "{} with N = {} and K = {}",
+                        tensor.name, architecture.inputs, architecture.hidden
+                    ),
+                    device: device.name().to_owned(),
+                    needed,
+                    limit,
+                    advice: format!("; the largest K that fits is {widest}"),
+                });
+            }
+        }
+        let upload = |(tensor, values): (super::TensorSpec, &[f32])| {
+            let buffer = device.allocate(tensor.name, Element::Float, tensor.len())?;
+            let mut recording = Recording::new();
+            recording.upload(buffer.id(), values);
+            device.play(&recording)?.wait()?;
+            Ok(buffer)
+        };
+        Ok(Self {
+            device: device.clone(),
+            architecture,
+            parameters: parameters.iter().map(upload).collect::<Result<_>>()?,
+            gradients: Vec::new(),
+            step: Step::new(device, architecture)?,
+        })
+    }
+
+    /// The architecture.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The device it is on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Reads the parameters back, blocking.
+    pub fn parameters(&self) -> Result<Parameters> {
+        self.read(&self.parameters)
+    }
+
+    /// Overwrites a parameter, by its place among [`Architecture::tensors`]. The reference executor keeps f64.
+    pub fn write<'a>(&mut self, tensor: usize, data: impl Into<Data<'a>>) -> Result<()> {
+        let data = data.into();
+        let buffer = &self.parameters[tensor];
+        if data.len() != buffer.len() {
+            let name = self.architecture.tensors()[tensor].name;
+            let expected = format!("{} values", buffer.len());
+            return Err(Error::argument(name, expected, data.len()));
+        }
+        let mut recording = Recording::new();
+        recording.upload(buffer.id(), data);
+        self.device.play(&recording)?.wait()?;
+        Ok(())
+    }
+
+    /// Y, `[L]`.
+    pub fn forward(&mut self, batch: &Batch) -> Result<Vec<f32>> {
+        self.check(batch)?;
+        let mut output = Vec::with_capacity(batch.len());
+        for slice in slices::cut(batch, self.step.slice_samples(batch)?)? {
+            self.step.reserve(&slice)?;
+            let mut recording = Recording::new();
+            let parameters = Roles::new(&self.architecture, &self.parameters);
+            self.step.record_forward(&mut recording, &slice, parameters);
+            recording.read(self.step.y.id(), slice.samples());
+            for values in self.device.play(&recording)?.wait()? {
+                output.extend(values.into_f32());
+            }
+        }
+        Ok(output)
+    }
+
+    /// Y, the loss and the gradient of every parameter.
+    pub fn gradients(&mut self, batch: &Batch, upstream: Upstream<'_>) -> Result<Gradients> {
+        let (output, loss, values) = self.gradient_values(batch, upstream)?;
+        let values = values.into_iter().map(Values::into_f32).collect();
+        Ok(Gradients {
+            output: output.into_iter().flat_map(Values::into_f32).collect(),
+            loss: loss.and_then(|loss| loss.into_f32().first().copied()),
+            parameters: Parameters::from_values(self.architecture, values)?,
+        })
+    }
+
+    /// As [`Network::gradients`], in the executor's own precision: the parts of Y, the loss, and the gradients in the
+    /// order of [`Architecture::tensors`].
+    pub fn gradient_values(
+        &mut self,
+        batch: &Batch,
+        upstream: Upstream<'_>,
+    ) -> Result<(Vec<Values>, Option<Values>, Vec<Values>)> {
+        self.check(batch)?;
+        match upstream {
+            Upstream::Loss(loss) => loss.check()?,
+            Upstream::Given(e) if e.len() != batch.len() => {
+                let expected = format!("{} values, one a sample", batch.len());
+                return Err(Error::argument("e", expected, e.len()));
+            }
+            Upstream::Given(_) => {}
+        }
+        self.reserve_gradients()?;
+        let mut output = Vec::new();
+        for slice in slices::cut(batch, self.step.slice_samples(batch)?)? {
+            self.step.reserve(&slice)?;
+            let mut recording = Recording::new();
+            let parameters = Roles::new(&self.architecture, &self.parameters);
+            let gradients = Roles::new(&self.architecture, &self.gradients);
+            let step = &self.step;
+            step.record_forward(&mut recording, &slice, parameters);
+            match upstream {
+                Upstream::Loss(loss) => {
+                    step.record_loss(&mut recording, &slice, loss, batch.len(), true);
+                }
+                Upstream::Given(e) => recording.upload(step.e.id(), &e[slice.range.clone()]),
+            }
+            step.record_backward(&mut recording, &slice, parameters, gradients);
+            recording.read(step.y.id(), slice.samples());
+            output.extend(self.device.play(&recording)?.wait()?);
+        }
+        let mut recording = Recording::new();
+        for gradient in &self.gradients {
+            recording.read(gradient.id(), gradient.len());
+        }
+        recording.read(self.step.loss.id(), 1);
+        let mut values = self.device.play(&recording)?.wait()?;
+        let loss = values.pop();
+        Ok((
+            output,
+            loss.filter(|_| matches!(upstream, Upstream::Loss(_))),
+            values,
+        ))
+    }
+
+    /// Refuses a batch that is not this network's.
+    pub(super) fn check(&self, batch: &Batch) -> Result<()> {
+        let architecture = &self.architecture;
+        if batch.features() != architecture.inputs {
+            let expected = format!("{} features (N)", architecture.inputs);
+            return Err(Error::argument("batch", expected, batch.features()));
+        }
+        match batch.buckets() {
+            None if architecture.buckets > 1 => Err(Error::argument(
+                "batch",
+                format!("a bucket below {} for each sample", architecture.buckets),
+                "none",
+            )),
+            Some(buckets) => {
+                let count = architecture.buckets as u32;
+                match buckets.iter().position(|&bucket| bucket >= count) {
+                    Some(sample) => Err(Error::argument(
+                        format!("bucket of sample {sample}"),
+                        format!("at most {}", count - 1),
+                        buckets[sample],
+                    )),
+                    None => Ok(()),
+                }
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn reserve_gradients(&mut self) -> Result<()> {
+        if self.gradients.is_empty() {
+            self.gradients = self.like_parameters("gradient of")?;
+        }
+        Ok(())
+    }
+
+    /// A buffer for each parameter, of its size.
+    pub(super) fn like_parameters(&self, what: &str) -> Result<Vec<Buffer>> {
+        let tensors = self.architecture.tensors().into_iter();
+        tensors
+            .map(|tensor| {
+                let what = format!("{what} {}", tensor.name);
+                self.device.allocate(&what, Element::Float, tensor.len())
+            })
+            .collect()
+    }
+
+    pub(super) fn read(&self, buffers: &[Buffer]) -> Result<Parameters> {
+        let mut recording = Recording::new();
+        for buffer in buffers {
+            recording.read(buffer.id(), buffer.len());
+        }
+        let values = self.device.play(&recording)?.wait()?.into_iter();
+        Parameters::from_values(self.architecture, values.map(Values::into_f32).collect())
+    }
+}

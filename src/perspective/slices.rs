@@ -1,0 +1,65 @@
+//! A batch cut over samples, so that what a step keeps of it fits what the device binds.
+
+use crate::batch::{Batch, Inputs, SparseInputs};
+use crate::error::Result;
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// The inputs of a slice, perspective by perspective.
+#[derive(Clone, Debug)]
+pub(super) enum SliceInputs<'a> {
+    /// X1 and X2, `[samples, N]`.
+    Dense([&'a [f32]; 2]),
+    /// Index lists with the transposed index of this slice.
+    Sparse([Cow<'a, SparseInputs>; 2]),
+}
+
+/// Consecutive samples of a batch.
+#[derive(Clone, Debug)]
+pub(super) struct Slice<'a> {
+    pub(super) range: Range<usize>,
+    pub(super) inputs: SliceInputs<'a>,
+    pub(super) targets: &'a [f32],
+    pub(super) buckets: Option<&'a [u32]>,
+}
+
+impl Slice<'_> {
+    pub(super) fn samples(&self) -> usize {
+        self.range.len()
+    }
+}
+
+/// The slices of at most `most` samples each, in order. A batch that fits is one slice and is not copied.
+pub(super) fn cut(batch: &Batch, most: usize) -> Result<Vec<Slice<'_>>> {
+    let starts = (0..batch.len()).step_by(most.max(1));
+    starts
+        .map(|start| {
+            let range = start..batch.len().min(start + most.max(1));
+            let inputs = match batch.inputs() {
+                Inputs::Dense { features, values } => {
+                    let part = range.start * features..range.end * features;
+                    SliceInputs::Dense([&values[0][part.clone()], &values[1][part]])
+                }
+                Inputs::Sparse([first, second]) if range.len() == batch.len() => {
+                    SliceInputs::Sparse([Cow::Borrowed(first), Cow::Borrowed(second)])
+                }
+                Inputs::Sparse([first, second]) => {
+                    let part = |whole: &SparseInputs| {
+                        let width = whole.width();
+                        let lists = &whole.indices()[range.start * width..range.end * width];
+                        let part =
+                            SparseInputs::new("slice", whole.features(), width, lists.to_vec())?;
+                        Result::Ok(Cow::Owned(part))
+                    };
+                    SliceInputs::Sparse([part(first)?, part(second)?])
+                }
+            };
+            Ok(Slice {
+                inputs,
+                targets: &batch.targets()[range.clone()],
+                buckets: batch.buckets().map(|buckets| &buckets[range.clone()]),
+                range,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,121 @@
+//! A flat list of commands over buffer ids. Plain data: recording needs no device, and every executor plays the same list.
+
+use crate::kernel::{Kernel, Params};
+
+/// Names a buffer of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(pub(crate) u64);
+
+/// Values on their way to a buffer.
+#[derive(Clone, Copy, Debug)]
+pub enum Data<'a> {
+    /// For a float buffer.
+    Floats(&'a [f32]),
+    /// For a float buffer; only the reference executor keeps the precision.
+    Doubles(&'a [f64]),
+    /// For a word buffer.
+    Words(&'a [u32]),
+}
+
+impl Data<'_> {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Floats(values) => values.len(),
+            Self::Doubles(values) => values.len(),
+            Self::Words(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<'a> From<&'a [f32]> for Data<'a> {
+    fn from(values: &'a [f32]) -> Self {
+        Self::Floats(values)
+    }
+}
+impl<'a> From<&'a [f64]> for Data<'a> {
+    fn from(values: &'a [f64]) -> Self {
+        Self::Doubles(values)
+    }
+}
+impl<'a> From<&'a [u32]> for Data<'a> {
+    fn from(values: &'a [u32]) -> Self {
+        Self::Words(values)
+    }
+}
+impl<'a> From<&'a [i32]> for Data<'a> {
+    fn from(values: &'a [i32]) -> Self {
+        Self::Words(bytemuck::cast_slice(values))
+    }
+}
+
+/// One run of a kernel.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// Which kernel.
+    pub kernel: &'static Kernel,
+    /// Index into its variants.
+    pub variant: usize,
+    /// Its parameters as bytes.
+    pub params: Vec<u8>,
+    /// Workgroups; with 0 nothing happens.
+    pub groups: u32,
+    /// One buffer for each binding; a written buffer stands only once.
+    pub buffers: Vec<BufferId>,
+}
+
+/// One command. They happen in the order in which they stand, as if each waited for the one before.
+#[derive(Clone, Debug)]
+pub enum Command<'a> {
+    /// Values into the first elements of a buffer.
+    Upload(BufferId, Data<'a>),
+    /// A kernel's run.
+    Dispatch(Dispatch),
+    /// The first elements of a buffer, back to the host.
+    Read(BufferId, usize),
+}
+
+/// A list of commands, played by [`Device::play`](crate::device::Device::play).
+#[derive(Clone, Debug, Default)]
+pub struct Recording<'a> {
+    pub(crate) commands: Vec<Command<'a>>,
+}
+
+impl<'a> Recording<'a> {
+    /// An empty list.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The commands so far.
+    pub fn commands(&self) -> &[Command<'a>] {
+        &self.commands
+    }
+
+    /// Puts values into the first elements of a buffer.
+    pub fn upload(&mut self, buffer: BufferId, data: impl Into<Data<'a>>) {
+        self.commands.push(Command::Upload(buffer, data.into()));
+    }
+
+    /// Runs the kernel that the parameters belong to, on one buffer for each of its bindings.
+    pub fn dispatch<P: Params>(&mut self, variant: usize, params: P, buffers: &[BufferId]) {
+        debug_assert_eq!(buffers.len(), P::KERNEL.bindings.len());
+        self.commands.push(Command::Dispatch(Dispatch {
+            kernel: P::KERNEL,
+            variant,
+            params: bytemuck::bytes_of(&params).to_vec(),
+            groups: params.groups(),
+            buffers: buffers.to_vec(),
+        }));
+    }
+
+    /// Brings the first `len` elements of a buffer back. Reads come back in the order in which they were recorded.
+    pub fn read(&mut self, buffer: BufferId, len: usize) {
+        self.commands.push(Command::Read(buffer, len));
+    }
+}
