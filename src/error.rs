@@ -86,13 +86,13 @@ pub enum Error {
         /// The driver's reason.
         reason: String,
     },
-    /// Training met a loss that is not a finite number.
-    #[error("the loss of step {step} is {loss}; {last_checkpoint}")]
+    /// Training met a loss or a parameter that is not a finite number.
+    #[error("the training is no longer finite at step {step}: found {found}, expected finite losses and parameters; {last_checkpoint}")]
     NotFinite {
         /// The step, counted from 1.
         step: u64,
         /// NaN or an infinity.
-        loss: f32,
+        found: f32,
         /// The sentence that names the last good checkpoint, or says there is none.
         last_checkpoint: String,
     },

@@ -1,6 +1,15 @@
-//! Training runs: settings, schedules, checkpoints and logs around a [`Learner`](crate::perspective::Learner).
+//! Training runs: a [`Learner`](crate::perspective::Learner) fed by a [`Loader`](crate::data::Loader), with settings,
+//! schedules, validation, checkpoints and a log.
 
 pub mod checkpoint;
+pub mod evaluate;
 pub mod log;
+pub mod run;
 pub mod schedule;
 pub mod settings;
+pub mod trainer;
+
+pub use evaluate::{Evaluation, evaluate};
+pub use run::Run;
+pub use settings::{Objective, Settings};
+pub use trainer::{Event, Summary, Trainer};

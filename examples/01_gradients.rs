@@ -1,0 +1,52 @@
+//! The smallest gradient call: a network of 3 inputs and 2 accumulator rows, three samples, all by hand.
+//!
+//! ```text
+//! cargo run --release --example 01_gradients
+//! ```
+//!
+//! Output, whatever device the environment picks (the last digit may differ):
+//!
+//! ```text
+//! Y      = [0.75, 1, 1.5]
+//! loss   = 0.4375
+//! A1.grad = [0.5, 0.16666667, 0.6666667, 0.16666667, 0.16666667, 0.0]
+//! A2.grad = [-0.5, 0.0, -0.16666667, 0.33333334, -0.6666667, 0.33333334]
+//! B1.grad = [0.6666667, 0.16666667]
+//! B2.grad = [-0.6666667, 0.33333334]
+//! C.grad = [0.33333334, 0.25, 0.25, 0.5833334]
+//! d.grad = [1.1666667]
+//! ```
+
+use wgrad::batch::{Batch, Inputs, SparseInputs};
+use wgrad::device::Device;
+use wgrad::perspective::{Architecture, Loss, Network, Parameters, Upstream};
+
+fn main() -> wgrad::Result<()> {
+    let device = Device::auto()?;
+    // A is [N, K]: the weights of an input stand side by side. T = 1, CReLU.
+    let parameters = Parameters::from_values(
+        Architecture::new(3, 2),
+        vec![
+            vec![0.25, 0.5, 0.25, 0.5, 0.5, 0.75], // A1
+            vec![0.5, -0.25, 0.25, 0.5, 0.5, 0.25], // A2
+            vec![0.0, 0.25],                       // B1
+            vec![0.0, 0.5],                        // B2
+            vec![1.0, 0.5, -1.0, 1.0],             // C
+            vec![0.25],                            // d
+        ],
+    )?;
+    let mut network = Network::new(&device, &parameters)?;
+
+    // Three samples: lists of the inputs that are 1, padded with -1, for the side to move and for the other side.
+    let own = SparseInputs::new("own", 3, 2, vec![0, 1, 1, -1, 0, 2])?;
+    let other = SparseInputs::new("other", 3, 2, vec![0, -1, 1, 2, 0, 1])?;
+    let batch = Batch::new(Inputs::Sparse([own, other]), vec![0.0, 0.5, 0.5])?;
+
+    let gradients = network.gradients(&batch, Upstream::Loss(Loss::MSE))?;
+    println!("Y      = {:?}", gradients.output);
+    println!("loss   = {:?}", gradients.loss);
+    for (tensor, values) in gradients.parameters.iter() {
+        println!("{}.grad = {values:?}", tensor.name);
+    }
+    Ok(())
+}
