@@ -27,12 +27,12 @@ fn main() -> wgrad::Result<()> {
     let parameters = Parameters::from_values(
         Architecture::new(3, 2),
         vec![
-            vec![0.25, 0.5, 0.25, 0.5, 0.5, 0.75], // A1
+            vec![0.25, 0.5, 0.25, 0.5, 0.5, 0.75],  // A1
             vec![0.5, -0.25, 0.25, 0.5, 0.5, 0.25], // A2
-            vec![0.0, 0.25],                       // B1
-            vec![0.0, 0.5],                        // B2
-            vec![1.0, 0.5, -1.0, 1.0],             // C
-            vec![0.25],                            // d
+            vec![0.0, 0.25],                        // B1
+            vec![0.0, 0.5],                         // B2
+            vec![1.0, 0.5, -1.0, 1.0],              // C
+            vec![0.25],                             // d
         ],
     )?;
     let mut network = Network::new(&device, &parameters)?;

@@ -5,7 +5,6 @@
 //! record ([`Position`]), list its features ([`FeatureSet`]) and its target ([`Target`]), and the batches
 //! come out in an order that depends on the seed and the epoch alone.
 
-
 mod dataset;
 mod features;
 mod format;

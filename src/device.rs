@@ -108,6 +108,7 @@ impl Readback {
 pub struct Device {
     executor: Arc<dyn Executor>,
     reason: Arc<str>,
+    binding_limit: u64,
 }
 
 impl std::fmt::Debug for Device {
@@ -158,8 +159,19 @@ impl Device {
 
     fn new(executor: impl Executor + 'static, reason: &str) -> Self {
         Self {
+            binding_limit: executor.binding_limit(),
             executor: Arc::new(executor),
             reason: reason.into(),
+        }
+    }
+
+    /// The same device with a lower binding limit, to see what a smaller adapter would do, or to leave memory to
+    /// others: batches are cut into smaller slices. A limit above the device's own changes nothing.
+    #[must_use]
+    pub fn with_binding_limit(self, bytes: u64) -> Self {
+        Self {
+            binding_limit: self.binding_limit.min(bytes),
+            ..self
         }
     }
 
@@ -175,7 +187,7 @@ impl Device {
 
     /// The most bytes that one kernel can see of a buffer.
     pub fn binding_limit(&self) -> u64 {
-        self.executor.binding_limit()
+        self.binding_limit
     }
 
     /// A new buffer of `len` elements (room for at least one is made). `what` names it in errors.

@@ -87,7 +87,9 @@ pub enum Error {
         reason: String,
     },
     /// Training met a loss or a parameter that is not a finite number.
-    #[error("the training is no longer finite at step {step}: found {found}, expected finite losses and parameters; {last_checkpoint}")]
+    #[error(
+        "the training is no longer finite at step {step}: found {found}, expected finite losses and parameters; {last_checkpoint}"
+    )]
     NotFinite {
         /// The step, counted from 1.
         step: u64,

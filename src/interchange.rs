@@ -7,8 +7,8 @@
 
 use crate::activation::Activation;
 use crate::error::{Error, Result};
-use crate::perspective::{Architecture, TensorSpec};
 use crate::perspective::Parameters;
+use crate::perspective::{Architecture, TensorSpec};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 use std::collections::BTreeMap;

@@ -119,7 +119,8 @@ impl Optimizer {
                 weight_decay,
                 clip,
             } => {
-                let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(step as f64))) as f32;
+                let correction =
+                    |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(step as f64))) as f32;
                 let (low, high) = clip.unwrap_or((f32::MIN, f32::MAX));
                 let params = adamw::Params {
                     length,

@@ -96,7 +96,12 @@ struct Output {
 }
 
 /// Runs a case as it stands on a device; with `magnitudes`, on the absolute values of all its floats.
-fn run(device: &Device, kernel: &'static Kernel, case: &Case, magnitudes: bool) -> Result<Vec<Option<Output>>> {
+fn run(
+    device: &Device,
+    kernel: &'static Kernel,
+    case: &Case,
+    magnitudes: bool,
+) -> Result<Vec<Option<Output>>> {
     let prepare = |values: &[f32]| -> Vec<f32> {
         let absolute = |value: &f32| if magnitudes { value.abs() } else { *value };
         values.iter().map(absolute).collect()
@@ -106,7 +111,9 @@ fn run(device: &Device, kernel: &'static Kernel, case: &Case, magnitudes: bool) 
     for slot in &case.slots {
         let upload = |values: Vec<f32>| device.upload("case", values.as_slice());
         buffers.push(match slot {
-            Slot::Floats(values) if values.is_empty() => device.allocate("case", Element::Float, 0)?,
+            Slot::Floats(values) if values.is_empty() => {
+                device.allocate("case", Element::Float, 0)?
+            }
             Slot::Floats(values) => upload(prepare(values))?,
             Slot::Words(words) if words.is_empty() => device.allocate("case", Element::Word, 0)?,
             Slot::Words(words) => device.upload("case", words.as_slice())?,
@@ -201,7 +208,11 @@ pub fn verify_case(
         let name = kernel.bindings[index].name;
         // What is exact is compared in f32, as any executor would have to round it.
         let rounded: Vec<f64> = match bound {
-            Bound::Exact => expected.values.iter().map(|&v| f64::from(v as f32)).collect(),
+            Bound::Exact => expected
+                .values
+                .iter()
+                .map(|&v| f64::from(v as f32))
+                .collect(),
             _ => expected.values.clone(),
         };
         let bounds = bounds(&bound, &rounded, magnitudes[index].as_ref());
@@ -229,7 +240,10 @@ pub fn verify_case(
         } else if !found.guards_whole {
             outcome.ok = false;
             outcome.fraction = f64::INFINITY;
-            outcome.note = Some(format!("{name}: written past its {} elements", found.values.len()));
+            outcome.note = Some(format!(
+                "{name}: written past its {} elements",
+                found.values.len()
+            ));
         }
     }
     Ok(outcome)

@@ -28,7 +28,12 @@ fn verify_all(device: &Device) {
         outcome.unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
         println!("{:26} worst error {worst:.3} of its bound", kernel.name);
     }
-    assert!(failures.is_empty(), "{}:\n{}", device.name(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{}:\n{}",
+        device.name(),
+        failures.join("\n")
+    );
     assert!(cases > TABLE.len(), "only {cases} cases ran");
 }
 

@@ -5,12 +5,12 @@
 //! whichever worker is free. So the order is the reader's, no batch can overtake another, the number of
 //! tickets bounds what is in memory, and whoever drops an end wakes the other side.
 
-use crate::batch::{Batch, Inputs, PADDING, SparseInputs};
 use super::dataset::Dataset;
 use super::features::FeatureSet;
 use super::record::Position;
 use super::shuffle::{Order, RawBatch, RawBatches};
 use super::target::Target;
+use crate::batch::{Batch, Inputs, PADDING, SparseInputs};
 use crate::error::{Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::panic::resume_unwind;

@@ -195,7 +195,9 @@ fn choose(
             });
         }
         let (backend, name) = match request.split_once(':') {
-            Some((prefix, name)) if backend_named(prefix).is_some() => (backend_named(prefix), name),
+            Some((prefix, name)) if backend_named(prefix).is_some() => {
+                (backend_named(prefix), name)
+            }
             _ => (None, request),
         };
         let backends = backend.as_ref().map(std::slice::from_ref);
@@ -243,7 +245,7 @@ fn choose(
             found[index].kind
         ),
         None if found.is_empty() => "the CPU executor, because there is no adapter".to_owned(),
-        None => "the CPU executor, because no adapter is a GPU that fits".to_owned(),
+        None => "the CPU executor, because no adapter is a GPU that wgrad can use".to_owned(),
     };
     Ok(Choice { index, why })
 }

@@ -48,10 +48,7 @@ pub(super) fn unfit(adapter: &wgpu::Limits) -> Option<String> {
                 "storage buffers",
                 limits.max_storage_buffers_per_shader_stage,
             ),
-            (
-                "invocations",
-                limits.max_compute_invocations_per_workgroup,
-            ),
+            ("invocations", limits.max_compute_invocations_per_workgroup),
             (
                 "bytes of workgroup memory",
                 limits.max_compute_workgroup_storage_size,

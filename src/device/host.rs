@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use crate::kernel::{Access, Call, Element, Kernel, Real, Slice};
 use crate::recording::{BufferId, Command, Data, Dispatch, Recording};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Beyond this the CPU cuts a batch over samples, as a GPU does at its binding limit. It is part of what the bits of a
 /// run depend on, so it is a constant and not a reading of the machine.

@@ -91,9 +91,7 @@ pub fn reflect(source: &str) -> Result<Interface, String> {
     let places = bound.iter().map(|&(group, binding, _)| (group, binding));
     let expected = (0..bound.len() as u32 + 1).map(|binding| (0, binding));
     if !places.chain([(group, binding)]).eq(expected) {
-        return Err(
-            "bindings must count from @group(0) @binding(0), the uniform last".to_owned(),
-        );
+        return Err("bindings must count from @group(0) @binding(0), the uniform last".to_owned());
     }
     Ok(Interface {
         bindings: bound.into_iter().map(|(_, _, binding)| binding).collect(),

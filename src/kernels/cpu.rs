@@ -50,10 +50,7 @@ pub fn sum_rows(
         .into_par_iter()
         .map(|index| {
             let mut sums = vec![0.0; width];
-            piece(
-                index * PIECE..samples.min((index + 1) * PIECE),
-                &mut sums,
-            );
+            piece(index * PIECE..samples.min((index + 1) * PIECE), &mut sums);
             sums
         })
         .collect();

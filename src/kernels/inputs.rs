@@ -15,9 +15,7 @@ impl Inputs {
 
     /// `count` numbers, uniform in `low..high`.
     pub fn floats(&mut self, count: usize, low: f32, high: f32) -> Vec<f32> {
-        (0..count)
-            .map(|_| self.0.random_range(low..high))
-            .collect()
+        (0..count).map(|_| self.0.random_range(low..high)).collect()
     }
 
     /// Accumulator values around the kinks: uniform over −T..2T, with about one in eight exactly 0 or T.

@@ -105,8 +105,9 @@ fn cases() -> Vec<Case> {
                     Slot::Words(inputs.words(samples, buckets as u32)),
                     Slot::Update {
                         values: inputs.floats(buckets, -1.0, 1.0),
+                        // No executor adds more than a sixteenth of the values one after the other.
                         bound: Bound::Sum {
-                            terms: samples + 1,
+                            terms: samples.div_ceil(16) + 8,
                             c: 1.0,
                         },
                     },

@@ -7,8 +7,8 @@ use super::step::{Roles, Step};
 use crate::batch::Batch;
 use crate::device::{Buffer, Device, Values};
 use crate::error::{Error, Result};
-use crate::loss::Loss;
 use crate::kernel::Element;
+use crate::loss::Loss;
 use crate::recording::{Data, Recording};
 
 /// What stands above the output in a gradient call.

@@ -11,8 +11,8 @@ use crate::device::{Buffer, Device};
 use crate::error::{Error, Result};
 use crate::kernel::Element;
 use crate::kernels::{
-    accumulator_dense, accumulator_sparse, activation_gradient, bias_gradient, loss,
-    loss_gradient, output, output_gradient, sum, weights_gradient_dense, weights_gradient_sparse,
+    accumulator_dense, accumulator_sparse, activation_gradient, bias_gradient, loss, loss_gradient,
+    output, output_gradient, sum, weights_gradient_dense, weights_gradient_sparse,
 };
 use crate::loss::{Link, Loss};
 use crate::recording::{BufferId, Recording};

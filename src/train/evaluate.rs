@@ -48,7 +48,10 @@ pub fn evaluate(
     for loaded in Loader::new(dataset, features, &settings)? {
         let loaded = loaded?;
         let output = network.forward(&loaded.batch)?;
-        let samples = output.iter().zip(loaded.batch.targets()).zip(&loaded.scores);
+        let samples = output
+            .iter()
+            .zip(loaded.batch.targets())
+            .zip(&loaded.scores);
         for ((&y, &t), &score) in samples {
             let (value, _) = objective.loss.link.apply(f64::from(y));
             loss += (value - f64::from(t)).abs().powf(power);

@@ -404,7 +404,9 @@ impl Trainer {
         let loss = f64::from(loss);
         // A plain mean at first, so that the start does not weigh for ever.
         let weight = 1.0 / RUNNING.min(done.step as f64);
-        let running = self.running_loss.map_or(loss, |running| running + weight * (loss - running));
+        let running = self
+            .running_loss
+            .map_or(loss, |running| running + weight * (loss - running));
         self.running_loss = Some(running);
         pace.positions += done.positions;
         let positions_per_second = pace.positions_per_second();

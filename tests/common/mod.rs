@@ -1,10 +1,16 @@
 //! Devices for tests. Each adapter is opened once a test program and shared.
 
+// Every test program compiles this file and uses its part of it.
+#![allow(dead_code)]
+
+pub mod nets;
+
 use std::sync::{LazyLock, Mutex};
 use wgrad::device::Device;
 
 /// llvmpipe through Vulkan, or the adapter that `WGRAD_TEST_VULKAN` names.
-pub static VULKAN: LazyLock<Device> = LazyLock::new(|| open("WGRAD_TEST_VULKAN", "vulkan:llvmpipe"));
+pub static VULKAN: LazyLock<Device> =
+    LazyLock::new(|| open("WGRAD_TEST_VULKAN", "vulkan:llvmpipe"));
 /// llvmpipe through GL, or the adapter that `WGRAD_TEST_GL` names.
 pub static GL: LazyLock<Device> = LazyLock::new(|| open("WGRAD_TEST_GL", "gl:llvmpipe"));
 
@@ -13,7 +19,9 @@ fn open(variable: &str, default: &str) -> Device {
     let request = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
     match Device::open(Some(&request)) {
         Ok(device) => device,
-        Err(error) => panic!("a GPU test has no adapter: {error}; run `make adapters` to install a software adapter"),
+        Err(error) => panic!(
+            "a GPU test has no adapter: {error}; run `make adapters` to install a software adapter"
+        ),
     }
 }
 
@@ -22,5 +30,6 @@ pub static TURN: Mutex<()> = Mutex::new(());
 
 /// Waits for a turn; a test that failed in its turn does not take the others with it.
 pub fn turn() -> std::sync::MutexGuard<'static, ()> {
-    TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    TURN.lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -1,0 +1,68 @@
+//! `wgrad adapters`: what there is to compute on.
+
+use crate::{Outcome, print, print_json};
+use std::process::ExitCode;
+use wgrad::device::{AdapterReport, adapters};
+
+/// Options of `wgrad adapters`.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Print one JSON array instead, an object for each
+    #[arg(long)]
+    json: bool,
+}
+
+/// Lists the CPU executor and every adapter.
+pub fn run(options: &Options) -> Outcome {
+    let reports = adapters()?;
+    if options.json {
+        print_json(&reports)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for report in &reports {
+        let mark = if report.auto { "*" } else { " " };
+        print(format_args!("{mark} {}", report.label()))?;
+        for line in details(report) {
+            print(format_args!("      {line}"))?;
+        }
+    }
+    print("* is what `auto` takes. Any other is taken by `--device` with a part of its name.")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn details(report: &AdapterReport) -> Vec<String> {
+    let mut lines = vec![format!("{}; {}", report.kind, report.driver)];
+    if report.kind != "executor" {
+        lines.push(format!(
+            "one binding up to {}, a buffer up to {}; {} storage buffers, {} invocations and {} of workgroup memory",
+            bytes(report.max_binding_bytes),
+            bytes(report.max_buffer_bytes),
+            report.max_storage_buffers,
+            report.max_invocations,
+            bytes(report.max_workgroup_bytes.into()),
+        ));
+        let features = match report.features.as_slice() {
+            [] => "none".to_owned(),
+            features => features.join(", "),
+        };
+        lines.push(format!("optional features: {features}"));
+    }
+    if let Some(reason) = &report.unfit {
+        lines.push(format!("cannot be used: {reason}"));
+    }
+    lines
+}
+
+/// Bytes in the largest unit that stays readable.
+fn bytes(count: u64) -> String {
+    let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let Some((size, unit)) = units.into_iter().find(|(size, _)| count >= *size) else {
+        return format!("{count} bytes");
+    };
+    let value = count as f64 / size as f64;
+    // Whole where it is, one place where it is not; "4 GiB" for 4 GiB less a few bytes.
+    match format!("{value:.1}") {
+        text if text.ends_with(".0") => format!("{value:.0} {unit}"),
+        text => format!("{text} {unit}"),
+    }
+}

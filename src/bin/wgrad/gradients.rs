@@ -1,0 +1,102 @@
+//! `wgrad gradients`: one forward and backward pass between files of tensors.
+
+use crate::Outcome;
+use crate::options::DeviceOption;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use wgrad::Result;
+use wgrad::batch::{Batch, Inputs, SparseInputs};
+use wgrad::interchange::{Metadata, Tensor, TensorData, TensorFile, read_network};
+use wgrad::loss::Loss;
+use wgrad::perspective::{Network, Upstream};
+
+/// Options of `wgrad gradients`.
+#[derive(clap::Args)]
+#[command(after_help = "All files are safetensors in f32.\n\
+    net:   A1, A2 [K,N], B1, B2 [K] (no A2 and B2 when tied), C [2K], d [1]; metadata activation\n       \
+           (crelu, screlu or relu), clip (without effect for relu) and tied (true or false)\n\
+    batch: X1, X2 [L,N], or i32 indices1, indices2 [L,F] padded with -1; Y_exp [L], the target itself;\n       \
+           metadata loss (mse or sigmoid_mse)\n\
+    out:   Y [L], loss [1], and A1.grad ... d.grad in the shapes of the net")]
+pub struct Options {
+    /// The network
+    #[arg(long, value_name = "FILE")]
+    net: PathBuf,
+    /// The inputs and targets
+    #[arg(long, value_name = "FILE")]
+    batch: PathBuf,
+    /// Where outputs, loss and gradients are written; nothing is written if anything fails
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    device: DeviceOption,
+}
+
+/// Reads network and batch, and writes outputs, loss and gradients.
+pub fn run(options: &Options) -> Outcome {
+    let (parameters, _) = read_network(&options.net)?;
+    let file = TensorFile::read(&options.batch)?;
+    let (batch, loss) = read_batch(&file, parameters.architecture().inputs)?;
+    let device = options.device.open()?;
+    let mut network = Network::new(&device, &parameters)?;
+    let found = network.gradients(&batch, Upstream::Loss(loss));
+    let found = found.map_err(|error| file.place(error))?;
+
+    let mut out = TensorFile::new(&options.out, Metadata::new());
+    let vector = |name: &str, values: Vec<f32>| Tensor {
+        name: name.to_owned(),
+        shape: vec![values.len()],
+        data: TensorData::F32(values),
+    };
+    out.tensors.push(vector("Y", found.output));
+    let loss = found.loss.into_iter().collect();
+    out.tensors.push(vector("loss", loss));
+    out.push_parameters(&found.parameters, ".grad");
+    out.write_finite()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The batch for a network of `inputs` inputs a perspective, and the loss it is for.
+fn read_batch(file: &TensorFile, inputs: usize) -> Result<(Batch, Loss)> {
+    let loss = file.text("loss")?;
+    let loss: Loss = loss.parse().map_err(|_| {
+        let found = format!("{loss:?}");
+        file.fault("metadata `loss`", "mse or sigmoid_mse", found)
+    })?;
+    let shape = &file.tensor("Y_exp")?.shape;
+    let &[samples] = shape.as_slice() else {
+        return Err(file.fault("tensor `Y_exp`", "a shape [L]", format!("{shape:?}")));
+    };
+    let targets = file.finite("Y_exp", &[samples])?.to_vec();
+    let has = |name: &str| file.tensors.iter().any(|tensor| tensor.name == name);
+    let inputs = match (has("X1") || has("X2"), has("indices1") || has("indices2")) {
+        (true, false) => {
+            let read = |name| Ok(file.finite(name, &[samples, inputs])?.to_vec());
+            let values = [read("X1")?, read("X2")?];
+            Inputs::Dense { features: inputs, values }
+        }
+        (false, true) => {
+            let shape = &file.tensor("indices1")?.shape;
+            let width = match shape[..] {
+                [length, width] if length == samples => width,
+                _ => {
+                    let expected = format!("a shape [{samples}, F], for {samples} targets");
+                    let found = format!("{shape:?}");
+                    return Err(file.fault("tensor `indices1`", expected, found));
+                }
+            };
+            let read = |name| {
+                let indices = file.integers(name, &[samples, width])?.to_vec();
+                SparseInputs::new(name, inputs, width, indices).map_err(|error| file.place(error))
+            };
+            Inputs::Sparse([read("indices1")?, read("indices2")?])
+        }
+        (both, _) => {
+            let expected = "either X1 and X2, or indices1 and indices2";
+            let found = if both { "both" } else { "neither" };
+            return Err(file.fault("tensors", expected, found));
+        }
+    };
+    let batch = Batch::new(inputs, targets).map_err(|error| file.place(error))?;
+    Ok((batch, loss))
+}

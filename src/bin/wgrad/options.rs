@@ -1,0 +1,68 @@
+//! Options that several commands share.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use wgrad::Result;
+use wgrad::device::Device;
+use wgrad::loss::{Link, Loss};
+use wgrad::train::Objective;
+
+/// Which device to take.
+#[derive(clap::Args)]
+pub struct DeviceOption {
+    /// `auto`, `cpu`, or part of an adapter's name, with `vulkan:`, `metal:`, `dx12:` or `gl:` before it to pick the
+    /// backend; `wgrad adapters` lists them. `auto` takes the best GPU, else the CPU; a software adapter only by name
+    /// [default: as WGPU_BACKEND and WGPU_ADAPTER_NAME say, else auto]
+    #[arg(long, value_name = "D")]
+    pub device: Option<String>,
+}
+
+impl DeviceOption {
+    /// Opens it.
+    pub fn open(&self) -> Result<Device> {
+        Device::open(self.device.as_deref())
+    }
+
+    /// Opens it, with the number of threads for the CPU executor.
+    pub fn open_with(&self, threads: &ThreadsOption) -> Result<Device> {
+        Device::open_with_threads(self.device.as_deref(), threads.threads)
+    }
+}
+
+/// How many threads to use.
+#[derive(clap::Args)]
+pub struct ThreadsOption {
+    /// Threads of the CPU executor, and as many that prepare batches; 0 for one a core. The numbers do not depend on it
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024).map(usize::from))]
+    pub threads: usize,
+}
+
+/// What the network predicts.
+#[derive(clap::Args)]
+pub struct ObjectiveOptions {
+    /// λ, the share of the game's result in the target: t = λ·result + (1 − λ)·σ(score / scale); 0 to 1
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    pub wdl: Option<f32>,
+    /// What a score in centipawns is divided by in the target; above 0
+    #[arg(long, value_name = "CENTIPAWNS", allow_negative_numbers = true)]
+    pub scale: Option<f32>,
+    /// What is compared with the target: σ(Y) by sigmoid_mse, the raw output Y by mse
+    #[arg(long, value_parser = PossibleValuesParser::new(["sigmoid_mse", "mse"]).try_map(|name| name.parse::<Loss>().map(|loss| loss.link)))]
+    pub loss: Option<Link>,
+    /// q of the loss |P − t|^q; at least 1, 2 for the squared error
+    #[arg(long, value_name = "Q", allow_negative_numbers = true)]
+    pub power: Option<f32>,
+}
+
+impl ObjectiveOptions {
+    /// The objective with what is given in the place of its own.
+    pub fn over(&self, objective: Objective) -> Objective {
+        Objective {
+            loss: Loss {
+                link: self.loss.unwrap_or(objective.loss.link),
+                power: self.power.unwrap_or(objective.loss.power),
+            },
+            wdl: self.wdl.unwrap_or(objective.wdl),
+            scale: self.scale.unwrap_or(objective.scale),
+        }
+    }
+}

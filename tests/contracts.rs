@@ -1,0 +1,195 @@
+//! What the table promises: every shader stands in it, agrees with its Rust side, keeps inside WebGPU's default limits
+//! and is WGSL that every backend of naga can write.
+
+use naga::back::{glsl, hlsl, msl, spv};
+use naga::proc::BoundsCheckPolicies;
+use std::collections::BTreeSet;
+use std::path::Path;
+use wgrad::kernel::{Access, Kernel, Slot, reflect};
+use wgrad::kernels::TABLE;
+
+/// Every kernel with each of its variants.
+fn variants() -> impl Iterator<Item = (&'static Kernel, usize)> {
+    let variants = |kernel: &&'static Kernel| {
+        let kernel = *kernel;
+        (0..kernel.variants.len()).map(move |variant| (kernel, variant))
+    };
+    TABLE.iter().flat_map(variants)
+}
+
+#[test]
+fn every_shader_file_is_a_line_of_the_table() {
+    let shaders = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let files: BTreeSet<String> = std::fs::read_dir(shaders)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "wgsl")
+        })
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let names: BTreeSet<String> = TABLE.iter().map(|kernel| kernel.name.to_owned()).collect();
+    assert_eq!(names.len(), TABLE.len(), "two kernels share a name");
+    assert_eq!(files, names);
+}
+
+#[test]
+fn shaders_and_rust_agree_on_bindings_and_parameters() {
+    for (kernel, variant) in variants() {
+        let label = kernel.label(variant);
+        let found =
+            reflect(&kernel.assemble(variant)).unwrap_or_else(|error| panic!("{label}: {error}"));
+        let (bindings, fields) = kernel.promised();
+        assert_eq!(found.bindings, bindings, "{label}: bindings");
+        assert_eq!(found.fields, fields, "{label}: parameters");
+    }
+}
+
+#[test]
+fn kernels_keep_inside_the_default_limits() {
+    for (kernel, variant) in variants() {
+        let label = kernel.label(variant);
+        let found = reflect(&kernel.assemble(variant)).unwrap();
+        assert!(
+            found.bindings.len() <= 8,
+            "{label}: {} storage buffers",
+            found.bindings.len()
+        );
+        let invocations: u32 = found.workgroup.iter().product();
+        assert!(
+            (1..=256).contains(&invocations),
+            "{label}: {invocations} invocations"
+        );
+        assert!(
+            found.workgroup_bytes <= 16384,
+            "{label}: {} bytes",
+            found.workgroup_bytes
+        );
+    }
+}
+
+#[test]
+fn every_variant_has_cases_and_every_case_fits_its_kernel() {
+    for kernel in TABLE {
+        let cases = (kernel.cases)();
+        let names: BTreeSet<_> = cases
+            .iter()
+            .map(|case| (case.variant, &case.name))
+            .collect();
+        assert_eq!(
+            names.len(),
+            cases.len(),
+            "{}: two cases share a name",
+            kernel.name
+        );
+        for variant in 0..kernel.variants.len() {
+            let count = cases.iter().filter(|case| case.variant == variant).count();
+            assert!(count >= 5, "{}: {count} cases", kernel.label(variant));
+        }
+        let past_one_dimension = cases.iter().any(|case| case.groups > 65_535);
+        assert!(
+            past_one_dimension,
+            "{}: no case past 65,535 workgroups",
+            kernel.name
+        );
+        for case in &cases {
+            assert_eq!(case.params.len(), kernel.params_size(), "{}", kernel.name);
+            for (slot, binding) in case.slots.iter().zip(kernel.bindings) {
+                let fits = match slot {
+                    Slot::Floats(_) | Slot::Words(_) => binding.access == Access::Read,
+                    Slot::Output { .. } => binding.access == Access::Write,
+                    Slot::Update { .. } => binding.access == Access::Update,
+                };
+                assert!(fits, "{}: {}: {}", kernel.name, case.name, binding.name);
+            }
+        }
+    }
+}
+
+/// The module of a variant as each backend takes it: validated, overrides resolved.
+fn resolved(kernel: &Kernel, variant: usize) -> (naga::Module, naga::valid::ModuleInfo) {
+    let module = naga::front::wgsl::parse_str(&kernel.assemble(variant)).unwrap();
+    let validate = |module: &naga::Module| {
+        let flags = naga::valid::ValidationFlags::all();
+        let capabilities = naga::valid::Capabilities::empty();
+        naga::valid::Validator::new(flags, capabilities).validate(module)
+    };
+    let info = validate(&module).unwrap();
+    let constants = naga::back::PipelineConstants::default();
+    let (module, info) =
+        naga::back::pipeline_constants::process_overrides(&module, &info, None, &constants)
+            .unwrap();
+    (module.into_owned(), info.into_owned())
+}
+
+#[test]
+fn every_variant_becomes_spirv_msl_hlsl_and_glsl() {
+    let mut written = [0; 4];
+    for (kernel, variant) in variants() {
+        let label = kernel.label(variant);
+        let (module, info) = resolved(kernel, variant);
+        let entry = module.entry_points[0].name.clone();
+
+        let words = spv::write_vec(&module, &info, &spv::Options::default(), None);
+        assert!(
+            !words
+                .unwrap_or_else(|error| panic!("{label}: SPIR-V: {error}"))
+                .is_empty()
+        );
+        written[0] += 1;
+
+        let text = msl::write_string(
+            &module,
+            &info,
+            &msl::Options::default(),
+            &msl::PipelineOptions::default(),
+        );
+        let (text, names) = text.unwrap_or_else(|error| panic!("{label}: MSL: {error}"));
+        assert!(
+            names.entry_point_names.iter().all(Result::is_ok),
+            "{label}: MSL: {names:?}"
+        );
+        assert!(text.contains("kernel void"), "{label}: MSL:\n{text}");
+        written[1] += 1;
+
+        let options = hlsl::Options {
+            special_constants_binding: Some(hlsl::BindTarget::default()),
+            ..hlsl::Options::default()
+        };
+        let mut text = String::new();
+        let pipeline = hlsl::PipelineOptions::default();
+        let names = hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None);
+        let names = names.unwrap_or_else(|error| panic!("{label}: HLSL: {error}"));
+        assert!(
+            names.entry_point_names.iter().all(Result::is_ok),
+            "{label}: HLSL: {names:?}"
+        );
+        assert!(text.contains("numthreads"), "{label}: HLSL:\n{text}");
+        written[2] += 1;
+
+        let options = glsl::Options::default();
+        assert!(options.version.is_es(), "the default is GLSL ES 3.1");
+        let pipeline = glsl::PipelineOptions {
+            shader_stage: naga::ShaderStage::Compute,
+            entry_point: entry,
+            multiview: None,
+        };
+        let mut text = String::new();
+        let policies = BoundsCheckPolicies::default();
+        glsl::Writer::new(&mut text, &module, &info, &options, &pipeline, policies)
+            .and_then(|mut writer| writer.write())
+            .unwrap_or_else(|error| panic!("{label}: GLSL: {error}"));
+        assert!(
+            text.starts_with("#version 310 es"),
+            "{label}: GLSL:\n{text}"
+        );
+        written[3] += 1;
+    }
+    let all = variants().count();
+    println!(
+        "{all} variants: SPIR-V {}, MSL {}, HLSL {}, GLSL ES 3.1 {}",
+        written[0], written[1], written[2], written[3]
+    );
+    assert_eq!(written, [all; 4]);
+}

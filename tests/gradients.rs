@@ -1,0 +1,461 @@
+//! The network's gradients: the f64 reference against finite differences and identities, every executor against the
+//! reference.
+
+mod common;
+
+use common::nets::{self, Net, relative_l2};
+use wgrad::batch::{Batch, Inputs, SparseInputs};
+use wgrad::device::{Device, Values};
+use wgrad::perspective::{Activation, Architecture, Link, Loss, Network, Parameters, Upstream};
+
+const LOSSES: [Loss; 4] = [
+    Loss::MSE,
+    Loss::SIGMOID_MSE,
+    Loss {
+        link: Link::Sigmoid,
+        power: 2.5,
+    },
+    Loss {
+        link: Link::Identity,
+        power: 1.0,
+    },
+];
+
+/// Y, the loss if there is one, and the gradients, all in f64.
+struct Result {
+    output: Vec<f64>,
+    loss: Option<f64>,
+    gradients: Vec<Vec<f64>>,
+}
+
+fn compute(network: &mut Network, batch: &Batch, upstream: Upstream<'_>) -> Result {
+    let (output, loss, gradients) = network.gradient_values(batch, upstream).unwrap();
+    Result {
+        output: output.into_iter().flat_map(Values::into_f64).collect(),
+        loss: loss.map(|loss| loss.into_f64()[0]),
+        gradients: gradients.into_iter().map(Values::into_f64).collect(),
+    }
+}
+
+fn gradients(
+    device: &Device,
+    parameters: &Parameters,
+    batch: &Batch,
+    upstream: Upstream<'_>,
+) -> Result {
+    compute(
+        &mut Network::new(device, parameters).unwrap(),
+        batch,
+        upstream,
+    )
+}
+
+/// The largest relative L2 error over all gradients of tensors that are not zero, and over Y.
+fn worst_error(expected: &Result, found: &Result) -> f64 {
+    let pairs = expected.gradients.iter().zip(&found.gradients);
+    let errors = pairs.map(|(expected, found)| relative_l2(expected, found));
+    errors
+        .chain([relative_l2(&expected.output, &found.output)])
+        .fold(
+            0.0,
+            |worst, error| if error <= worst { worst } else { error },
+        )
+}
+
+#[test]
+fn reference_gradients_agree_with_finite_differences() {
+    const H: f64 = 1e-5;
+    let device = Device::reference();
+    let (mut compared, mut near_a_kink) = (0, 0);
+    for (seed, architecture) in nets::architectures(7, 4).into_iter().enumerate() {
+        let mut net = nets::random(architecture, 6, 3, seed as u64);
+        // Off the dyadic grid, where points rest on the kinks.
+        for values in net.parameters.values_mut() {
+            for (i, value) in values.iter_mut().enumerate() {
+                *value += 1e-3 * ((i * 7919 + seed) % 101) as f32 / 101.0;
+            }
+        }
+        let mut network = Network::new(&device, &net.parameters).unwrap();
+        let z = nets::preactivations(&net.parameters, &net.sparse);
+        for loss in LOSSES {
+            let exact = compute(&mut network, &net.sparse, Upstream::Loss(loss));
+            let scale = exact
+                .gradients
+                .iter()
+                .flatten()
+                .fold(0.0f64, |a, g| a.max(g.abs()));
+            for (index, tensor) in architecture.tensors().iter().enumerate() {
+                let values: Vec<f64> = net.parameters.values()[index]
+                    .iter()
+                    .map(|&v| f64::from(v))
+                    .collect();
+                for element in 0..tensor.len() {
+                    // A weight or bias moves the Z of its row alone, by H at most.
+                    let row = element % architecture.hidden;
+                    let inner = !matches!(tensor.name, "C" | "d");
+                    let width = 2 * architecture.hidden;
+                    let kinked = inner
+                        && z.iter().enumerate().any(|(at, z)| {
+                            let near = |kink: f64| (z - kink).abs() < 2.0 * H;
+                            at % width % architecture.hidden == row && (near(0.0) || near(0.75))
+                        });
+                    if kinked {
+                        near_a_kink += 1;
+                        continue;
+                    }
+                    let mut moved = |by: f64| {
+                        let mut values = values.clone();
+                        values[element] += by;
+                        network.write(index, values.as_slice()).unwrap();
+                        compute(&mut network, &net.sparse, Upstream::Loss(loss))
+                            .loss
+                            .unwrap()
+                    };
+                    let difference = (moved(H) - moved(-H)) / (2.0 * H);
+                    let gradient = exact.gradients[index][element];
+                    let error = (difference - gradient).abs();
+                    // Relative to the gradient, with a floor for those that vanish beside the others.
+                    let bound = 1e-6 * gradient.abs().max(1e-2 * scale);
+                    assert!(
+                        error <= bound,
+                        "{architecture:?} {loss:?} {}[{element}]: {gradient} by formula, {difference} by differences",
+                        tensor.name
+                    );
+                    compared += 1;
+                }
+                network.write(index, values.as_slice()).unwrap();
+            }
+        }
+    }
+    println!("{compared} derivatives compared, {near_a_kink} near a kink left out");
+    assert!(
+        compared > 3000 && near_a_kink * 10 < compared,
+        "{compared} {near_a_kink}"
+    );
+}
+
+/// Sizes around the tiles of the kernels: [inputs, hidden, samples, width].
+const SIZES: [[usize; 4]; 6] = [
+    [1, 1, 1, 1],
+    [9, 31, 33, 4],
+    [64, 33, 1, 9],
+    [97, 64, 130, 11],
+    [40, 129, 17, 5],
+    [768, 65, 40, 32],
+];
+
+fn agrees_with_the_reference(device: &Device) {
+    let reference = Device::reference();
+    let (mut worst, mut cases) = (0.0f64, 0);
+    for (seed, [inputs, hidden, samples, width]) in SIZES.into_iter().enumerate() {
+        for architecture in nets::architectures(inputs, hidden) {
+            let Net {
+                parameters,
+                dense,
+                sparse,
+            } = nets::random(architecture, samples, width, seed as u64);
+            let loss = LOSSES[cases % 3];
+            for batch in [&dense, &sparse] {
+                let expected = gradients(&reference, &parameters, batch, Upstream::Loss(loss));
+                let found = gradients(device, &parameters, batch, Upstream::Loss(loss));
+                // d and C sum numbers of both signs; their errors are held against the magnitudes in `verify`.
+                let error = worst_error(&expected, &found);
+                assert!(
+                    error <= 1e-5,
+                    "{architecture:?} L={samples}: relative L2 error {error:e}"
+                );
+                worst = worst.max(error);
+                let (expected, found) = (expected.loss.unwrap(), found.loss.unwrap());
+                // P and Y are known to about 4ε of 1, and P − t may cancel: |x|^q moves by q·|x|^(q−1)·4ε.
+                let q = f64::from(loss.power);
+                let cancelled = 4.0 * f64::from(f32::EPSILON) * q * expected.powf((q - 1.0) / q);
+                let bound = 1e-6 * expected + cancelled;
+                assert!(
+                    (expected - found).abs() <= bound,
+                    "loss {found}, expected {expected}"
+                );
+                cases += 1;
+            }
+        }
+    }
+    println!(
+        "{}: {cases} cases, worst relative L2 error {worst:e}",
+        device.name()
+    );
+}
+
+#[test]
+fn cpu_gradients_agree_with_the_reference() {
+    agrees_with_the_reference(&Device::cpu().unwrap());
+}
+
+#[test]
+fn vulkan_gradients_agree_with_the_reference() {
+    let _turn = common::turn();
+    agrees_with_the_reference(&common::VULKAN);
+}
+
+#[test]
+fn gl_gradients_agree_with_the_reference() {
+    let _turn = common::turn();
+    agrees_with_the_reference(&common::GL);
+}
+
+#[test]
+fn a_sparse_batch_and_the_dense_batch_it_stands_for_agree() {
+    let device = Device::reference();
+    for architecture in nets::architectures(23, 5) {
+        let net = nets::random(architecture, 19, 6, 3);
+        let sparse = gradients(
+            &device,
+            &net.parameters,
+            &net.sparse,
+            Upstream::Loss(Loss::SIGMOID_MSE),
+        );
+        let dense = gradients(
+            &device,
+            &net.parameters,
+            &net.dense,
+            Upstream::Loss(Loss::SIGMOID_MSE),
+        );
+        assert!(worst_error(&sparse, &dense) < 1e-14);
+    }
+}
+
+#[test]
+fn the_tied_gradient_is_the_sum_of_the_untied() {
+    let device = Device::reference();
+    let tied = Architecture {
+        tied: true,
+        ..Architecture::new(23, 5)
+    };
+    let net = nets::random(tied, 19, 6, 5);
+    let values = net.parameters.values();
+    let [a, b, c, d] = [0, 1, 2, 3].map(|index| values[index].clone());
+    let untied = Architecture::new(23, 5);
+    let copies = vec![a.clone(), a, b.clone(), b, c, d];
+    let copies = Parameters::from_values(untied, copies).unwrap();
+    let one = gradients(
+        &device,
+        &net.parameters,
+        &net.sparse,
+        Upstream::Loss(Loss::MSE),
+    );
+    let two = gradients(&device, &copies, &net.sparse, Upstream::Loss(Loss::MSE));
+    assert_eq!(one.output, two.output);
+    for (tied, [first, second]) in [(0, [0, 1]), (1, [2, 3])] {
+        let sum: Vec<f64> = two.gradients[first]
+            .iter()
+            .zip(&two.gradients[second])
+            .map(|(x, y)| x + y)
+            .collect();
+        assert!(relative_l2(&sum, &one.gradients[tied]) < 1e-14);
+        assert!(one.gradients[tied].iter().any(|&gradient| gradient != 0.0));
+    }
+}
+
+#[test]
+fn a_given_e_replaces_the_loss_and_a_unit_e_gives_the_derivatives_of_one_output() {
+    for device in [Device::reference(), Device::cpu().unwrap()] {
+        let net = nets::random(Architecture::new(23, 5), 19, 6, 7);
+        let mut network = Network::new(&device, &net.parameters).unwrap();
+        let loss = compute(&mut network, &net.sparse, Upstream::Loss(Loss::MSE));
+        let outputs = loss.output.iter().zip(net.sparse.targets());
+        let e: Vec<f32> = outputs
+            .map(|(y, t)| (2.0 / 19.0 * (y - f64::from(*t))) as f32)
+            .collect();
+        let given = compute(&mut network, &net.sparse, Upstream::Given(&e));
+        assert!(given.loss.is_none());
+        assert!(worst_error(&loss, &given) < 1e-6);
+
+        // ∂Y[s]/∂C = H[:, s], ∂Y[s]/∂d = 1.
+        let mut unit = vec![0.0; 19];
+        unit[4] = 1.0;
+        let one = compute(&mut network, &net.sparse, Upstream::Given(&unit));
+        let z = nets::preactivations(&net.parameters, &net.sparse);
+        let h: Vec<f64> = z[4 * 10..5 * 10]
+            .iter()
+            .map(|&z| Activation::CRelu.value(z, 1.0))
+            .collect();
+        assert_eq!(one.gradients[4], h);
+        assert_eq!(one.gradients[5], [1.0]);
+        // And with C a unit vector, ∂H[u, s]/∂B = M[u, s], here for every u at once with C = 1.
+        network.write(4, [1.0f32; 10].as_slice()).unwrap();
+        let masks = compute(&mut network, &net.sparse, Upstream::Given(&unit));
+        let mask: Vec<f64> = z[4 * 10..5 * 10]
+            .iter()
+            .map(|&z| Activation::CRelu.slope(z, 1.0))
+            .collect();
+        assert_eq!(
+            [masks.gradients[2].as_slice(), &masks.gradients[3]].concat(),
+            mask
+        );
+    }
+}
+
+#[test]
+fn the_mask_is_one_at_both_ends() {
+    let architecture = Architecture {
+        clip: 0.5,
+        ..Architecture::new(1, 1)
+    };
+    for (z, activation, expected) in [
+        (0.0, Activation::CRelu, 1.0),
+        (0.5, Activation::CRelu, 1.0),
+        (-f32::MIN_POSITIVE, Activation::CRelu, 0.0),
+        (0.500_000_06, Activation::CRelu, 0.0),
+        (0.5, Activation::SCRelu, 1.0),
+        (0.0, Activation::Relu, 1.0),
+        (7.0, Activation::Relu, 1.0),
+        (-0.25, Activation::Relu, 0.0),
+    ] {
+        let architecture = Architecture {
+            activation,
+            ..architecture
+        };
+        let values = vec![
+            vec![0.0],
+            vec![0.0],
+            vec![z],
+            vec![-1.0],
+            vec![1.0, 1.0],
+            vec![0.0],
+        ];
+        let parameters = Parameters::from_values(architecture, values).unwrap();
+        let lists = || SparseInputs::new("none", 1, 1, vec![-1]).unwrap();
+        let batch = Batch::new(Inputs::Sparse([lists(), lists()]), vec![0.0]).unwrap();
+        let _turn = common::turn();
+        for device in [
+            Device::reference(),
+            Device::cpu().unwrap(),
+            common::VULKAN.clone(),
+            common::GL.clone(),
+        ] {
+            let found = gradients(&device, &parameters, &batch, Upstream::Given(&[1.0]));
+            assert_eq!(
+                found.gradients[2],
+                [expected],
+                "{activation:?} at {z} on {}",
+                device.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_batch_cut_over_samples_gives_the_gradients_of_the_whole() {
+    let _turn = common::turn();
+    for device in [
+        Device::reference(),
+        Device::cpu().unwrap(),
+        common::VULKAN.clone(),
+    ] {
+        for architecture in nets::architectures(23, 5) {
+            let net = nets::random(architecture, 100, 6, 11);
+            for batch in [&net.sparse, &net.dense] {
+                let whole = gradients(
+                    &device,
+                    &net.parameters,
+                    batch,
+                    Upstream::Loss(Loss::SIGMOID_MSE),
+                );
+                // Room for 7 samples of dense inputs or more of lists, and for every parameter.
+                let small = device.clone().with_binding_limit(4 * 23 * 7);
+                let cut = gradients(
+                    &small,
+                    &net.parameters,
+                    batch,
+                    Upstream::Loss(Loss::SIGMOID_MSE),
+                );
+                let error = worst_error(&whole, &cut);
+                assert!(error < 2e-6, "{}: {error:e}", device.name());
+                let losses = [whole.loss.unwrap(), cut.loss.unwrap()];
+                assert!(
+                    (losses[0] - losses[1]).abs() < 1e-6 * losses[0],
+                    "{losses:?}"
+                );
+                let mut network = Network::new(&small, &net.parameters).unwrap();
+                let output = network.forward(batch).unwrap();
+                let found: Vec<f64> = output.into_iter().map(f64::from).collect();
+                assert!(relative_l2(&whole.output, &found) < 1e-6);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_name() {
+    let device = Device::cpu().unwrap().with_binding_limit(4000);
+    let wide = Parameters::zeros(Architecture::new(10, 101)).unwrap();
+    let error = Network::new(&device, &wide).unwrap_err().to_string();
+    assert!(
+        error.contains("A1")
+            && error.contains("4000")
+            && error.contains("largest K that fits is 100"),
+        "{error}"
+    );
+
+    let net = nets::random(
+        Architecture {
+            buckets: 2,
+            ..Architecture::new(5, 3)
+        },
+        4,
+        2,
+        1,
+    );
+    let mut network = Network::new(&Device::cpu().unwrap(), &net.parameters).unwrap();
+    let lists = |features| SparseInputs::new("lists", features, 1, vec![0]).unwrap();
+    let batch = |features| {
+        Batch::new(
+            Inputs::Sparse([lists(features), lists(features)]),
+            vec![0.5],
+        )
+        .unwrap()
+    };
+    for (batch, words) in [
+        (batch(6), "expected 5 features (N), found 6"),
+        (
+            batch(5),
+            "expected a bucket below 2 for each sample, found none",
+        ),
+        (
+            batch(5).with_buckets(vec![2]).unwrap(),
+            "expected at most 1, found 2",
+        ),
+    ] {
+        let error = network.forward(&batch).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    let error = network
+        .gradients(&net.sparse, Upstream::Given(&[1.0]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("expected 4 values, one a sample, found 1"),
+        "{error}"
+    );
+    let loss = Loss {
+        power: 0.5,
+        ..Loss::MSE
+    };
+    assert!(
+        network
+            .gradients(&net.sparse, Upstream::Loss(loss))
+            .is_err()
+    );
+    for architecture in [
+        Architecture::new(0, 1),
+        Architecture::new(1, 0),
+        Architecture {
+            clip: 0.0,
+            ..Architecture::new(1, 1)
+        },
+        Architecture {
+            clip: f32::NAN,
+            ..Architecture::new(1, 1)
+        },
+    ] {
+        assert!(Parameters::zeros(architecture).is_err(), "{architecture:?}");
+    }
+}
