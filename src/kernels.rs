@@ -10,10 +10,10 @@ use crate::kernel::Kernel;
 
 /// Declares the kernels' modules and lists them in one go, so that neither can be forgotten.
 macro_rules! table {
-    ($($name:ident),* $(,)?) => {
-        $(pub mod $name;)*
+    ($($(#[$when:meta])? $name:ident),* $(,)?) => {
+        $($(#[$when])? pub mod $name;)*
         /// Every kernel.
-        pub static TABLE: &[&Kernel] = &[$(&$name::KERNEL),*];
+        pub static TABLE: &[&Kernel] = &[$($(#[$when])? &$name::KERNEL),*];
     };
 }
 
@@ -31,6 +31,7 @@ table! {
     weights_gradient_dense,
     sgd,
     adamw,
+    #[cfg(feature = "sabotage")] sabotage,
 }
 
 /// The kernel of that name.

@@ -16,6 +16,8 @@ mod options;
 mod picture;
 #[path = "wgrad/progress.rs"]
 mod progress;
+#[path = "wgrad/settings.rs"]
+mod settings;
 #[path = "wgrad/train.rs"]
 mod train;
 #[path = "wgrad/verify.rs"]

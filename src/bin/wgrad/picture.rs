@@ -1,0 +1,241 @@
+//! The loss curve as an SVG picture.
+
+use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use std::io::Write;
+use std::path::Path;
+use wgrad::Result;
+use wgrad::interchange::write_atomically;
+use wgrad::train::log::Curve;
+
+const SIZE: (u32, u32) = (960, 600);
+const FONT: &str = "Helvetica, Arial, sans-serif";
+const INK: RGBColor = RGBColor(45, 50, 58);
+const FAINT: RGBColor = RGBColor(110, 118, 128);
+const GRID: RGBColor = RGBColor(228, 231, 235);
+const TRAINING: RGBColor = RGBColor(38, 110, 188);
+const VALIDATION: RGBColor = RGBColor(217, 95, 14);
+/// More points than these do not show at this size.
+const POINTS: usize = 1200;
+/// More marks than these run into each other.
+const MARKS: usize = 60;
+
+/// Draws the curve of a training at `path`, in one piece; false if there is nothing to draw yet.
+pub fn draw(path: &Path, curve: &Curve, title: &str, steps_per_epoch: u64) -> Result<bool> {
+    let training = thin(&drawable(&curve.training));
+    let validation = drawable(&curve.validation);
+    if training.is_empty() && validation.is_empty() {
+        return Ok(false);
+    }
+    let mut svg = String::new();
+    let drawn = paint(&mut svg, &training, &validation, title, steps_per_epoch);
+    // The backend writes to memory: it fails only if the drawing is wrong in itself.
+    drawn.map_err(|error| wgrad::Error::Io {
+        path: path.to_path_buf(),
+        action: "draw the picture",
+        source: std::io::Error::other(error.to_string()),
+    })?;
+    write_atomically(path, |out| out.write_all(svg.as_bytes()))?;
+    Ok(true)
+}
+
+type Drawing = std::result::Result<(), Box<dyn std::error::Error>>;
+
+fn paint(
+    svg: &mut String,
+    training: &[(f64, f64)],
+    validation: &[(f64, f64)],
+    title: &str,
+    steps_per_epoch: u64,
+) -> Drawing {
+    let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    root.fill(&WHITE)?;
+    text(&root, title, (86, 24), 24, INK)?;
+    let epochs = format!("{} steps an epoch", indicatif::HumanCount(steps_per_epoch));
+    text(&root, &epochs, (86, 54), 16, FAINT)?;
+
+    let last = training.iter().chain(validation).map(|point| point.0).fold(1.0, f64::max);
+    let scale = Scale::of(training.iter().chain(validation).map(|point| point.1));
+    let places = |points: &[(f64, f64)]| -> Vec<(f64, f64)> {
+        points.iter().map(|&(step, loss)| (step, scale.place(loss))).collect()
+    };
+    let mut chart = ChartBuilder::on(&root)
+        .margin(20)
+        .margin_top(84)
+        .margin_right(28)
+        .x_label_area_size(48)
+        .y_label_area_size(66)
+        .build_cartesian_2d(0.0..last * 1.005, scale.clone())?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID)
+        .axis_style(FAINT)
+        .label_style((FONT, 16, &INK))
+        .axis_desc_style((FONT, 18, &INK))
+        .x_labels(8)
+        .x_label_formatter(&|step| indicatif::HumanCount(step.round() as u64).to_string())
+        .x_desc("step")
+        .y_desc(if scale.logarithmic { "loss (logarithmic)" } else { "loss" })
+        .draw()?;
+
+    let (training, validation) = (places(training), places(validation));
+    if training.len() >= 20 {
+        let faint = TRAINING.mix(0.28).stroke_width(1);
+        chart.draw_series(LineSeries::new(training.iter().copied(), faint))?;
+    }
+    let line = |colour: RGBColor| move |(x, y): (i32, i32)| {
+        PathElement::new([(x, y), (x + 26, y)], colour.stroke_width(3))
+    };
+    if !training.is_empty() {
+        let smooth = smoothed(&training);
+        let series = chart.draw_series(LineSeries::new(smooth, TRAINING.stroke_width(2)))?;
+        series.label("training (mean of near steps)").legend(line(TRAINING));
+    }
+    if !validation.is_empty() {
+        let points = validation.iter().copied();
+        let series = chart.draw_series(LineSeries::new(points.clone(), VALIDATION.stroke_width(2)))?;
+        series.label("validation").legend(line(VALIDATION));
+        if validation.len() <= MARKS {
+            chart.draw_series(points.map(|point| Circle::new(point, 4, VALIDATION.filled())))?;
+        }
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
+        .margin(14)
+        .legend_area_size(36)
+        .background_style(WHITE.mix(0.9))
+        .border_style(GRID)
+        .label_font((FONT, 17, &INK))
+        .draw()?;
+    root.present()?;
+    Ok(())
+}
+
+fn text(
+    root: &DrawingArea<SVGBackend<'_>, Shift>,
+    words: &str,
+    place: (i32, i32),
+    size: i32,
+    colour: RGBColor,
+) -> Drawing {
+    let style = TextStyle::from((FONT, size).into_font()).color(&colour);
+    root.draw_text(words, &style.pos(Pos::new(HPos::Left, VPos::Top)), place)?;
+    Ok(())
+}
+
+/// The points that a logarithmic axis can show.
+fn drawable(points: &[(u64, f64)]) -> Vec<(f64, f64)> {
+    let drawable = |&&(_, loss): &&(u64, f64)| loss.is_finite() && loss > 0.0;
+    points.iter().filter(drawable).map(|&(step, loss)| (step as f64, loss)).collect()
+}
+
+/// At most [`POINTS`] means of neighbours.
+fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let share = points.len().div_ceil(POINTS).max(1);
+    points.chunks(share).map(mean).collect()
+}
+
+/// The mean over a fortieth of the points around each.
+fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let reach = points.len() / 80;
+    let around = |at: usize| {
+        // Narrower towards the ends, so that it stays centred.
+        let reach = reach.min(at).min(points.len() - 1 - at);
+        (points[at].0, mean(&points[at - reach..=at + reach]).1)
+    };
+    (0..points.len()).map(around).collect()
+}
+
+fn mean(points: &[(f64, f64)]) -> (f64, f64) {
+    let sum = points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
+    (sum.0 / points.len() as f64, sum.1 / points.len() as f64)
+}
+
+/// The axis of the loss: logarithmic where the losses span a factor of 3.
+#[derive(Clone)]
+struct Scale {
+    logarithmic: bool,
+    low: f64,
+    high: f64,
+    ticks: Vec<f64>,
+}
+
+impl Scale {
+    fn of(losses: impl Iterator<Item = f64>) -> Self {
+        let (low, high) = losses.fold((f64::INFINITY, 0.0), |(low, high), loss| {
+            (f64::min(low, loss), f64::max(high, loss))
+        });
+        if high / low < 3.0 {
+            let room = (0.06 * (high - low)).max(0.01 * high);
+            let (low, high) = ((low - room).max(0.0), high + room);
+            let step = nice((high - low) / 6.0);
+            let first = (low / step).ceil() as i64;
+            let ticks = (first..).map(|tick| tick as f64 * step);
+            let ticks = ticks.take_while(|tick| *tick <= high).collect();
+            return Self { logarithmic: false, low, high, ticks };
+        }
+        let (low, high) = ((0.88 * low).log10(), (1.15 * high).log10());
+        let mantissas: &[f64] = match high - low {
+            decades if decades < 1.0 => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0],
+            decades if decades < 1.8 => &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
+            decades if decades < 4.0 => &[1.0, 2.0, 5.0],
+            _ => &[1.0],
+        };
+        // Of very many decades every second, third … one.
+        let stride = ((high - low) / 12.0).ceil().max(1.0) as usize;
+        let decades = (low.floor() as i32..=high.ceil() as i32).step_by(stride);
+        let ticks = decades.flat_map(|decade| mantissas.iter().map(move |m| f64::from(decade) + m.log10()));
+        let ticks = ticks.filter(|tick| (low..=high).contains(tick)).collect();
+        Self { logarithmic: true, low, high, ticks }
+    }
+
+    fn place(&self, loss: f64) -> f64 {
+        if self.logarithmic { loss.log10() } else { loss }
+    }
+
+    fn label(&self, place: f64) -> String {
+        let loss = if self.logarithmic { 10f64.powf(place) } else { place };
+        if loss != 0.0 && !(1e-4..1e5).contains(&loss) {
+            return format!("{loss:.0e}");
+        }
+        // Four significant places, without the zeros at the end.
+        let places = if loss >= 1.0 { 3 } else { 7 };
+        let text = format!("{loss:.places$}");
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+}
+
+impl Ranged for Scale {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        RangedCoordf64::from(self.low..self.high).map(value, limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        self.ticks.clone()
+    }
+
+    fn range(&self) -> std::ops::Range<f64> {
+        self.low..self.high
+    }
+}
+
+impl ValueFormatter<f64> for Scale {
+    fn format_ext(&self, place: &f64) -> String {
+        self.label(*place)
+    }
+}
+
+/// 1, 2 or 5 times a power of ten, the first from `step` on.
+fn nice(step: f64) -> f64 {
+    let power = 10f64.powf(step.log10().floor());
+    let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power >= step);
+    factor.unwrap_or(10.0) * power
+}

@@ -1,0 +1,156 @@
+//! The options of a training that determine its numbers.
+
+use crate::Failure;
+use crate::options::ObjectiveOptions;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use wgrad::activation::Activation;
+use wgrad::optim::Optimizer;
+use wgrad::train::Settings;
+use wgrad::train::schedule::Schedule;
+use wgrad::train::settings::{
+    DEFAULT_BATCH, DEFAULT_EPOCHS, DEFAULT_HIDDEN, DEFAULT_SHUFFLE_BUFFER,
+};
+
+/// Each is left to its default, or to the resumed run, unless given.
+#[derive(clap::Args)]
+pub struct SettingsOptions {
+    #[arg(long, value_name = "K", help = format!("K, rows of one accumulator [default: {DEFAULT_HIDDEN}]"))]
+    hidden: Option<usize>,
+    /// One accumulator for both perspectives (A1 = A2, B1 = B2) [default: one for each]
+    #[arg(long)]
+    tied: bool,
+    /// Between accumulators and output: min(max(Z, 0), T), its square, or max(Z, 0) [default: crelu]
+    #[arg(long, value_parser = PossibleValuesParser::new(Activation::ALL.map(Activation::name)).try_map(|name| name.parse::<Activation>()))]
+    activation: Option<Activation>,
+    /// T, where crelu and screlu clip; above 0 [default: 1]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    clip: Option<f32>,
+    #[arg(long, value_name = "COUNT", help = format!("Passes over the data [default: {DEFAULT_EPOCHS}]"))]
+    epochs: Option<u64>,
+    #[arg(long, value_name = "L", help = format!("L, positions in a batch [default: {DEFAULT_BATCH}]"))]
+    batch: Option<usize>,
+    /// η, the learning rate at the start [default: 0.002]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    lr: Option<f32>,
+    /// The course of the learning rate: as it is, or half a cosine to 0 over the run [default: cosine]
+    #[arg(long, value_parser = PossibleValuesParser::new(Schedule::ALL.map(Schedule::name)).try_map(|name| name.parse::<Schedule>()))]
+    schedule: Option<Schedule>,
+    /// AdamW with β1 = 0.9, β2 = 0.999, ε = 1e-8 and decoupled decay, or SGD with momentum [default: adamw]
+    #[arg(long, value_parser = PossibleValuesParser::new(["adamw", "sgd"]))]
+    optimizer: Option<String>,
+    /// Of sgd: from 0 to below 1 [default: 0.9]
+    #[arg(long, value_name = "MU", allow_negative_numbers = true)]
+    momentum: Option<f32>,
+    /// Of adamw: the decay of every parameter, times the learning rate, a step [default: 0.01]
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
+    weight_decay: Option<f32>,
+    /// Of adamw: the range that every parameter is kept in, as -1.98..1.98, or as 1.98 for the same [default: none]
+    #[arg(long, value_name = "LOW..HIGH", allow_hyphen_values = true, value_parser = range)]
+    weight_clip: Option<(f32, f32)>,
+    /// The target [defaults: --wdl 0, --scale 400, --loss sigmoid_mse, --power 2]
+    #[command(flatten)]
+    objective: ObjectiveOptions,
+    /// Seed of the initial parameters and of the shuffle [default: 0]
+    #[arg(long)]
+    seed: Option<u64>,
+    #[arg(long, value_name = "POSITIONS", help = format!(
+        "Positions that are shuffled among each other, 36 bytes of memory each; 0 keeps the order of the files [default: {DEFAULT_SHUFFLE_BUFFER}]"
+    ))]
+    shuffle_buffer: Option<usize>,
+}
+
+/// The momentum of SGD, unless said otherwise.
+const DEFAULT_MOMENTUM: f32 = 0.9;
+
+impl SettingsOptions {
+    /// Puts what is given in the place of what stands there.
+    pub fn over(&self, settings: &mut Settings) -> Result<(), Failure> {
+        let architecture = &mut settings.architecture;
+        put(&mut architecture.hidden, self.hidden);
+        architecture.tied |= self.tied;
+        put(&mut architecture.activation, self.activation);
+        put(&mut architecture.clip, self.clip);
+        put(&mut settings.epochs, self.epochs);
+        put(&mut settings.batch, self.batch);
+        put(&mut settings.learning_rate, self.lr);
+        put(&mut settings.schedule, self.schedule);
+        put(&mut settings.seed, self.seed);
+        put(&mut settings.shuffle_buffer, self.shuffle_buffer);
+        let objective = self.objective.over(settings.objective());
+        (settings.loss, settings.wdl, settings.scale) = (objective.loss, objective.wdl, objective.scale);
+        settings.optimizer = self.optimizer(settings.optimizer)?;
+        Ok(())
+    }
+
+    fn optimizer(&self, standing: Optimizer) -> Result<Optimizer, Failure> {
+        let mut optimizer = match (self.optimizer.as_deref(), standing) {
+            (Some("sgd"), Optimizer::AdamW { .. }) => Optimizer::Sgd { momentum: DEFAULT_MOMENTUM },
+            (Some("adamw"), Optimizer::Sgd { .. }) => Optimizer::ADAMW,
+            _ => standing,
+        };
+        let foreign = match &mut optimizer {
+            Optimizer::Sgd { momentum } => {
+                put(momentum, self.momentum);
+                let given = [self.weight_decay.map(|_| "--weight-decay"), self.weight_clip.map(|_| "--weight-clip")];
+                given.into_iter().flatten().next().map(|option| (option, "adamw"))
+            }
+            Optimizer::AdamW { weight_decay, clip, .. } => {
+                put(weight_decay, self.weight_decay);
+                *clip = self.weight_clip.or(*clip);
+                self.momentum.map(|_| ("--momentum", "sgd"))
+            }
+        };
+        match foreign {
+            Some((option, name)) => {
+                let message = format!("{option} goes with --optimizer {name}");
+                Err(Failure::Usage("train", message))
+            }
+            None => Ok(optimizer),
+        }
+    }
+}
+
+fn put<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+/// `LOW..HIGH`, or R for −R..R.
+fn range(text: &str) -> Result<(f32, f32), String> {
+    let number = |text: &str| {
+        let value = text.trim().parse::<f32>();
+        value.map_err(|_| format!("{text:?} is not a number"))
+    };
+    match text.split_once("..") {
+        Some((low, high)) => Ok((number(low)?, number(high)?)),
+        None => number(text).map(|range| (-range, range)),
+    }
+}
+
+/// The options by which two settings differ, with the value of each.
+pub fn differences(own: &Settings, given: &Settings) -> Vec<String> {
+    let fields = |settings: &Settings| {
+        let architecture = settings.architecture;
+        [
+            ("--hidden", architecture.hidden.to_string()),
+            ("--tied", architecture.tied.to_string()),
+            ("--activation", architecture.activation.name().to_owned()),
+            ("--clip", architecture.clip.to_string()),
+            ("--epochs", settings.epochs.to_string()),
+            ("--batch", settings.batch.to_string()),
+            ("--lr", settings.learning_rate.to_string()),
+            ("--schedule", settings.schedule.name().to_owned()),
+            ("optimizer", format!("{:?}", settings.optimizer)),
+            ("--wdl", settings.wdl.to_string()),
+            ("--scale", settings.scale.to_string()),
+            ("--loss", settings.loss.name().to_owned()),
+            ("--power", settings.loss.power.to_string()),
+            ("--seed", settings.seed.to_string()),
+            ("--shuffle-buffer", settings.shuffle_buffer.to_string()),
+        ]
+    };
+    let pairs = fields(own).into_iter().zip(fields(given));
+    let different = pairs.filter(|(own, given)| own.1 != given.1);
+    different.map(|((name, own), (_, given))| format!("{name} {given} (the run has {own})")).collect()
+}

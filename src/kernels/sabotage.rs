@@ -1,0 +1,24 @@
+//! The kernel `sum` with a twin that is wrong on purpose: with the feature `sabotage`, `wgrad verify` has to report it.
+
+use super::sum;
+use crate::kernel::{Call, Kernel};
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "sabotage",
+    operation: "sabotage",
+    pass: sum::KERNEL.pass,
+    wgsl: sum::KERNEL.wgsl,
+    libraries: sum::KERNEL.libraries,
+    variants: sum::KERNEL.variants,
+    bindings: sum::KERNEL.bindings,
+    fields: sum::KERNEL.fields,
+    twin: |mut call: Call<'_, f64>| {
+        let params: sum::Params = call.params();
+        for sum in &mut call.floats_mut(2)[..params.buckets as usize] {
+            *sum = 1e9;
+        }
+    },
+    cpu: sum::KERNEL.cpu,
+    cases: sum::KERNEL.cases,
+};

@@ -1,0 +1,203 @@
+//! Whole trainings through the library: curves that agree between executors, bits that repeat, runs that go on.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use wgrad::Error;
+use wgrad::device::Device;
+use wgrad::optim::Optimizer;
+use wgrad::train::log::{self, Entry};
+use wgrad::train::{Event, Run, Settings, Trainer};
+
+/// The first records of the shipped training data, as a file of its own.
+fn data(directory: &Path, records: usize) -> PathBuf {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/chess_train.bin");
+    let bytes = std::fs::read(shipped).unwrap();
+    let path = directory.join(format!("{records}.bin"));
+    std::fs::write(&path, &bytes[..32 * records]).unwrap();
+    path
+}
+
+fn settings(hidden: usize) -> Settings {
+    let mut settings = Settings::new(768);
+    settings.architecture.hidden = hidden;
+    settings.batch = 500;
+    settings.epochs = 2;
+    settings.seed = 7;
+    settings.shuffle_buffer = 1000;
+    settings
+}
+
+fn run(directory: &Path, name: &str, data: &Path) -> Run {
+    Run {
+        data: vec![data.to_owned()],
+        validation: Some(data.to_owned()),
+        out: directory.join(name),
+        save_every: 3,
+        loader_threads: 2,
+    }
+}
+
+/// Trains to the end, or until `stop_after` steps have been seen.
+fn train(mut trainer: Trainer, stop_after: Option<u64>) -> wgrad::train::Summary {
+    let stop = AtomicBool::new(false);
+    let mut seen = 0;
+    let mut observe = |event: Event<'_>| {
+        if let Event::Step { .. } = event {
+            seen += 1;
+            if stop_after == Some(seen) {
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+    };
+    trainer.run(&stop, &mut observe).unwrap()
+}
+
+/// Name and bytes of the result and of every checkpoint.
+fn files(run: &Run) -> Vec<(String, Vec<u8>)> {
+    let checkpoints = run.checkpoints().list().unwrap();
+    let paths = checkpoints.into_iter().map(|(_, path)| path);
+    paths
+        .chain([run.net()])
+        .map(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, std::fs::read(path).unwrap())
+        })
+        .collect()
+}
+
+fn losses(run: &Run) -> Vec<f64> {
+    let entries = log::read(&run.log()).unwrap();
+    let loss = |entry: &Entry| match entry {
+        Entry::Step { loss, .. } => Some(*loss),
+        _ => None,
+    };
+    entries.iter().filter_map(loss).collect()
+}
+
+fn repeats_and_resumes(device: &Device) {
+    let directory = tempfile::tempdir().unwrap();
+    // 11 batches an epoch, the last of 123 positions.
+    let data = data(directory.path(), 5123);
+    let runs = ["first", "second", "stopped"].map(|name| run(directory.path(), name, &data));
+    for run in &runs[..2] {
+        let summary = train(Trainer::new(device, &settings(24), run).unwrap(), None);
+        assert!(summary.finished && summary.step == 22);
+    }
+    let whole = files(&runs[0]);
+    assert!(whole.len() > 8, "{}", whole.len());
+    assert_eq!(whole, files(&runs[1]), "{}", device.name());
+
+    let summary = train(Trainer::new(device, &settings(24), &runs[2]).unwrap(), Some(5));
+    assert!(!summary.finished && summary.step < 22 && summary.net.is_none());
+    let loaded = Run {
+        loader_threads: 1,
+        ..Run::load(&runs[2].out).unwrap()
+    };
+    let summary = train(Trainer::resume(device, &loaded).unwrap(), None);
+    assert!(summary.finished);
+    let resumed = files(&runs[2]);
+    for (name, bytes) in &whole {
+        let found = resumed.iter().find(|(other, _)| other == name);
+        assert!(found.is_some_and(|(_, other)| other == bytes), "{name} on {}", device.name());
+    }
+    assert_eq!(losses(&runs[0]), losses(&runs[2]));
+}
+
+#[test]
+fn cpu_runs_repeat_and_resume_bit_for_bit() {
+    repeats_and_resumes(&Device::cpu().unwrap());
+}
+
+#[test]
+fn vulkan_runs_repeat_and_resume_bit_for_bit() {
+    let _turn = common::turn();
+    repeats_and_resumes(&common::VULKAN);
+}
+
+#[test]
+fn gl_runs_repeat_and_resume_bit_for_bit() {
+    let _turn = common::turn();
+    repeats_and_resumes(&common::GL);
+}
+
+#[test]
+fn the_reference_trains_too_and_every_executor_follows_its_curve() {
+    let _turn = common::turn();
+    let directory = tempfile::tempdir().unwrap();
+    let data = data(directory.path(), 5123);
+    let optimizers = [(Optimizer::ADAMW, 2e-3), (Optimizer::Sgd { momentum: 0.9 }, 1.0)];
+    for (index, (optimizer, learning_rate)) in optimizers.into_iter().enumerate() {
+        let settings = Settings { optimizer, learning_rate, ..settings(24) };
+        let curve = |name: &str, device: &Device| {
+            let run = run(directory.path(), &format!("{name}{index}"), &data);
+            train(Trainer::new(device, &settings, &run).unwrap(), None);
+            losses(&run)
+        };
+        let expected = curve("reference", &Device::reference());
+        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+        assert!(mean(&expected[17..]) < 0.95 * mean(&expected[..5]), "{expected:?}");
+        for (name, device) in [("cpu", &Device::cpu().unwrap()), ("vulkan", &*common::VULKAN), ("gl", &*common::GL)] {
+            for (step, (found, expected)) in curve(name, device).iter().zip(&expected).enumerate() {
+                let error = (found - expected).abs() / expected;
+                let bound = if step < 10 { 1e-5 } else { 1e-3 };
+                assert!(error <= bound, "{name}, step {}: {found}, expected {expected}", step + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_steady_state_makes_no_objects_but_submissions() {
+    let _turn = common::turn();
+    let device = &common::VULKAN;
+    let net = common::nets::random(wgrad::perspective::Architecture::new(40, 33), 50, 5, 1);
+    let loss = wgrad::perspective::Loss::SIGMOID_MSE;
+    let mut learner = wgrad::perspective::Learner::new(device, &net.parameters, loss, Optimizer::ADAMW).unwrap();
+    let mut step = || learner.step(&net.sparse, 1e-3).unwrap().wait().unwrap();
+    step();
+    let before = device.objects();
+    for _ in 0..10 {
+        step();
+    }
+    let mut expected = before;
+    expected.submissions += 10;
+    assert_eq!(device.objects(), expected);
+}
+
+#[test]
+fn a_run_that_diverges_stops_and_names_the_last_good_checkpoint() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = data(directory.path(), 2000);
+    let mut settings = settings(8);
+    settings.optimizer = Optimizer::Sgd { momentum: 0.0 };
+    settings.loss = wgrad::perspective::Loss::MSE;
+    settings.learning_rate = 1e30;
+    let run = run(directory.path(), "diverges", &data);
+    let mut trainer = Trainer::new(&Device::cpu().unwrap(), &settings, &run).unwrap();
+    let error = trainer.run(&AtomicBool::new(false), &mut |_| {}).unwrap_err();
+    assert!(matches!(error, Error::NotFinite { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("step ") && text.contains("step-00000000.safetensors"), "{text}");
+    assert!(run.checkpoints().latest().unwrap().is_some());
+    assert!(!run.net().exists());
+}
+
+#[test]
+fn a_run_refuses_other_data_and_a_directory_that_holds_another_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let device = Device::cpu().unwrap();
+    let first = data(directory.path(), 2000);
+    let other = data(directory.path(), 2001);
+    let run = run(directory.path(), "run", &first);
+    train(Trainer::new(&device, &settings(8), &run).unwrap(), Some(1));
+    let error = Trainer::new(&device, &settings(8), &run).unwrap_err().to_string();
+    assert!(error.contains("resume") && error.contains("found a run at step"), "{error}");
+    let moved = Run { data: vec![other], ..run.clone() };
+    let error = Trainer::resume(&device, &moved).unwrap_err().to_string();
+    assert!(error.contains("data") && error.contains("2001"), "{error}");
+    let empty = Run { out: directory.path().join("empty"), ..run };
+    let error = Trainer::resume(&device, &empty).unwrap_err().to_string();
+    assert!(error.contains("a checkpoint to resume from"), "{error}");
+}
