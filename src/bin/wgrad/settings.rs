@@ -47,9 +47,6 @@ pub struct SettingsOptions {
     /// Of adamw: the range that every parameter is kept in, as -1.98..1.98, or as 1.98 for the same [default: none]
     #[arg(long, value_name = "LOW..HIGH", allow_hyphen_values = true, value_parser = range)]
     weight_clip: Option<(f32, f32)>,
-    /// The target [defaults: --wdl 0, --scale 400, --loss sigmoid_mse, --power 2]
-    #[command(flatten)]
-    objective: ObjectiveOptions,
     /// Seed of the initial parameters and of the shuffle [default: 0]
     #[arg(long)]
     seed: Option<u64>,
@@ -57,6 +54,8 @@ pub struct SettingsOptions {
         "Positions that are shuffled among each other, 36 bytes of memory each; 0 keeps the order of the files [default: {DEFAULT_SHUFFLE_BUFFER}]"
     ))]
     shuffle_buffer: Option<usize>,
+    #[command(flatten, next_help_heading = "The target [defaults: 0, 400, sigmoid_mse and 2]")]
+    objective: ObjectiveOptions,
 }
 
 /// The momentum of SGD, unless said otherwise.
