@@ -9,6 +9,7 @@ struct Params {
     correction1: f32, // 1/(1 − β1^t)
     correction2: f32, // 1/(1 − β2^t)
     epsilon: f32,
+    clip: u32, // 1 keeps θ in the range that follows, 0 leaves it: a clamp may turn NaN into a number
     low: f32,
     high: f32,
 }
@@ -38,5 +39,9 @@ fn main(
     second[i] = v;
     let change = params.learning_rate * (m * params.correction1)
         / (sqrt(v * params.correction2) + params.epsilon);
-    values[i] = clamp(values[i] * params.decay - change, params.low, params.high);
+    var value = values[i] * params.decay - change;
+    if (params.clip == 1u) {
+        value = clamp(value, params.low, params.high);
+    }
+    values[i] = value;
 }

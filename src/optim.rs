@@ -121,7 +121,7 @@ impl Optimizer {
             } => {
                 let correction =
                     |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(step as f64))) as f32;
-                let (low, high) = clip.unwrap_or((f32::MIN, f32::MAX));
+                let (low, high) = clip.unwrap_or_default();
                 let params = adamw::Params {
                     length,
                     learning_rate,
@@ -131,6 +131,7 @@ impl Optimizer {
                     correction1: correction(beta1),
                     correction2: correction(beta2),
                     epsilon,
+                    clip: u32::from(clip.is_some()),
                     low,
                     high,
                 };

@@ -89,7 +89,10 @@ fn repeats_and_resumes(device: &Device) {
     assert!(whole.len() > 8, "{}", whole.len());
     assert_eq!(whole, files(&runs[1]), "{}", device.name());
 
-    let summary = train(Trainer::new(device, &settings(24), &runs[2]).unwrap(), Some(5));
+    let summary = train(
+        Trainer::new(device, &settings(24), &runs[2]).unwrap(),
+        Some(5),
+    );
     assert!(!summary.finished && summary.step < 22 && summary.net.is_none());
     let loaded = Run {
         loader_threads: 1,
@@ -100,7 +103,11 @@ fn repeats_and_resumes(device: &Device) {
     let resumed = files(&runs[2]);
     for (name, bytes) in &whole {
         let found = resumed.iter().find(|(other, _)| other == name);
-        assert!(found.is_some_and(|(_, other)| other == bytes), "{name} on {}", device.name());
+        assert!(
+            found.is_some_and(|(_, other)| other == bytes),
+            "{name} on {}",
+            device.name()
+        );
     }
     assert_eq!(losses(&runs[0]), losses(&runs[2]));
 }
@@ -127,9 +134,16 @@ fn the_reference_trains_too_and_every_executor_follows_its_curve() {
     let _turn = common::turn();
     let directory = tempfile::tempdir().unwrap();
     let data = data(directory.path(), 5123);
-    let optimizers = [(Optimizer::ADAMW, 2e-3), (Optimizer::Sgd { momentum: 0.9 }, 1.0)];
+    let optimizers = [
+        (Optimizer::ADAMW, 2e-3),
+        (Optimizer::Sgd { momentum: 0.9 }, 1.0),
+    ];
     for (index, (optimizer, learning_rate)) in optimizers.into_iter().enumerate() {
-        let settings = Settings { optimizer, learning_rate, ..settings(24) };
+        let settings = Settings {
+            optimizer,
+            learning_rate,
+            ..settings(24)
+        };
         let curve = |name: &str, device: &Device| {
             let run = run(directory.path(), &format!("{name}{index}"), &data);
             train(Trainer::new(device, &settings, &run).unwrap(), None);
@@ -137,12 +151,23 @@ fn the_reference_trains_too_and_every_executor_follows_its_curve() {
         };
         let expected = curve("reference", &Device::reference());
         let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
-        assert!(mean(&expected[17..]) < 0.95 * mean(&expected[..5]), "{expected:?}");
-        for (name, device) in [("cpu", &Device::cpu().unwrap()), ("vulkan", &*common::VULKAN), ("gl", &*common::GL)] {
+        assert!(
+            mean(&expected[17..]) < 0.95 * mean(&expected[..5]),
+            "{expected:?}"
+        );
+        for (name, device) in [
+            ("cpu", &Device::cpu().unwrap()),
+            ("vulkan", &*common::VULKAN),
+            ("gl", &*common::GL),
+        ] {
             for (step, (found, expected)) in curve(name, device).iter().zip(&expected).enumerate() {
                 let error = (found - expected).abs() / expected;
                 let bound = if step < 10 { 1e-5 } else { 1e-3 };
-                assert!(error <= bound, "{name}, step {}: {found}, expected {expected}", step + 1);
+                assert!(
+                    error <= bound,
+                    "{name}, step {}: {found}, expected {expected}",
+                    step + 1
+                );
             }
         }
     }
@@ -154,7 +179,8 @@ fn a_steady_state_makes_no_objects_but_submissions() {
     let device = &common::VULKAN;
     let net = common::nets::random(wgrad::perspective::Architecture::new(40, 33), 50, 5, 1);
     let loss = wgrad::perspective::Loss::SIGMOID_MSE;
-    let mut learner = wgrad::perspective::Learner::new(device, &net.parameters, loss, Optimizer::ADAMW).unwrap();
+    let mut learner =
+        wgrad::perspective::Learner::new(device, &net.parameters, loss, Optimizer::ADAMW).unwrap();
     let mut step = || learner.step(&net.sparse, 1e-3).unwrap().wait().unwrap();
     step();
     let before = device.objects();
@@ -176,10 +202,15 @@ fn a_run_that_diverges_stops_and_names_the_last_good_checkpoint() {
     settings.learning_rate = 1e30;
     let run = run(directory.path(), "diverges", &data);
     let mut trainer = Trainer::new(&Device::cpu().unwrap(), &settings, &run).unwrap();
-    let error = trainer.run(&AtomicBool::new(false), &mut |_| {}).unwrap_err();
+    let error = trainer
+        .run(&AtomicBool::new(false), &mut |_| {})
+        .unwrap_err();
     assert!(matches!(error, Error::NotFinite { .. }), "{error}");
     let text = error.to_string();
-    assert!(text.contains("step ") && text.contains("step-00000000.safetensors"), "{text}");
+    assert!(
+        text.contains("step ") && text.contains("step-00000000.safetensors"),
+        "{text}"
+    );
     assert!(run.checkpoints().latest().unwrap().is_some());
     assert!(!run.net().exists());
 }
@@ -192,12 +223,43 @@ fn a_run_refuses_other_data_and_a_directory_that_holds_another_run() {
     let other = data(directory.path(), 2001);
     let run = run(directory.path(), "run", &first);
     train(Trainer::new(&device, &settings(8), &run).unwrap(), Some(1));
-    let error = Trainer::new(&device, &settings(8), &run).unwrap_err().to_string();
-    assert!(error.contains("resume") && error.contains("found a run at step"), "{error}");
-    let moved = Run { data: vec![other], ..run.clone() };
+    let error = Trainer::new(&device, &settings(8), &run)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("resume") && error.contains("found a run at step"),
+        "{error}"
+    );
+    let moved = Run {
+        data: vec![other],
+        ..run.clone()
+    };
     let error = Trainer::resume(&device, &moved).unwrap_err().to_string();
     assert!(error.contains("data") && error.contains("2001"), "{error}");
-    let empty = Run { out: directory.path().join("empty"), ..run };
+    let empty = Run {
+        out: directory.path().join("empty"),
+        ..run
+    };
     let error = Trainer::resume(&device, &empty).unwrap_err().to_string();
     assert!(error.contains("a checkpoint to resume from"), "{error}");
+}
+
+#[test]
+fn losses_and_parameters_come_back_async_as_well() {
+    let _turn = common::turn();
+    for device in [Device::cpu().unwrap(), common::VULKAN.clone()] {
+        let net = common::nets::random(wgrad::perspective::Architecture::new(40, 33), 50, 5, 1);
+        let loss = wgrad::perspective::Loss::MSE;
+        let learner = |parameters| {
+            wgrad::perspective::Learner::new(&device, parameters, loss, Optimizer::ADAMW).unwrap()
+        };
+        let blocking = learner(&net.parameters)
+            .step(&net.sparse, 1e-3)
+            .unwrap()
+            .wait()
+            .unwrap();
+        let mut learner = learner(&net.parameters);
+        let pending = learner.step(&net.sparse, 1e-3).unwrap();
+        assert_eq!(pollster::block_on(pending.get()).unwrap(), blocking);
+    }
 }

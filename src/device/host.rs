@@ -184,12 +184,12 @@ fn run_twin_rounded(kernel: &Kernel, call: Call<'_, f32>) {
 fn fill<R: Real>(to: &mut Storage<R>, data: Data<'_>) {
     match (to, data) {
         (Storage::Floats(to), Data::Floats(from)) => {
-            for (to, from) in to.iter_mut().zip(from) {
+            for (to, from) in to[..from.len()].iter_mut().zip(from) {
                 *to = R::from_f64(f64::from(*from));
             }
         }
         (Storage::Floats(to), Data::Doubles(from)) => {
-            for (to, from) in to.iter_mut().zip(from) {
+            for (to, from) in to[..from.len()].iter_mut().zip(from) {
                 *to = R::from_f64(*from);
             }
         }
