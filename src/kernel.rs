@@ -10,7 +10,7 @@ mod reflect;
 pub(crate) use call::Slice;
 pub use call::{Call, Real};
 pub use case::{Bound, Case, Slot};
-pub use reflect::{Interface, reflect};
+pub use reflect::{Interface, Signature, reflect};
 
 /// One row of the table.
 #[derive(Debug)]

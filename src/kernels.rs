@@ -2,6 +2,11 @@
 //!
 //! Adding one is three touches: its shader under `shaders/`, its Rust file beside this one, and its line here.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "twins are written as the sums of the mathematics are"
+)]
+
 pub mod cpu;
 pub mod inputs;
 pub mod libraries;

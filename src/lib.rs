@@ -3,16 +3,16 @@
 //!
 //! The floors, each knowing only those below it:
 //!
-//! - [`train`]: trainer, schedules, checkpoints, logs
-//! - [`perspective`]: the two-perspective network and its training step
-//! - [`optim`]: optimisers
-//! - [`data`]: formats, features, the loader; knows no device
-//! - [`verify`]: the case table run on a device
-//! - [`device`]: devices, buffers and the three executors
-//! - [`recording`]: a flat list of commands over buffer ids
-//! - [`kernels`]: the table, one file a kernel
-//! - [`kernel`]: what a kernel is
-//! - [`interchange`], [`activation`], [`loss`], [`error`]: tensor files, the functions' definitions, the error type
+//! - [`train`] — trainer, schedules, checkpoints, logs
+//! - [`perspective`] — the two-perspective network and its training step
+//! - [`optim`] — optimisers
+//! - [`data`] — formats, features, the loader; knows no device
+//! - [`verify`] — the case table run on a device
+//! - [`device`] — devices, buffers and the three executors
+//! - [`recording`] — a flat list of commands over buffer ids
+//! - [`kernels`] — the table, one file a kernel
+//! - [`kernel`] — what a kernel is
+//! - [`interchange`], [`activation`], [`loss`], [`error`] — tensor files, the functions' definitions, the error type
 
 pub mod activation;
 pub mod batch;
@@ -30,3 +30,8 @@ pub mod train;
 pub mod verify;
 
 pub use error::{Error, Result};
+
+/// The README's example, compiled by `cargo test`.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

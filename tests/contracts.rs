@@ -40,9 +40,7 @@ fn shaders_and_rust_agree_on_bindings_and_parameters() {
         let label = kernel.label(variant);
         let found =
             reflect(&kernel.assemble(variant)).unwrap_or_else(|error| panic!("{label}: {error}"));
-        let (bindings, fields) = kernel.promised();
-        assert_eq!(found.bindings, bindings, "{label}: bindings");
-        assert_eq!(found.fields, fields, "{label}: parameters");
+        assert_eq!(found.signature, kernel.signature(), "{label}");
     }
 }
 
@@ -52,9 +50,9 @@ fn kernels_keep_inside_the_default_limits() {
         let label = kernel.label(variant);
         let found = reflect(&kernel.assemble(variant)).unwrap();
         assert!(
-            found.bindings.len() <= 8,
+            found.signature.bindings.len() <= 8,
             "{label}: {} storage buffers",
-            found.bindings.len()
+            found.signature.bindings.len()
         );
         let invocations: u32 = found.workgroup.iter().product();
         assert!(
@@ -110,12 +108,9 @@ fn every_variant_has_cases_and_every_case_fits_its_kernel() {
 /// The module of a variant as each backend takes it: validated, overrides resolved.
 fn resolved(kernel: &Kernel, variant: usize) -> (naga::Module, naga::valid::ModuleInfo) {
     let module = naga::front::wgsl::parse_str(&kernel.assemble(variant)).unwrap();
-    let validate = |module: &naga::Module| {
-        let flags = naga::valid::ValidationFlags::all();
-        let capabilities = naga::valid::Capabilities::empty();
-        naga::valid::Validator::new(flags, capabilities).validate(module)
-    };
-    let info = validate(&module).unwrap();
+    let flags = naga::valid::ValidationFlags::all();
+    let mut validator = naga::valid::Validator::new(flags, naga::valid::Capabilities::empty());
+    let info = validator.validate(&module).unwrap();
     let constants = naga::back::PipelineConstants::default();
     let (module, info) =
         naga::back::pipeline_constants::process_overrides(&module, &info, None, &constants)

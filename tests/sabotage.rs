@@ -205,18 +205,31 @@ fn reflection_sees_a_struct_that_differs_from_the_shader() {
         "    buckets: u32,\n    samples: u32,",
     );
     assert_ne!(text, swapped);
-    let (bindings, fields) = sum::KERNEL.promised();
-    let found = reflect(&swapped).unwrap();
-    assert_eq!(found.bindings, bindings);
-    assert_ne!(found.fields, fields);
+    let promised = sum::KERNEL.signature();
+    assert_eq!(reflect(&text).unwrap().signature, promised);
+    let found = reflect(&swapped).unwrap().signature;
+    assert_eq!(found.bindings, promised.bindings);
+    assert_ne!(found.fields, promised.fields);
 
-    let writable = text.replace(
-        "var<storage, read> values",
-        "var<storage, read_write> values",
-    );
-    assert_ne!(reflect(&writable).unwrap().bindings, bindings);
-    let words = text.replace("array<u32>; // [samples]", "array<f32>; // [samples]");
-    assert!(reflect(&words).map_or(true, |found| found.bindings != bindings));
-    assert!(reflect(&text.replace("@binding(1)", "@binding(7)")).is_err());
+    let changes = [
+        (
+            "var<storage, read> values",
+            "var<storage, read_write> values",
+        ),
+        (
+            "bucket: array<u32>; // [samples]",
+            "bucket: array<f32>; // [samples]",
+        ),
+        ("@binding(1)", "@binding(7)"),
+        ("samples: u32", "samples: f32"),
+    ];
+    for (from, to) in changes {
+        let changed = text.replace(from, to);
+        assert_ne!(changed, text, "{from}");
+        assert!(
+            reflect(&changed).map_or(true, |found| found.signature != promised),
+            "{to}"
+        );
+    }
     assert!(reflect("fn broken(").is_err());
 }

@@ -3,13 +3,20 @@
 use super::{Access, Element, Kernel};
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
 
-/// The interface of an assembled shader in terms of the table.
+/// What host and shader have to agree on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interface {
+pub struct Signature {
     /// Name, element and whether it may be written, for each storage buffer in binding order.
     pub bindings: Vec<(String, Element, bool)>,
     /// Name, offset in bytes and type of each field of the uniform behind them.
     pub fields: Vec<(String, u32, String)>,
+}
+
+/// The interface of an assembled shader in terms of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Bindings and parameters.
+    pub signature: Signature,
     /// Invocations of a workgroup in each dimension.
     pub workgroup: [u32; 3],
     /// Bytes of workgroup memory.
@@ -94,16 +101,18 @@ pub fn reflect(source: &str) -> Result<Interface, String> {
         return Err("bindings must count from @group(0) @binding(0), the uniform last".to_owned());
     }
     Ok(Interface {
-        bindings: bound.into_iter().map(|(_, _, binding)| binding).collect(),
-        fields,
+        signature: Signature {
+            bindings: bound.into_iter().map(|(_, _, binding)| binding).collect(),
+            fields,
+        },
         workgroup: entry.workgroup_size,
         workgroup_bytes,
     })
 }
 
 impl Kernel {
-    /// The interface that the Rust side of the kernel promises; workgroup sizes are the shader's own affair.
-    pub fn promised(&self) -> (Vec<(String, Element, bool)>, Vec<(String, u32, String)>) {
+    /// What the Rust side of the kernel promises.
+    pub fn signature(&self) -> Signature {
         let bindings = self.bindings.iter().map(|binding| {
             let written = binding.access != Access::Read;
             (binding.name.to_owned(), binding.element, written)
@@ -112,6 +121,9 @@ impl Kernel {
             .fields
             .iter()
             .map(|field| (field.name.to_owned(), field.offset, field.kind.to_owned()));
-        (bindings.collect(), fields.collect())
+        Signature {
+            bindings: bindings.collect(),
+            fields: fields.collect(),
+        }
     }
 }
