@@ -4,9 +4,14 @@
 //! cargo run --release --example 02_training
 //! ```
 //!
-//! Output, in a few seconds on two cores (the numbers on the CPU executor; a GPU's differ in the last digits):
+//! Output, in a few seconds on two cores, after a line that names the device and why it was taken (the numbers are the CPU
+//! executor's; a GPU's differ in the last digits):
 //!
 //! ```text
+//! epoch 0: mean loss 0.0324
+//! epoch 1: mean loss 0.0135
+//! epoch 2: mean loss 0.0084
+//! C has 128 weights
 //! ```
 
 use std::path::PathBuf;
