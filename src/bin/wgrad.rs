@@ -54,7 +54,7 @@ enum Command {
     /// List every kernel and variant, or write their WGSL to files
     Kernels(kernels::Options),
     /// Train a two-perspective network; without arguments on the shipped chess data
-    Train(train::Options),
+    Train(Box<train::Options>),
     /// Loss and correlation of a network over data files
     Eval(eval::Options),
     /// One forward and backward pass on tensors from a file, as a cross-check with other frameworks
@@ -121,7 +121,9 @@ fn print(line: impl Display) -> Result<(), Failure> {
     match writeln!(io::stdout().lock(), "{line}") {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Closed),
-        Err(error) => Err(Failure::Message(format!("stdout: could not write: {error}"))),
+        Err(error) => Err(Failure::Message(format!(
+            "stdout: could not write: {error}"
+        ))),
     }
 }
 
@@ -153,6 +155,10 @@ fn quoted_path(path: &Path) -> String {
 
 /// `1 step`, `2 steps`.
 fn counted(count: usize, noun: &str) -> String {
-    let plural: Cow<'_, str> = if count == 1 { noun.into() } else { format!("{noun}s").into() };
+    let plural: Cow<'_, str> = if count == 1 {
+        noun.into()
+    } else {
+        format!("{noun}s").into()
+    };
     format!("{} {plural}", indicatif::HumanCount(count as u64))
 }

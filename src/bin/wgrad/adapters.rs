@@ -55,7 +55,12 @@ fn details(report: &AdapterReport) -> Vec<String> {
 
 /// Bytes in the largest unit that stays readable.
 fn bytes(count: u64) -> String {
-    let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let units = [
+        (1 << 40, "TiB"),
+        (1 << 30, "GiB"),
+        (1 << 20, "MiB"),
+        (1 << 10, "KiB"),
+    ];
     let Some((size, unit)) = units.into_iter().find(|(size, _)| count >= *size) else {
         return format!("{count} bytes");
     };

@@ -23,7 +23,10 @@ pub struct Options {
     device: DeviceOption,
     #[command(flatten)]
     threads: ThreadsOption,
-    #[command(flatten, next_help_heading = "The target [defaults: those the network was trained with; if its file does not say, 0, 400, sigmoid_mse and 2]")]
+    #[command(
+        flatten,
+        next_help_heading = "The target [defaults: those the network was trained with; if its file does not say, 0, 400, sigmoid_mse and 2]"
+    )]
     objective: ObjectiveOptions,
     /// Print one JSON object instead: loss, correlation, positions
     #[arg(long)]

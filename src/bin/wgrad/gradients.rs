@@ -73,7 +73,10 @@ fn read_batch(file: &TensorFile, inputs: usize) -> Result<(Batch, Loss)> {
         (true, false) => {
             let read = |name| Ok(file.finite(name, &[samples, inputs])?.to_vec());
             let values = [read("X1")?, read("X2")?];
-            Inputs::Dense { features: inputs, values }
+            Inputs::Dense {
+                features: inputs,
+                values,
+            }
         }
         (false, true) => {
             let shape = &file.tensor("indices1")?.shape;

@@ -95,7 +95,8 @@ pub fn run(options: &Options) -> Outcome {
 
 fn form(kernel: &Kernel, variant: usize) -> Result<Form, Failure> {
     let (label, wgsl) = (kernel.label(variant), kernel.assemble(variant));
-    let interface = reflect(&wgsl).map_err(|reason| Failure::Message(format!("{label}: {reason}")))?;
+    let interface =
+        reflect(&wgsl).map_err(|reason| Failure::Message(format!("{label}: {reason}")))?;
     let bindings = kernel.bindings.iter().map(|binding| Bound {
         name: binding.name,
         element: match binding.element {

@@ -1,8 +1,8 @@
 //! The loss curve as an SVG picture.
 
 use plotters::coord::Shift;
-use plotters::coord::types::RangedCoordf64;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::io::Write;
@@ -12,6 +12,8 @@ use wgrad::interchange::write_atomically;
 use wgrad::train::log::Curve;
 
 const SIZE: (u32, u32) = (960, 600);
+/// The backend rounds places to whole units: so many to a pixel make lines smooth.
+const UNITS: i32 = 8;
 const FONT: &str = "Helvetica, Arial, sans-serif";
 const INK: RGBColor = RGBColor(45, 50, 58);
 const FAINT: RGBColor = RGBColor(110, 118, 128);
@@ -20,6 +22,8 @@ const TRAINING: RGBColor = RGBColor(38, 110, 188);
 const VALIDATION: RGBColor = RGBColor(217, 95, 14);
 /// More points than these do not show at this size.
 const POINTS: usize = 1200;
+/// From so many points on the training loss is smoothed, over neither side more than one part in so many.
+const SMOOTHED: usize = 80;
 /// More marks than these run into each other.
 const MARKS: usize = 60;
 
@@ -38,6 +42,10 @@ pub fn draw(path: &Path, curve: &Curve, title: &str, steps_per_epoch: u64) -> Re
         action: "draw the picture",
         source: std::io::Error::other(error.to_string()),
     })?;
+    let (width, height) = (UNITS as u32 * SIZE.0, UNITS as u32 * SIZE.1);
+    let drawn = format!("<svg width=\"{width}\" height=\"{height}\"");
+    let shown = format!("<svg width=\"{}\" height=\"{}\"", SIZE.0, SIZE.1);
+    let svg = svg.replacen(&drawn, &shown, 1);
     write_atomically(path, |out| out.write_all(svg.as_bytes()))?;
     Ok(true)
 }
@@ -51,66 +59,85 @@ fn paint(
     title: &str,
     steps_per_epoch: u64,
 ) -> Drawing {
-    let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    let size = (UNITS as u32 * SIZE.0, UNITS as u32 * SIZE.1);
+    let root = SVGBackend::with_string(svg, size).into_drawing_area();
     root.fill(&WHITE)?;
     text(&root, title, (86, 24), 24, INK)?;
     let epochs = format!("{} steps an epoch", indicatif::HumanCount(steps_per_epoch));
     text(&root, &epochs, (86, 54), 16, FAINT)?;
 
-    let last = training.iter().chain(validation).map(|point| point.0).fold(1.0, f64::max);
+    let last = training
+        .iter()
+        .chain(validation)
+        .map(|point| point.0)
+        .fold(1.0, f64::max);
     let scale = Scale::of(training.iter().chain(validation).map(|point| point.1));
     let places = |points: &[(f64, f64)]| -> Vec<(f64, f64)> {
-        points.iter().map(|&(step, loss)| (step, scale.place(loss))).collect()
+        points
+            .iter()
+            .map(|&(step, loss)| (step, scale.place(loss)))
+            .collect()
     };
     let mut chart = ChartBuilder::on(&root)
-        .margin(20)
-        .margin_top(84)
-        .margin_right(28)
-        .x_label_area_size(48)
-        .y_label_area_size(66)
+        .margin(20 * UNITS)
+        .margin_top(84 * UNITS)
+        .margin_right(28 * UNITS)
+        .x_label_area_size(48 * UNITS)
+        .y_label_area_size(66 * UNITS)
         .build_cartesian_2d(0.0..last * 1.005, scale.clone())?;
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
-        .bold_line_style(GRID)
-        .axis_style(FAINT)
-        .label_style((FONT, 16, &INK))
-        .axis_desc_style((FONT, 18, &INK))
+        .bold_line_style(wide(GRID, 1))
+        .axis_style(wide(FAINT, 1))
+        .label_style((FONT, 16 * UNITS, &INK))
+        .axis_desc_style((FONT, 18 * UNITS, &INK))
         .x_labels(8)
         .x_label_formatter(&|step| indicatif::HumanCount(step.round() as u64).to_string())
         .x_desc("step")
-        .y_desc(if scale.logarithmic { "loss (logarithmic)" } else { "loss" })
+        .y_desc(if scale.logarithmic {
+            "loss (logarithmic)"
+        } else {
+            "loss"
+        })
+        .set_all_tick_mark_size(5 * UNITS)
         .draw()?;
 
     let (training, validation) = (places(training), places(validation));
-    if training.len() >= 20 {
-        let faint = TRAINING.mix(0.28).stroke_width(1);
+    if training.len() >= SMOOTHED {
+        let faint = TRAINING.mix(0.28).stroke_width(UNITS as u32);
         chart.draw_series(LineSeries::new(training.iter().copied(), faint))?;
     }
-    let line = |colour: RGBColor| move |(x, y): (i32, i32)| {
-        PathElement::new([(x, y), (x + 26, y)], colour.stroke_width(3))
+    let line = |colour: RGBColor| {
+        move |(x, y): (i32, i32)| PathElement::new([(x, y), (x + 26 * UNITS, y)], wide(colour, 3))
     };
     if !training.is_empty() {
         let smooth = smoothed(&training);
-        let series = chart.draw_series(LineSeries::new(smooth, TRAINING.stroke_width(2)))?;
-        series.label("training (mean of near steps)").legend(line(TRAINING));
+        let name = match training.len() {
+            ..SMOOTHED => "training",
+            _ => "training, smoothed",
+        };
+        let series = chart.draw_series(LineSeries::new(smooth, wide(TRAINING, 2)))?;
+        series.label(name).legend(line(TRAINING));
     }
     if !validation.is_empty() {
         let points = validation.iter().copied();
-        let series = chart.draw_series(LineSeries::new(points.clone(), VALIDATION.stroke_width(2)))?;
+        let series = chart.draw_series(LineSeries::new(points.clone(), wide(VALIDATION, 2)))?;
         series.label("validation").legend(line(VALIDATION));
         if validation.len() <= MARKS {
-            chart.draw_series(points.map(|point| Circle::new(point, 4, VALIDATION.filled())))?;
+            chart.draw_series(
+                points.map(|point| Circle::new(point, 4 * UNITS, VALIDATION.filled())),
+            )?;
         }
     }
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::UpperRight)
-        .margin(14)
-        .legend_area_size(36)
+        .margin(14 * UNITS as u32)
+        .legend_area_size(36 * UNITS as u32)
         .background_style(WHITE.mix(0.9))
-        .border_style(GRID)
-        .label_font((FONT, 17, &INK))
+        .border_style(wide(GRID, 1))
+        .label_font((FONT, 17 * UNITS, &INK))
         .draw()?;
     root.present()?;
     Ok(())
@@ -123,15 +150,25 @@ fn text(
     size: i32,
     colour: RGBColor,
 ) -> Drawing {
-    let style = TextStyle::from((FONT, size).into_font()).color(&colour);
+    let style = TextStyle::from((FONT, size * UNITS).into_font()).color(&colour);
+    let place = (place.0 * UNITS, place.1 * UNITS);
     root.draw_text(words, &style.pos(Pos::new(HPos::Left, VPos::Top)), place)?;
     Ok(())
+}
+
+/// A line of so many pixels.
+fn wide(colour: RGBColor, pixels: i32) -> ShapeStyle {
+    colour.stroke_width((pixels * UNITS) as u32)
 }
 
 /// The points that a logarithmic axis can show.
 fn drawable(points: &[(u64, f64)]) -> Vec<(f64, f64)> {
     let drawable = |&&(_, loss): &&(u64, f64)| loss.is_finite() && loss > 0.0;
-    points.iter().filter(drawable).map(|&(step, loss)| (step as f64, loss)).collect()
+    points
+        .iter()
+        .filter(drawable)
+        .map(|&(step, loss)| (step as f64, loss))
+        .collect()
 }
 
 /// At most [`POINTS`] means of neighbours.
@@ -140,19 +177,22 @@ fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.chunks(share).map(mean).collect()
 }
 
-/// The mean over a fortieth of the points around each.
+/// The mean over the points around each, a fortieth of all.
 fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let reach = points.len() / 80;
+    let reach = points.len() / SMOOTHED;
     let around = |at: usize| {
-        // Narrower towards the ends, so that it stays centred.
-        let reach = reach.min(at).min(points.len() - 1 - at);
-        (points[at].0, mean(&points[at - reach..=at + reach]).1)
+        // The start is steep and stays centred; the end is flat and keeps its width on the left.
+        let reach = reach.min(at);
+        let around = at - reach..(at + reach + 1).min(points.len());
+        (points[at].0, mean(&points[around]).1)
     };
     (0..points.len()).map(around).collect()
 }
 
 fn mean(points: &[(f64, f64)]) -> (f64, f64) {
-    let sum = points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
+    let sum = points
+        .iter()
+        .fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
     (sum.0 / points.len() as f64, sum.1 / points.len() as f64)
 }
 
@@ -177,7 +217,12 @@ impl Scale {
             let first = (low / step).ceil() as i64;
             let ticks = (first..).map(|tick| tick as f64 * step);
             let ticks = ticks.take_while(|tick| *tick <= high).collect();
-            return Self { logarithmic: false, low, high, ticks };
+            return Self {
+                logarithmic: false,
+                low,
+                high,
+                ticks,
+            };
         }
         let (low, high) = ((0.88 * low).log10(), (1.15 * high).log10());
         let mantissas: &[f64] = match high - low {
@@ -189,9 +234,15 @@ impl Scale {
         // Of very many decades every second, third … one.
         let stride = ((high - low) / 12.0).ceil().max(1.0) as usize;
         let decades = (low.floor() as i32..=high.ceil() as i32).step_by(stride);
-        let ticks = decades.flat_map(|decade| mantissas.iter().map(move |m| f64::from(decade) + m.log10()));
+        let ticks =
+            decades.flat_map(|decade| mantissas.iter().map(move |m| f64::from(decade) + m.log10()));
         let ticks = ticks.filter(|tick| (low..=high).contains(tick)).collect();
-        Self { logarithmic: true, low, high, ticks }
+        Self {
+            logarithmic: true,
+            low,
+            high,
+            ticks,
+        }
     }
 
     fn place(&self, loss: f64) -> f64 {
@@ -199,7 +250,11 @@ impl Scale {
     }
 
     fn label(&self, place: f64) -> String {
-        let loss = if self.logarithmic { 10f64.powf(place) } else { place };
+        let loss = if self.logarithmic {
+            10f64.powf(place)
+        } else {
+            place
+        };
         if loss != 0.0 && !(1e-4..1e5).contains(&loss) {
             return format!("{loss:.0e}");
         }
@@ -236,6 +291,8 @@ impl ValueFormatter<f64> for Scale {
 /// 1, 2 or 5 times a power of ten, the first from `step` on.
 fn nice(step: f64) -> f64 {
     let power = 10f64.powf(step.log10().floor());
-    let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power >= step);
+    let factor = [1.0, 2.0, 5.0]
+        .into_iter()
+        .find(|factor| factor * power >= step);
     factor.unwrap_or(10.0) * power
 }

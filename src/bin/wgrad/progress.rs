@@ -62,7 +62,11 @@ impl Progress {
     /// Says what begins.
     pub fn introduce(&self, settings: &Settings, data: &str, out: &Path) {
         let architecture = &settings.architecture;
-        let weights: usize = architecture.tensors().iter().map(|tensor| tensor.len()).sum();
+        let weights: usize = architecture
+            .tensors()
+            .iter()
+            .map(|tensor| tensor.len())
+            .sum();
         let clip = match architecture.activation {
             wgrad::activation::Activation::Relu => String::new(),
             _ => format!(" with T = {}", architecture.clip),
@@ -90,7 +94,14 @@ impl Progress {
     /// Shows an event. True at the end of an epoch.
     pub fn observe(&mut self, event: Event<'_>) -> bool {
         match event {
-            Event::Started { device, reason, positions, steps_per_epoch, total_steps, resumed_from } => {
+            Event::Started {
+                device,
+                reason,
+                positions,
+                steps_per_epoch,
+                total_steps,
+                resumed_from,
+            } => {
                 self.steps_per_epoch = steps_per_epoch;
                 self.say(format_args!("device      {device} ({reason})"));
                 let going_on = match resumed_from {
@@ -106,11 +117,18 @@ impl Progress {
                 self.start_bar(total_steps, resumed_from.unwrap_or(0));
                 false
             }
-            Event::Step { step, epoch, loss, positions_per_second, .. } => {
+            Event::Step {
+                step,
+                epoch,
+                loss,
+                positions_per_second,
+                ..
+            } => {
                 self.last.epoch = epoch;
                 self.last.loss = loss;
                 self.last.positions_per_second = positions_per_second;
-                self.bar.set_prefix(format!("epoch {}/{}", epoch + 1, self.epochs));
+                self.bar
+                    .set_prefix(format!("epoch {}/{}", epoch + 1, self.epochs));
                 self.bar.set_message(format!(
                     "loss {loss:.6}  {} positions/s",
                     HumanCount(positions_per_second as u64)
@@ -118,7 +136,9 @@ impl Progress {
                 self.bar.set_position(step);
                 false
             }
-            Event::Validation { loss, correlation, .. } => {
+            Event::Validation {
+                loss, correlation, ..
+            } => {
                 self.last.validation = Some((loss, correlation));
                 false
             }
@@ -181,7 +201,11 @@ impl Progress {
         };
         self.say(format_args!(
             "{} after {} of {} steps in {time}, {} positions/s",
-            if summary.finished { "finished" } else { "stopped" },
+            if summary.finished {
+                "finished"
+            } else {
+                "stopped"
+            },
             HumanCount(summary.step),
             HumanCount(summary.total_steps),
             HumanCount(summary.positions_per_second as u64),
@@ -212,15 +236,26 @@ impl Progress {
 pub fn shape(settings: &Settings) -> String {
     let architecture = &settings.architecture;
     let tied = if architecture.tied { "tied" } else { "untied" };
-    format!("({} -> {}) x 2 -> 1, {tied}", architecture.inputs, architecture.hidden)
+    format!(
+        "({} -> {}) x 2 -> 1, {tied}",
+        architecture.inputs, architecture.hidden
+    )
 }
 
 fn optimizer(settings: &Settings) -> String {
     use wgrad::optim::Optimizer;
     match settings.optimizer {
         Optimizer::Sgd { momentum } => format!("sgd (momentum {momentum})"),
-        Optimizer::AdamW { weight_decay, clip: None, .. } => format!("adamw (decay {weight_decay})"),
-        Optimizer::AdamW { weight_decay, clip: Some((low, high)), .. } => {
+        Optimizer::AdamW {
+            weight_decay,
+            clip: None,
+            ..
+        } => format!("adamw (decay {weight_decay})"),
+        Optimizer::AdamW {
+            weight_decay,
+            clip: Some((low, high)),
+            ..
+        } => {
             format!("adamw (decay {weight_decay}, weights within {low}..{high})")
         }
     }

@@ -54,7 +54,10 @@ pub struct SettingsOptions {
         "Positions that are shuffled among each other, 36 bytes of memory each; 0 keeps the order of the files [default: {DEFAULT_SHUFFLE_BUFFER}]"
     ))]
     shuffle_buffer: Option<usize>,
-    #[command(flatten, next_help_heading = "The target [defaults: 0, 400, sigmoid_mse and 2]")]
+    #[command(
+        flatten,
+        next_help_heading = "The target [defaults: 0, 400, sigmoid_mse and 2]"
+    )]
     objective: ObjectiveOptions,
 }
 
@@ -76,24 +79,36 @@ impl SettingsOptions {
         put(&mut settings.seed, self.seed);
         put(&mut settings.shuffle_buffer, self.shuffle_buffer);
         let objective = self.objective.over(settings.objective());
-        (settings.loss, settings.wdl, settings.scale) = (objective.loss, objective.wdl, objective.scale);
+        (settings.loss, settings.wdl, settings.scale) =
+            (objective.loss, objective.wdl, objective.scale);
         settings.optimizer = self.optimizer(settings.optimizer)?;
         Ok(())
     }
 
     fn optimizer(&self, standing: Optimizer) -> Result<Optimizer, Failure> {
         let mut optimizer = match (self.optimizer.as_deref(), standing) {
-            (Some("sgd"), Optimizer::AdamW { .. }) => Optimizer::Sgd { momentum: DEFAULT_MOMENTUM },
+            (Some("sgd"), Optimizer::AdamW { .. }) => Optimizer::Sgd {
+                momentum: DEFAULT_MOMENTUM,
+            },
             (Some("adamw"), Optimizer::Sgd { .. }) => Optimizer::ADAMW,
             _ => standing,
         };
         let foreign = match &mut optimizer {
             Optimizer::Sgd { momentum } => {
                 put(momentum, self.momentum);
-                let given = [self.weight_decay.map(|_| "--weight-decay"), self.weight_clip.map(|_| "--weight-clip")];
-                given.into_iter().flatten().next().map(|option| (option, "adamw"))
+                let given = [
+                    self.weight_decay.map(|_| "--weight-decay"),
+                    self.weight_clip.map(|_| "--weight-clip"),
+                ];
+                given
+                    .into_iter()
+                    .flatten()
+                    .next()
+                    .map(|option| (option, "adamw"))
             }
-            Optimizer::AdamW { weight_decay, clip, .. } => {
+            Optimizer::AdamW {
+                weight_decay, clip, ..
+            } => {
                 put(weight_decay, self.weight_decay);
                 *clip = self.weight_clip.or(*clip);
                 self.momentum.map(|_| ("--momentum", "sgd"))
@@ -151,5 +166,7 @@ pub fn differences(own: &Settings, given: &Settings) -> Vec<String> {
     };
     let pairs = fields(own).into_iter().zip(fields(given));
     let different = pairs.filter(|(own, given)| own.1 != given.1);
-    different.map(|((name, own), (_, given))| format!("{name} {given} (the run has {own})")).collect()
+    different
+        .map(|((name, own), (_, given))| format!("{name} {given} (the run has {own})"))
+        .collect()
 }

@@ -14,15 +14,20 @@ use wgrad::train::log::Curve;
 use wgrad::train::{Event, Run, Settings, Summary, Trainer};
 
 /// The shipped data, from the root of the repository.
-const SHIPPED: [&str; 2] = ["examples/data/chess_train.bin", "examples/data/chess_validation.bin"];
+const SHIPPED: [&str; 2] = [
+    "examples/data/chess_train.bin",
+    "examples/data/chess_validation.bin",
+];
 /// The exit status of a training that Ctrl-C stopped.
 const INTERRUPTED: u8 = 130;
 
 /// Options of `wgrad train`.
 #[derive(clap::Args)]
-#[command(after_help = "Writes DIR/net.safetensors (the result), DIR/checkpoints/ (at step 0, each epoch and as --save-every\n\
+#[command(
+    after_help = "Writes DIR/net.safetensors (the result), DIR/checkpoints/ (at step 0, each epoch and as --save-every\n\
     says), DIR/log.jsonl (a JSON object a line), DIR/loss.svg (the loss curve) and DIR/run.json.\n\
-    Ctrl-C stops after the current step, saves and says how to go on (exit status 130); a second one aborts.")]
+    Ctrl-C stops after the current step, saves and says how to go on (exit status 130); a second one aborts."
+)]
 pub struct Options {
     /// Training data, in this order: bulletformat, or lines `FEN | score | result` [default: the shipped chess
     /// positions, with their own for validation]
@@ -45,7 +50,7 @@ pub struct Options {
     device: DeviceOption,
     #[command(flatten)]
     threads: ThreadsOption,
-    /// Say nothing but errors
+    /// Say nothing but errors, and after Ctrl-C how to go on
     #[arg(long)]
     quiet: bool,
     /// Print one JSON object on stdout at the end, and what is said to a person on stderr
@@ -78,7 +83,10 @@ pub fn run(options: &Options) -> Outcome {
 
     let mut artist = Artist::new(&run, &settings);
     let result = trainer.run(&stop, &mut |event| {
-        if let Event::Started { steps_per_epoch, .. } = event {
+        if let Event::Started {
+            steps_per_epoch, ..
+        } = event
+        {
             artist.steps_per_epoch = steps_per_epoch;
         }
         if progress.observe(event) {
@@ -98,11 +106,17 @@ pub fn run(options: &Options) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     let device = options.device.device.as_deref();
-    let device = device.map_or(String::new(), |device| format!(" --device {}", quoted(device)));
-    progress.say(format_args!(
+    let device = device.map_or(String::new(), |device| {
+        format!(" --device {}", quoted(device))
+    });
+    let again = format!(
         "to go on:   wgrad train --resume {}{device}",
         quoted_path(&run.out)
-    ));
+    );
+    match lines {
+        Lines::Nowhere => warn(again),
+        _ => progress.say(again),
+    }
     Ok(ExitCode::from(INTERRUPTED))
 }
 
@@ -118,7 +132,10 @@ fn fresh(options: &Options) -> Result<(Run, Settings), Failure> {
         validation.get_or_insert(own);
     }
     let free = || (1u64..).map(|number| PathBuf::from(format!("runs/train-{number}")));
-    let out = options.out.clone().or_else(|| free().find(|path| !path.exists()));
+    let out = options
+        .out
+        .clone()
+        .or_else(|| free().find(|path| !path.exists()));
     let run = Run {
         data,
         validation,
@@ -149,7 +166,9 @@ fn resumed(options: &Options, directory: &Path) -> Result<(Run, Settings), Failu
     options.settings.over(&mut settings)?;
     if settings != own {
         let differences = crate::settings::differences(&own, &settings).join(", ");
-        let message = format!("a resumed run keeps what determines its numbers; given otherwise: {differences}");
+        let message = format!(
+            "a resumed run keeps what determines its numbers; given otherwise: {differences}"
+        );
         return Err(Failure::Usage("train", message));
     }
     Ok((run, own))
@@ -159,7 +178,9 @@ fn resumed(options: &Options, directory: &Path) -> Result<(Run, Settings), Failu
 fn shipped() -> Result<[PathBuf; 2], Failure> {
     let roots = [Path::new(""), Path::new(env!("CARGO_MANIFEST_DIR"))];
     let places = roots.map(|root| SHIPPED.map(|name| root.join(name)));
-    let found = places.into_iter().find(|files| files.iter().all(|file| file.exists()));
+    let found = places
+        .into_iter()
+        .find(|files| files.iter().all(|file| file.exists()));
     found.ok_or_else(|| {
         let [training, validation] = SHIPPED;
         Failure::Message(format!(
@@ -176,7 +197,12 @@ fn describe_data(run: &Run) -> String {
     };
     let data = match run.data.as_slice() {
         [first, .., last] if run.data.len() > 3 => {
-            format!("{} files, {} to {}", run.data.len(), shown(first), shown(last))
+            format!(
+                "{} files, {} to {}",
+                run.data.len(),
+                shown(first),
+                shown(last)
+            )
         }
         files => files.iter().map(shown).collect::<Vec<_>>().join(", "),
     };
@@ -234,7 +260,12 @@ impl Artist {
     }
 
     fn draw(&self) -> wgrad::Result<bool> {
-        picture::draw(&self.path, &Curve::read(&self.log)?, &self.title, self.steps_per_epoch)
+        picture::draw(
+            &self.path,
+            &Curve::read(&self.log)?,
+            &self.title,
+            self.steps_per_epoch,
+        )
     }
 }
 

@@ -36,19 +36,30 @@ pub fn run(options: &Options) -> Outcome {
     let device = options.device.open()?;
     let reference = Device::reference();
     if !options.json {
-        print(format_args!("device: {} ({})", device.name(), device.reason()))?;
+        print(format_args!(
+            "device: {} ({})",
+            device.name(),
+            device.reason()
+        ))?;
         print(format_args!(
             "{:<26} {:<8}  {:>5}  worst error / bound",
             "kernel", "pass", "cases"
         ))?;
     }
     let (mut kernels, mut cases, mut failed, mut skipped) = (0, 0, 0, 0);
-    for Work { kernel, cases: of_kernel } in work {
+    for Work {
+        kernel,
+        cases: of_kernel,
+    } in work
+    {
         let name = format!("{:<26} {:<8}", kernel.name, kernel.pass.name());
         if !is_verified_on(&device, kernel) {
             skipped += 1;
             if !options.json {
-                print(format_args!("{name}      -  no code of its own on {}: not counted", device.name()))?;
+                print(format_args!(
+                    "{name}      -  no code of its own on {}: not counted",
+                    device.name()
+                ))?;
             }
             continue;
         }
@@ -56,7 +67,11 @@ pub fn run(options: &Options) -> Outcome {
         for case in &of_kernel {
             let outcome = verify_case(&device, &reference, kernel, case)?;
             // `max` would drop a NaN.
-            worst = if outcome.fraction > worst || outcome.fraction.is_nan() { outcome.fraction } else { worst };
+            worst = if outcome.fraction > worst || outcome.fraction.is_nan() {
+                outcome.fraction
+            } else {
+                worst
+            };
             if options.json {
                 print_json(&outcome)?;
             }
@@ -75,22 +90,35 @@ pub fn run(options: &Options) -> Outcome {
             0 => "ok".to_owned(),
             count => format!("FAILED in {}", counted(count, "case")),
         };
-        print(format_args!("{name}  {:>5}  {worst:<8.4} {verdict}", of_kernel.len()))?;
+        print(format_args!(
+            "{name}  {:>5}  {worst:<8.4} {verdict}",
+            of_kernel.len()
+        ))?;
         failures.iter().try_for_each(print)?;
     }
     if !options.json {
         let (cases, kernels) = (counted(cases, "case"), counted(kernels, "kernel"));
         let left_out = match skipped {
             0 => String::new(),
-            count => format!("; {} without code of its own there", counted(count, "kernel")),
+            count => format!(
+                "; {} without code of its own there",
+                counted(count, "kernel")
+            ),
         };
         let verdict = match failed {
             0 => "all within their bounds".to_owned(),
             count => format!("{count} FAILED"),
         };
-        print(format_args!("{cases} of {kernels} on {}: {verdict}{left_out}", device.name()))?;
+        print(format_args!(
+            "{cases} of {kernels} on {}: {verdict}{left_out}",
+            device.name()
+        ))?;
     }
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// What went wrong, and the command that runs it again.
@@ -134,7 +162,9 @@ fn chosen(options: &Options) -> Result<Vec<Work>, Failure> {
         let labels = |kernel: &&Kernel| {
             (0..kernel.variants.len()).any(|variant| kernel.label(variant) == *name)
         };
-        TABLE.iter().any(|kernel| kernel.name == *name || labels(kernel))
+        TABLE
+            .iter()
+            .any(|kernel| kernel.name == *name || labels(kernel))
     };
     Err(match (&options.kernel, &options.case) {
         (Some(kernel), Some(case)) if known(kernel) => {
@@ -142,7 +172,10 @@ fn chosen(options: &Options) -> Result<Vec<Work>, Failure> {
         }
         (Some(kernel), _) => {
             let names: Vec<_> = TABLE.iter().map(|kernel| kernel.name).collect();
-            wrong(format!("there is no kernel {kernel:?}; there are {}", names.join(", ")))
+            wrong(format!(
+                "there is no kernel {kernel:?}; there are {}",
+                names.join(", ")
+            ))
         }
         (None, case) => wrong(format!("no kernel has a case {case:?}")),
     })
