@@ -47,7 +47,7 @@ fn main() -> wgrad::Result<()> {
 
     let trained = learner.parameters()?;
     println!("C has {} weights", trained.get("C").map_or(0, <[f32]>::len));
-    wgrad::interchange::write_network(
+    wgrad::perspective::write_network(
         &std::env::temp_dir().join("02_training.safetensors"),
         &trained,
         Default::default(),

@@ -12,9 +12,10 @@
 //! - [`recording`] — a flat list of commands over buffer ids
 //! - [`kernels`] — the table, one file a kernel
 //! - [`kernel`] — what a kernel is
-//! - [`interchange`], [`activation`], [`loss`], [`error`] — tensor files, the functions' definitions, the error type
+//! - [`batch`], [`activation`], [`loss`], [`interchange`], [`atomic`], [`error`] — pure: inputs, definitions, files, errors
 
 pub mod activation;
+pub mod atomic;
 pub mod batch;
 pub mod data;
 pub mod device;

@@ -8,6 +8,7 @@
 //! go through the step in `step`, which is the only place that knows which kernels a pass is made of.
 
 mod architecture;
+mod file;
 mod learner;
 mod network;
 mod parameters;
@@ -17,6 +18,7 @@ mod step;
 pub use crate::activation::Activation;
 pub use crate::loss::{Link, Loss};
 pub use architecture::{Architecture, TensorSpec};
+pub use file::{read_network, write_network};
 pub use learner::{Learner, PendingLoss};
 pub use network::{Gradients, Network, Upstream};
 pub use parameters::Parameters;

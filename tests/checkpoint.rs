@@ -5,13 +5,11 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use wgrad::activation::Activation;
-use wgrad::interchange::{
-    Metadata, TensorData, TensorFile, read_network, write_atomically, write_network,
-};
+use wgrad::atomic::write_atomically;
+use wgrad::interchange::{Metadata, TensorData, TensorFile};
 use wgrad::loss::Loss;
 use wgrad::optim::Optimizer;
-use wgrad::perspective::Architecture;
-use wgrad::perspective::Parameters;
+use wgrad::perspective::{Architecture, Parameters, read_network, write_network};
 use wgrad::train::checkpoint::{Checkpoint, Checkpoints, objective_of, write_result};
 use wgrad::train::settings::Settings;
 

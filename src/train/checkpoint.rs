@@ -6,8 +6,8 @@
 use super::settings::{Objective, Settings};
 use crate::activation::Activation;
 use crate::error::{Error, Result};
-use crate::interchange::{Metadata, TensorFile, write_network};
-use crate::perspective::Parameters;
+use crate::interchange::{Metadata, TensorFile};
+use crate::perspective::{Parameters, write_network};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -192,7 +192,7 @@ pub fn write_result(path: &Path, parameters: &Parameters, objective: Objective) 
 }
 
 /// What the network in a file was trained to predict, from the metadata that
-/// [`read_network`](crate::interchange::read_network) gave; none for a network that says nothing of it.
+/// [`read_network`](crate::perspective::read_network) gave; none for a network that says nothing of it.
 pub fn objective_of(path: &Path, metadata: &Metadata) -> Result<Option<Objective>> {
     let Some(text) = metadata.get(TRAINING) else {
         return Ok(None);

@@ -1,8 +1,8 @@
 //! The log of a training: JSON lines that a program can follow while it is written, and read back for a plot.
 
 use super::settings::Settings;
+use crate::atomic::write_atomically;
 use crate::error::{Error, Result};
-use crate::interchange::write_atomically;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;

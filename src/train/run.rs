@@ -1,8 +1,8 @@
 //! Where a run reads and writes: what does not change its numbers.
 
 use super::checkpoint::Checkpoints;
+use crate::atomic::write_atomically;
 use crate::error::{Error, Result};
-use crate::interchange::write_atomically;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf, absolute};

@@ -142,8 +142,8 @@ impl Trainer {
     /// A fresh run: writes `run.json`, the log's first line and the checkpoint of step 0.
     ///
     /// # Errors
-    /// Settings, data and the directory are checked before anything is written; a directory that holds the checkpoints
-    /// of a run is refused.
+    /// Settings, the first million positions of the data and the directory are checked before anything is written; a
+    /// directory that holds the checkpoints of a run is refused.
     pub fn new(device: &Device, settings: &Settings, run: &Run) -> Result<Self> {
         settings.check()?;
         let inputs = Chess768.features();
@@ -157,9 +157,12 @@ impl Trainer {
         if let Some((step, _)) = checkpoints.list()?.last() {
             return Err(Error::argument(
                 run.out.display().to_string(),
-                "a directory without checkpoints, or to resume the run in it",
+                "a directory without checkpoints; `--resume` goes on with a run",
                 format!("a run at step {step}"),
             ));
+        }
+        for dataset in [Some(&dataset), validation.as_ref()].into_iter().flatten() {
+            check_ahead(dataset, run.loader_threads())?;
         }
         let parameters = Parameters::initial(settings.architecture, settings.seed)?;
         let learner = Learner::new(device, &parameters, settings.loss, settings.optimizer)?;
@@ -503,6 +506,22 @@ impl Trainer {
             },
         }
     }
+}
+
+/// Positions of a dataset that are checked before a run writes anything; the rest is checked as it is streamed.
+const CHECKED_AHEAD: usize = 1 << 20;
+
+/// Looks at the first records of a dataset, so that a damaged file is refused before a directory is made.
+fn check_ahead(dataset: &Dataset, threads: usize) -> Result<()> {
+    let settings = LoaderSettings {
+        shuffle: 0,
+        workers: threads,
+        ..LoaderSettings::default()
+    };
+    let batches = CHECKED_AHEAD.div_ceil(settings.batch_size);
+    Loader::new(dataset, Arc::new(Chess768), &settings)?
+        .take(batches)
+        .try_for_each(|loaded| loaded.map(drop))
 }
 
 fn open_data(run: &Run) -> Result<(Dataset, Option<Dataset>)> {

@@ -5,8 +5,8 @@ use crate::{Outcome, print, print_json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::data::Dataset;
-use wgrad::interchange::{Metadata, TensorFile, read_network};
-use wgrad::perspective::Network;
+use wgrad::interchange::{Metadata, TensorFile};
+use wgrad::perspective::{Network, read_network};
 use wgrad::train::checkpoint::objective_of;
 use wgrad::train::{Settings, evaluate};
 

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::Result;
 use wgrad::batch::{Batch, Inputs, SparseInputs};
-use wgrad::interchange::{Metadata, Tensor, TensorData, TensorFile, read_network};
+use wgrad::interchange::{Metadata, Tensor, TensorData, TensorFile};
 use wgrad::loss::Loss;
-use wgrad::perspective::{Network, Upstream};
+use wgrad::perspective::{Network, Upstream, read_network};
 
 /// Options of `wgrad gradients`.
 #[derive(clap::Args)]

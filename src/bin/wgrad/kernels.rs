@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgrad::Error;
-use wgrad::interchange::write_atomically;
+use wgrad::atomic::write_atomically;
 use wgrad::kernel::{Access, Element, Kernel, reflect};
 use wgrad::kernels::TABLE;
 

@@ -8,7 +8,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::io::Write;
 use std::path::Path;
 use wgrad::Result;
-use wgrad::interchange::write_atomically;
+use wgrad::atomic::write_atomically;
 use wgrad::train::log::Curve;
 
 const SIZE: (u32, u32) = (960, 600);

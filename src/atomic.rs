@@ -1,0 +1,40 @@
+//! Files that are never half-written.
+
+use crate::error::{Error, Result};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+/// Writes a file so that at `path` stands what stood there before or the whole new contents, whatever happens: a new
+/// file in the same directory is filled, brought to the disk and renamed.
+///
+/// # Errors
+/// [`Error::Io`] with `path` when any of it fails; the new file is then gone.
+pub fn write_atomically(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+) -> Result<()> {
+    let attempt = || {
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        let directory = parent.unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".unfinished-");
+        // Temporary files are private otherwise; this one becomes a file like any other, as the umask has it.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(directory)?;
+        let mut out = BufWriter::with_capacity(1 << 16, file.as_file());
+        write(&mut out)?;
+        out.flush()?;
+        drop(out);
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        // The new file is in place by now: a file system that cannot sync a directory is no reason to fail.
+        #[cfg(unix)]
+        let _ = File::open(directory).and_then(|directory| directory.sync_all());
+        Ok(())
+    };
+    attempt().map_err(Error::io(path, "write"))
+}
