@@ -3,6 +3,7 @@
 
 pub mod checkpoint;
 pub mod evaluate;
+pub mod event;
 pub mod log;
 pub mod run;
 pub mod schedule;
@@ -10,6 +11,7 @@ pub mod settings;
 pub mod trainer;
 
 pub use evaluate::{Evaluation, evaluate};
+pub use event::{Event, Summary};
 pub use run::Run;
 pub use settings::{Objective, Settings};
-pub use trainer::{Event, Summary, Trainer};
+pub use trainer::Trainer;

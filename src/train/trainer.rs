@@ -2,6 +2,7 @@
 
 use super::checkpoint::{Checkpoint, write_result};
 use super::evaluate::{Evaluation, evaluate};
+use super::event::{Event, Summary};
 use super::log::{self, Entry, Log};
 use super::run::Run;
 use super::settings::Settings;
@@ -10,7 +11,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::perspective::{Learner, Parameters, PendingLoss};
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -19,82 +20,6 @@ use std::time::{Duration, Instant};
 const IN_FLIGHT: usize = 4;
 /// The running loss is a mean of about this many steps.
 const RUNNING: f64 = 64.0;
-
-/// What happens in a training, for whoever watches it.
-#[derive(Clone, Copy, Debug)]
-pub enum Event<'a> {
-    /// The first event.
-    Started {
-        /// The device.
-        device: &'a str,
-        /// Why this device.
-        reason: &'a str,
-        /// Positions in the data.
-        positions: u64,
-        /// Steps in an epoch.
-        steps_per_epoch: u64,
-        /// Steps in all.
-        total_steps: u64,
-        /// The step it goes on after, if it was resumed.
-        resumed_from: Option<u64>,
-    },
-    /// The loss of a step has come back.
-    Step {
-        /// The step, counted from 1.
-        step: u64,
-        /// Its epoch, counted from 0.
-        epoch: u64,
-        /// A running mean of the loss.
-        loss: f64,
-        /// Its learning rate.
-        learning_rate: f32,
-        /// Positions of its batch.
-        positions: u64,
-        /// Positions a second since this call began, validation left out.
-        positions_per_second: f64,
-    },
-    /// An epoch ended and the validation data were tried.
-    Validation {
-        /// Steps done.
-        step: u64,
-        /// The epoch that ended, counted from 0.
-        epoch: u64,
-        /// The mean loss.
-        loss: f64,
-        /// The correlation with the scores.
-        correlation: f64,
-    },
-    /// A checkpoint was written.
-    Checkpoint {
-        /// Steps done.
-        step: u64,
-        /// Its file.
-        path: &'a Path,
-    },
-}
-
-/// How a training ended, and where everything is.
-#[derive(Clone, Debug)]
-pub struct Summary {
-    /// Whether all steps are done; if not, it was stopped and can be resumed.
-    pub finished: bool,
-    /// Steps done.
-    pub step: u64,
-    /// Steps in all.
-    pub total_steps: u64,
-    /// The last validation of this call.
-    pub validation: Option<Evaluation>,
-    /// The result, if finished.
-    pub net: Option<PathBuf>,
-    /// The newest checkpoint.
-    pub checkpoint: PathBuf,
-    /// The log.
-    pub log: PathBuf,
-    /// Seconds of this call.
-    pub seconds: f64,
-    /// Positions a second of this call, validation left out.
-    pub positions_per_second: f64,
-}
 
 /// A training run on a device.
 #[derive(Debug)]
