@@ -8,7 +8,7 @@ VULKAN_ICD := $(firstword $(wildcard /usr/share/vulkan/icd.d/lvp_icd*.json))
 EGL := $(firstword $(wildcard /usr/lib/*/libEGL_mesa.so.0))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: test adapters sabotage verify check
+.PHONY: test adapters sabotage check
 
 test: adapters
 	$(CARGO) test --release --features cli
@@ -30,12 +30,6 @@ sabotage:
 	else \
 		echo "verify accepted the broken kernel: exit status $$status, expected 1"; exit 1; \
 	fi
-
-# Every adapter of this machine and the CPU executor against the reference.
-verify:
-	$(CARGO) run --release --features cli -- verify --device cpu
-	$(CARGO) run --release --features cli -- verify --device vulkan:
-	$(CARGO) run --release --features cli -- verify --device gl:
 
 # Formatting, lints and documentation, warnings as errors.
 check:

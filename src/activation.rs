@@ -16,7 +16,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Every activation, in the order of the kernels' variants.
+    /// Every activation in the order of its discriminants, which are the numbers of the kernels' variants.
     pub const ALL: [Self; 3] = [Self::CRelu, Self::SCRelu, Self::Relu];
 
     /// The name in files, options and kernel variants.

@@ -5,6 +5,23 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+const UNFINISHED: &str = ".unfinished-";
+
+/// Removes the new files that processes left in a directory when they were killed while [`write_atomically`] was at work.
+/// Nobody else may be writing there.
+pub fn remove_unfinished(directory: &Path) -> Result<()> {
+    let attempt = || {
+        for entry in std::fs::read_dir(directory)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    };
+    attempt().map_err(Error::io(directory, "remove unfinished files"))
+}
+
 /// Writes a file so that at `path` stands what stood there before or the whole new contents, whatever happens: a new
 /// file in the same directory is filled, brought to the disk and renamed.
 ///
@@ -20,7 +37,7 @@ pub fn write_atomically(
             .filter(|parent| !parent.as_os_str().is_empty());
         let directory = parent.unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".unfinished-");
+        builder.prefix(UNFINISHED);
         // Temporary files are private otherwise; this one becomes a file like any other, as the umask has it.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

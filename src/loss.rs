@@ -14,7 +14,7 @@ pub enum Link {
 }
 
 impl Link {
-    /// Every link, in the order of the kernels' variants.
+    /// Every link in the order of its discriminants, which are the numbers of the kernels' variants.
     pub const ALL: [Self; 2] = [Self::Identity, Self::Sigmoid];
 
     /// P and ∂P/∂Y, by the mathematics.

@@ -1,10 +1,18 @@
 //! A flat list of commands over buffer ids. Plain data: recording needs no device, and every executor plays the same list.
 
 use crate::kernel::{Kernel, Params};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Names a buffer of a device.
+/// Names a buffer of a device. No two buffers of a process share one, on whatever devices they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BufferId(pub(crate) u64);
+pub struct BufferId(u64);
+
+impl BufferId {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
 
 /// Values on their way to a buffer.
 #[derive(Clone, Copy, Debug)]

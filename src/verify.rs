@@ -49,7 +49,7 @@ pub struct Worst {
 }
 
 /// Compares element by element. NaN fails first, unless both are NaN; equal values (infinities too) are no error;
-/// anything else must be within the bound, and a bound that is not a number accepts nothing.
+/// anything else must be within the bound, and a bound that is not a finite number above 0 accepts nothing.
 pub fn compare(expected: &[f64], found: &[f64], bounds: &[f64]) -> Worst {
     let mut worst = Worst {
         error: 0.0,
@@ -74,7 +74,7 @@ pub fn compare(expected: &[f64], found: &[f64], bounds: &[f64]) -> Worst {
         };
         let fraction = match error {
             0.0 => 0.0,
-            _ if bound > 0.0 => error / bound,
+            _ if bound > 0.0 && bound.is_finite() => error / bound,
             _ => f64::INFINITY,
         };
         if worst.index.is_none() || fraction > worst.fraction {

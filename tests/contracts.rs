@@ -1,6 +1,8 @@
 //! What the table promises: every shader stands in it, agrees with its Rust side, keeps inside WebGPU's default limits
 //! and is WGSL that every backend of naga can write.
 
+#![cfg(not(feature = "sabotage"))]
+
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::BoundsCheckPolicies;
 use std::collections::BTreeSet;

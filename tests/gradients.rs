@@ -56,10 +56,13 @@ fn worst_error(expected: &Result, found: &Result) -> f64 {
     let errors = pairs.map(|(expected, found)| relative_l2(expected, found));
     errors
         .chain([relative_l2(&expected.output, &found.output)])
-        .fold(
-            0.0,
-            |worst, error| if error <= worst { worst } else { error },
-        )
+        .fold(0.0, |worst, error| {
+            if worst.is_nan() || error <= worst {
+                worst
+            } else {
+                error
+            }
+        })
 }
 
 #[test]

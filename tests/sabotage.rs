@@ -106,8 +106,7 @@ fn sum_into(params: sum::Params, values: &[f32], bucket: &[u32], sums: &mut [f32
 }
 
 sabotaged!(UNSPOILED, |_, _| {});
-sabotaged!(SLIGHTLY_OFF, |params, sums| sums[0] +=
-    1e-4 * (params.samples + 1) as f32);
+sabotaged!(SLIGHTLY_OFF, |_, sums| sums[0] += 1e-3);
 sabotaged!(NOT_A_NUMBER, |_, sums| sums[0] = f32::NAN);
 sabotaged!(ONE_TOO_FAR, |params, sums| sums[params.buckets as usize] =
     0.0);
@@ -177,6 +176,7 @@ fn verify_rejects_sabotaged_shaders() {
             "if (params.accumulate == 2u)",
         ),
         ("bucket[s] == b", "bucket[s] == b + 1u"),
+        ("s < params.samples", "s + 1u < params.samples"),
         ("s += INVOCATIONS", "s += INVOCATIONS + 1u"),
         (
             "sums[b] = parts[0];",

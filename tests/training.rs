@@ -263,3 +263,101 @@ fn losses_and_parameters_come_back_async_as_well() {
         assert_eq!(pollster::block_on(pending.get()).unwrap(), blocking);
     }
 }
+
+#[test]
+fn a_stop_at_the_end_of_an_epoch_stops() {
+    let directory = tempfile::tempdir().unwrap();
+    // One batch an epoch: each step is the last of its epoch.
+    let data = data(directory.path(), 400);
+    let settings = Settings {
+        epochs: 5,
+        ..settings(8)
+    };
+    let run = run(directory.path(), "stops", &data);
+    let device = Device::cpu().unwrap();
+    let summary = train(Trainer::new(&device, &settings, &run).unwrap(), Some(2));
+    assert!(!summary.finished && summary.step == 2, "{summary:?}");
+    let summary = train(Trainer::resume(&device, &run).unwrap(), None);
+    assert!(summary.finished && summary.step == 5);
+}
+
+#[test]
+fn a_loss_of_ones_own_trains_as_the_same_loss_of_the_library() {
+    let _turn = common::turn();
+    for device in [Device::cpu().unwrap(), common::VULKAN.clone()] {
+        let net = common::nets::random(wgrad::perspective::Architecture::new(40, 33), 50, 5, 1);
+        let loss = wgrad::perspective::Loss::MSE;
+        let learner = || {
+            wgrad::perspective::Learner::new(&device, &net.parameters, loss, Optimizer::ADAMW)
+                .unwrap()
+        };
+        let (mut library, mut own) = (learner(), learner());
+        for _ in 0..5 {
+            library.step(&net.sparse, 1e-2).unwrap().wait().unwrap();
+            let output = own.network().forward(&net.sparse).unwrap();
+            let pairs = output.iter().zip(net.sparse.targets());
+            let e: Vec<f32> = pairs.map(|(y, t)| 2.0 / 50.0 * (y - t)).collect();
+            own.step_with(&net.sparse, &e, 1e-2).unwrap();
+        }
+        let (library, own) = (library.parameters().unwrap(), own.parameters().unwrap());
+        for ((tensor, library), (_, own)) in library.iter().zip(own.iter()) {
+            for (a, b) in library.iter().zip(own) {
+                assert!(
+                    (a - b).abs() < 1e-4,
+                    "{} on {}: {a} and {b}",
+                    tensor.name,
+                    device.name()
+                );
+            }
+        }
+        assert_ne!(library, net.parameters);
+    }
+}
+
+#[test]
+fn a_damaged_record_ends_the_run_after_the_steps_before_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = data(directory.path(), 2000);
+    let mut settings = settings(8);
+    settings.shuffle_buffer = 0;
+    let run = run(directory.path(), "damaged", &path);
+    let mut trainer = Trainer::new(&Device::cpu().unwrap(), &settings, &run).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The result of a record of the third batch, after the data were looked at.
+    bytes[32 * 1200 + 26] = 3;
+    std::fs::write(&path, bytes).unwrap();
+    let error = trainer
+        .run(&AtomicBool::new(false), &mut |_| {})
+        .unwrap_err();
+    assert!(error.to_string().contains("record 1200"), "{error}");
+    assert_eq!(losses(&run).len(), 2);
+}
+
+#[test]
+fn what_is_damaged_or_too_large_leaves_no_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = data(directory.path(), 2000);
+    let device = Device::cpu().unwrap();
+    let refused = |settings: &Settings, data: &Path, words: &[&str]| {
+        let run = run(directory.path(), "refused", data);
+        let error = Trainer::new(&device, settings, &run)
+            .unwrap_err()
+            .to_string();
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+        assert!(!run.out.exists());
+    };
+    let mut huge = settings(8);
+    huge.architecture.hidden = 100_000_000;
+    refused(&huge, &path, &["K = 100000000"]);
+    huge.architecture.hidden = 4_000_000;
+    refused(&huge, &path, &["A1", "the largest K that fits is 1398101"]);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[32 * 1999 + 24..32 * 1999 + 26].copy_from_slice(&i16::MIN.to_le_bytes());
+    let damaged = directory.path().join("damaged.bin");
+    std::fs::write(&damaged, bytes).unwrap();
+    refused(
+        &settings(8),
+        &damaged,
+        &["damaged.bin", "record 1999", "score"],
+    );
+}

@@ -1,5 +1,7 @@
 //! The table of kernels on every executor, against the reference.
 
+#![cfg(not(feature = "sabotage"))]
+
 mod common;
 
 use wgrad::device::Device;

@@ -62,6 +62,9 @@ impl Default for LoaderSettings {
     }
 }
 
+/// Each worker has two batches waiting for it, so their number bounds the memory.
+const MOST_WORKERS: usize = 1024;
+
 impl LoaderSettings {
     fn check(&self, dataset: &Dataset, features: &dyn FeatureSet) -> Result<()> {
         // Indices of samples and places in index lists are 32 bits wide on the device.
@@ -88,8 +91,9 @@ impl LoaderSettings {
                 self.skip,
             ));
         }
-        if self.workers == 0 {
-            return Err(Error::argument("workers", "at least 1", self.workers));
+        if !(1..=MOST_WORKERS).contains(&self.workers) {
+            let expected = format!("1 to {MOST_WORKERS}");
+            return Err(Error::argument("workers", expected, self.workers));
         }
         self.target.check()
     }
@@ -130,13 +134,15 @@ impl Loader {
         settings: &LoaderSettings,
     ) -> Result<Self> {
         settings.check(dataset, &*features)?;
-        let (to_consumer, tickets) = bounded(2 * settings.workers);
-        let (to_workers, work) = bounded(2 * settings.workers);
-        // From here on dropping the loader is enough to stop the threads started so far.
+        // Declared before the channels, so that on an early return the channels are gone, and with them what the threads
+        // wait for, before the loader's drop joins the threads.
         let mut loader = Self {
-            tickets: Some(tickets),
+            tickets: None,
             threads: Vec::new(),
         };
+        let (to_consumer, tickets) = bounded(2 * settings.workers);
+        let (to_workers, work) = bounded(2 * settings.workers);
+        loader.tickets = Some(tickets);
         for _ in 0..settings.workers {
             let (dataset, features) = (dataset.clone(), features.clone());
             let (target, work) = (settings.target, work.clone());

@@ -167,10 +167,11 @@ fn listed(found: &[AdapterReport]) -> String {
     labels.join(", ")
 }
 
-/// The first fit adapter whose backend and name match; both filters are lower case.
+/// The first fit adapter whose backend and name match; both filters are lower case. Software has to be named.
 fn matching(found: &[AdapterReport], backends: Option<&[&str]>, name: &str) -> Option<usize> {
     found.iter().position(|report| {
         report.unfit.is_none()
+            && (report.kind != "software" || !name.is_empty())
             && backends.is_none_or(|backends| backends.contains(&report.backend.as_str()))
             && report.name.to_lowercase().contains(name)
     })
@@ -291,8 +292,9 @@ pub(super) fn open(request: Option<&str>, threads: Option<usize>) -> Result<Devi
 /// The CPU executor and every adapter, with a mark on the one that `auto` takes now.
 pub fn adapters() -> Result<Vec<AdapterReport>> {
     let mut reports: Vec<_> = enumerate().into_iter().map(|found| found.report).collect();
-    let choice = choose_now(&reports, None)?;
-    if let Some(index) = choice.index {
+    // An environment that matches nothing is no reason not to list what there is; `auto` would then take nothing.
+    let choice = choose_now(&reports, None).ok();
+    if let Some(index) = choice.as_ref().and_then(|choice| choice.index) {
         reports[index].auto = true;
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -312,7 +314,7 @@ pub fn adapters() -> Result<Vec<AdapterReport>> {
             max_workgroup_bytes: u32::MAX,
             features: Vec::new(),
             unfit: None,
-            auto: choice.index.is_none(),
+            auto: choice.is_some_and(|choice| choice.index.is_none()),
         },
     );
     Ok(reports)
@@ -400,6 +402,9 @@ mod tests {
         assert_eq!(taken(&found, None, None, Some("llvm")), "llvmpipe");
         let gl = choose(&found, None, Some("gles"), None).unwrap();
         assert_eq!(found[gl.index.unwrap()].backend, "gl");
+        let software = [adapter("vulkan", "software", "llvmpipe")];
+        assert!(choose(&software, None, Some("vulkan"), None).is_err());
+        assert!(choose(&software, Some("vulkan:"), None, None).is_err());
         let both = choose(&found, None, Some("gl,vulkan"), Some("chip")).unwrap();
         assert_eq!(found[both.index.unwrap()].name, "Chip");
     }

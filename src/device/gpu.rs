@@ -88,7 +88,6 @@ pub(super) struct Gpu {
     state: Mutex<State>,
     reads: Arc<ReadBuffers>,
     lost: Arc<Mutex<Option<String>>>,
-    next: AtomicU64,
     counts: Counts,
 }
 
@@ -156,7 +155,6 @@ impl Gpu {
             state: Mutex::new(state),
             reads: Arc::default(),
             lost,
-            next: AtomicU64::new(0),
             counts,
             device,
             queue,
@@ -383,7 +381,7 @@ impl Executor for Gpu {
                 | wgpu::BufferUsages::COPY_DST;
             Ok(self.create_buffer(what, size, usage))
         })?;
-        let id = BufferId(self.next.fetch_add(1, Ordering::Relaxed));
+        let id = BufferId::new();
         self.reads.know(id, element);
         lock(&self.state).buffers.insert(id, buffer);
         Ok(id)
@@ -400,7 +398,7 @@ impl Executor for Gpu {
 
     fn play(&self, recording: &Recording<'_>) -> Result<Pending> {
         let mut state = lock(&self.state);
-        self.scoped("play a recording", || {
+        let pending = self.scoped("play a recording", || {
             self.write_host_data(&mut state, recording);
             for command in recording.commands() {
                 if let Command::Dispatch(dispatch) = command
@@ -426,7 +424,12 @@ impl Executor for Gpu {
                 &self.reads,
                 &self.lost,
             )))
-        })
+        });
+        if pending.is_err() {
+            // What failed may be among them.
+            state.bind_groups.clear();
+        }
+        pending
     }
 
     fn objects(&self) -> Objects {

@@ -5,7 +5,6 @@ use crate::error::{Error, Result};
 use crate::kernel::{Access, Call, Element, Kernel, Real, Slice};
 use crate::recording::{BufferId, Command, Data, Dispatch, Recording};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Beyond this the CPU cuts a batch over samples, as a GPU does at its binding limit. It is part of what the bits of a
@@ -24,7 +23,6 @@ pub(super) struct Host<R> {
     pool: Option<rayon::ThreadPool>,
     run: fn(&Kernel, Call<'_, R>),
     buffers: Mutex<HashMap<BufferId, Storage<R>>>,
-    next: AtomicU64,
 }
 
 /// The number types there are host executors for.
@@ -81,7 +79,6 @@ impl<R: HostReal> Host<R> {
             pool,
             run,
             buffers: Mutex::default(),
-            next: AtomicU64::new(0),
         }
     }
 
@@ -225,7 +222,7 @@ impl<R: HostReal> Executor for Host<R> {
             operation: format!("allocate {len} elements for {what}"),
             reason: "out of memory".to_owned(),
         })?;
-        let id = BufferId(self.next.fetch_add(1, Ordering::Relaxed));
+        let id = BufferId::new();
         self.lock().insert(id, storage);
         Ok(id)
     }

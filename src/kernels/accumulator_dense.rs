@@ -1,8 +1,8 @@
 //! Z\[s, column + r\] = B\[r\] + Σ_f X\[s, f\]·A\[f, r\]: one perspective's accumulator on dense inputs (section 1).
 
-use super::inputs::Inputs;
+use super::inputs::{Inputs, sum_bound};
 use super::libraries::GRID;
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot};
 use rayon::prelude::*;
 
 crate::parameters! {
@@ -103,7 +103,8 @@ fn cases() -> Vec<Case> {
         [2_097_200, 1, 1],
     ];
     let case = |seed: usize, [samples, hidden, features]: [usize; 3]| {
-        let mut inputs = Inputs::new(100 + seed as u64);
+        let terms = features + 1;
+            let mut inputs = Inputs::new(100 + seed as u64);
         let params = Params {
             samples: samples as u32,
             hidden: hidden as u32,
@@ -116,15 +117,12 @@ fn cases() -> Vec<Case> {
             0,
             params,
             vec![
-                Slot::Floats(inputs.floats(samples * features, -1.0, 1.0)),
-                Slot::Floats(inputs.floats(features * hidden, -1.0, 1.0)),
-                Slot::Floats(inputs.floats(hidden, -1.0, 1.0)),
+                Slot::Floats(inputs.for_sum(samples * features, terms)),
+                Slot::Floats(inputs.for_sum(features * hidden, terms)),
+                Slot::Floats(inputs.for_sum(hidden, terms)),
                 Slot::Update {
                     values: vec![0.25; samples * 2 * hidden],
-                    bound: Bound::Sum {
-                        terms: features + 1,
-                        c: 1.0,
-                    },
+                    bound: sum_bound(terms, 1.0),
                 },
             ],
         )

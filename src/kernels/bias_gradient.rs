@@ -1,9 +1,9 @@
 //! ∂Loss/∂B_p\[r\] = Σ_s dz\[s, column + r\] (section 1).
 
 use super::cpu;
-use super::inputs::Inputs;
+use super::inputs::{Inputs, sum_bound};
 use super::libraries::GRID;
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot};
 
 crate::parameters! {
     /// Sizes of one perspective's accumulator.
@@ -86,6 +86,7 @@ fn cases() -> Vec<Case> {
         .into_iter()
         .enumerate()
         .map(|(seed, [samples, hidden])| {
+            let terms = samples + 1;
             let mut inputs = Inputs::new(700 + seed as u64);
             let params = Params {
                 samples: samples as u32,
@@ -99,13 +100,10 @@ fn cases() -> Vec<Case> {
                 0,
                 params,
                 vec![
-                    Slot::Floats(inputs.floats(samples * 2 * hidden, -1.0, 1.0)),
+                    Slot::Floats(inputs.for_sum(samples * 2 * hidden, terms)),
                     Slot::Update {
-                        values: inputs.floats(hidden, -1.0, 1.0),
-                        bound: Bound::Sum {
-                            terms: samples + 1,
-                            c: 1.0,
-                        },
+                        values: inputs.for_sum(hidden, terms),
+                        bound: sum_bound(terms, 1.0),
                     },
                 ],
             )

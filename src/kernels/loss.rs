@@ -109,6 +109,15 @@ pub(super) fn loss_cases() -> Vec<LossCase> {
                 y[1] = 200.0;
                 y[2] = -200.0;
             }
+            if variant == 1 && power == 1.0 {
+                // The gradient jumps where P = t, and P is only known to its rounding: keep away from there.
+                for (y, target) in y.iter().zip(&mut targets) {
+                    let difference = Link::Sigmoid.apply(f64::from(*y)).0 - f64::from(*target);
+                    if difference.abs() < 1e-3 {
+                        *target = if *target < 0.5 { *target + 0.25 } else { *target - 0.25 };
+                    }
+                }
+            }
             let params = Params {
                 samples: samples as u32,
                 power,

@@ -1,9 +1,9 @@
 //! Y\[s\] = d\[b\] + Σ_u C\[b, u\]·activation(Z\[s, u\]), b the sample's bucket (section 1).
 
 use super::cpu;
-use super::inputs::Inputs;
+use super::inputs::{Inputs, sum_bound};
 use super::libraries::{ACTIVATION, ACTIVATIONS, GRID};
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot};
+use crate::kernel::{Binding, Call, Case, Kernel, Pass, Slot};
 use crate::activation::Activation;
 use rayon::prelude::*;
 
@@ -105,6 +105,7 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for variant in 0..ACTIVATIONS.len() {
         for (seed, [samples, width, buckets]) in shapes.into_iter().enumerate() {
+            let terms = width + 1;
             let mut inputs = Inputs::new(200 + seed as u64);
             let clip = [1.0, 0.75, 127.0 / 64.0][seed % 3];
             let params = Params {
@@ -118,17 +119,14 @@ fn cases() -> Vec<Case> {
                 variant,
                 params,
                 vec![
-                    Slot::Floats(inputs.around_kinks(samples * width, clip)),
-                    Slot::Floats(inputs.floats(buckets * width, -1.0, 1.0)),
-                    Slot::Floats(inputs.floats(buckets, -1.0, 1.0)),
+                    Slot::Floats(inputs.kinks_for_sum(samples * width, clip, terms)),
+                    Slot::Floats(inputs.for_sum(buckets * width, terms)),
+                    Slot::Floats(inputs.for_sum(buckets, terms)),
                     Slot::Words(inputs.words(samples, buckets as u32)),
                     Slot::Output {
                         len: samples,
                         // Two roundings a product for the square and the weight, one for the sum: c = 2.
-                        bound: Bound::Sum {
-                            terms: width + 1,
-                            c: 2.0,
-                        },
+                        bound: sum_bound(terms, 2.0),
                     },
                 ],
             ));

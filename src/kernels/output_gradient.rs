@@ -1,9 +1,9 @@
 //! ∂Loss/∂C\[b, u\] = Σ activation(Z\[s, u\])·e\[s\] over the samples of bucket b (section 1).
 
 use super::cpu;
-use super::inputs::Inputs;
+use super::inputs::{Inputs, sum_bound};
 use super::libraries::{ACTIVATION, ACTIVATIONS, GRID};
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot};
+use crate::kernel::{Binding, Call, Case, Kernel, Pass, Slot};
 use crate::activation::Activation;
 
 crate::parameters! {
@@ -110,6 +110,7 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for variant in 0..ACTIVATIONS.len() {
         for (seed, [samples, width, buckets]) in shapes.into_iter().enumerate() {
+            let terms = samples + 1;
             let mut inputs = Inputs::new(600 + seed as u64);
             let clip = [1.0, 0.75, 127.0 / 64.0][seed % 3];
             let accumulate = (seed % 2) as u32;
@@ -125,15 +126,12 @@ fn cases() -> Vec<Case> {
                 variant,
                 params,
                 vec![
-                    Slot::Floats(inputs.around_kinks(samples * width, clip)),
-                    Slot::Floats(inputs.floats(samples, -1.0, 1.0)),
+                    Slot::Floats(inputs.kinks_for_sum(samples * width, clip, terms)),
+                    Slot::Floats(inputs.for_sum(samples, terms)),
                     Slot::Words(inputs.words(samples, buckets as u32)),
                     Slot::Update {
-                        values: inputs.floats(buckets * width, -1.0, 1.0),
-                        bound: Bound::Sum {
-                            terms: samples + 1,
-                            c: 2.0,
-                        },
+                        values: inputs.for_sum(buckets * width, terms),
+                        bound: sum_bound(terms, 2.0),
                     },
                 ],
             ));

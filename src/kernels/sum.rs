@@ -1,9 +1,9 @@
 //! sums\[b\] = Σ values\[s\] over the samples of bucket b: the loss, and ∂Loss/∂d (section 1).
 
 use super::cpu;
-use super::inputs::Inputs;
+use super::inputs::{Inputs, sum_bound};
 use super::libraries::GRID;
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot};
 
 crate::parameters! {
     /// A sum over samples, by bucket.
@@ -90,6 +90,7 @@ fn cases() -> Vec<Case> {
         .into_iter()
         .enumerate()
         .map(|(seed, [samples, buckets])| {
+            let terms = samples + 1;
             let mut inputs = Inputs::new(400 + seed as u64);
             let params = Params {
                 samples: samples as u32,
@@ -101,15 +102,11 @@ fn cases() -> Vec<Case> {
                 0,
                 params,
                 vec![
-                    Slot::Floats(inputs.floats(samples, -1.0, 1.0)),
+                    Slot::Floats(inputs.for_sum(samples, terms)),
                     Slot::Words(inputs.words(samples, buckets as u32)),
                     Slot::Update {
-                        values: inputs.floats(buckets, -1.0, 1.0),
-                        // No executor adds more than a sixteenth of the values one after the other.
-                        bound: Bound::Sum {
-                            terms: samples.div_ceil(16) + 8,
-                            c: 1.0,
-                        },
+                        values: inputs.for_sum(buckets, terms),
+                        bound: sum_bound(terms, 1.0),
                     },
                 ],
             )

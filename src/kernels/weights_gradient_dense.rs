@@ -1,8 +1,8 @@
 //! ∂Loss/∂A_p\[f, r\] = Σ_s X\[s, f\]·dz\[s, column + r\] (section 1).
 
-use super::inputs::Inputs;
+use super::inputs::{Inputs, sum_bound};
 use super::libraries::GRID;
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot};
 use rayon::prelude::*;
 
 crate::parameters! {
@@ -108,6 +108,7 @@ fn cases() -> Vec<Case> {
         .into_iter()
         .enumerate()
         .map(|(seed, [samples, hidden, features])| {
+            let terms = samples + 1;
             let mut inputs = Inputs::new(900 + seed as u64);
             let params = Params {
                 samples: samples as u32,
@@ -122,14 +123,11 @@ fn cases() -> Vec<Case> {
                 0,
                 params,
                 vec![
-                    Slot::Floats(inputs.floats(samples * features, -1.0, 1.0)),
-                    Slot::Floats(inputs.floats(samples * 2 * hidden, -1.0, 1.0)),
+                    Slot::Floats(inputs.for_sum(samples * features, terms)),
+                    Slot::Floats(inputs.for_sum(samples * 2 * hidden, terms)),
                     Slot::Update {
-                        values: inputs.floats(features * hidden, -1.0, 1.0),
-                        bound: Bound::Sum {
-                            terms: samples + 1,
-                            c: 1.0,
-                        },
+                        values: inputs.for_sum(features * hidden, terms),
+                        bound: sum_bound(terms, 1.0),
                     },
                 ],
             )

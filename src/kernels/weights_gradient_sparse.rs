@@ -1,10 +1,10 @@
 //! ∂Loss/∂A_p\[f, r\] = Σ dz\[s, column + r\] over the samples that have feature f (section 1).
 
 use super::cpu;
-use super::inputs::Inputs;
+use super::inputs::{Inputs, sum_bound};
 use super::libraries::GRID;
 use crate::batch::SparseInputs;
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot};
 use rayon::prelude::*;
 
 crate::parameters! {
@@ -105,6 +105,7 @@ fn cases() -> Vec<Case> {
         .into_iter()
         .enumerate()
         .map(|(seed, [samples, hidden, width, features])| {
+            let terms = samples + 1;
             let mut inputs = Inputs::new(800 + seed as u64);
             let lists = inputs.index_lists(samples, width, features);
             let sparse = SparseInputs::new("case", features, width, lists);
@@ -123,13 +124,10 @@ fn cases() -> Vec<Case> {
                 vec![
                     Slot::Words(sparse.offsets().to_vec()),
                     Slot::Words(sparse.samples().to_vec()),
-                    Slot::Floats(inputs.floats(samples * 2 * hidden, -1.0, 1.0)),
+                    Slot::Floats(inputs.for_sum(samples * 2 * hidden, terms)),
                     Slot::Update {
-                        values: inputs.floats(features * hidden, -1.0, 1.0),
-                        bound: Bound::Sum {
-                            terms: samples + 1,
-                            c: 1.0,
-                        },
+                        values: inputs.for_sum(features * hidden, terms),
+                        bound: sum_bound(terms, 1.0),
                     },
                 ],
             )

@@ -55,7 +55,7 @@ impl Architecture {
         }
     }
 
-    /// Refuses sizes of 0 and clips that are not finite and positive.
+    /// Refuses sizes of 0 or past 32 bits, and clips that are not finite and positive, also where they have no effect.
     pub fn check(&self) -> Result<()> {
         for (name, size) in [
             ("inputs (N)", self.inputs),
@@ -69,7 +69,19 @@ impl Architecture {
                 return Err(Error::argument(name, "at most 2147483647", size));
             }
         }
-        if self.activation != Activation::Relu && !(self.clip > 0.0 && self.clip.is_finite()) {
+        if self.inputs.saturating_mul(self.hidden) > u32::MAX as usize
+            || self.buckets.saturating_mul(2 * self.hidden) > u32::MAX as usize
+        {
+            return Err(Error::argument(
+                "architecture",
+                "at most 4294967295 weights in A and in C",
+                format!(
+                    "N = {}, K = {}, {} buckets",
+                    self.inputs, self.hidden, self.buckets
+                ),
+            ));
+        }
+        if !(self.clip > 0.0 && self.clip.is_finite()) {
             return Err(Error::argument(
                 "clip (T)",
                 "a finite number above 0",

@@ -100,7 +100,7 @@ impl TensorFile {
     }
 }
 
-/// Writes a network with [`write_atomically`]; NaN and infinities are refused and nothing is written.
+/// Writes a network atomically; NaN and infinities are refused and nothing is written.
 pub fn write_network(path: &Path, parameters: &Parameters, metadata: Metadata) -> Result<()> {
     TensorFile::network(path, parameters, metadata).write_finite()
 }

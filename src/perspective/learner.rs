@@ -1,9 +1,9 @@
 //! A network with an optimiser: one call a training step.
 
-use super::network::Network;
+use super::network::{Network, Upstream};
 use super::parameters::Parameters;
 use super::slices;
-use super::step::Roles;
+use super::step::{Goal, Roles};
 use crate::batch::Batch;
 use crate::device::{Buffer, Device, Readback};
 use crate::error::{Error, Result};
@@ -105,12 +105,31 @@ impl Learner {
     /// One step: forward, loss, gradients, optimiser. Returns the batch's loss before the step, which on a GPU is
     /// still being computed; waiting for it some steps later keeps the device busy.
     pub fn step(&mut self, batch: &Batch, learning_rate: f32) -> Result<PendingLoss> {
+        let readback = self.advance(batch, Upstream::Loss(self.loss), learning_rate)?;
+        Ok(PendingLoss(readback))
+    }
+
+    /// One step against an e = ∂Loss/∂Y of the caller's own, `[L]`, for a loss that wgrad does not have: compute it from
+    /// [`Network::forward`] of the same batch. Waits until the step is done.
+    pub fn step_with(&mut self, batch: &Batch, e: &[f32], learning_rate: f32) -> Result<()> {
+        self.advance(batch, Upstream::Given(e), learning_rate)?
+            .wait()
+            .map(drop)
+    }
+
+    /// Forward, gradients, optimiser; the read back holds the loss if there is one.
+    fn advance(
+        &mut self,
+        batch: &Batch,
+        upstream: Upstream<'_>,
+        learning_rate: f32,
+    ) -> Result<Readback> {
         self.network.check(batch)?;
+        upstream.check(batch)?;
         if !learning_rate.is_finite() {
             let expected = "a finite number";
             return Err(Error::argument("learning rate", expected, learning_rate));
         }
-        self.steps += 1;
         let slices = slices::cut(batch, self.network.step.slice_samples(batch)?)?;
         let mut readback = None;
         for slice in &slices {
@@ -119,18 +138,22 @@ impl Learner {
             let architecture = *self.network.architecture();
             let parameters = Roles::new(&architecture, &self.network.parameters);
             let gradients = Roles::new(&architecture, &self.network.gradients);
+            let goal = Goal::Gradients {
+                upstream,
+                total: batch.len(),
+                gradients,
+            };
             let step = &self.network.step;
-            step.record_forward(&mut recording, slice, parameters);
-            step.record_loss(&mut recording, slice, self.loss, batch.len(), true);
-            step.record_backward(&mut recording, slice, parameters, gradients);
+            step.record_pass(&mut recording, slice, parameters, goal);
             if slice.range.end == batch.len() {
                 self.record_update(&mut recording, learning_rate);
                 recording.read(step.loss.id(), 1);
             }
             readback = Some(self.network.device().play(&recording)?);
         }
-        let none = || Error::argument("batch", "at least 1 sample", 0);
-        readback.map(PendingLoss).ok_or_else(none)
+        // Counted only now: a step that failed before its last slice has not changed the parameters.
+        self.steps += 1;
+        readback.ok_or_else(|| Error::argument("batch", "at least 1 sample", 0))
     }
 
     fn record_update(&self, recording: &mut Recording<'_>, learning_rate: f32) {
@@ -138,7 +161,7 @@ impl Learner {
             let moments = self.moments.iter().map(|buffers| buffers[index].id());
             self.optimizer.record(
                 recording,
-                (self.steps, learning_rate),
+                (self.steps + 1, learning_rate),
                 values.len(),
                 self.network.gradients[index].id(),
                 &moments.collect::<Vec<_>>(),

@@ -3,7 +3,7 @@
 use super::architecture::Architecture;
 use super::parameters::Parameters;
 use super::slices;
-use super::step::{Roles, Step};
+use super::step::{Goal, Roles, Step};
 use crate::batch::Batch;
 use crate::device::{Buffer, Device, Values};
 use crate::error::{Error, Result};
@@ -19,6 +19,20 @@ pub enum Upstream<'a> {
     /// An e of the caller's own, `[L]`. A unit vector gives the derivatives of one output by every parameter, and with
     /// C a unit vector beside it those of one activation.
     Given(&'a [f32]),
+}
+
+impl Upstream<'_> {
+    /// Refuses a loss out of its range and an e of another length than the batch.
+    pub(super) fn check(&self, batch: &Batch) -> Result<()> {
+        match self {
+            Self::Loss(loss) => loss.check(),
+            Self::Given(e) if e.len() != batch.len() => {
+                let expected = format!("{} values, one a sample", batch.len());
+                Err(Error::argument("e", expected, e.len()))
+            }
+            Self::Given(_) => Ok(()),
+        }
+    }
 }
 
 /// What a gradient call returns.
@@ -49,24 +63,7 @@ impl Network {
     /// [`Error::Limit`] when a parameter does not fit the device's binding limit: it names the largest K that does.
     pub fn new(device: &Device, parameters: &Parameters) -> Result<Self> {
         let architecture = *parameters.architecture();
-        architecture.check()?;
-        let limit = device.binding_limit();
-        for tensor in architecture.tensors() {
-            let needed = 4 * tensor.len() as u64;
-            if needed > limit {
-                let widest = limit / 4 / architecture.inputs as u64;
-                return Err(Error::Limit {
-                    what: format!(
-                        "{} with N = {} and K = {}",
-                        tensor.name, architecture.inputs, architecture.hidden
-                    ),
-                    device: device.name().to_owned(),
-                    needed,
-                    limit,
-                    advice: format!("; the largest K that fits is {widest}"),
-                });
-            }
-        }
+        Self::check_fits(device, &architecture)?;
         let upload = |(tensor, values): (super::TensorSpec, &[f32])| {
             let buffer = device.allocate(tensor.name, Element::Float, tensor.len())?;
             let mut recording = Recording::new();
@@ -81,6 +78,32 @@ impl Network {
             gradients: Vec::new(),
             step: Step::new(device, architecture)?,
         })
+    }
+
+    /// Refuses an architecture with a parameter that does not fit the device's binding limit, before anything is
+    /// allocated: the error names the largest K that fits.
+    pub fn check_fits(device: &Device, architecture: &Architecture) -> Result<()> {
+        architecture.check()?;
+        let limit = device.binding_limit();
+        for tensor in architecture.tensors() {
+            let needed = 4 * tensor.len() as u64;
+            if needed > limit {
+                // A grows with N·K, C with 2K a bucket.
+                let row = architecture.inputs.max(2 * architecture.buckets) as u64;
+                let widest = limit / 4 / row;
+                return Err(Error::Limit {
+                    what: format!(
+                        "{} with N = {} and K = {}",
+                        tensor.name, architecture.inputs, architecture.hidden
+                    ),
+                    device: device.name().to_owned(),
+                    needed,
+                    limit,
+                    advice: format!("; the largest K that fits is {widest}"),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The architecture.
@@ -101,10 +124,14 @@ impl Network {
     /// Overwrites a parameter, by its place among [`Architecture::tensors`]. The reference executor keeps f64.
     pub fn write<'a>(&mut self, tensor: usize, data: impl Into<Data<'a>>) -> Result<()> {
         let data = data.into();
-        let buffer = &self.parameters[tensor];
-        if data.len() != buffer.len() {
-            let name = self.architecture.tensors()[tensor].name;
-            let expected = format!("{} values", buffer.len());
+        let tensors = self.architecture.tensors();
+        let Some(buffer) = self.parameters.get(tensor) else {
+            let expected = format!("below {}", tensors.len());
+            return Err(Error::argument("place of a parameter", expected, tensor));
+        };
+        if data.len() != buffer.len() || matches!(data, Data::Words(_)) {
+            let name = tensors[tensor].name;
+            let expected = format!("{} floats", buffer.len());
             return Err(Error::argument(name, expected, data.len()));
         }
         let mut recording = Recording::new();
@@ -121,7 +148,8 @@ impl Network {
             self.step.reserve(&slice)?;
             let mut recording = Recording::new();
             let parameters = Roles::new(&self.architecture, &self.parameters);
-            self.step.record_forward(&mut recording, &slice, parameters);
+            let step = &self.step;
+            step.record_pass(&mut recording, &slice, parameters, Goal::Output);
             recording.read(self.step.y.id(), slice.samples());
             for values in self.device.play(&recording)?.wait()? {
                 output.extend(values.into_f32());
@@ -149,14 +177,7 @@ impl Network {
         upstream: Upstream<'_>,
     ) -> Result<(Vec<Values>, Option<Values>, Vec<Values>)> {
         self.check(batch)?;
-        match upstream {
-            Upstream::Loss(loss) => loss.check()?,
-            Upstream::Given(e) if e.len() != batch.len() => {
-                let expected = format!("{} values, one a sample", batch.len());
-                return Err(Error::argument("e", expected, e.len()));
-            }
-            Upstream::Given(_) => {}
-        }
+        upstream.check(batch)?;
         self.reserve_gradients()?;
         let mut output = Vec::new();
         for slice in slices::cut(batch, self.step.slice_samples(batch)?)? {
@@ -164,30 +185,24 @@ impl Network {
             let mut recording = Recording::new();
             let parameters = Roles::new(&self.architecture, &self.parameters);
             let gradients = Roles::new(&self.architecture, &self.gradients);
+            let goal = Goal::Gradients {
+                upstream,
+                total: batch.len(),
+                gradients,
+            };
             let step = &self.step;
-            step.record_forward(&mut recording, &slice, parameters);
-            match upstream {
-                Upstream::Loss(loss) => {
-                    step.record_loss(&mut recording, &slice, loss, batch.len(), true);
-                }
-                Upstream::Given(e) => recording.upload(step.e.id(), &e[slice.range.clone()]),
-            }
-            step.record_backward(&mut recording, &slice, parameters, gradients);
+            step.record_pass(&mut recording, &slice, parameters, goal);
             recording.read(step.y.id(), slice.samples());
             output.extend(self.device.play(&recording)?.wait()?);
         }
-        let mut recording = Recording::new();
-        for gradient in &self.gradients {
-            recording.read(gradient.id(), gradient.len());
-        }
-        recording.read(self.step.loss.id(), 1);
-        let mut values = self.device.play(&recording)?.wait()?;
-        let loss = values.pop();
-        Ok((
-            output,
-            loss.filter(|_| matches!(upstream, Upstream::Loss(_))),
-            values,
-        ))
+        // One read at a time: together they may be more than the device can map.
+        let gradients = self.gradients.iter().map(Buffer::read);
+        let gradients = gradients.collect::<Result<_>>()?;
+        let loss = match upstream {
+            Upstream::Loss(_) => Some(self.step.loss.read()?),
+            Upstream::Given(_) => None,
+        };
+        Ok((output, loss, gradients))
     }
 
     /// Refuses a batch that is not this network's.
@@ -237,11 +252,8 @@ impl Network {
     }
 
     pub(super) fn read(&self, buffers: &[Buffer]) -> Result<Parameters> {
-        let mut recording = Recording::new();
-        for buffer in buffers {
-            recording.read(buffer.id(), buffer.len());
-        }
-        let values = self.device.play(&recording)?.wait()?.into_iter();
-        Parameters::from_values(self.architecture, values.map(Values::into_f32).collect())
+        // One at a time: together they may be more than the device can map.
+        let values = buffers.iter().map(|buffer| Ok(buffer.read()?.into_f32()));
+        Parameters::from_values(self.architecture, values.collect::<Result<_>>()?)
     }
 }

@@ -28,7 +28,7 @@ impl Parameters {
 
     /// The usual start: A ~ N(0, 1/128), B = 0.1, C ~ N(0, 1/(2K)), d = 0, variances in the second place.
     ///
-    /// The same seed gives the same values on every platform.
+    /// The same seed gives the same values; another platform's logarithm may differ in their last bit.
     pub fn initial(architecture: Architecture, seed: u64) -> Result<Self> {
         let mut parameters = Self::zeros(architecture)?;
         let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -92,8 +92,8 @@ impl Parameters {
     }
 
     /// The values in the fixed order, to change in place.
-    pub fn values_mut(&mut self) -> &mut [Vec<f32>] {
-        &mut self.values
+    pub fn values_mut(&mut self) -> Vec<&mut [f32]> {
+        self.values.iter_mut().map(Vec::as_mut_slice).collect()
     }
 
     /// The values of a tensor by its name (`A1` … `d`).

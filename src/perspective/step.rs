@@ -1,11 +1,11 @@
 //! One pass over a slice of a batch, as commands: which kernels run, on which buffers, in which order.
 //!
-//! Z and ∂Loss/∂Z are kept in memory, `[samples, 2K]` each. Callers know only [`Step::slice_samples`],
-//! [`Step::record_forward`] and [`Step::record_backward`], and the buffers that come out.
+//! Z and ∂Loss/∂Z are kept in memory, `[samples, 2K]` each. Callers know only [`Step::slice_samples`], [`Step::reserve`] and
+//! [`Step::record_pass`], and the buffers of Y and the loss, so that another way to compute a pass changes this file alone.
 
 use super::architecture::Architecture;
+use super::network::Upstream;
 use super::slices::{Slice, SliceInputs};
-use crate::activation::Activation;
 use crate::batch::Batch;
 use crate::device::{Buffer, Device};
 use crate::error::{Error, Result};
@@ -14,7 +14,7 @@ use crate::kernels::{
     accumulator_dense, accumulator_sparse, activation_gradient, bias_gradient, loss, loss_gradient,
     output, output_gradient, sum, weights_gradient_dense, weights_gradient_sparse,
 };
-use crate::loss::{Link, Loss};
+use crate::loss::Loss;
 use crate::recording::{BufferId, Recording};
 
 /// Z and ∂Loss/∂Z may take this many bytes each; a larger batch is cut over samples. Part of what the bits of a run
@@ -28,15 +28,15 @@ pub(super) struct Step {
     architecture: Architecture,
     z: Buffer,
     dz: Buffer,
-    /// Y, `[samples]`.
+    /// Y, `[samples]`, after a pass.
     pub(super) y: Buffer,
     /// e = ∂Loss/∂Y, `[samples]`.
-    pub(super) e: Buffer,
+    e: Buffer,
     terms: Buffer,
     targets: Buffer,
     bucket: Buffer,
     inputs: [PerspectiveInputs; 2],
-    /// The loss of the batch, `[1]`.
+    /// The loss of the batch, `[1]`, after the pass over its last slice, if the pass had one.
     pub(super) loss: Buffer,
 }
 
@@ -47,6 +47,20 @@ struct PerspectiveInputs {
     dense: bool,
     offsets: Buffer,
     samples: Buffer,
+}
+
+/// What a pass computes beside Y.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Goal<'a> {
+    /// Nothing.
+    Output,
+    /// The gradients of a batch of `total` samples, and its loss where there is one. Slices after the first of a batch
+    /// add to those before.
+    Gradients {
+        upstream: Upstream<'a>,
+        total: usize,
+        gradients: Roles<'a>,
+    },
 }
 
 /// The buffers of one parameter set in the order of the architecture's tensors, by role.
@@ -181,16 +195,37 @@ impl Step {
         Ok(())
     }
 
-    fn variant(&self) -> usize {
-        match self.architecture.activation {
-            Activation::CRelu => 0,
-            Activation::SCRelu => 1,
-            Activation::Relu => 2,
+    /// Records one pass over a slice that [`Step::reserve`] has made room for.
+    pub(super) fn record_pass<'a>(
+        &self,
+        recording: &mut Recording<'a>,
+        slice: &'a Slice<'a>,
+        parameters: Roles<'_>,
+        goal: Goal<'a>,
+    ) {
+        self.record_forward(recording, slice, parameters);
+        let Goal::Gradients {
+            upstream,
+            total,
+            gradients,
+        } = goal
+        else {
+            return;
+        };
+        match upstream {
+            Upstream::Loss(loss) => self.record_loss(recording, slice, loss, total),
+            Upstream::Given(e) => recording.upload(self.e.id(), &e[slice.range.clone()]),
         }
+        self.record_backward(recording, slice, parameters, gradients);
+    }
+
+    /// The kernels' variant for the activation.
+    fn variant(&self) -> usize {
+        self.architecture.activation as usize
     }
 
     /// Uploads the slice and computes Z and Y.
-    pub(super) fn record_forward<'a>(
+    fn record_forward<'a>(
         &self,
         recording: &mut Recording<'a>,
         slice: &'a Slice<'a>,
@@ -262,20 +297,16 @@ impl Step {
         recording.dispatch(self.variant(), params, &buffers);
     }
 
-    /// Computes the slice's part of the loss of a batch of `total` samples, and with `gradient` e.
-    pub(super) fn record_loss(
+    /// Computes e, and the slice's part of the loss of a batch of `total` samples.
+    fn record_loss(
         &self,
         recording: &mut Recording<'_>,
         slice: &Slice<'_>,
         loss: Loss,
         total: usize,
-        gradient: bool,
     ) {
         let samples = slice.samples() as u32;
-        let variant = match loss.link {
-            Link::Identity => 0,
-            Link::Sigmoid => 1,
-        };
+        let variant = loss.link as usize;
         let scale = 1.0 / total as f32;
         let power = loss.power;
         let params = loss::Params {
@@ -292,19 +323,17 @@ impl Step {
         };
         let buffers = [self.terms.id(), self.bucket.id(), self.loss.id()];
         recording.dispatch(0, params, &buffers);
-        if gradient {
-            let params = loss_gradient::Params {
-                samples,
-                power,
-                scale,
-            };
-            let buffers = [self.y.id(), self.targets.id(), self.e.id()];
-            recording.dispatch(variant, params, &buffers);
-        }
+        let params = loss_gradient::Params {
+            samples,
+            power,
+            scale,
+        };
+        let buffers = [self.y.id(), self.targets.id(), self.e.id()];
+        recording.dispatch(variant, params, &buffers);
     }
 
     /// From Z and e, the six gradients; slices after the first of a batch add to those before.
-    pub(super) fn record_backward(
+    fn record_backward(
         &self,
         recording: &mut Recording<'_>,
         slice: &Slice<'_>,

@@ -5,6 +5,7 @@
 
 use super::settings::{Objective, Settings};
 use crate::activation::Activation;
+use crate::atomic::remove_unfinished;
 use crate::error::{Error, Result};
 use crate::interchange::{Metadata, TensorFile};
 use crate::perspective::{Parameters, write_network};
@@ -225,9 +226,11 @@ impl Checkpoints {
         &self.directory
     }
 
-    /// Creates the directory, with those above it, where there is none.
+    /// Creates the directory, with those above it, where there is none, and removes what a killed process left of a file
+    /// it was writing.
     pub fn create(&self) -> Result<()> {
-        fs::create_dir_all(&self.directory).map_err(Error::io(&self.directory, "create"))
+        fs::create_dir_all(&self.directory).map_err(Error::io(&self.directory, "create"))?;
+        remove_unfinished(&self.directory)
     }
 
     /// Where the checkpoint of a step stands.

@@ -53,13 +53,7 @@ impl Settings {
         Self {
             architecture: Architecture::new(inputs, DEFAULT_HIDDEN),
             loss: Loss::SIGMOID_MSE,
-            optimizer: Optimizer::AdamW {
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
-                weight_decay: 0.01,
-                clip: None,
-            },
+            optimizer: Optimizer::ADAMW,
             schedule: Schedule::Cosine,
             learning_rate: 2e-3,
             epochs: DEFAULT_EPOCHS,

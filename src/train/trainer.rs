@@ -9,7 +9,7 @@ use super::settings::Settings;
 use crate::data::{Chess768, Dataset, FeatureSet, Loader, LoaderSettings, Target};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::perspective::{Learner, Parameters, PendingLoss};
+use crate::perspective::{Learner, Network, Parameters, PendingLoss};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -89,8 +89,10 @@ impl Trainer {
         for dataset in [Some(&dataset), validation.as_ref()].into_iter().flatten() {
             check_ahead(dataset, run.loader_threads())?;
         }
+        Network::check_fits(device, &settings.architecture)?;
         let parameters = Parameters::initial(settings.architecture, settings.seed)?;
         let learner = Learner::new(device, &parameters, settings.loss, settings.optimizer)?;
+        let fingerprint = dataset.fingerprint()?;
         checkpoints.create()?;
         run.save()?;
         let mut log = Log::create(run.log())?;
@@ -104,7 +106,7 @@ impl Trainer {
             device: device.clone(),
             settings: *settings,
             run: run.clone(),
-            fingerprint: dataset.fingerprint()?,
+            fingerprint,
             dataset,
             validation,
             learner,
@@ -158,6 +160,7 @@ impl Trainer {
             let now = device.name();
             ::log::warn!("the run was on {earlier} and goes on on {now}: its bits will differ");
         }
+        checkpoints.create()?;
         run.save()?;
         let mut log = Log::resume(run.log(), checkpoint.step)?;
         log.append(&Entry::Resume {
@@ -245,6 +248,7 @@ impl Trainer {
             stopped = self.run_epoch(stop, observe, &mut pace)?;
             if !stopped {
                 validated = self.end_epoch(observe, &mut pace)?;
+                stopped = self.epoch < self.settings.epochs && stop.load(Ordering::Relaxed);
             }
         }
         let net = (!stopped).then(|| self.run.net());
@@ -287,7 +291,16 @@ impl Trainer {
         };
         let mut in_flight = VecDeque::new();
         for loaded in Loader::new(&self.dataset, Arc::new(Chess768), &loader)? {
-            let batch = loaded?.batch;
+            let batch = match loaded {
+                Ok(loaded) => loaded.batch,
+                Err(error) => {
+                    // The steps before the damaged record are done: their losses belong in the log, and may be NaN.
+                    for done in in_flight {
+                        self.finish_step(done, observe, pace)?;
+                    }
+                    return Err(error);
+                }
+            };
             let step = self.learner.steps() + 1;
             let learning_rate = self.settings.learning_rate_at(step, positions);
             in_flight.push_back(InFlight {

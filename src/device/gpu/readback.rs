@@ -15,6 +15,13 @@ use std::task::Poll;
 /// One read of a recording: its element type and length.
 pub(super) type Wanted = Vec<(Element, usize)>;
 
+/// Larger buffers are not kept for the next read: parameters are read seldom, losses at each step.
+const KEPT: u64 = 1 << 20;
+
+fn bytes(wanted: &Wanted) -> u64 {
+    wanted.iter().map(|(_, len)| 4 * *len as u64).sum()
+}
+
 /// Mappable buffers not in use, and what the elements of each buffer are.
 #[derive(Default)]
 pub(super) struct ReadBuffers {
@@ -42,21 +49,30 @@ impl ReadBuffers {
             .collect()
     }
 
-    /// An idle buffer that is large enough, or a new one; none if there is nothing to read.
+    /// The smallest idle buffer that is large enough, or a new one; none if there is nothing to read.
     pub(super) fn take(
         &self,
         wanted: &Wanted,
         create: impl FnOnce(u64) -> wgpu::Buffer,
     ) -> Option<wgpu::Buffer> {
-        let size: u64 = wanted.iter().map(|(_, len)| 4 * *len as u64).sum();
+        let size = bytes(wanted);
         if size == 0 {
             return None;
         }
         let mut idle = lock(&self.idle);
-        let fitting = idle.iter().position(|buffer| buffer.size() >= size);
-        match fitting {
-            Some(index) => Some(idle.swap_remove(index)),
-            None => Some(create(size.next_power_of_two())),
+        let fitting = idle.iter().enumerate();
+        let fitting = fitting.filter(|(_, buffer)| buffer.size() >= size);
+        match fitting.min_by_key(|(_, buffer)| buffer.size()) {
+            Some((index, _)) => Some(idle.swap_remove(index)),
+            // Small ones are rounded up, to serve again; a large one is as large as the device may allow.
+            None if size < KEPT => Some(create(size.next_power_of_two())),
+            None => Some(create(size)),
+        }
+    }
+
+    fn give_back(&self, buffer: wgpu::Buffer) {
+        if buffer.size() <= KEPT {
+            lock(&self.idle).push(buffer);
         }
     }
 }
@@ -87,7 +103,7 @@ impl Readback {
     ) -> Self {
         let buffer = buffer.map(|buffer| {
             let (sender, receiver) = oneshot_channel();
-            buffer.map_async(wgpu::MapMode::Read, .., move |result| {
+            buffer.map_async(wgpu::MapMode::Read, ..bytes(&wanted), move |result| {
                 // Fails only when nobody waits any more.
                 let _ = sender.send(result);
             });
@@ -123,7 +139,8 @@ impl Readback {
         pollster::block_on(self.get())
     }
 
-    /// Waits without blocking: native backends have nobody who drives them, so each poll does.
+    /// Waits without blocking. Native backends have nobody who drives them, so each poll does and asks for the next: the
+    /// task stays runnable until the values are there.
     pub(in crate::device) async fn get(mut self) -> Result<Vec<Values>> {
         let Some((buffer, receiver)) = self.buffer.take() else {
             return Ok(self.empty());
@@ -143,12 +160,12 @@ impl Readback {
         let mapped = mapped.await.map_err(|reason| self.failure(reason))?;
         mapped.map_err(|error| self.failure(error))?;
         let values = {
-            let view = buffer.get_mapped_range(..);
+            let view = buffer.get_mapped_range(..bytes(&self.wanted));
             let view = view.map_err(|error| self.failure(error))?;
             self.split(&view)
         };
         buffer.unmap();
-        lock(&self.pool.idle).push(buffer);
+        self.pool.give_back(buffer);
         Ok(values)
     }
 
