@@ -1,0 +1,7 @@
+//! Network files, checkpoints and their directory: the bytes, the way back, and every kind of damage.
+
+mod checkpoints;
+mod directory;
+mod network_files;
+mod support;
+mod tensor_files;

@@ -1,0 +1,83 @@
+//! Tensor files of any kind: foreign and cut ones, and tensors checked where they are used.
+
+use crate::support::{refused, scratch, written};
+use std::fs;
+use wgrad::interchange::{Metadata, TensorData, TensorFile};
+use wgrad::perspective::read_network;
+use wgrad::train::checkpoint::Checkpoint;
+
+#[test]
+fn foreign_and_cut_files_are_refused() {
+    let (directory, path) = scratch();
+    let whole = written(&path);
+    for length in (0..whole.len()).step_by(7).chain([whole.len() - 1]) {
+        fs::write(&path, &whole[..length]).unwrap();
+        refused(
+            Checkpoint::read(&path),
+            &path,
+            &["header", "cut short", &length.to_string()],
+        );
+    }
+    fs::write(&path, [&whole[..], b"more"].concat()).unwrap();
+    refused(
+        read_network(&path),
+        &path,
+        &["header", "a whole safetensors file"],
+    );
+    for foreign in [&b"a text file, and no tensors"[..], &[0; 64], &[255; 64]] {
+        fs::write(&path, foreign).unwrap();
+        refused(read_network(&path), &path, &["header", "of another format"]);
+    }
+    let mut half = b"\x40\0\0\0\0\0\0\0".to_vec();
+    half.extend(
+        format!(
+            "{:64}",
+            r#"{"A1":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}"#
+        )
+        .bytes(),
+    );
+    half.extend([0, 0]);
+    fs::write(&path, half).unwrap();
+    refused(read_network(&path), &path, &["`A1`", "F32 or I32", "F16"]);
+    refused(
+        read_network(directory.path()),
+        directory.path(),
+        &["could not read"],
+    );
+    let missing = directory.path().join("missing");
+    refused(read_network(&missing), &missing, &["could not read"]);
+}
+
+#[test]
+fn tensors_are_checked_where_they_are_used() {
+    let (_directory, path) = scratch();
+    let mut file = TensorFile::new(&path, Metadata::new());
+    for (name, shape, data) in [
+        (
+            "X1",
+            vec![2, 2],
+            TensorData::F32(vec![1.0, 2.0, f32::NAN, 4.0]),
+        ),
+        ("indices1", vec![1, 3], TensorData::I32(vec![4, -1, 7])),
+    ] {
+        let name = name.to_string();
+        file.tensors
+            .push(wgrad::interchange::Tensor { name, shape, data });
+    }
+    file.write().unwrap();
+    let read = TensorFile::read(&path).unwrap();
+    assert_eq!(read.integers("indices1", &[1, 3]).unwrap(), [4, -1, 7]);
+    assert_eq!(read.floats("X1", &[2, 2]).unwrap()[..2], [1.0, 2.0]);
+    refused(
+        read.finite("X1", &[2, 2]),
+        &path,
+        &["`X1`, element [1, 0]", "NaN"],
+    );
+    refused(read.integers("X1", &[2, 2]), &path, &["`X1`", "I32", "F32"]);
+    refused(read.tensor("X2"), &path, &["`X2`", "indices1"]);
+    refused(file.write_finite(), &path, &["`X1`, element [1, 0]"]);
+    file.tensors[1].shape = vec![2];
+    refused(file.write(), &path, &["`indices1`", "[2]", "found 3"]);
+    file.tensors[1] = file.tensors[0].clone();
+    refused(file.write(), &path, &["`X1`", "twice"]);
+}

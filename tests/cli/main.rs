@@ -1,0 +1,9 @@
+//! The command line as a user and a program meet it: output, files, exit status, and what bad input gets.
+#![cfg(feature = "cli")]
+
+mod bad_input;
+mod commands;
+mod gradients;
+mod resume;
+mod support;
+mod training;

@@ -1,0 +1,129 @@
+//! Calls of `wgrad`, how they ended, and the files that they take and leave.
+
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+pub const WGRAD: &str = env!("CARGO_BIN_EXE_wgrad");
+pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// How a call ended.
+pub struct Ended {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+pub fn command<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .current_dir(ROOT);
+    for variable in ["WGPU_BACKEND", "WGPU_ADAPTER_NAME", "RUST_LOG"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+pub fn ended(mut command: Command) -> Ended {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ended {
+        status: output.status.code().unwrap_or(-1),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
+/// Runs `wgrad` with the words of `line` and then with `paths`, each an option and its value.
+pub fn wgrad(line: &str, paths: &[(&str, &Path)]) -> Ended {
+    ended(wgrad_command(line, paths))
+}
+
+pub fn wgrad_command(line: &str, paths: &[(&str, &Path)]) -> Command {
+    let mut command = command(WGRAD, line.split_whitespace());
+    for (option, path) in paths {
+        command.arg(option).arg(path);
+    }
+    command
+}
+
+impl Ended {
+    #[track_caller]
+    pub fn success(self) -> Self {
+        assert_eq!(self.status, 0, "{}{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Ended with `status`, and one message on stderr that holds all of `words`.
+    #[track_caller]
+    pub fn refused(&self, status: i32, words: &[&str]) {
+        assert_eq!(self.status, status, "{}{}", self.stdout, self.stderr);
+        assert!(self.stderr.contains("error: "), "{}", self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        for word in words {
+            assert!(
+                self.stderr.contains(word),
+                "no {word:?} in: {}",
+                self.stderr
+            );
+        }
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+}
+
+pub fn scratch() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_owned();
+    (directory, path)
+}
+
+pub fn shipped(name: &str) -> PathBuf {
+    Path::new(ROOT).join("examples/data").join(name)
+}
+
+/// A file of the first `count` shipped records.
+pub fn cut(directory: &Path, count: usize) -> PathBuf {
+    let bytes = fs::read(shipped("chess_train.bin")).unwrap();
+    let path = directory.join(format!("{count}.bin"));
+    fs::write(&path, &bytes[..32 * count]).unwrap();
+    path
+}
+
+/// Names and contents of what a training leaves that must not depend on circumstances.
+pub fn results(run: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(run.join("checkpoints"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension() == Some(OsStr::new("safetensors")))
+        .collect();
+    files.sort();
+    files.push(run.join("net.safetensors"));
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    files
+        .iter()
+        .map(|path| (name(path), fs::read(path).unwrap()))
+        .collect()
+}
+
+pub fn names(run: &Path) -> Vec<String> {
+    results(run).into_iter().map(|(name, _)| name).collect()
+}
+
+/// Every file of `expected` stands in `found` with the same bytes.
+#[track_caller]
+pub fn assert_holds(found: &Path, expected: &Path) {
+    let found = results(found);
+    for (name, bytes) in results(expected) {
+        let same = found.iter().find(|(other, _)| *other == name);
+        let (_, other) = same.unwrap_or_else(|| panic!("no {name}"));
+        assert!(*other == bytes, "{name} differs");
+    }
+}

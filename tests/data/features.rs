@@ -1,0 +1,75 @@
+//! Features by hand and by symmetry, and the targets that blend result and score.
+
+use crate::support::{START, features, sample_lines, start};
+use wgrad::data::{Position, Target};
+
+#[test]
+fn features_of_the_start_position() {
+    // Of the side to move: pawns on a2 to h2 are 8 to 15, knights 64 + 1 and 6, bishops 128 + 2 and 5, rooks
+    // 192 + 0 and 7, the queen 256 + 3, the king 320 + 4; of the other side 384 more, from rank 7 and 8.
+    let mut expected: Vec<i32> = (8..16)
+        .chain([65, 70, 130, 133, 192, 199, 259, 324])
+        .collect();
+    expected.extend((432..440).chain([505, 510, 570, 573, 632, 639, 699, 764]));
+    let position = Position::new(start()).unwrap();
+    assert_eq!(features(&position), [expected.clone(), expected]);
+}
+
+#[test]
+fn features_with_black_to_move() {
+    // Black: king g8, rook a8; White: king e1, pawn e4.
+    let position = Position::from_fen("r5k1/8/8/8/4P3/8/8/4K3 b - - 0 1", 35, 2).unwrap();
+    // As Black sees it the king stands on g1 = 6, the rook on a1 = 0; the opponent's king on e8 = 60, the pawn on e5 = 36.
+    let own = vec![192, 320 + 6, 384 + 36, 384 + 320 + 60];
+    // As White sees it the own pawn is on e4 = 28, the king on e1 = 4; the rook on a8 = 56, the king on g8 = 62.
+    let other = vec![28, 320 + 4, 384 + 192 + 56, 384 + 320 + 62];
+    assert_eq!(features(&position), [own, other]);
+    assert_eq!(position.score(), -35);
+    assert_eq!(position.result(), 0.0);
+}
+
+#[test]
+fn colours_swapped_is_the_same_and_the_other_side_to_move_swaps_perspectives() {
+    for line in sample_lines().iter().step_by(7) {
+        let position: Position = line.parse().unwrap();
+        let fields: Vec<_> = line.split(' ').collect();
+        let side = if fields[1] == "w" { "b" } else { "w" };
+        let swapped: String = fields[0]
+            .chars()
+            .map(|c| {
+                if c.is_ascii_uppercase() {
+                    c.to_ascii_lowercase()
+                } else {
+                    c.to_ascii_uppercase()
+                }
+            })
+            .collect();
+        let mirrored: Vec<_> = swapped.split('/').rev().collect();
+        let mirrored = format!("{} {side} - -", mirrored.join("/"));
+        let mirrored = Position::from_fen(&mirrored, 0, 1).unwrap();
+        assert_eq!(features(&mirrored), features(&position));
+
+        // Not every position stays legal when the other side is to move.
+        if let Ok(passed) = Position::from_fen(&format!("{} {side} - -", fields[0]), 0, 1) {
+            let [own, other] = features(&position);
+            assert_eq!(features(&passed), [other, own]);
+        }
+    }
+}
+
+#[test]
+fn targets_blend_result_and_score() {
+    let position = Position::from_fen(START, 200, 2).unwrap();
+    let target = |lambda| {
+        Target {
+            lambda,
+            scale: 400.0,
+        }
+        .of(&position)
+    };
+    assert_eq!(target(1.0), 1.0);
+    assert!((target(0.0) - 0.622_459_3).abs() < 1e-7);
+    assert!((target(0.25) - (0.25 + 0.75 * 0.622_459_3)).abs() < 1e-7);
+    assert_eq!(Target::default().sigmoid(200), target(0.0));
+    assert_eq!(Target::default().sigmoid(0), 0.5);
+}

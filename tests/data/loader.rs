@@ -1,0 +1,240 @@
+//! The loader: its order, its batches, its threads, and the fingerprint of a dataset.
+
+use crate::support::{
+    START, board, features, file, lists, load, raw, sample_lines, settings, shipped,
+};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tempfile::TempDir;
+use wgrad::data::{
+    Chess768, Dataset, FeatureSet, Loader, LoaderSettings, PADDING, Position, SparseInputs, Target,
+};
+
+/// A dataset of several files and formats whose scores number its positions: 0, 1, 2, …
+fn numbered(folder: &TempDir, counts: &[usize]) -> Vec<PathBuf> {
+    let mut number = 0..;
+    let mut next = || board(START, number.next().unwrap());
+    let write = |(part, &count)| {
+        if part == 1 {
+            let line = |_| format!("{START} | {} | 0.5\n", next().score);
+            return file(folder, "part.txt", (0..count).map(line).collect::<String>());
+        }
+        let records: Vec<_> = (0..count).flat_map(|_| raw(&next())).collect();
+        file(folder, &format!("part{part}.bin"), records)
+    };
+    counts.iter().enumerate().map(write).collect()
+}
+
+fn order(paths: &[PathBuf], settings: &LoaderSettings) -> Vec<i16> {
+    let batches = load(paths, settings).unwrap();
+    batches.into_iter().flat_map(|batch| batch.scores).collect()
+}
+
+#[test]
+fn an_epoch_brings_each_position_once_in_an_order_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = numbered(&folder, &[301, 200, 502]);
+    let all: Vec<i16> = (0..1003).collect();
+    for shuffle in [1, 64, 250, 5000] {
+        let base = settings(90, shuffle);
+        let first = order(&paths, &base);
+        let mut sorted = first.clone();
+        sorted.sort();
+        assert_eq!(sorted, all);
+        assert_eq!(order(&paths, &base), first);
+        if shuffle > 1 {
+            assert_ne!(
+                order(
+                    &paths,
+                    &LoaderSettings {
+                        seed: 8,
+                        ..base.clone()
+                    }
+                ),
+                first
+            );
+            assert_ne!(order(&paths, &LoaderSettings { epoch: 1, ..base }), first);
+            // Blocks are shuffled each in its own way.
+            let block = |at: usize| {
+                first[at * shuffle..]
+                    .iter()
+                    .take(64)
+                    .map(move |n| *n as usize - at * shuffle)
+            };
+            assert!(shuffle == 5000 || !block(0).eq(block(1)));
+        }
+    }
+    assert_eq!(order(&paths, &settings(90, 0)), all);
+}
+
+#[test]
+fn the_last_batch_is_partial() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = numbered(&folder, &[50, 40, 13]);
+    let sizes = |batch_size| -> Vec<_> {
+        let batches = load(&paths, &settings(batch_size, 30)).unwrap();
+        assert_eq!(
+            Dataset::open(&paths).unwrap().batches(batch_size),
+            batches.len() as u64
+        );
+        batches.iter().map(|loaded| loaded.batch.len()).collect()
+    };
+    assert_eq!(sizes(40), [40, 40, 23]);
+    assert_eq!(sizes(103), [103]);
+    assert_eq!(sizes(1000), [103]);
+    assert_eq!(sizes(1), [1; 103]);
+}
+
+#[test]
+fn workers_have_no_influence() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = numbered(&folder, &[300, 200, 503]);
+    let with = |workers| {
+        load(
+            &paths,
+            &LoaderSettings {
+                workers,
+                ..settings(17, 100)
+            },
+        )
+        .unwrap()
+    };
+    let one = with(1);
+    assert_eq!(with(2), one);
+    assert_eq!(with(5), one);
+}
+
+#[test]
+fn skipping_gives_the_rest_of_the_sequence() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = numbered(&folder, &[300, 200, 503]);
+    for shuffle in [0, 7, 64, 5000] {
+        let base = settings(48, shuffle);
+        let whole = load(&paths, &base).unwrap();
+        assert_eq!(whole.len(), 21);
+        for skip in 0..=21 {
+            let rest = load(
+                &paths,
+                &LoaderSettings {
+                    skip,
+                    ..base.clone()
+                },
+            )
+            .unwrap();
+            assert_eq!(rest, whole[skip as usize..]);
+        }
+    }
+}
+
+#[test]
+fn a_loaded_batch_is_what_its_positions_say() {
+    let lines = sample_lines();
+    let target = Target {
+        lambda: 0.3,
+        scale: 300.0,
+    };
+    let base = LoaderSettings {
+        target,
+        ..settings(512, 0)
+    };
+    let batches = load(&[shipped("chess_sample.txt")], &base).unwrap();
+    let mut lines = lines.iter();
+    for loaded in &batches {
+        let [own, other] = lists(loaded);
+        for sample in 0..loaded.batch.len() {
+            let position: Position = lines.next().unwrap().parse().unwrap();
+            let list = |inputs: &SparseInputs| {
+                let list = &inputs.indices()[sample * 32..][..32];
+                let mut list: Vec<_> = list
+                    .iter()
+                    .copied()
+                    .filter(|&index| index != PADDING)
+                    .collect();
+                list.sort();
+                list
+            };
+            assert_eq!([list(own), list(other)], features(&position));
+            assert_eq!(loaded.batch.targets()[sample], target.of(&position));
+            assert_eq!(loaded.scores[sample], position.score());
+            assert_eq!(loaded.results[sample], position.result());
+        }
+    }
+    assert!(lines.next().is_none());
+}
+
+#[test]
+fn a_loader_dropped_half_way_ends_its_threads() {
+    let dataset = Dataset::open(&[shipped("chess_train.bin")]).unwrap();
+    for taken in [0, 1, 5] {
+        let held: Arc<dyn FeatureSet> = Arc::new(Chess768);
+        let base = LoaderSettings {
+            workers: 3,
+            ..settings(256, 10_000)
+        };
+        let mut loader = Loader::new(&dataset, held.clone(), &base).unwrap();
+        assert_eq!(loader.by_ref().take(taken).count(), taken);
+        drop(loader);
+        assert_eq!(Arc::strong_count(&held), 1, "a worker still lives");
+    }
+}
+
+/// A set of features that panics at a certain score.
+struct Panics;
+
+impl FeatureSet for Panics {
+    fn features(&self) -> usize {
+        1
+    }
+    fn width(&self) -> usize {
+        1
+    }
+    fn write(&self, position: &Position, own: &mut [i32], _: &mut [i32]) {
+        assert_ne!(position.score(), 100, "as the test wants");
+        own[0] = 0;
+    }
+}
+
+#[test]
+fn a_panic_in_a_worker_reaches_the_consumer_after_the_batches_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Dataset::open(&numbered(&folder, &[1000])).unwrap();
+    for workers in [1, 4] {
+        let base = LoaderSettings {
+            workers,
+            ..settings(10, 0)
+        };
+        let mut loader = Loader::new(&dataset, Arc::new(Panics), &base).unwrap();
+        assert!(loader.by_ref().take(10).all(|batch| batch.is_ok()));
+        let next = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| loader.next()));
+        let panic = next.expect_err("the panic goes on");
+        assert!(
+            panic
+                .downcast_ref::<String>()
+                .unwrap()
+                .contains("as the test wants")
+        );
+        assert!(loader.next().is_none());
+    }
+}
+
+#[test]
+fn the_fingerprint_follows_content_and_not_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let print = |paths: &[PathBuf]| Dataset::open(paths).unwrap().fingerprint().unwrap();
+    let paths = numbered(&folder, &[301, 200, 502]);
+    let first = print(&paths);
+    assert!(first.starts_with("1003-"), "{first}");
+    assert_eq!(print(&paths), first);
+    assert_ne!(
+        print(&[paths[1].clone(), paths[0].clone(), paths[2].clone()]),
+        first
+    );
+    let renamed = folder.path().join("renamed");
+    fs::copy(&paths[0], &renamed).unwrap();
+    assert_eq!(print(&[renamed, paths[1].clone(), paths[2].clone()]), first);
+    let mut changed = fs::read(&paths[2]).unwrap();
+    changed[24] ^= 1;
+    fs::write(&paths[2], changed).unwrap();
+    assert_ne!(print(&paths), first);
+}

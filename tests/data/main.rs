@@ -1,0 +1,8 @@
+//! The data floor: records, text, features, the loader's order, and the text of every error.
+
+mod errors;
+mod features;
+mod loader;
+mod records;
+mod sparse;
+mod support;
