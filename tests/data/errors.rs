@@ -249,7 +249,7 @@ fn settings_out_of_range_are_refused() {
             workers: 0,
             ..base.clone()
         },
-        "workers: expected at least 1, found 0",
+        "workers: expected 1 to 1024, found 0",
     );
     refuses(
         LoaderSettings {
