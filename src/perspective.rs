@@ -14,11 +14,13 @@ mod network;
 mod parameters;
 mod slices;
 mod step;
+mod upstream;
 
 pub use crate::activation::Activation;
 pub use crate::loss::{Link, Loss};
 pub use architecture::{Architecture, TensorSpec};
 pub use file::{read_network, write_network};
 pub use learner::{Learner, PendingLoss};
-pub use network::{Gradients, Network, Upstream};
+pub use network::{Gradients, Network};
 pub use parameters::Parameters;
+pub use upstream::Upstream;

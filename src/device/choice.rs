@@ -12,6 +12,7 @@ pub struct AdapterReport {
     /// `vulkan`, `metal`, `dx12`, `gl`, or `cpu`.
     pub backend: String,
     /// `discrete`, `integrated`, `virtual`, `software`, `other`, or `executor` for the CPU executor.
+    #[serde(rename = "type")]
     pub kind: String,
     /// Driver and version.
     pub driver: String,

@@ -1,9 +1,10 @@
 //! A network with an optimiser: one call a training step.
 
-use super::network::{Network, Upstream};
+use super::network::Network;
 use super::parameters::Parameters;
 use super::slices;
 use super::step::{Goal, Roles};
+use super::upstream::Upstream;
 use crate::batch::Batch;
 use crate::device::{Buffer, Device, Readback};
 use crate::error::{Error, Result};

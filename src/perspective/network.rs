@@ -4,36 +4,12 @@ use super::architecture::Architecture;
 use super::parameters::Parameters;
 use super::slices;
 use super::step::{Goal, Roles, Step};
+use super::upstream::Upstream;
 use crate::batch::Batch;
 use crate::device::{Buffer, Device, Values};
 use crate::error::{Error, Result};
 use crate::kernel::Element;
-use crate::loss::Loss;
 use crate::recording::{Data, Recording};
-
-/// What stands above the output in a gradient call.
-#[derive(Clone, Copy, Debug)]
-pub enum Upstream<'a> {
-    /// e = ∂Loss/∂Y of a loss against the batch's targets.
-    Loss(Loss),
-    /// An e of the caller's own, `[L]`. A unit vector gives the derivatives of one output by every parameter, and with
-    /// C a unit vector beside it those of one activation.
-    Given(&'a [f32]),
-}
-
-impl Upstream<'_> {
-    /// Refuses a loss out of its range and an e of another length than the batch.
-    pub(super) fn check(&self, batch: &Batch) -> Result<()> {
-        match self {
-            Self::Loss(loss) => loss.check(),
-            Self::Given(e) if e.len() != batch.len() => {
-                let expected = format!("{} values, one a sample", batch.len());
-                Err(Error::argument("e", expected, e.len()))
-            }
-            Self::Given(_) => Ok(()),
-        }
-    }
-}
 
 /// What a gradient call returns.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,8 +4,8 @@
 //! [`Step::record_pass`], and the buffers of Y and the loss, so that another way to compute a pass changes this file alone.
 
 use super::architecture::Architecture;
-use super::network::Upstream;
 use super::slices::{Slice, SliceInputs};
+use super::upstream::Upstream;
 use crate::batch::Batch;
 use crate::device::{Buffer, Device};
 use crate::error::{Error, Result};

@@ -22,7 +22,7 @@ fn adapters_lists_the_cpu_and_marks_what_auto_takes() {
         for key in [
             "name",
             "backend",
-            "kind",
+            "type",
             "driver",
             "max_binding_bytes",
             "features",
