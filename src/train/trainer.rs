@@ -45,7 +45,10 @@ struct InFlight {
     loss: PendingLoss,
     step: u64,
     epoch: u64,
+    /// Of its batch.
     positions: u64,
+    /// Since the start of the run, its batch included.
+    seen: u64,
     learning_rate: f32,
 }
 
@@ -303,14 +306,16 @@ impl Trainer {
             };
             let step = self.learner.steps() + 1;
             let learning_rate = self.settings.learning_rate_at(step, positions);
+            self.batch += 1;
+            let of_epoch = positions.min(self.batch * self.settings.batch as u64);
             in_flight.push_back(InFlight {
                 loss: self.learner.step(&batch, learning_rate)?,
                 step,
                 epoch: self.epoch,
                 positions: batch.len() as u64,
+                seen: self.epoch * positions + of_epoch,
                 learning_rate,
             });
-            self.batch += 1;
             // The end of the epoch saves by itself, after the validation.
             let last = self.batch == steps_per_epoch;
             let stopped = stop.load(Ordering::Relaxed) && !last;
@@ -351,17 +356,12 @@ impl Trainer {
         self.running_loss = Some(running);
         pace.positions += done.positions;
         let positions_per_second = pace.positions_per_second();
-        let before = (done.step - 1) / self.settings.steps_per_epoch(self.dataset.positions());
-        let in_epoch = (done.step - 1) % self.settings.steps_per_epoch(self.dataset.positions());
-        let positions = before * self.dataset.positions()
-            + in_epoch * self.settings.batch as u64
-            + done.positions;
         self.log.append(&Entry::Step {
             step: done.step,
             epoch: done.epoch,
             loss,
             learning_rate: done.learning_rate,
-            positions,
+            positions: done.seen,
             positions_per_second,
         })?;
         observe(Event::Step {
