@@ -24,11 +24,18 @@ impl SparseInputs {
         if features == 0 {
             return Err(Error::argument(name, "at least 1 feature", features));
         }
-        if width == 0 || !indices.len().is_multiple_of(width) {
+        if width == 0 {
             return Err(Error::argument(
                 name,
-                format!("lists of {width} indices, at least 1 each"),
-                format!("{} indices", indices.len()),
+                "lists of at least 1 place (F)",
+                width,
+            ));
+        }
+        if !indices.len().is_multiple_of(width) {
+            return Err(Error::argument(
+                name,
+                format!("lists of {width} places each"),
+                format!("{} in all", indices.len()),
             ));
         }
         let mut offsets = vec![0u32; features + 1];

@@ -97,7 +97,6 @@ pub fn run(options: &Options) -> Outcome {
         failures.iter().try_for_each(print)?;
     }
     if !options.json {
-        let (cases, kernels) = (counted(cases, "case"), counted(kernels, "kernel"));
         let left_out = match skipped {
             0 => String::new(),
             count => format!(
@@ -106,11 +105,14 @@ pub fn run(options: &Options) -> Outcome {
             ),
         };
         let verdict = match failed {
+            0 if cases == 0 => "nothing was compared".to_owned(),
             0 => "all within their bounds".to_owned(),
             count => format!("{count} FAILED"),
         };
         print(format_args!(
-            "{cases} of {kernels} on {}: {verdict}{left_out}",
+            "{} of {} on {}: {verdict}{left_out}",
+            counted(cases, "case"),
+            counted(kernels, "kernel"),
             device.name()
         ))?;
     }
