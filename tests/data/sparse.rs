@@ -18,7 +18,7 @@ fn sparse_inputs_refuse_bad_lists() {
         says(3, &[0, 1, 2, 5, -1, 5]),
         "X1, sample 1: expected each index at most once, found 5 twice"
     );
-    assert!(says(2, &[0, 1, 2]).contains("found 3 indices"));
+    assert!(says(2, &[0, 1, 2]).contains("found 3 in all"));
     assert!(says(0, &[]).contains("at least 1 place"));
     assert!(
         SparseInputs::new("X1", 0, 1, vec![0])
