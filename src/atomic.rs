@@ -32,6 +32,10 @@ pub fn write_atomically(
     write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
 ) -> Result<()> {
     let attempt = || {
+        // A rename would put a file in the place of a device or a link.
+        if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+            return Err(io::Error::other("what stands there is not a regular file"));
+        }
         let parent = path
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty());

@@ -361,3 +361,27 @@ fn what_is_damaged_or_too_large_leaves_no_directory() {
         &["damaged.bin", "record 1999", "score"],
     );
 }
+
+#[test]
+fn a_checkpoint_of_another_architecture_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let device = Device::cpu().unwrap();
+    let path = data(directory.path(), 2000);
+    let runs = ["mine", "other"].map(|name| run(directory.path(), name, &path));
+    train(
+        Trainer::new(&device, &settings(8), &runs[0]).unwrap(),
+        Some(1),
+    );
+    train(
+        Trainer::new(&device, &settings(12), &runs[1]).unwrap(),
+        None,
+    );
+    let (step, other) = runs[1].checkpoints().list().unwrap().pop().unwrap();
+    std::fs::copy(other, runs[0].checkpoints().path(step)).unwrap();
+    let error = Trainer::resume(&device, &runs[0]).unwrap_err().to_string();
+    assert!(
+        error.contains("hidden: 8") && error.contains("hidden: 12"),
+        "{error}"
+    );
+    assert!(!runs[0].net().exists());
+}

@@ -78,8 +78,9 @@ impl Settings {
         require("lr (learning rate)", valid, ABOVE_0, rate)?;
         require("epochs", self.epochs > 0, "at least 1", self.epochs)?;
         require("batch", self.batch > 0, "at least 1", self.batch)?;
-        let valid = self.batch <= i32::MAX as usize;
-        require("batch", valid, "at most 2147483647", self.batch)?;
+        // Places in index lists of up to 32 a sample are 32 bits wide on the device.
+        let valid = self.batch <= i32::MAX as usize / 32;
+        require("batch", valid, "at most 67108863", self.batch)?;
         let (shuffle, valid) = (
             self.shuffle_buffer,
             u32::try_from(self.shuffle_buffer).is_ok(),

@@ -155,6 +155,18 @@ impl Trainer {
             checkpoint.step,
         )?;
         let before = log::read(&run.log()).unwrap_or_default();
+        let started = before.iter().find_map(|entry| match entry {
+            Entry::Start { settings, .. } => Some(settings),
+            _ => None,
+        });
+        if let Some(started) = started.filter(|started| **started != checkpoint.settings) {
+            return Err(Error::Tensors {
+                path,
+                place: "settings of the training".to_owned(),
+                expected: format!("those the run was started with, {started:?}"),
+                found: format!("{:?}", checkpoint.settings),
+            });
+        }
         let earlier = before.iter().rev().find_map(|entry| match entry {
             Entry::Start { device, .. } | Entry::Resume { device, .. } => Some(device.as_str()),
             _ => None,
