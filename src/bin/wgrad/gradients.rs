@@ -34,6 +34,15 @@ pub struct Options {
 
 /// Reads network and batch, and writes outputs, loss and gradients.
 pub fn run(options: &Options) -> Outcome {
+    let out = options.out.canonicalize().ok();
+    for input in [&options.net, &options.batch] {
+        if out.is_some() && out == input.canonicalize().ok() {
+            let found = input.display();
+            return Err(
+                wgrad::Error::argument("--out", "another file than the inputs", found).into(),
+            );
+        }
+    }
     let (parameters, _) = read_network(&options.net)?;
     let file = TensorFile::read(&options.batch)?;
     let (batch, loss) = read_batch(&file, parameters.architecture().inputs)?;
