@@ -17,8 +17,8 @@ pub use reflect::{Interface, Signature, reflect};
 pub struct Kernel {
     /// The stem of its shader file, and its name everywhere else.
     pub name: &'static str,
-    /// The operation of the mathematics it belongs to.
-    pub operation: &'static str,
+    /// The operation of the mathematics it belongs to; `None` where each variant is one, named as the variant is.
+    pub operation: Option<&'static str>,
     /// Which pass of that operation it computes.
     pub pass: Pass,
     /// The shader's own text.
@@ -140,8 +140,16 @@ pub struct Field {
     pub name: &'static str,
     /// Its offset in bytes.
     pub offset: u32,
-    /// `u32` or `f32`.
+    /// `u32`, `f32`, or `[u32; 8]`, which is WGSL's `array<vec4<u32>, 2>`.
     pub kind: &'static str,
+}
+
+impl Field {
+    /// The first byte behind it.
+    fn end(&self) -> usize {
+        let words = if self.kind == "[u32; 8]" { 8 } else { 1 };
+        self.offset as usize + 4 * words
+    }
 }
 
 /// The parameters of a kernel: its uniform, and what decides the size of its grid.
@@ -155,10 +163,11 @@ pub trait Params: bytemuck::Pod {
     fn groups(&self) -> u32;
 }
 
-/// Declares a `#[repr(C)]` parameter struct of `u32` and `f32` fields, and the constant `FIELDS` that describes it.
+/// Declares a `#[repr(C)]` parameter struct of `u32`, `f32` and `[u32; 8]` fields, arrays first, and the constant
+/// `FIELDS` that describes it.
 #[macro_export]
 macro_rules! parameters {
-    ($(#[$meta:meta])* pub struct Params { $($(#[$doc:meta])* pub $field:ident: $kind:ident),* $(,)? }) => {
+    ($(#[$meta:meta])* pub struct Params { $($(#[$doc:meta])* pub $field:ident: $kind:ty),* $(,)? }) => {
         $(#[$meta])*
         #[repr(C)]
         #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
@@ -196,6 +205,11 @@ impl Kernel {
         text
     }
 
+    /// The operation that a variant computes.
+    pub fn operation(&self, variant: usize) -> &'static str {
+        self.operation.unwrap_or(self.variants[variant].name)
+    }
+
     /// The kernel's name with the variant's, as in reports and file names.
     pub fn label(&self, variant: usize) -> String {
         match self.variants[variant].name {
@@ -206,8 +220,6 @@ impl Kernel {
 
     /// Bytes of the parameters.
     pub fn params_size(&self) -> usize {
-        self.fields
-            .last()
-            .map_or(0, |field| field.offset as usize + 4)
+        self.fields.last().map_or(0, Field::end)
     }
 }

@@ -10,6 +10,7 @@
 pub mod cpu;
 pub mod inputs;
 pub mod libraries;
+pub mod strided;
 
 use crate::kernel::Kernel;
 
@@ -21,6 +22,26 @@ macro_rules! table {
         pub static TABLE: &[&Kernel] = &[$($(#[$when])? &$name::KERNEL),*];
     };
 }
+
+/// Declares the variants of a kernel that computes one of several functions: an enum whose numbers are the values of the
+/// override `OPERATION`, and the table's list of them.
+macro_rules! variants {
+    ($(#[$doc:meta])* pub enum $Name:ident { $($(#[$each:meta])* $Variant:ident = $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $Name { $($(#[$each])* $Variant),* }
+
+        impl $Name {
+            /// Every one, in the order of the kernel's variants.
+            pub const ALL: [Self; [$($text),*].len()] = [$(Self::$Variant),*];
+            const VARIANTS: &[crate::kernel::Variant] = &[$(crate::kernel::Variant {
+                name: $text,
+                constants: &[("OPERATION", Self::$Variant as u32)],
+            }),*];
+        }
+    };
+}
+use variants;
 
 table! {
     accumulator_sparse,
@@ -36,6 +57,10 @@ table! {
     weights_gradient_dense,
     sgd,
     adamw,
+    unary,
+    unary_gradient,
+    binary,
+    binary_gradient,
     #[cfg(feature = "sabotage")] sabotage,
 }
 

@@ -27,6 +27,7 @@ pub mod loss;
 pub mod optim;
 pub mod perspective;
 pub mod recording;
+pub mod shape;
 pub mod train;
 pub mod verify;
 

@@ -190,7 +190,7 @@ pub fn verify_case(
     };
     let mut outcome = Outcome {
         kernel: kernel.label(case.variant),
-        operation: kernel.operation,
+        operation: kernel.operation(case.variant),
         pass: kernel.pass.name(),
         case: case.name.clone(),
         error: 0.0,

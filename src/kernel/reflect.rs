@@ -80,6 +80,13 @@ pub fn reflect(source: &str) -> Result<Interface, String> {
                     let kind = match module.types[member.ty].inner {
                         TypeInner::Scalar(naga::Scalar::F32) => "f32".to_owned(),
                         TypeInner::Scalar(naga::Scalar::U32) => "u32".to_owned(),
+                        TypeInner::Array {
+                            base,
+                            size: naga::ArraySize::Constant(size),
+                            ..
+                        } if is_four_words(&module.types[base].inner) => {
+                            format!("[u32; {}]", 4 * size.get())
+                        }
                         ref other => format!("{other:?}"),
                     };
                     (member.name.clone().unwrap_or_default(), member.offset, kind)
@@ -108,6 +115,14 @@ pub fn reflect(source: &str) -> Result<Interface, String> {
         workgroup: entry.workgroup_size,
         workgroup_bytes,
     })
+}
+
+fn is_four_words(inner: &TypeInner) -> bool {
+    let four_words = TypeInner::Vector {
+        size: naga::VectorSize::Quad,
+        scalar: naga::Scalar::U32,
+    };
+    *inner == four_words
 }
 
 impl Kernel {

@@ -31,7 +31,7 @@ impl crate::kernel::Params for Params {
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "accumulator_dense",
-    operation: "accumulator",
+    operation: Some("accumulator"),
     pass: Pass::Forward,
     wgsl: include_str!("../../shaders/accumulator_dense.wgsl"),
     libraries: &[GRID],

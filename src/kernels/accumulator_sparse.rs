@@ -32,7 +32,7 @@ impl crate::kernel::Params for Params {
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "accumulator_sparse",
-    operation: "accumulator",
+    operation: Some("accumulator"),
     pass: Pass::Forward,
     wgsl: include_str!("../../shaders/accumulator_sparse.wgsl"),
     libraries: &[GRID],

@@ -30,7 +30,7 @@ impl crate::kernel::Params for Params {
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "activation_gradient",
-    operation: "activation",
+    operation: Some("activation"),
     pass: Pass::Gradient,
     wgsl: include_str!("../../shaders/activation_gradient.wgsl"),
     libraries: &[GRID, ACTIVATION],

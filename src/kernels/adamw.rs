@@ -43,7 +43,7 @@ impl crate::kernel::Params for Params {
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "adamw",
-    operation: "adamw",
+    operation: Some("adamw"),
     pass: Pass::Update,
     wgsl: include_str!("../../shaders/adamw.wgsl"),
     libraries: &[GRID],

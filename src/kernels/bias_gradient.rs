@@ -31,7 +31,7 @@ impl crate::kernel::Params for Params {
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "bias_gradient",
-    operation: "accumulator",
+    operation: Some("accumulator"),
     pass: Pass::Gradient,
     wgsl: include_str!("../../shaders/bias_gradient.wgsl"),
     libraries: &[GRID],

@@ -7,6 +7,25 @@ use rayon::prelude::*;
 /// Elements of an elementwise kernel, or samples of a reduction, that one task takes.
 pub const PIECE: usize = 512;
 
+/// Runs `work` compiled for the widest vectors the processor has.
+#[inline(always)]
+pub fn vectorized<T>(work: impl FnOnce() -> T) -> T {
+    pulp::Arch::new().dispatch(work)
+}
+
+/// Elements that one task of [`pieces`] takes; what is not more is done on the calling thread.
+const LARGE_PIECE: usize = 16 * PIECE;
+
+/// Cuts an output into pieces of fixed size and hands each to `work` with the index of its first element.
+pub fn pieces(out: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
+    if out.len() <= LARGE_PIECE {
+        work(0, out);
+        return;
+    }
+    let pieces = out.par_chunks_mut(LARGE_PIECE).enumerate();
+    pieces.for_each(|(index, piece)| work(index * LARGE_PIECE, piece));
+}
+
 /// `to[i] += from[i]`.
 #[inline]
 pub fn add(to: &mut [f32], from: &[f32]) {

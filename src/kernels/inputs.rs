@@ -75,6 +75,27 @@ impl Inputs {
             .collect()
     }
 
+    /// `count` numbers from 1/64 to 64, as many below 1 as above, one in eight exactly 1.
+    pub fn positive(&mut self, count: usize) -> Vec<f32> {
+        let mut values = self.floats(count, -6.0, 6.0);
+        for value in &mut values {
+            let exact = self.0.random_range(0..8) == 0;
+            *value = if exact { 1.0 } else { value.exp2() };
+        }
+        values
+    }
+
+    /// `count` numbers from −3 to 3, one in eight one of `special`.
+    pub fn signed(&mut self, count: usize, special: &[f32]) -> Vec<f32> {
+        let mut values = self.floats(count, -3.0, 3.0);
+        for value in &mut values {
+            if self.0.random_range(0..8) == 0 {
+                *value = special[self.0.random_range(0..special.len())];
+            }
+        }
+        values
+    }
+
     /// `count` words below `end`.
     pub fn words(&mut self, count: usize, end: u32) -> Vec<u32> {
         (0..count).map(|_| self.0.random_range(0..end)).collect()

@@ -8,6 +8,10 @@ pub const GRID: &str = include_str!("../../shaders/lib/grid.wgsl");
 pub const ACTIVATION: &str = include_str!("../../shaders/lib/activation.wgsl");
 /// `link` and `power_of`, by the override `LINK`.
 pub const LINK: &str = include_str!("../../shaders/lib/link.wgsl");
+/// `sigmoid`, `hyperbolic_tangent` and `log_one_plus`, without overflow or cancellation.
+pub const FUNCTIONS: &str = include_str!("../../shaders/lib/functions.wgsl");
+/// `power`, with every edge of section 4; its shader's parameters have a field `length`.
+pub const POWER: &str = include_str!("../../shaders/lib/power.wgsl");
 
 /// The variants of a kernel that uses [`ACTIVATION`], in the order of [`Activation::ALL`](crate::activation::Activation::ALL).
 pub const ACTIVATIONS: &[Variant] = &[

@@ -28,7 +28,7 @@ impl crate::kernel::Params for Params {
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "loss",
-    operation: "loss",
+    operation: Some("loss"),
     pass: Pass::Forward,
     wgsl: include_str!("../../shaders/loss.wgsl"),
     libraries: &[GRID, LINK],

@@ -28,7 +28,7 @@ impl crate::kernel::Params for Params {
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "loss_gradient",
-    operation: "loss",
+    operation: Some("loss"),
     pass: Pass::Gradient,
     wgsl: include_str!("../../shaders/loss_gradient.wgsl"),
     libraries: &[GRID, LINK],

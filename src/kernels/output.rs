@@ -31,7 +31,7 @@ impl crate::kernel::Params for Params {
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "output",
-    operation: "output",
+    operation: Some("output"),
     pass: Pass::Forward,
     wgsl: include_str!("../../shaders/output.wgsl"),
     libraries: &[GRID, ACTIVATION],

@@ -32,7 +32,7 @@ impl crate::kernel::Params for Params {
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "output_gradient",
-    operation: "output",
+    operation: Some("output"),
     pass: Pass::Gradient,
     wgsl: include_str!("../../shaders/output_gradient.wgsl"),
     libraries: &[GRID, ACTIVATION],

@@ -6,7 +6,7 @@ use crate::kernel::{Call, Kernel};
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "sabotage",
-    operation: "sabotage",
+    operation: Some("sabotage"),
     pass: sum::KERNEL.pass,
     wgsl: sum::KERNEL.wgsl,
     libraries: sum::KERNEL.libraries,

@@ -27,7 +27,7 @@ impl crate::kernel::Params for Params {
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "sgd",
-    operation: "sgd",
+    operation: Some("sgd"),
     pass: Pass::Update,
     wgsl: include_str!("../../shaders/sgd.wgsl"),
     libraries: &[GRID],

@@ -27,7 +27,7 @@ impl crate::kernel::Params for Params {
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "sum",
-    operation: "sum",
+    operation: Some("sum"),
     pass: Pass::Forward,
     wgsl: include_str!("../../shaders/sum.wgsl"),
     libraries: &[GRID],

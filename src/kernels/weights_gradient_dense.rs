@@ -33,7 +33,7 @@ impl crate::kernel::Params for Params {
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "weights_gradient_dense",
-    operation: "accumulator",
+    operation: Some("accumulator"),
     pass: Pass::Gradient,
     wgsl: include_str!("../../shaders/weights_gradient_dense.wgsl"),
     libraries: &[GRID],

@@ -113,7 +113,7 @@ fn form(kernel: &Kernel, variant: usize) -> Result<Form, Failure> {
         label,
         kernel: kernel.name,
         variant: kernel.variants[variant].name,
-        operation: kernel.operation,
+        operation: kernel.operation(variant),
         pass: kernel.pass.name(),
         workgroup: interface.workgroup,
         workgroup_bytes: interface.workgroup_bytes,
