@@ -61,6 +61,9 @@ table! {
     unary_gradient,
     binary,
     binary_gradient,
+    copy,
+    reduce,
+    matmul,
     #[cfg(feature = "sabotage")] sabotage,
 }
 

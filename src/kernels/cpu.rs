@@ -13,17 +13,28 @@ pub fn vectorized<T>(work: impl FnOnce() -> T) -> T {
     pulp::Arch::new().dispatch(work)
 }
 
-/// Elements that one task of [`pieces`] takes; what is not more is done on the calling thread.
-const LARGE_PIECE: usize = 16 * PIECE;
+/// Work of fewer elements than these is done on the calling thread.
+const SMALL: usize = 16 * PIECE;
 
 /// Cuts an output into pieces of fixed size and hands each to `work` with the index of its first element.
 pub fn pieces(out: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
-    if out.len() <= LARGE_PIECE {
-        work(0, out);
+    pieces_of(SMALL, 1, out, work);
+}
+
+/// As [`pieces`], in pieces of `size` elements, each of which costs about `cost` elementary steps.
+pub fn pieces_of(
+    size: usize,
+    cost: usize,
+    out: &mut [f32],
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    if out.len().saturating_mul(cost) <= SMALL {
+        let pieces = out.chunks_mut(size).enumerate();
+        pieces.for_each(|(index, piece)| work(index * size, piece));
         return;
     }
-    let pieces = out.par_chunks_mut(LARGE_PIECE).enumerate();
-    pieces.for_each(|(index, piece)| work(index * LARGE_PIECE, piece));
+    let pieces = out.par_chunks_mut(size).enumerate();
+    pieces.for_each(|(index, piece)| work(index * size, piece));
 }
 
 /// `to[i] += from[i]`.

@@ -1,0 +1,82 @@
+// out[part, o] = Σ x or max x over a chunk of the reduced elements of output o, divided by `divisor` (section 4).
+// The kept axes are walked by `shape`, the reduced ones by `inner_shape`. With ACROSS a workgroup makes one output, its
+// invocations taking every 64th element in ascending order and a tree joining them; without, each invocation makes one.
+override OPERATION: u32 = 0u;
+override ACROSS: u32 = 0u;
+const SUM = 0u;
+
+struct Params {
+    shape: array<vec4<u32>, 2>,
+    x_strides: array<vec4<u32>, 2>,
+    inner_shape: array<vec4<u32>, 2>,
+    inner_strides: array<vec4<u32>, 2>,
+    outputs: u32,
+    count: u32, // elements reduced into one
+    chunk: u32,
+    parts: u32,
+    divisor: f32,
+    across: u32, // as the override
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> result: array<f32>; // [parts, outputs]
+@group(0) @binding(2) var<uniform> params: Params;
+
+const INVOCATIONS = 64u;
+var<workgroup> joined: array<f32, INVOCATIONS>;
+
+fn element(base: u32, j: u32) -> f32 {
+    return x[base + place(j, params.inner_shape, params.inner_strides)];
+}
+
+// NaN is taken, and then kept: nothing is larger.
+fn join(a: f32, b: f32) -> f32 {
+    if (OPERATION == SUM) {
+        return a + b;
+    }
+    return select(a, b, b > a || b != b);
+}
+
+// Elements first, first + step, … of a chunk. A sum starts from 0, a maximum from the chunk's first element.
+fn reduce(base: u32, start: u32, end: u32, first: u32, step: u32) -> f32 {
+    var total = 0.0;
+    if (OPERATION != SUM) {
+        total = element(base, start);
+    }
+    for (var j = start + first; j < end; j += step) {
+        total = join(total, element(base, j));
+    }
+    return total;
+}
+
+@compute @workgroup_size(INVOCATIONS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    var i = group_index(group, groups);
+    if (ACROSS == 0u) {
+        i = i * INVOCATIONS + invocation;
+    }
+    if (i >= params.outputs * params.parts) {
+        return;
+    }
+    let start = (i / params.outputs) * params.chunk;
+    let end = min(params.count, start + params.chunk);
+    let base = place(i % params.outputs, params.shape, params.x_strides);
+    if (ACROSS == 0u) {
+        result[i] = reduce(base, start, end, 0u, 1u) / params.divisor;
+        return;
+    }
+    joined[invocation] = reduce(base, start, end, invocation, INVOCATIONS);
+    for (var reach = INVOCATIONS / 2u; reach > 0u; reach /= 2u) {
+        workgroupBarrier();
+        if (invocation < reach) {
+            joined[invocation] = join(joined[invocation], joined[invocation + reach]);
+        }
+    }
+    if (invocation == 0u) {
+        result[i] = joined[0] / params.divisor;
+    }
+}
