@@ -4,13 +4,16 @@
 mod choice;
 mod gpu;
 mod host;
+mod stream;
 
 pub use choice::{AdapterReport, adapters};
 
 use crate::error::{Error, Result};
-use crate::kernel::Element;
+use crate::kernel::{Element, Params};
 use crate::recording::{BufferId, Data, Recording};
 use std::sync::Arc;
+pub(crate) use stream::Loan;
+use stream::Stream;
 
 /// Values read back from a buffer, in the executor's own precision.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +50,8 @@ impl Values {
 trait Executor: Send + Sync {
     /// Its name in messages: "cpu", "reference" or "vulkan:llvmpipe (LLVM 15.0.6)".
     fn name(&self) -> &str;
+    /// What runs the kernels.
+    fn class(&self) -> Class;
     /// The most bytes one kernel can see of a buffer.
     fn binding_limit(&self) -> u64;
     /// A new buffer; its contents are undefined.
@@ -59,6 +64,17 @@ trait Executor: Send + Sync {
     fn objects(&self) -> Objects {
         Objects::default()
     }
+}
+
+/// What runs a device's kernels, where a kernel has a variant for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The CPU executor or the reference.
+    Host,
+    /// A GPU.
+    Gpu,
+    /// An adapter that runs shaders on the CPU.
+    Software,
 }
 
 /// How many objects a GPU executor has made since it was opened; a steady state makes no more of any but submissions.
@@ -107,8 +123,16 @@ impl Readback {
 #[derive(Clone)]
 pub struct Device {
     executor: Arc<dyn Executor>,
+    stream: Arc<Stream>,
     reason: Arc<str>,
     binding_limit: u64,
+}
+
+/// Whether it is the same executor.
+impl PartialEq for Device {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.stream, &other.stream)
+    }
 }
 
 impl std::fmt::Debug for Device {
@@ -158,9 +182,11 @@ impl Device {
     }
 
     fn new(executor: impl Executor + 'static, reason: &str) -> Self {
+        let executor: Arc<dyn Executor> = Arc::new(executor);
         Self {
             binding_limit: executor.binding_limit(),
-            executor: Arc::new(executor),
+            stream: Arc::new(Stream::new(Arc::clone(&executor))),
+            executor,
             reason: reason.into(),
         }
     }
@@ -180,6 +206,11 @@ impl Device {
         self.executor.name()
     }
 
+    /// What runs its kernels.
+    pub fn class(&self) -> Class {
+        self.executor.class()
+    }
+
     /// What was found, what was taken and why, in one sentence.
     pub fn reason(&self) -> &str {
         &self.reason
@@ -195,22 +226,27 @@ impl Device {
     /// # Errors
     /// [`Error::Limit`] past [`Device::binding_limit`], [`Error::Device`] when memory runs out.
     pub fn allocate(&self, what: &str, element: Element, len: usize) -> Result<Buffer> {
-        let needed = 4 * len as u64;
-        let limit = self.binding_limit();
-        if needed > limit {
-            return Err(Error::Limit {
-                what: what.to_owned(),
-                device: self.name().to_owned(),
-                needed,
-                limit,
-                advice: String::new(),
-            });
-        }
+        self.check_size(what, len)?;
         let id = self.executor.allocate(what, element, len.max(1))?;
         Ok(Buffer {
             device: self.clone(),
             id,
             len,
+        })
+    }
+
+    fn check_size(&self, what: &str, len: usize) -> Result<()> {
+        let needed = 4 * len as u64;
+        let limit = self.binding_limit();
+        if needed <= limit {
+            return Ok(());
+        }
+        Err(Error::Limit {
+            what: what.to_owned(),
+            device: self.name().to_owned(),
+            needed,
+            limit,
+            advice: String::new(),
         })
     }
 
@@ -231,6 +267,47 @@ impl Device {
     /// Plays the commands in order and returns what they read, which may still be on its way.
     pub fn play(&self, recording: &Recording<'_>) -> Result<Readback> {
         Ok(Readback(self.executor.play(recording)?))
+    }
+
+    /// A buffer from the pool that the device's tensors share, with the errors of [`Device::allocate`].
+    pub(crate) fn borrow(&self, what: &str, element: Element, len: usize) -> Result<Loan> {
+        self.check_size(what, len)?;
+        self.stream.borrow(what, element, len)
+    }
+
+    /// Gives a buffer back to the pool.
+    pub(crate) fn give_back(&self, loan: Loan) {
+        self.stream.give_back(loan);
+    }
+
+    /// Adds a kernel's run to the tensors' next batch.
+    pub(crate) fn dispatch<P: Params>(
+        &self,
+        variant: usize,
+        params: P,
+        buffers: &[BufferId],
+    ) -> Result<()> {
+        self.stream.dispatch(variant, params, buffers)
+    }
+
+    /// Adds what `record` adds to the tensors' next batch.
+    pub(crate) fn record(&self, record: impl FnOnce(&mut Recording<'static>)) -> Result<()> {
+        self.stream.record(record)
+    }
+
+    /// Puts values into a buffer of the pool, after all the batches before.
+    pub(crate) fn fill(&self, buffer: BufferId, data: Data<'_>) -> Result<()> {
+        self.stream.upload(buffer, data)
+    }
+
+    /// Brings values of a buffer of the pool back, after all the batches before.
+    pub(crate) fn fetch(&self, buffer: BufferId, len: usize) -> Result<Readback> {
+        self.stream.read(buffer, len)
+    }
+
+    /// Waits until every tensor operation so far is done.
+    pub fn finish(&self) -> Result<()> {
+        self.stream.finish()
     }
 
     /// How many objects the executor has made.

@@ -52,6 +52,18 @@ pub enum Error {
         /// What was given.
         found: String,
     },
+    /// Tensors do not fit an operation.
+    #[error("{operation} of {shapes}: expected {expected}, found {found}")]
+    Operation {
+        /// The operation, layer or loss.
+        operation: String,
+        /// The shapes of its operands: "[2, 3] and [4, 5]".
+        shapes: String,
+        /// What would have been right.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
     /// No device matches what was asked for.
     #[error("no device matches {asked}; found: {found}")]
     NoDevice {

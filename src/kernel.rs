@@ -77,7 +77,7 @@ pub const PLAIN: &[Variant] = &[Variant {
 }];
 
 /// What a buffer's elements are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Element {
     /// `f32` on CPU and GPU, `f64` on the reference executor.
     Float,

@@ -24,10 +24,14 @@ pub mod interchange;
 pub mod kernel;
 pub mod kernels;
 pub mod loss;
+pub mod nn;
+pub mod operations;
 pub mod optim;
 pub mod perspective;
 pub mod recording;
+pub mod schedule;
 pub mod shape;
+pub mod tensor;
 pub mod train;
 pub mod verify;
 

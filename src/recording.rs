@@ -46,6 +46,26 @@ impl<'a> From<&'a [f32]> for Data<'a> {
         Self::Floats(values)
     }
 }
+impl<'a, const N: usize> From<&'a [f32; N]> for Data<'a> {
+    fn from(values: &'a [f32; N]) -> Self {
+        Self::Floats(values)
+    }
+}
+impl<'a> From<&'a Vec<f32>> for Data<'a> {
+    fn from(values: &'a Vec<f32>) -> Self {
+        Self::Floats(values)
+    }
+}
+impl<'a, const N: usize> From<&'a [f64; N]> for Data<'a> {
+    fn from(values: &'a [f64; N]) -> Self {
+        Self::Doubles(values)
+    }
+}
+impl<'a> From<&'a Vec<f64>> for Data<'a> {
+    fn from(values: &'a Vec<f64>) -> Self {
+        Self::Doubles(values)
+    }
+}
 impl<'a> From<&'a [f64]> for Data<'a> {
     fn from(values: &'a [f64]) -> Self {
         Self::Doubles(values)
@@ -103,6 +123,11 @@ impl<'a> Recording<'a> {
     /// The commands so far.
     pub fn commands(&self) -> &[Command<'a>] {
         &self.commands
+    }
+
+    /// Forgets the commands.
+    pub fn clear(&mut self) {
+        self.commands.clear();
     }
 
     /// Puts values into the first elements of a buffer.

@@ -6,7 +6,6 @@ pub mod evaluate;
 pub mod event;
 pub mod log;
 pub mod run;
-pub mod schedule;
 pub mod settings;
 pub mod trainer;
 

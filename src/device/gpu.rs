@@ -9,7 +9,7 @@ mod readback;
 
 pub(super) use readback::Readback;
 
-use super::{Executor, Objects, Pending};
+use super::{Class, Executor, Objects, Pending};
 use crate::error::{Error, Result};
 use crate::kernel::Element;
 use crate::recording::{BufferId, Command, Data, Dispatch, Recording};
@@ -21,6 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Distance between the parameters of two dispatches: the default alignment of dynamic uniform offsets.
 const UNIFORM_SLOT: usize = 256;
+/// Bind groups that are kept for recordings to come.
+const MAX_BIND_GROUPS: usize = 4096;
 /// Workgroups in one dimension.
 const MAX_GROUPS: u32 = 65_535;
 
@@ -82,6 +84,7 @@ struct State {
 /// An opened adapter.
 pub(super) struct Gpu {
     name: String,
+    class: Class,
     device: wgpu::Device,
     queue: wgpu::Queue,
     binding_limit: u64,
@@ -151,6 +154,10 @@ impl Gpu {
         counts.buffers.store(2, Ordering::Relaxed);
         Ok(Self {
             name,
+            class: match adapter.get_info().device_type {
+                wgpu::DeviceType::Cpu => Class::Software,
+                _ => Class::Gpu,
+            },
             binding_limit,
             state: Mutex::new(state),
             reads: Arc::default(),
@@ -368,6 +375,10 @@ impl Executor for Gpu {
         &self.name
     }
 
+    fn class(&self) -> Class {
+        self.class
+    }
+
     fn binding_limit(&self) -> u64 {
         self.binding_limit
     }
@@ -399,6 +410,10 @@ impl Executor for Gpu {
     fn play(&self, recording: &Recording<'_>) -> Result<Pending> {
         let mut state = lock(&self.state);
         let pending = self.scoped("play a recording", || {
+            // Buffers of a pool meet in ever new combinations: what was kept is let go before it grows without end.
+            if state.bind_groups.len() >= MAX_BIND_GROUPS {
+                state.bind_groups.clear();
+            }
             self.write_host_data(&mut state, recording);
             for command in recording.commands() {
                 if let Command::Dispatch(dispatch) = command

@@ -1,6 +1,6 @@
 //! The executors on the host: `reference` runs the twins in f64, `cpu` the kernels' CPU bodies in f32 on its own threads.
 
-use super::{Executor, Pending, Values};
+use super::{Class, Executor, Pending, Values};
 use crate::error::{Error, Result};
 use crate::kernel::{Access, Call, Element, Kernel, Real, Slice};
 use crate::recording::{BufferId, Command, Data, Dispatch, Recording};
@@ -121,10 +121,7 @@ impl<R: HostReal> Host<R> {
             variant: dispatch.variant,
             buffers: slices.collect(),
         };
-        match &self.pool {
-            Some(pool) => pool.install(|| (self.run)(kernel, call)),
-            None => (self.run)(kernel, call),
-        }
+        (self.run)(kernel, call);
         buffers.extend(written);
     }
 }
@@ -208,6 +205,10 @@ impl<R: HostReal> Executor for Host<R> {
         self.name
     }
 
+    fn class(&self) -> Class {
+        Class::Host
+    }
+
     fn binding_limit(&self) -> u64 {
         BINDING_LIMIT
     }
@@ -232,7 +233,23 @@ impl<R: HostReal> Executor for Host<R> {
     }
 
     fn play(&self, recording: &Recording<'_>) -> Result<Pending> {
-        let mut buffers = self.lock();
+        let mut guard = self.lock();
+        let buffers = &mut *guard;
+        let values = match &self.pool {
+            // On one of the pool's threads, so that the kernels' parallel loops stay in it.
+            Some(pool) => pool.install(|| self.perform(buffers, recording)),
+            None => self.perform(buffers, recording),
+        };
+        Ok(Pending::Ready(values))
+    }
+}
+
+impl<R: HostReal> Host<R> {
+    fn perform(
+        &self,
+        buffers: &mut HashMap<BufferId, Storage<R>>,
+        recording: &Recording<'_>,
+    ) -> Vec<Values> {
         let mut values = Vec::new();
         for command in recording.commands() {
             match command {
@@ -240,13 +257,13 @@ impl<R: HostReal> Executor for Host<R> {
                     let buffer = buffers.get_mut(id);
                     fill(buffer.expect("an uploaded buffer exists"), *data);
                 }
-                Command::Dispatch(dispatch) => self.dispatch(&mut buffers, dispatch),
+                Command::Dispatch(dispatch) => self.dispatch(buffers, dispatch),
                 Command::Read(id, len) => values.push(match &buffers[id] {
                     Storage::Floats(floats) => R::values(&floats[..*len]),
                     Storage::Words(words) => Values::Words(words[..*len].to_vec()),
                 }),
             }
         }
-        Ok(Pending::Ready(values))
+        values
     }
 }

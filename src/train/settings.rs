@@ -1,10 +1,10 @@
 //! What determines the numbers of a training.
 
-use super::schedule::Schedule;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::optim::Optimizer;
 use crate::perspective::Architecture;
+use crate::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 
 const ABOVE_0: &str = "a finite number above 0";

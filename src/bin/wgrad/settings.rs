@@ -5,8 +5,8 @@ use crate::options::ObjectiveOptions;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use wgrad::activation::Activation;
 use wgrad::optim::Optimizer;
+use wgrad::schedule::Schedule;
 use wgrad::train::Settings;
-use wgrad::train::schedule::Schedule;
 use wgrad::train::settings::{
     DEFAULT_BATCH, DEFAULT_EPOCHS, DEFAULT_HIDDEN, DEFAULT_SHUFFLE_BUFFER,
 };

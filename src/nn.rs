@@ -1,0 +1,27 @@
+//! Layers, losses and descent on tensors (sections 2, 3 and 5).
+//!
+//! Samples are rows: a layer maps `[batch, in]` to `[batch, out]`.
+
+mod batch_norm;
+mod clip;
+mod descent;
+mod dropout;
+mod file;
+mod function;
+mod initial;
+mod layer;
+mod linear;
+mod loss;
+mod sequential;
+
+pub use batch_norm::BatchNorm1d;
+pub use clip::clip_by_norm;
+pub use descent::Descent;
+pub use dropout::Dropout;
+pub use file::{read, write};
+pub use function::Function;
+pub use initial::Initial;
+pub use layer::{Layer, Mode, Named, Role};
+pub use linear::Linear;
+pub use loss::{binary_cross_entropy, cross_entropy, cross_entropy_classes, mse};
+pub use sequential::{Mlp, Sequential};

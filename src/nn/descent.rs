@@ -1,0 +1,75 @@
+//! An optimiser at work on tensors (section 5).
+
+use crate::error::{Error, Result};
+use crate::optim::Optimizer;
+use crate::tensor::{Gradients, Tensor};
+
+/// Parameters, and the moments of the optimiser that moves them: the same kernels as the trainer's.
+#[derive(Debug)]
+pub struct Descent {
+    optimizer: Optimizer,
+    parameters: Vec<Tensor>,
+    /// For each parameter, one tensor for each of [`Optimizer::moments`].
+    moments: Vec<Vec<Tensor>>,
+    steps: u64,
+}
+
+impl Descent {
+    /// A fresh start: moments are 0.
+    ///
+    /// # Errors
+    /// What [`Optimizer::check`] refuses, and tensors that are no parameters.
+    pub fn new(optimizer: Optimizer, parameters: Vec<Tensor>) -> Result<Self> {
+        optimizer.check()?;
+        let moments = parameters.iter().map(|parameter| {
+            if !parameter.is_parameter() {
+                let expected = "tensors made by `parameter`, row-major";
+                return Err(Error::argument(
+                    "parameters",
+                    expected,
+                    format!("{parameter:?}"),
+                ));
+            }
+            let zeros = vec![0.0f32; parameter.elements()];
+            let moment = |_: &&str| Tensor::new(parameter.device(), &zeros, &parameter.shape());
+            optimizer.moments().iter().map(moment).collect()
+        });
+        Ok(Self {
+            moments: moments.collect::<Result<_>>()?,
+            optimizer,
+            parameters,
+            steps: 0,
+        })
+    }
+
+    /// The parameters.
+    pub fn parameters(&self) -> &[Tensor] {
+        &self.parameters
+    }
+
+    /// Steps done.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Moves every parameter that the gradients have, in place. Tapes that still need the old values are refused from then on.
+    ///
+    /// # Errors
+    /// A learning rate that is not finite; a gradient of another shape.
+    pub fn step(&mut self, gradients: &Gradients, learning_rate: f32) -> Result<()> {
+        if !learning_rate.is_finite() {
+            let expected = "a finite number";
+            return Err(Error::argument("learning rate", expected, learning_rate));
+        }
+        self.steps += 1;
+        for (parameter, moments) in self.parameters.iter().zip(&self.moments) {
+            let Some(gradient) = gradients.get(parameter) else {
+                continue;
+            };
+            let moments: Vec<&Tensor> = moments.iter().collect();
+            let at = (self.steps, learning_rate);
+            parameter.descend(&self.optimizer, at, gradient, &moments)?;
+        }
+        Ok(())
+    }
+}

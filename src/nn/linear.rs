@@ -1,0 +1,64 @@
+//! y = x·W + b (section 2).
+
+use super::initial::Initial;
+use super::layer::{Layer, Mode, Named, Role};
+use crate::device::Device;
+use crate::error::Result;
+use crate::tensor::Tensor;
+
+/// y = x·W + b, W `[in, out]`, b `[out]`.
+///
+/// Gradients: gx = g·Wᵀ, gW = xᵀ·g, gb = Σ_batch g.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    /// Weights and bias as PyTorch starts them.
+    pub fn new(device: &Device, inputs: usize, outputs: usize, seed: u64) -> Result<Self> {
+        Self::with(device, [inputs, outputs], Initial::FanIn, seed)
+    }
+
+    /// Weights from a distribution; the bias is uniform in ±1/√in under [`Initial::FanIn`], else 0.
+    pub fn with(device: &Device, fans: [usize; 2], initial: Initial, seed: u64) -> Result<Self> {
+        let bias = match initial {
+            // A stream of its own: the bias must not repeat the first weights.
+            Initial::FanIn => initial.parameter(device, &fans[1..], fans, !seed)?,
+            _ => Tensor::new(device, &vec![0.0f32; fans[1]], &fans[1..])?.parameter(),
+        };
+        Ok(Self {
+            weight: initial.parameter(device, &fans, fans, seed)?,
+            bias,
+        })
+    }
+
+    /// The layer of a given weight `[in, out]` and bias `[out]`.
+    pub fn from_tensors(weight: Tensor, bias: Tensor) -> Self {
+        Self { weight, bias }
+    }
+
+    /// W, `[in, out]`.
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// b, `[out]`.
+    pub fn bias(&self) -> &Tensor {
+        &self.bias
+    }
+}
+
+impl Layer for Linear {
+    fn forward(&self, x: &Tensor, _: Mode) -> Result<Tensor> {
+        x.matmul(&self.weight)?.add(&self.bias)
+    }
+
+    fn tensors(&self) -> Vec<Named<'_>> {
+        vec![
+            Named::new("weight", &self.weight, Role::Matrix),
+            Named::new("bias", &self.bias, Role::Parameter),
+        ]
+    }
+}

@@ -1,0 +1,49 @@
+//! Losses (section 3), each a mean and so a tensor without axes.
+
+use crate::error::{Error, Result};
+use crate::tensor::{Classes, Tensor};
+
+/// mean((y − t)²), over all elements.
+///
+/// Gradient: ∂/∂y = (2/count)·(y − t).
+pub fn mse(outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    same_shape("mse", outputs, targets)?;
+    let difference = outputs.sub(targets)?;
+    difference.mul(&difference)?.mean(.., false)
+}
+
+/// −Σ t·ln softmax(x) over the last axis, averaged over the rows: cross-entropy from logits x and probabilities t.
+///
+/// Gradient: ∂/∂x = ((Σt)·softmax(x) − t)/rows. Finite for any finite logits.
+pub fn cross_entropy(logits: &Tensor, probabilities: &Tensor) -> Result<Tensor> {
+    same_shape("cross_entropy", logits, probabilities)?;
+    let products = logits.log_softmax(-1)?.mul(probabilities)?;
+    products.sum(-1, false)?.mean(.., false)?.neg()
+}
+
+/// As [`cross_entropy`], each row's probability all on its class. Logits `[rows, classes]`.
+pub fn cross_entropy_classes(logits: &Tensor, classes: &Classes) -> Result<Tensor> {
+    cross_entropy(logits, &classes.one_hot()?)
+}
+
+/// mean(max(x, 0) − x·t + ln(1 + e^(−|x|))), over all elements: binary cross-entropy from logits x and probabilities t, for
+/// single- and multi-label work.
+///
+/// Gradient: ∂/∂x = (σ(x) − t)/count. Finite for any finite logits.
+pub fn binary_cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    same_shape("binary_cross_entropy", logits, targets)?;
+    logits.logistic_loss(targets)?.mean(.., false)
+}
+
+fn same_shape(loss: &str, outputs: &Tensor, targets: &Tensor) -> Result<()> {
+    let (outputs, targets) = (outputs.shape(), targets.shape());
+    if outputs == targets {
+        return Ok(());
+    }
+    Err(Error::Operation {
+        operation: loss.to_owned(),
+        shapes: format!("{outputs:?} and {targets:?}"),
+        expected: "equal shapes".to_owned(),
+        found: "these".to_owned(),
+    })
+}

@@ -1,0 +1,181 @@
+//! What every operation does: check its operands, make room for its result, dispatch, and stand on the tape.
+
+use super::Tensor;
+use super::storage::Storage;
+use super::tape::{self, Node, Rule};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::kernel::{Element, Params};
+use crate::kernels::copy;
+use crate::optim::Optimizer;
+use crate::recording::BufferId;
+use crate::shape::{Layout, Shape};
+
+/// An operation at work on its operands, all on one device.
+pub(super) struct Op<'a> {
+    name: &'static str,
+    operands: Vec<&'a Tensor>,
+}
+
+impl<'a> Op<'a> {
+    /// # Errors
+    /// No operand, or operands on different devices.
+    pub(super) fn new(name: &'static str, operands: impl Into<Vec<&'a Tensor>>) -> Result<Self> {
+        let operands = operands.into();
+        let op = Self { name, operands };
+        let Some(first) = op.operands.first() else {
+            return Err(op.fail("at least 1 tensor", "none"));
+        };
+        let mut others = op.operands.iter().map(|operand| operand.device());
+        match others.find(|other| *other != first.device()) {
+            None => Ok(op),
+            Some(other) => {
+                let expected = format!("tensors of one device, {}", first.device().name());
+                Err(op.fail(expected, format!("one of {}", other.name())))
+            }
+        }
+    }
+
+    pub(super) fn operands(&self) -> &[&'a Tensor] {
+        &self.operands
+    }
+
+    pub(super) fn operand(&self, index: usize) -> &'a Tensor {
+        self.operands[index]
+    }
+
+    pub(super) fn device(&self) -> &'a Device {
+        self.operands[0].device()
+    }
+
+    /// An error that names the operation and the shapes of its operands.
+    pub(super) fn fail(&self, expected: impl Into<String>, found: impl ToString) -> Error {
+        Error::Operation {
+            operation: self.name.to_owned(),
+            shapes: self.shapes(),
+            expected: expected.into(),
+            found: match found.to_string() {
+                found if found.is_empty() => "these".to_owned(),
+                found => found,
+            },
+        }
+    }
+
+    /// The same for an argument that was refused.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        match error {
+            Error::Argument {
+                name,
+                expected,
+                found,
+            } => self.fail(format!("{name}: {expected}"), found),
+            other => other,
+        }
+    }
+
+    fn shapes(&self) -> String {
+        let shapes: Vec<String> = self
+            .operands
+            .iter()
+            .map(|operand| format!("{:?}", operand.shape()))
+            .collect();
+        match shapes.is_empty() {
+            true => "nothing".to_owned(),
+            false => shapes.join(" and "),
+        }
+    }
+
+    /// A row-major tensor for a result.
+    pub(super) fn output(&self, shape: Shape) -> Result<Tensor> {
+        let what = || format!("the result {shape:?} of {} of {}", self.name, self.shapes());
+        let storage = Storage::new(self.device(), self.name, Element::Float, shape);
+        let storage = storage.map_err(|error| match error {
+            Error::Limit {
+                device,
+                needed,
+                limit,
+                advice,
+                ..
+            } => Error::Limit {
+                what: what(),
+                device,
+                needed,
+                limit,
+                advice,
+            },
+            Error::Device { device, reason, .. } => Error::Device {
+                device,
+                operation: format!("allocate {}", what()),
+                reason,
+            },
+            other => other,
+        })?;
+        Ok(Tensor::from_storage(storage, shape))
+    }
+
+    /// Runs a kernel on tensors' buffers.
+    pub(super) fn dispatch<P: Params, const N: usize>(
+        &self,
+        variant: usize,
+        params: P,
+        buffers: [&Tensor; N],
+    ) -> Result<()> {
+        let buffers: [BufferId; N] = buffers.map(|tensor| tensor.storage.id());
+        self.device().dispatch(variant, params, &buffers)
+    }
+
+    /// Copies one view into another of the same shape and of another buffer.
+    pub(super) fn copy(
+        &self,
+        (from, from_layout): (&Tensor, Layout),
+        (to, to_layout): (&Tensor, Layout),
+    ) -> Result<()> {
+        let params = copy::Params::new(&from_layout, &to_layout);
+        self.dispatch(0, params, [from, to])
+    }
+
+    /// Records one step of an optimiser on whole, row-major tensors, the values and moments changed in place.
+    pub(super) fn descend(
+        &self,
+        optimizer: &Optimizer,
+        at: (u64, f32),
+        [gradient, values]: [&Tensor; 2],
+        moments: &[&Tensor],
+    ) -> Result<()> {
+        let moments: Vec<BufferId> = moments.iter().map(|moment| moment.storage.id()).collect();
+        let (gradient, length, values) = (
+            gradient.storage.id(),
+            values.elements(),
+            values.storage.id(),
+        );
+        self.device().record(|recording| {
+            optimizer.record(recording, at, length, gradient, &moments, values);
+        })
+    }
+
+    /// The result with its place on the tape, if an operand has one: `rule` makes of the result's gradient those of the
+    /// operands that need one.
+    pub(super) fn record<F>(&self, result: Tensor, rule: F) -> Result<Tensor>
+    where
+        F: Fn(&Tensor, &[bool]) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,
+    {
+        let tracked = tape::is_recording() && self.operands.iter().any(|one| one.node.is_some());
+        if !tracked {
+            return Ok(result);
+        }
+        let inputs = self.operands.iter().map(|one| one.node.clone()).collect();
+        let rule: Rule = Box::new(rule);
+        Ok(Tensor {
+            node: Some(Node::new(self.name, inputs, rule, result.shape())),
+            ..result
+        })
+    }
+
+    /// As [`Op::record`] for an operation of one operand.
+    pub(super) fn record_one<F>(&self, result: Tensor, rule: F) -> Result<Tensor>
+    where
+        F: Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
+    {
+        self.record(result, move |g, _| Ok(vec![Some(rule(g)?)]))
+    }
+}

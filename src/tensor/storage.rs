@@ -1,0 +1,58 @@
+//! The elements of tensors: a buffer on loan from the device's pool.
+
+use crate::device::{Device, Loan, Readback};
+use crate::error::Result;
+use crate::kernel::Element;
+use crate::recording::{BufferId, Data};
+use crate::shape::Shape;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A buffer that goes back to the pool when the last tensor that shares it is dropped.
+pub(super) struct Storage {
+    device: Device,
+    loan: Loan,
+    /// How often its elements were overwritten in place.
+    version: AtomicU64,
+}
+
+impl Storage {
+    /// A buffer for the elements of a shape; their contents are undefined. `what` names it in errors.
+    pub(super) fn new(device: &Device, what: &str, element: Element, shape: Shape) -> Result<Self> {
+        Ok(Self {
+            loan: device.borrow(what, element, shape.elements())?,
+            device: device.clone(),
+            version: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    pub(super) fn id(&self) -> BufferId {
+        self.loan.id
+    }
+
+    pub(super) fn fill(&self, values: Data<'_>) -> Result<()> {
+        self.device.fill(self.id(), values)
+    }
+
+    pub(super) fn fetch(&self, len: usize) -> Result<Readback> {
+        self.device.fetch(self.id(), len)
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Notes that the elements were overwritten.
+    pub(super) fn changed(&self) {
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        self.device.give_back(self.loan);
+    }
+}
