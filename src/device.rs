@@ -287,7 +287,10 @@ impl Device {
         params: P,
         buffers: &[BufferId],
     ) -> Result<()> {
-        self.stream.dispatch(variant, params, buffers)
+        match params.groups() {
+            0 => Ok(()),
+            _ => self.record(|recording| recording.dispatch(variant, params, buffers)),
+        }
     }
 
     /// Adds what `record` adds to the tensors' next batch.

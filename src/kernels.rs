@@ -34,7 +34,7 @@ macro_rules! variants {
         impl $Name {
             /// Every one, in the order of the kernel's variants.
             pub const ALL: [Self; [$($text),*].len()] = [$(Self::$Variant),*];
-            const VARIANTS: &[crate::kernel::Variant] = &[$(crate::kernel::Variant {
+            pub(super) const VARIANTS: &[crate::kernel::Variant] = &[$(crate::kernel::Variant {
                 name: $text,
                 constants: &[("OPERATION", Self::$Variant as u32)],
             }),*];
@@ -64,6 +64,11 @@ table! {
     copy,
     reduce,
     matmul,
+    softmax,
+    softmax_gradient,
+    batch_norm,
+    batch_norm_gradient,
+    one_hot,
     #[cfg(feature = "sabotage")] sabotage,
 }
 

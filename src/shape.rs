@@ -58,7 +58,7 @@ impl Shape {
         let rank = self.rank.max(other.rank);
         let mut sizes = [1; MAX_RANK];
         for (back, size) in (0..rank).zip(sizes[..rank].iter_mut().rev()) {
-            *size = match (self.from_back(back), other.from_back(back)) {
+            *size = match (self.size_from_back(back), other.size_from_back(back)) {
                 (a, b) if a == b => a,
                 (1, b) => b,
                 (a, 1) => a,
@@ -69,7 +69,7 @@ impl Shape {
     }
 
     /// The size of an axis counted from the last; 1 where there is none.
-    fn from_back(&self, back: usize) -> usize {
+    fn size_from_back(&self, back: usize) -> usize {
         if back < self.rank {
             self.sizes[self.rank - 1 - back]
         } else {
@@ -344,7 +344,8 @@ mod tests {
 
     #[test]
     fn shapes_broadcast_as_in_numpy() {
-        let cases: [(&[usize], &[usize], Option<&[usize]>); 9] = [
+        type Stretched<'a> = (&'a [usize], &'a [usize], Option<&'a [usize]>);
+        let cases: [Stretched<'_>; 9] = [
             (&[2, 3], &[3], Some(&[2, 3])),
             (&[2, 1], &[1, 3], Some(&[2, 3])),
             (&[], &[4, 5], Some(&[4, 5])),

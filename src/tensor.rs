@@ -9,7 +9,7 @@
 //! let y = (&x * &x)?.sum(.., false)?;
 //! let gradients = y.backward()?;
 //! assert_eq!(gradients.of(&x)?.to_vec()?, [2.0, 4.0, 6.0]);
-//! # wgrad::Result::Ok(())
+//! # Ok::<(), wgrad::Error>(())
 //! ```
 //!
 //! Operations are recorded and played in batches; reading a tensor plays what is left. A tensor is a cheap handle:
@@ -182,7 +182,7 @@ impl Tensor {
         if gradient.shape() != self.shape() {
             return Err(op.fail("a gradient of the parameter's shape", ""));
         }
-        let gradient = gradient.contiguous()?.at_start()?;
+        let gradient = gradient.dense()?;
         op.descend(optimizer, at, [&gradient, self], moments)?;
         self.storage.changed();
         Ok(())
@@ -216,7 +216,7 @@ impl Tensor {
     }
 
     fn start_read(&self) -> Result<Readback> {
-        let dense = self.detach().contiguous()?.at_start()?;
+        let dense = self.dense()?;
         dense.storage.fetch(dense.elements())
     }
 }

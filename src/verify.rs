@@ -3,6 +3,10 @@
 //! Every float output is poisoned with NaN before the run and followed by guards that must stay NaN. An error is
 //! accepted only if it is at most its bound, and NaN is never accepted where the reference has a number.
 
+mod operation;
+
+pub use operation::verify_operation;
+
 use crate::device::{Buffer, Device};
 use crate::error::Result;
 use crate::kernel::{Bound, Case, Element, Kernel, Slot};
@@ -15,7 +19,7 @@ const GUARDS: usize = 64;
 /// What became of a case.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
-    /// The kernel, with its variant.
+    /// The kernel, with its variant; empty for a case of an operation, whatever kernels it takes.
     pub kernel: String,
     /// The operation of the mathematics.
     pub operation: &'static str,

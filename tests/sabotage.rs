@@ -63,7 +63,7 @@ fn compare_rejects_every_kind_of_wrong_output() {
 const fn with_body(body: fn(Call<'_, f32>)) -> Kernel {
     Kernel {
         name: "sum",
-        operation: "sum",
+        operation: Some("sum"),
         pass: sum::KERNEL.pass,
         wgsl: sum::KERNEL.wgsl,
         libraries: sum::KERNEL.libraries,

@@ -10,6 +10,8 @@ mod eval;
 mod gradients;
 #[path = "wgrad/kernels.rs"]
 mod kernels;
+#[path = "wgrad/operations.rs"]
+mod operations;
 #[path = "wgrad/options.rs"]
 mod options;
 #[path = "wgrad/picture.rs"]
@@ -49,7 +51,7 @@ struct Cli {
 enum Command {
     /// List the CPU executor and every adapter, and which of them `auto` takes
     Adapters(adapters::Options),
-    /// Run the case table of the kernels on a device and compare with the f64 reference
+    /// Run every case of the kernels and operations on a device and compare with the f64 reference
     Verify(verify::Options),
     /// List every kernel and variant, or write their WGSL to files
     Kernels(kernels::Options),
@@ -59,6 +61,8 @@ enum Command {
     Eval(eval::Options),
     /// One forward and backward pass on tensors from a file, as a cross-check with other frameworks
     Gradients(gradients::Options),
+    /// Operations, layers and losses on tensors from a file, forward and backward; or the list of them
+    Operations(operations::Options),
 }
 
 /// Why a command did not succeed.
@@ -93,6 +97,7 @@ fn main() -> ExitCode {
         Command::Train(options) => train::run(&options),
         Command::Eval(options) => eval::run(&options),
         Command::Gradients(options) => gradients::run(&options),
+        Command::Operations(options) => operations::run(&options),
     };
     let message = match outcome {
         Ok(status) => return status,
@@ -136,6 +141,19 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
 /// Prints a line on stderr; if that is closed there is nobody to tell.
 fn warn(line: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Refuses an output that is one of the inputs.
+fn distinct(output: &Path, inputs: &[&Path]) -> Result<(), Error> {
+    let place = output.canonicalize().ok();
+    let same = |input: &&&Path| place.is_some() && place == input.canonicalize().ok();
+    match inputs.iter().find(same) {
+        None => Ok(()),
+        Some(input) => {
+            let expected = "another file than the inputs";
+            Err(Error::argument("--out", expected, input.display()))
+        }
+    }
 }
 
 /// A word as a POSIX shell takes it.

@@ -5,7 +5,7 @@
 
 use super::{Executor, Pending, Readback};
 use crate::error::{Error, Result};
-use crate::kernel::{Element, Params};
+use crate::kernel::Element;
 use crate::recording::{BufferId, Data, Recording};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -120,25 +120,6 @@ impl Stream {
         state.idle_bytes = 0;
     }
 
-    /// Records one run of a kernel.
-    pub(super) fn dispatch<P: Params>(
-        &self,
-        variant: usize,
-        params: P,
-        buffers: &[BufferId],
-    ) -> Result<()> {
-        if params.groups() == 0 {
-            return Ok(());
-        }
-        let mut state = self.lock();
-        self.check(&state)?;
-        state.pending.dispatch(variant, params, buffers);
-        if state.pending.commands().len() >= BATCH {
-            self.play_pending(&mut state)?;
-        }
-        Ok(())
-    }
-
     /// Records what `record` adds.
     pub(super) fn record(&self, record: impl FnOnce(&mut Recording<'static>)) -> Result<()> {
         let mut state = self.lock();
@@ -227,7 +208,8 @@ fn fail(state: &mut State, error: Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::capacity;
+    use super::*;
+    use crate::device::{Class, Values};
 
     #[test]
     fn capacities_have_room_and_waste_little() {
@@ -239,5 +221,69 @@ mod tests {
             );
             assert_eq!(capacity(room), room);
         }
+    }
+
+    /// A device of 1000 elements.
+    #[derive(Default)]
+    struct Small {
+        held: Mutex<HashMap<BufferId, usize>>,
+    }
+
+    impl Executor for Small {
+        fn name(&self) -> &str {
+            "small"
+        }
+        fn class(&self) -> Class {
+            Class::Gpu
+        }
+        fn binding_limit(&self) -> u64 {
+            4000
+        }
+        fn allocate(&self, what: &str, _: Element, len: usize) -> Result<BufferId> {
+            let mut held = self.held.lock().unwrap();
+            if held.values().sum::<usize>() + len > 1000 {
+                return Err(Error::Device {
+                    device: "small".to_owned(),
+                    operation: format!("allocate {len} elements for {what}"),
+                    reason: "out of memory".to_owned(),
+                });
+            }
+            let id = BufferId::new();
+            held.insert(id, len);
+            Ok(id)
+        }
+        fn free(&self, buffer: BufferId) {
+            self.held.lock().unwrap().remove(&buffer);
+        }
+        fn play(&self, recording: &Recording<'_>) -> Result<Pending> {
+            let reads = recording
+                .commands()
+                .iter()
+                .filter_map(|command| match command {
+                    crate::recording::Command::Read(_, len) => Some(Values::F32(vec![0.0; *len])),
+                    _ => None,
+                });
+            Ok(Pending::Ready(reads.collect()))
+        }
+    }
+
+    #[test]
+    fn idle_buffers_are_given_up_before_memory_is_said_to_be_out() {
+        let stream = Stream::new(Arc::new(Small::default()));
+        let borrow = |len| stream.borrow("a tensor", Element::Float, len);
+        let first = borrow(600).unwrap();
+        stream.give_back(first);
+        // Another length: the idle buffer is in the way.
+        let second = borrow(800).unwrap();
+        let error = borrow(700).unwrap_err().to_string();
+        assert!(
+            error.contains("a tensor") && error.contains("out of memory"),
+            "{error}"
+        );
+        // The device goes on, and the buffer serves again.
+        stream.give_back(second);
+        let third = borrow(790).unwrap();
+        assert_eq!(third.id, second.id);
+        assert!(stream.read(third.id, 5).is_ok());
     }
 }

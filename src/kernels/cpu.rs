@@ -37,6 +37,24 @@ pub fn pieces_of(
     pieces.for_each(|(index, piece)| work(index * size, piece));
 }
 
+/// As [`pieces`], for an output of whole rows: hands each to `work` with its number.
+pub fn rows(out: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+    if width == 0 {
+        return;
+    }
+    let rows = (SMALL / width).max(1);
+    let piece = |(index, piece): (usize, &mut [f32])| {
+        let rows = (index * rows..).zip(piece.chunks_mut(width));
+        rows.for_each(|(row, out)| work(row, out));
+    };
+    if out.len() <= SMALL {
+        piece((0, out));
+        return;
+    }
+    let pieces = out.par_chunks_mut(rows * width).enumerate();
+    pieces.for_each(piece);
+}
+
 /// `to[i] += from[i]`.
 #[inline]
 pub fn add(to: &mut [f32], from: &[f32]) {

@@ -12,6 +12,8 @@ pub const LINK: &str = include_str!("../../shaders/lib/link.wgsl");
 pub const FUNCTIONS: &str = include_str!("../../shaders/lib/functions.wgsl");
 /// `power`, with every edge of section 4; its shader's parameters have a field `length`.
 pub const POWER: &str = include_str!("../../shaders/lib/power.wgsl");
+/// `sum_lanes`, over the `LANES` of each of the `COLUMNS` that its shader declares a workgroup to have.
+pub const LANES: &str = include_str!("../../shaders/lib/lanes.wgsl");
 
 /// The variants of a kernel that uses [`ACTIVATION`], in the order of [`Activation::ALL`](crate::activation::Activation::ALL).
 pub const ACTIVATIONS: &[Variant] = &[

@@ -75,17 +75,29 @@ pub fn gather(to: &mut [f32], start: usize, shape: &[u32; 8], strides: &[u32; 8]
             &mut to[done..][..run],
             &from[place(index, shape, strides)..],
         );
-        match stride {
-            0 => to.fill(from[0]),
-            1 => to.copy_from_slice(&from[..run]),
-            _ => {
-                for (to, from) in to.iter_mut().zip(from.iter().step_by(stride)) {
-                    *to = *from;
-                }
-            }
-        }
+        copy(to, from, stride);
         done += run;
     }
+}
+
+/// `to[i] = from[i·stride]`.
+pub fn copy(to: &mut [f32], from: &[f32], stride: usize) {
+    match stride {
+        0 => to.fill(from[0]),
+        1 => to.copy_from_slice(&from[..to.len()]),
+        _ => {
+            for (to, from) in to.iter_mut().zip(from.iter().step_by(stride)) {
+                *to = *from;
+            }
+        }
+    }
+}
+
+/// The `width` elements that stand `step` apart from `start` on: for twins.
+pub fn row(from: &[f64], start: usize, step: u32, width: usize) -> Vec<f64> {
+    (0..width)
+        .map(|j| from[start + j * step as usize])
+        .collect()
 }
 
 /// Layouts that cases of elementwise kernels take, with a name: sizes 0, 1, tile − 1, tile, tile + 1 and a prime, then

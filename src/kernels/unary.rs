@@ -99,9 +99,9 @@ pub fn value(operation: Unary, x: f64, numbers: [f64; 2]) -> f64 {
     match operation {
         Unary::Log => x.ln(),
         Unary::Exp => x.exp(),
-        Unary::Relu if x > 0.0 => x,
-        // NaN is neither above 0 nor below: it stays.
-        Unary::Relu => x * 0.0,
+        // NaN is not below 0: it stays.
+        Unary::Relu if x <= 0.0 => 0.0,
+        Unary::Relu => x,
         Unary::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Unary::Tanh => x.tanh(),
         Unary::Neg => -x,
@@ -131,7 +131,7 @@ fn body(mut call: Call<'_, f32>) {
     match Unary::ALL[call.variant] {
         Unary::Log => strided::map(y, &walk, [x], |[x]| x.ln()),
         Unary::Exp => strided::map(y, &walk, [x], |[x]| x.exp()),
-        Unary::Relu => strided::map(y, &walk, [x], |[x]| if x > 0.0 { x } else { x * 0.0 }),
+        Unary::Relu => strided::map(y, &walk, [x], |[x]| if x <= 0.0 { 0.0 } else { x }),
         Unary::Sigmoid => strided::map(y, &walk, [x], |[x]| sigmoid(x)),
         Unary::Tanh => strided::map(y, &walk, [x], |[x]| x.tanh()),
         Unary::Neg => strided::map(y, &walk, [x], |[x]| -x),

@@ -32,8 +32,8 @@ impl Sequential {
 
 impl Layer for Sequential {
     fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let layers = self.layers.iter();
-        layers.fold(Ok(x.clone()), |x, layer| layer.forward(&x?, mode))
+        let mut layers = self.layers.iter();
+        layers.try_fold(x.clone(), |x, layer| layer.forward(&x, mode))
     }
 
     fn tensors(&self) -> Vec<Named<'_>> {
@@ -59,7 +59,7 @@ impl Layer for Sequential {
 /// let network = Mlp::new(&[64, 128, 10], Function::Relu).batch_norm().build(&device, 1)?;
 /// let names: Vec<String> = network.tensors().into_iter().map(|named| named.name).collect();
 /// assert_eq!(names[..4], ["0.weight", "0.bias", "1.weight", "1.bias"]);
-/// # wgrad::Result::Ok(())
+/// # Ok::<(), wgrad::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Mlp {

@@ -89,7 +89,11 @@ fn draw(inputs: &mut Inputs, range: Range, count: usize) -> Vec<f32> {
         Range::Positive => inputs.positive(count),
         Range::Unit => inputs.floats(count, 0.0, 1.0),
         Range::Scale => inputs.floats(count, 0.5, 2.0),
-        Range::Tied => inputs.words(count, 5).into_iter().map(|word| word as f32 - 2.0).collect(),
+        Range::Tied => inputs
+            .words(count, 5)
+            .into_iter()
+            .map(|word| word as f32 - 2.0)
+            .collect(),
         Range::Logits => inputs.floats(count, -30.0, 30.0),
     }
 }
@@ -129,18 +133,24 @@ fn seen(shape: &[usize], view: &View) -> Vec<usize> {
     }
 }
 
+/// Shape of the values, view, range.
+type Operand<'a> = (&'a [usize], View, Range);
+
+fn whole(shape: &[usize]) -> Operand<'_> {
+    (shape, View::Whole, Range::Signed)
+}
+
+fn turned(shape: &[usize]) -> Operand<'_> {
+    (shape, View::Transposed, Range::Signed)
+}
+
 struct Table {
     cases: Vec<Case>,
     seed: u64,
 }
 
 impl Table {
-    fn add(
-        &mut self,
-        operation: Operation,
-        operands: &[(&[usize], View, Range)],
-        (ulps, terms): (f64, usize),
-    ) {
+    fn add(&mut self, operation: Operation, operands: &[Operand<'_>], (ulps, terms): (f64, usize)) {
         self.seed += 1;
         let mut random = Inputs::new(self.seed);
         let inputs: Vec<Input> = operands
@@ -151,11 +161,19 @@ impl Table {
                 view: view.clone(),
             })
             .collect();
-        let described = inputs.iter().map(|input| match &input.view {
-            View::Whole => format!("{:?}", input.shape),
-            View::Transposed => format!("{:?} transposed", input.shape),
-            View::Inner => format!("{:?} inner", input.shape),
-            View::Stretched(to) => format!("{:?} to {to:?}", input.shape),
+        let described = operands.iter().map(|(shape, view, range)| {
+            let view = match view {
+                View::Whole => String::new(),
+                View::Transposed => " transposed".to_owned(),
+                View::Inner => " inner".to_owned(),
+                View::Stretched(to) => format!(" to {to:?}"),
+            };
+            let large = if matches!(range, Range::Logits) {
+                " to ±30"
+            } else {
+                ""
+            };
+            format!("{shape:?}{view}{large}")
         });
         let described = described.collect::<Vec<_>>().join(", ");
         self.cases.push(Case {
@@ -214,8 +232,22 @@ fn elementwise(table: &mut Table) {
         (Op::Abs, Signed, 0.0),
         (Op::Sqrt, Positive, 6.0),
         (Op::Softplus, Signed, 12.0),
-        (Op::Clamp { low: -0.5, high: 1.5 }, Signed, 0.0),
-        (Op::Affine { factor: -1.5, summand: 0.25 }, Signed, 2.0),
+        (
+            Op::Clamp {
+                low: -0.5,
+                high: 1.5,
+            },
+            Signed,
+            0.0,
+        ),
+        (
+            Op::Affine {
+                factor: -1.5,
+                summand: 0.25,
+            },
+            Signed,
+            2.0,
+        ),
     ];
     for (operation, range, ulps) in unary {
         for (shape, view) in views() {
@@ -273,12 +305,24 @@ fn reductions(table: &mut Table) {
         let all = None;
         let some = Some(axes.to_vec());
         for (axes, keep) in [(all, false), (some.clone(), false), (some, true)] {
-            let terms: usize = shape.iter().product();
+            let terms: usize = seen(shape, &view).iter().product();
             let operand = |range| [(shape, view.clone(), range)];
             let (sum, mean, max) = (axes.clone(), axes.clone(), axes);
-            table.add(Op::Sum { axes: sum, keep }, &operand(Range::Signed), (4.0, 4 * terms));
-            table.add(Op::Mean { axes: mean, keep }, &operand(Range::Signed), (4.0, terms));
-            table.add(Op::Max { axes: max, keep }, &operand(Range::Tied), (3.0, terms));
+            table.add(
+                Op::Sum { axes: sum, keep },
+                &operand(Range::Signed),
+                (4.0, 4 * terms),
+            );
+            table.add(
+                Op::Mean { axes: mean, keep },
+                &operand(Range::Signed),
+                (4.0, terms),
+            );
+            table.add(
+                Op::Max { axes: max, keep },
+                &operand(Range::Tied),
+                (3.0, terms),
+            );
         }
     }
     let nothing = Op::Sum {
@@ -290,16 +334,28 @@ fn reductions(table: &mut Table) {
     let rows = Some(vec![-1]);
     let long: &[usize] = &[65_601, 32];
     let operand = [(long, View::Whole, Range::Signed)];
-    table.add(Op::Sum { axes: rows, keep: false }, &operand, (4.0, 128));
-    table.add(Op::Mean { axes: None, keep: false }, &operand, (4.0, 1));
+    table.add(
+        Op::Sum {
+            axes: rows,
+            keep: false,
+        },
+        &operand,
+        (4.0, 128),
+    );
+    table.add(
+        Op::Mean {
+            axes: None,
+            keep: false,
+        },
+        &operand,
+        (4.0, 1),
+    );
 }
 
 fn products(table: &mut Table) {
     use Operation as Op;
     use Range::Signed;
-    let whole = |sizes| (sizes, View::Whole, Signed);
-    let turned = |sizes| (sizes, View::Transposed, Signed);
-    let pairs: [[(&[usize], View, Range); 2]; 16] = [
+    let pairs: [[Operand<'_>; 2]; 16] = [
         [whole(&[0, 3]), whole(&[3, 2])],
         [whole(&[3, 0]), whole(&[0, 2])],
         [whole(&[1, 1]), whole(&[1, 1])],
@@ -310,7 +366,10 @@ fn products(table: &mut Table) {
         [turned(&[33, 70]), whole(&[33, 5])],
         [whole(&[6, 33]), turned(&[70, 33])],
         [turned(&[20, 9]), turned(&[11, 20])],
-        [(&[9, 12], View::Inner, Signed), (&[12, 6], View::Inner, Signed)],
+        [
+            (&[9, 12], View::Inner, Signed),
+            (&[12, 6], View::Inner, Signed),
+        ],
         [whole(&[5, 7, 9]), whole(&[5, 9, 4])],
         [whole(&[2, 1, 7, 9]), whole(&[3, 9, 4])],
         [whole(&[9]), whole(&[9, 4])],
@@ -335,7 +394,7 @@ fn products(table: &mut Table) {
 
 fn shapes(table: &mut Table) {
     use Operation as Op;
-    let signed = |shape, view| (shape, view, Range::Signed);
+    let signed = |shape: &'static [usize], view| (shape, view, Range::Signed);
     for (shape, view, order) in [
         (&[5, 7][..], View::Whole, &[1, 0][..]),
         (&[4, 3, 5], View::Transposed, &[2, 0, 1]),
@@ -355,7 +414,11 @@ fn shapes(table: &mut Table) {
         (&[3, 1], View::Stretched(vec![3, 4]), &[2, 6]),
     ] {
         let shape_to = to.to_vec();
-        table.add(Op::Reshape { shape: shape_to }, &[signed(shape, view)], (1.0, 4));
+        table.add(
+            Op::Reshape { shape: shape_to },
+            &[signed(shape, view)],
+            (1.0, 4),
+        );
     }
     for (shape, view, axis, start, end) in [
         (&[9][..], View::Whole, 0, 2, 7),
@@ -366,11 +429,22 @@ fn shapes(table: &mut Table) {
         let operation = Op::Slice { axis, start, end };
         table.add(operation, &[signed(shape, view)], (0.0, 1));
     }
-    let whole = |shape| signed(shape, View::Whole);
-    table.add(Op::Concat { axis: 0 }, &[whole(&[3]), whole(&[0]), whole(&[65])], (0.0, 1));
-    let mixed = [whole(&[4, 3]), signed(&[2, 4], View::Transposed), whole(&[4, 1])];
+    table.add(
+        Op::Concat { axis: 0 },
+        &[whole(&[3]), whole(&[0]), whole(&[65])],
+        (0.0, 1),
+    );
+    let mixed = [
+        whole(&[4, 3]),
+        signed(&[2, 4], View::Transposed),
+        whole(&[4, 1]),
+    ];
     table.add(Op::Concat { axis: 1 }, &mixed, (0.0, 1));
-    table.add(Op::Concat { axis: -2 }, &[whole(&[2, 3, 5]), whole(&[2, 1, 5])], (0.0, 1));
+    table.add(
+        Op::Concat { axis: -2 },
+        &[whole(&[2, 3, 5]), whole(&[2, 1, 5])],
+        (0.0, 1),
+    );
     for (shape, to) in [
         (&[][..], &[64][..]),
         (&[7], &[3, 7]),
@@ -403,7 +477,13 @@ fn layers(table: &mut Table) {
         table.add(Op::Softmax { axis }, &operand(Signed), (24.0, 5));
         table.add(Op::LogSoftmax { axis }, &operand(Logits), (8.0, 5));
     }
-    for [batch, inputs, outputs] in [[1, 1, 1], [63, 65, 64], [64, 64, 10], [997, 3, 2], [0, 3, 2]] {
+    for [batch, inputs, outputs] in [
+        [1, 1, 1],
+        [63, 65, 64],
+        [64, 64, 10],
+        [997, 3, 2],
+        [0, 3, 2],
+    ] {
         let (x, w, b) = ([batch, inputs], [inputs, outputs], [outputs]);
         let operands = [
             (&x[..], View::Whole, Signed),
@@ -433,7 +513,12 @@ fn layers(table: &mut Table) {
         let evaluation = Op::BatchNormEvaluation { epsilon: 1e-5 };
         table.add(evaluation, &running, (16.0, batch));
     }
-    for (shape, rate) in [(&[64][..], 0.5), (&[33, 65], 0.1), (&[7], 0.0), (&[0, 3], 0.5)] {
+    for (shape, rate) in [
+        (&[64][..], 0.5),
+        (&[33, 65], 0.1),
+        (&[7], 0.0),
+        (&[0, 3], 0.5),
+    ] {
         let operation = Op::Dropout { rate, seed: 7 };
         table.add(operation, &[(shape, View::Whole, Signed)], (2.0, 1));
     }
@@ -452,9 +537,16 @@ fn losses(table: &mut Table) {
         table.add(Op::BinaryCrossEntropy, &pair(Logits, Unit), (16.0, 1));
         let classes = (0..rows).map(|row| (7 * row % columns) as u32).collect();
         let operand = [(shape, View::Whole, Logits)];
-        table.add(Op::CrossEntropyClasses { classes }, &operand, (16.0, columns));
+        table.add(
+            Op::CrossEntropyClasses { classes },
+            &operand,
+            (16.0, columns),
+        );
     }
-    let turned = [(&[5, 4][..], View::Transposed, Signed), (&[4, 5], View::Whole, Signed)];
+    let turned = [
+        (&[5, 4][..], View::Transposed, Signed),
+        (&[4, 5], View::Whole, Signed),
+    ];
     table.add(Op::Mse, &turned, (8.0, 1));
     for [m, n, r] in [[5, 7, 2], [64, 65, 10]] {
         let (x, a, s) = ([m, n], [m, r], [r, n]);

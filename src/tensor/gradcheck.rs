@@ -36,7 +36,7 @@ const KINK: f64 = 1e-2;
 /// let x = Tensor::new(&Device::reference(), &[0.5, 2.0, -1.0], &[3])?;
 /// let check = gradcheck(|inputs| inputs[0].exp()?.mul(&inputs[0]), &[x])?;
 /// assert!(check.compared == 3 && check.worst <= 1e-6);
-/// # wgrad::Result::Ok(())
+/// # Ok::<(), wgrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -105,11 +105,14 @@ pub fn gradcheck(
                 continue;
             }
             let error = ((above - below) / (2.0 * step) - gradient).abs();
-            let error = error / gradient.abs().max(1e-2 * scale);
-            // Written so that a NaN is the worst and stays it.
-            if !(error <= check.worst) {
-                check.worst = if error.is_nan() { f64::INFINITY } else { error };
-            }
+            // Where every gradient is 0 a difference must be 0 too.
+            let error = match error {
+                0.0 => 0.0,
+                _ => error / gradient.abs().max(1e-2 * scale),
+            };
+            // A NaN is the worst there is, where `max` would drop it.
+            let error = if error.is_nan() { f64::INFINITY } else { error };
+            check.worst = check.worst.max(error);
             check.compared += 1;
         }
     }

@@ -73,7 +73,7 @@ impl Tensor {
             return Err(op.fail("at least 2 samples while training", shape[0]));
         }
         let features = Shape::new(&shape[1..])?;
-        let dense = [self, gamma, beta].map(|tensor| tensor.detach().contiguous()?.at_start());
+        let dense = [self, gamma, beta].map(|tensor| tensor.dense());
         let [x, gamma, beta] = dense;
         let (x, gamma, beta) = (x?, gamma?, beta?);
         let (output, mean, variance) = (
@@ -91,7 +91,7 @@ impl Tensor {
         let output = op.record(output, move |g, _| {
             let [x, mean, variance, gamma] = [0, 1, 2, 3].map(|index: usize| saved[index].get());
             let (x, mean, variance, gamma) = (x?, mean?, variance?, gamma?);
-            let g = g.contiguous()?.at_start()?;
+            let g = g.dense()?;
             let op = Op::new(NAME, [x, &g])?;
             let gradients = [
                 op.output(shape)?,
@@ -126,14 +126,6 @@ impl Tensor {
         Op::new("batch_norm", [self, mean, variance, gamma, beta])?.check_normalization(epsilon)?;
         let deviation = variance.affine(1.0, epsilon)?.sqrt()?;
         self.sub(mean)?.div(&deviation)?.mul(gamma)?.add(beta)
-    }
-
-    /// This row-major tensor from its buffer's beginning on, for kernels that take no offset.
-    fn at_start(&self) -> Result<Self> {
-        match self.layout.offset {
-            0 => Ok(self.clone()),
-            _ => self.copied(),
-        }
     }
 }
 

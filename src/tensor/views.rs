@@ -171,6 +171,15 @@ impl Tensor {
         op.record_one(self.copied()?, |g| Ok(g.clone()))
     }
 
+    /// The elements row-major from the buffer's beginning on, for kernels that take neither strides nor an offset;
+    /// without history.
+    pub(super) fn dense(&self) -> Result<Self> {
+        match self.layout.is_contiguous() && self.layout.offset == 0 {
+            true => Ok(self.detach()),
+            false => self.copied(),
+        }
+    }
+
     /// A row-major copy without history.
     pub(super) fn copied(&self) -> Result<Self> {
         let op = Op::new("copy", [self])?;

@@ -2,6 +2,7 @@
 
 use crate::support::{WGRAD, command, ended, scratch, wgrad};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -42,7 +43,7 @@ fn adapters_lists_the_cpu_and_marks_what_auto_takes() {
 #[test]
 fn verify_passes_on_the_cpu() {
     let json = wgrad("verify --device cpu --json", &[]).success().stdout;
-    let mut kernels = std::collections::BTreeSet::new();
+    let (mut kernels, mut operations) = (BTreeSet::new(), BTreeSet::new());
     for line in json.lines() {
         let case: Value = serde_json::from_str(line).unwrap();
         assert_eq!(case["ok"], true, "{line}");
@@ -52,9 +53,18 @@ fn verify_passes_on_the_cpu() {
             case["operation"].is_string() && case["case"].is_string(),
             "{line}"
         );
+        operations.insert(case["operation"].as_str().unwrap().to_owned());
         kernels.insert(case["kernel"].as_str().unwrap().to_owned());
     }
-    let one = kernels.first().unwrap();
+    let listed = wgrad("operations", &[]).success().stdout;
+    for operation in listed.lines() {
+        assert!(
+            operations.contains(operation),
+            "{operation} is not verified"
+        );
+    }
+    assert!(listed.lines().count() > 30);
+    let one = kernels.last().unwrap();
     let ended = wgrad(&format!("verify --device cpu --kernel {one}"), &[]).success();
     assert!(
         ended.stdout.contains("all within their bounds"),
@@ -62,6 +72,11 @@ fn verify_passes_on_the_cpu() {
         ended.stdout
     );
     wgrad("verify --device cpu --kernel nonsense", &[]).refused(2, &["nonsense", "adamw"]);
+    wgrad("verify --device cpu --operation nonsense", &[]).refused(2, &["nonsense", "softmax"]);
+    let softmax = wgrad("verify --device cpu --operation softmax --json", &[]);
+    for line in softmax.success().stdout.lines() {
+        assert!(line.contains("\"operation\":\"softmax\""), "{line}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `wgrad gradients`: one forward and backward pass between files of tensors.
 
-use crate::Outcome;
 use crate::options::DeviceOption;
+use crate::{Outcome, distinct};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::Result;
@@ -34,15 +34,7 @@ pub struct Options {
 
 /// Reads network and batch, and writes outputs, loss and gradients.
 pub fn run(options: &Options) -> Outcome {
-    let out = options.out.canonicalize().ok();
-    for input in [&options.net, &options.batch] {
-        if out.is_some() && out == input.canonicalize().ok() {
-            let found = input.display();
-            return Err(
-                wgrad::Error::argument("--out", "another file than the inputs", found).into(),
-            );
-        }
-    }
+    distinct(&options.out, &[&options.net, &options.batch])?;
     let (parameters, _) = read_network(&options.net)?;
     let file = TensorFile::read(&options.batch)?;
     let (batch, loss) = read_batch(&file, parameters.architecture().inputs)?;

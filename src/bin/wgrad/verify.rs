@@ -1,12 +1,14 @@
-//! `wgrad verify`: the case table on a device, held against the f64 reference.
+//! `wgrad verify`: the cases of every kernel and operation on a device, held against the f64 reference.
 
 use crate::options::DeviceOption;
 use crate::{Failure, Outcome, counted, print, print_json, quoted, warn};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use wgrad::device::Device;
-use wgrad::kernel::{Case, Kernel};
+use wgrad::kernel::{self, Kernel};
 use wgrad::kernels::TABLE;
-use wgrad::verify::{self, is_verified_on, verify_case};
+use wgrad::operations::{self, Operation};
+use wgrad::verify::{self, is_verified_on, verify_case, verify_operation};
 
 /// Options of `wgrad verify`.
 #[derive(clap::Args)]
@@ -16,6 +18,9 @@ pub struct Options {
     /// Only this kernel, by its name, or one variant of it, as in `output.relu`
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
+    /// Only what computes this operation, layer or loss, by its name in `wgrad operations`
+    #[arg(long, value_name = "NAME", conflicts_with = "kernel")]
+    operation: Option<String>,
     /// Only the cases of this name
     #[arg(long, value_name = "NAME")]
     case: Option<String>,
@@ -24,10 +29,18 @@ pub struct Options {
     json: bool,
 }
 
-/// What is run of a kernel.
-struct Work {
-    kernel: &'static Kernel,
-    cases: Vec<Case>,
+/// What is run.
+enum Work {
+    Kernel(&'static Kernel, Vec<kernel::Case>),
+    Operation(Vec<operations::Case>),
+}
+
+/// What became of it.
+#[derive(Default)]
+struct Tally {
+    cases: usize,
+    failed: usize,
+    worst: f64,
 }
 
 /// Runs the chosen cases; exit status 1 if any fails.
@@ -36,65 +49,54 @@ pub fn run(options: &Options) -> Outcome {
     let device = options.device.open()?;
     let reference = Device::reference();
     if !options.json {
+        let (name, reason) = (device.name(), device.reason());
+        print(format_args!("device: {name} ({reason})"))?;
         print(format_args!(
-            "device: {} ({})",
-            device.name(),
-            device.reason()
-        ))?;
-        print(format_args!(
-            "{:<26} {:<8}  {:>5}  worst error / bound",
-            "kernel", "pass", "cases"
+            "{:<26} {:<18}  {:>5}  worst error / bound",
+            "kernel or operation", "pass", "cases"
         ))?;
     }
-    let (mut kernels, mut cases, mut failed, mut skipped) = (0, 0, 0, 0);
-    for Work {
-        kernel,
-        cases: of_kernel,
-    } in work
-    {
-        let name = format!("{:<26} {:<8}", kernel.name, kernel.pass.name());
-        if !is_verified_on(&device, kernel) {
-            skipped += 1;
-            if !options.json {
-                print(format_args!(
-                    "{name}      -  no code of its own on {}: not counted",
-                    device.name()
-                ))?;
-            }
-            continue;
-        }
-        let (mut worst, mut failures) = (0.0f64, Vec::new());
-        for case in &of_kernel {
-            let outcome = verify_case(&device, &reference, kernel, case)?;
-            // `max` would drop a NaN.
-            worst = if outcome.fraction > worst || outcome.fraction.is_nan() {
-                outcome.fraction
-            } else {
-                worst
-            };
-            if options.json {
-                print_json(&outcome)?;
-            }
-            if !outcome.ok {
-                failures.push(describe(&outcome, &device, kernel));
-            }
-        }
-        kernels += 1;
-        cases += of_kernel.len();
-        failed += failures.len();
-        if options.json {
-            failures.iter().for_each(warn);
-            continue;
-        }
-        let verdict = match failures.len() {
-            0 => "ok".to_owned(),
-            count => format!("FAILED in {}", counted(count, "case")),
+    let (mut total, mut kernels, mut operations, mut skipped) = (Tally::default(), 0, 0, 0);
+    for work in &work {
+        let (name, pass) = match work {
+            Work::Kernel(kernel, _) => (kernel.name, kernel.pass.name()),
+            Work::Operation(cases) => (cases[0].operation.name(), "forward, gradient"),
         };
-        print(format_args!(
-            "{name}  {:>5}  {worst:<8.4} {verdict}",
-            of_kernel.len()
-        ))?;
-        failures.iter().try_for_each(print)?;
+        let label = format!("{name:<26} {pass:<18}");
+        let mut outcomes = Vec::new();
+        match work {
+            Work::Kernel(kernel, _) if !is_verified_on(&device, kernel) => {
+                skipped += 1;
+                if !options.json {
+                    let place = device.name();
+                    print(format_args!(
+                        "{label}      -  no code of its own on {place}: not counted"
+                    ))?;
+                }
+                continue;
+            }
+            Work::Kernel(kernel, cases) => {
+                kernels += 1;
+                for case in cases {
+                    outcomes.push(verify_case(&device, &reference, kernel, case)?);
+                }
+            }
+            Work::Operation(cases) => {
+                operations += 1;
+                for case in cases {
+                    outcomes.extend(verify_operation(&device, &reference, case)?);
+                }
+            }
+        }
+        let tally = report(options, &label, &outcomes, |outcome| {
+            let option = match work {
+                Work::Kernel(..) => "--kernel",
+                Work::Operation(_) => "--operation",
+            };
+            describe(outcome, &device, &format!("{option} {name}"))
+        })?;
+        total.cases += tally.cases;
+        total.failed += tally.failed;
     }
     if !options.json {
         let left_out = match skipped {
@@ -104,81 +106,151 @@ pub fn run(options: &Options) -> Outcome {
                 counted(count, "kernel")
             ),
         };
-        let verdict = match failed {
-            0 if cases == 0 => "nothing was compared".to_owned(),
+        let verdict = match total.failed {
+            0 if total.cases == 0 => "nothing was compared".to_owned(),
             0 => "all within their bounds".to_owned(),
             count => format!("{count} FAILED"),
         };
         print(format_args!(
-            "{} of {} on {}: {verdict}{left_out}",
-            counted(cases, "case"),
+            "{} of {} and {} on {}: {verdict}{left_out}",
+            counted(total.cases, "comparison"),
             counted(kernels, "kernel"),
+            counted(operations, "operation"),
             device.name()
         ))?;
     }
-    Ok(if failed == 0 {
+    Ok(if total.failed == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
 }
 
+/// Prints the outcomes of one kernel or operation.
+fn report(
+    options: &Options,
+    label: &str,
+    outcomes: &[verify::Outcome],
+    describe: impl Fn(&verify::Outcome) -> String,
+) -> Result<Tally, Failure> {
+    let mut tally = Tally::default();
+    let mut failures = Vec::new();
+    for outcome in outcomes {
+        tally.cases += 1;
+        // `max` would drop a NaN.
+        if outcome.fraction > tally.worst || outcome.fraction.is_nan() {
+            tally.worst = outcome.fraction;
+        }
+        if options.json {
+            print_json(outcome)?;
+        }
+        if !outcome.ok {
+            failures.push(describe(outcome));
+        }
+    }
+    tally.failed = failures.len();
+    if options.json {
+        failures.iter().for_each(warn);
+        return Ok(tally);
+    }
+    let verdict = match tally.failed {
+        0 => "ok".to_owned(),
+        count => format!("FAILED in {}", counted(count, "case")),
+    };
+    print(format_args!(
+        "{label}  {:>5}  {:<8.4} {verdict}",
+        tally.cases, tally.worst
+    ))?;
+    failures.iter().try_for_each(print)?;
+    Ok(tally)
+}
+
 /// What went wrong, and the command that runs it again.
-fn describe(outcome: &verify::Outcome, device: &Device, kernel: &Kernel) -> String {
+fn describe(outcome: &verify::Outcome, device: &Device, filter: &str) -> String {
+    let name = match outcome.kernel.as_str() {
+        "" => outcome.operation,
+        kernel => kernel,
+    };
     format!(
-        "  FAILED {}, case {}: {}; error {:.3e}, bound {:.3e}\n  again: wgrad verify --device {} --kernel {} --case {}",
-        outcome.kernel,
+        "  FAILED {name} {}, case {}: {}; error {:.3e}, bound {:.3e}\n  again: wgrad verify --device {} {filter} --case {}",
+        outcome.pass,
         outcome.case,
         outcome.note.as_deref().unwrap_or("out of its bound"),
         outcome.error,
         outcome.bound,
         quoted(device.name()),
-        kernel.name,
         quoted(&outcome.case),
     )
 }
 
 /// The cases that the options leave; none at all is wrong usage, not a success.
 fn chosen(options: &Options) -> Result<Vec<Work>, Failure> {
-    let wrong = |message| Failure::Usage("verify", message);
+    let named = |name: &str| options.case.as_ref().is_none_or(|case| case == name);
     let mut work = Vec::new();
     for &kernel in TABLE {
-        let by_label = match &options.kernel {
-            Some(name) if *name == kernel.name => None,
-            Some(name) => Some(name),
-            None => None,
-        };
         let mut cases = (kernel.cases)();
         cases.retain(|case| {
-            by_label.is_none_or(|label| kernel.label(case.variant) == *label)
-                && options.case.as_ref().is_none_or(|name| case.name == *name)
+            let is_kernel =
+                |name: &String| *name == kernel.name || *name == kernel.label(case.variant);
+            let is_operation = |name: &String| kernel.operation(case.variant) == name;
+            options.kernel.as_ref().is_none_or(is_kernel)
+                && options.operation.as_ref().is_none_or(is_operation)
+                && named(&case.name)
         });
         if !cases.is_empty() {
-            work.push(Work { kernel, cases });
+            work.push(Work::Kernel(kernel, cases));
         }
     }
-    if !work.is_empty() {
-        return Ok(work);
+    if options.kernel.is_none() {
+        let mut by_name: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for case in operations::cases() {
+            let is_operation = |name: &String| case.operation.name() == name;
+            if options.operation.as_ref().is_none_or(is_operation) && named(&case.name) {
+                let place = Operation::NAMES
+                    .iter()
+                    .position(|name| *name == case.operation.name());
+                by_name.entry(place).or_default().push(case);
+            }
+        }
+        work.extend(by_name.into_values().map(Work::Operation));
     }
-    let known = |name: &String| {
-        let labels = |kernel: &&Kernel| {
-            (0..kernel.variants.len()).any(|variant| kernel.label(variant) == *name)
-        };
-        TABLE
-            .iter()
-            .any(|kernel| kernel.name == *name || labels(kernel))
+    if work.is_empty() {
+        Err(nothing(options))
+    } else {
+        Ok(work)
+    }
+}
+
+/// Why the options leave no case.
+fn nothing(options: &Options) -> Failure {
+    let kernels = || TABLE.iter().copied();
+    let labels =
+        |kernel: &'static Kernel| (0..kernel.variants.len()).map(|variant| kernel.label(variant));
+    let is_kernel = |name: &str| {
+        kernels().any(|kernel| kernel.name == name || labels(kernel).any(|label| label == name))
     };
-    Err(match (&options.kernel, &options.case) {
-        (Some(kernel), Some(case)) if known(kernel) => {
-            wrong(format!("the kernel {kernel:?} has no case {case:?}"))
-        }
-        (Some(kernel), _) => {
-            let names: Vec<_> = TABLE.iter().map(|kernel| kernel.name).collect();
-            wrong(format!(
+    let operations: Vec<&str> = kernels()
+        .flat_map(|kernel| (0..kernel.variants.len()).map(|variant| kernel.operation(variant)))
+        .chain(Operation::NAMES.iter().copied())
+        .collect();
+    let message = match (&options.kernel, &options.operation, &options.case) {
+        (Some(kernel), _, _) if !is_kernel(kernel) => {
+            let names: Vec<_> = kernels().map(|kernel| kernel.name).collect();
+            format!(
                 "there is no kernel {kernel:?}; there are {}",
                 names.join(", ")
-            ))
+            )
         }
-        (None, case) => wrong(format!("no kernel has a case {case:?}")),
-    })
+        (_, Some(operation), _) if !operations.contains(&operation.as_str()) => {
+            let names = Operation::NAMES.join(", ");
+            format!("there is no operation {operation:?}; there are {names}")
+        }
+        (Some(name), _, Some(case)) => format!("the kernel {name:?} has no case {case:?}"),
+        (_, Some(name), Some(case)) => format!("the operation {name:?} has no case {case:?}"),
+        (_, _, case) => format!(
+            "nothing has a case {:?}",
+            case.as_deref().unwrap_or_default()
+        ),
+    };
+    Failure::Usage("verify", message)
 }

@@ -1,0 +1,157 @@
+//! A network on handwritten digits: layers, batch normalisation, cross-entropy, AdamW, and the loss of both sets each epoch.
+//!
+//! ```text
+//! cargo run --release --example 05_digits
+//! cargo run --release --example 05_digits -- --device cpu --seeds 20
+//! ```
+
+#[path = "support/curves.rs"]
+mod curves;
+#[path = "support/digits.rs"]
+mod digits;
+
+use clap::Parser;
+use digits::{Digits, PIXELS};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use wgrad::device::Device;
+use wgrad::nn::{Descent, Function, Layer, Mlp, Mode, Sequential, cross_entropy_classes};
+use wgrad::optim::Optimizer;
+use wgrad::tensor::{Classes, Tensor, no_gradient};
+
+const EPOCHS: usize = 60;
+const BATCH: usize = 64;
+const CLASSES: usize = 10;
+
+#[derive(Parser)]
+struct Options {
+    /// The device, as `wgrad --device` takes it
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// How many trainings, from seed 1 on
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// Where to draw the curves of the last training
+    #[arg(long, default_value = "digits.svg")]
+    picture: String,
+}
+
+/// What a training leaves.
+struct Run {
+    training: Vec<f32>,
+    validation: Vec<f32>,
+    accuracy: f64,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let options = Options::parse();
+    let device = Device::open(Some(&options.device))?;
+    println!("{}", device.reason());
+    let [training, test] = Digits::load()?.split();
+    println!(
+        "{} images to train on, {} to test with",
+        training.len(),
+        test.len()
+    );
+
+    let mut accuracies = Vec::new();
+    for seed in 1..=options.seeds {
+        let run = train(&device, &training, &test, seed)?;
+        if seed == 1 {
+            for epoch in [1, 2, 5, 10, 20, 40, 60] {
+                let (training, validation) = (run.training[epoch - 1], run.validation[epoch - 1]);
+                println!(
+                    "epoch {epoch:>2}: training loss {training:.4}, validation loss {validation:.4}"
+                );
+            }
+            let curves = [
+                ("training", &run.training[..]),
+                ("validation", &run.validation),
+            ];
+            curves::draw(&options.picture, "Cross-entropy on the digits", &curves)?;
+        }
+        println!("seed {seed}: accuracy {:.2}%", 100.0 * run.accuracy);
+        accuracies.push(run.accuracy);
+    }
+    let count = accuracies.len() as f64;
+    let mean = accuracies.iter().sum::<f64>() / count;
+    if accuracies.len() > 1 {
+        let squares = accuracies
+            .iter()
+            .map(|one| (one - mean).powi(2))
+            .sum::<f64>();
+        let deviation = (squares / (count - 1.0)).sqrt();
+        println!(
+            "mean {:.2}%, standard deviation {:.2} a seed",
+            100.0 * mean,
+            100.0 * deviation
+        );
+    }
+    println!("curves in {}", options.picture);
+    Ok(())
+}
+
+fn train(device: &Device, training: &Digits, test: &Digits, seed: u64) -> wgrad::Result<Run> {
+    let sizes = [PIXELS, 128, 64, CLASSES];
+    let network = Mlp::new(&sizes, Function::Relu)
+        .batch_norm()
+        .build(device, seed)?;
+    let mut descent = Descent::new(Optimizer::ADAMW, network.parameters())?;
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut order: Vec<usize> = (0..training.len()).collect();
+    let mut run = Run {
+        training: Vec::new(),
+        validation: Vec::new(),
+        accuracy: 0.0,
+    };
+    for _ in 0..EPOCHS {
+        order.shuffle(&mut random);
+        // The losses stay on the device until the epoch is done: reading one would wait for it.
+        let mut losses = Vec::new();
+        for rows in order.chunks(BATCH) {
+            let [x, loss] = loss_of(device, &network, training, rows, Mode::Training)?;
+            descent.step(&loss.backward()?, 1e-3)?;
+            losses.push((x.shape()[0], loss.detach()));
+        }
+        let mut sum = 0.0;
+        for (samples, loss) in losses {
+            sum += samples as f32 * loss.item()?;
+        }
+        run.training.push(sum / training.len() as f32);
+        let all: Vec<usize> = (0..test.len()).collect();
+        let loss = no_gradient(|| loss_of(device, &network, test, &all, Mode::Evaluation));
+        run.validation.push(loss?[1].item()?);
+    }
+    run.accuracy = accuracy(device, &network, test)?;
+    Ok(run)
+}
+
+/// The network's input and its loss on these rows.
+fn loss_of(
+    device: &Device,
+    network: &Sequential,
+    digits: &Digits,
+    rows: &[usize],
+    mode: Mode,
+) -> wgrad::Result<[Tensor; 2]> {
+    let x = Tensor::new(device, &digits.batch(rows), &[rows.len(), PIXELS])?;
+    let classes = Classes::new(device, &digits.labels(rows), CLASSES)?;
+    let loss = cross_entropy_classes(&network.forward(&x, mode)?, &classes)?;
+    Ok([x, loss])
+}
+
+/// The share of images whose largest logit is their label's.
+fn accuracy(device: &Device, network: &Sequential, digits: &Digits) -> wgrad::Result<f64> {
+    let all: Vec<usize> = (0..digits.len()).collect();
+    let x = Tensor::new(device, &digits.batch(&all), &[all.len(), PIXELS])?;
+    let logits = no_gradient(|| network.forward(&x, Mode::Evaluation))?.to_vec()?;
+    let right = logits
+        .chunks(CLASSES)
+        .zip(&digits.labels)
+        .filter(|(logits, label)| {
+            let best = (0..CLASSES).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
+            best == Some(**label as usize)
+        });
+    Ok(right.count() as f64 / digits.len() as f64)
+}

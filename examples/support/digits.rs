@@ -1,0 +1,81 @@
+//! The handwritten digits of `examples/data/digits.csv`: 1,797 images of 8 × 8 with values from 0 to 16, and their labels.
+
+// Every example compiles this file and uses its part of it.
+#![allow(dead_code)]
+
+use wgrad::{Error, Result};
+
+/// Pixels of an image.
+pub const PIXELS: usize = 64;
+
+/// Images and labels.
+#[derive(Default)]
+pub struct Digits {
+    /// `[images, 64]`, values from 0 to 16.
+    pub images: Vec<f32>,
+    /// From 0 to 9.
+    pub labels: Vec<u32>,
+}
+
+impl Digits {
+    /// All of them, in the file's order.
+    pub fn load() -> Result<Self> {
+        const PATH: &str = "examples/data/digits.csv";
+        let fault = |place: String, found: String| Error::Data {
+            path: PATH.into(),
+            place,
+            expected: "64 pixels and a label".to_owned(),
+            found,
+        };
+        let mut reader = csv::Reader::from_path(PATH)
+            .map_err(|error| fault("file".to_owned(), error.to_string()))?;
+        let mut digits = Self::default();
+        for (number, row) in reader.deserialize().enumerate() {
+            let row: Vec<f32> =
+                row.map_err(|error| fault(format!("row {number}"), error.to_string()))?;
+            let [pixels @ .., label] = &row[..] else {
+                return Err(fault(format!("row {number}"), "nothing".to_owned()));
+            };
+            if pixels.len() != PIXELS {
+                return Err(fault(
+                    format!("row {number}"),
+                    format!("{} pixels", pixels.len()),
+                ));
+            }
+            digits.images.extend_from_slice(pixels);
+            digits.labels.push(*label as u32);
+        }
+        Ok(digits)
+    }
+
+    /// Those to train on, and those to test with: the rows whose number is 4 modulo 5.
+    pub fn split(&self) -> [Self; 2] {
+        let mut parts = [Self::default(), Self::default()];
+        for (row, &label) in self.labels.iter().enumerate() {
+            let part = &mut parts[usize::from(row % 5 == 4)];
+            part.images.extend_from_slice(self.image(row));
+            part.labels.push(label);
+        }
+        parts
+    }
+
+    /// The images of these rows, divided by 16 so that they are from 0 to 1, one after the other.
+    pub fn batch(&self, rows: &[usize]) -> Vec<f32> {
+        let images = rows.iter().flat_map(|&row| self.image(row));
+        images.map(|pixel| pixel / 16.0).collect()
+    }
+
+    /// The labels of these rows.
+    pub fn labels(&self, rows: &[usize]) -> Vec<u32> {
+        rows.iter().map(|&row| self.labels[row]).collect()
+    }
+
+    /// The number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn image(&self, row: usize) -> &[f32] {
+        &self.images[row * PIXELS..][..PIXELS]
+    }
+}

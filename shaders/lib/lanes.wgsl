@@ -1,0 +1,17 @@
+// Σ value over the lanes of a column, the same for all of them. The shader that stands behind declares how many LANES
+// and COLUMNS a workgroup has: invocation i is lane i / COLUMNS of column i % COLUMNS. A tree joins the lanes, so the
+// order is fixed. All invocations of a workgroup must call it together.
+var<workgroup> parts: array<f32, LANES * COLUMNS>;
+
+fn sum_lanes(invocation: u32, value: f32) -> f32 {
+    workgroupBarrier(); // `parts` may still be read from the call before
+    parts[invocation] = value;
+    for (var reach = LANES / 2u; reach > 0u; reach /= 2u) {
+        workgroupBarrier();
+        if (invocation < reach * COLUMNS) {
+            parts[invocation] += parts[invocation + reach * COLUMNS];
+        }
+    }
+    workgroupBarrier();
+    return parts[invocation % COLUMNS];
+}

@@ -1,0 +1,70 @@
+// y[row, j] = e^(x[row, j] − max)/Σ (section 2), or its logarithm x[row, j] − max − ln Σ (section 4), with the row's
+// maximum and Σ the sum of its e^(x − max). A workgroup a row, each invocation every 64th element. The rows of x are the
+// places of a walk, their elements `step` apart.
+override OPERATION: u32 = 0u;
+const SOFTMAX = 0u;
+const LOG_SOFTMAX = 1u;
+
+struct Params {
+    shape: array<vec4<u32>, 2>,
+    x_strides: array<vec4<u32>, 2>,
+    rows: u32,
+    width: u32, // at least 1
+    step: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>; // [rows, width]
+@group(0) @binding(2) var<uniform> params: Params;
+
+const LANES = 64u;
+const COLUMNS = 1u;
+
+// max over the lanes of a workgroup; otherwise as `sum_lanes`.
+fn max_lanes(invocation: u32, value: f32) -> f32 {
+    parts[invocation] = value;
+    for (var reach = LANES / 2u; reach > 0u; reach /= 2u) {
+        workgroupBarrier();
+        if (invocation < reach) {
+            parts[invocation] = max(parts[invocation], parts[invocation + reach]);
+        }
+    }
+    workgroupBarrier();
+    return parts[0];
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let row = group_index(group, groups);
+    if (row >= params.rows) {
+        return;
+    }
+    let x_start = place(row, params.shape, params.x_strides);
+    let y_start = row * params.width;
+    // From the row's first element on: no literal is below every number.
+    var largest = x[x_start];
+    for (var j = invocation; j < params.width; j += LANES) {
+        largest = max(largest, x[x_start + j * params.step]);
+    }
+    largest = max_lanes(invocation, largest);
+    var sum = 0.0;
+    for (var j = invocation; j < params.width; j += LANES) {
+        let below = x[x_start + j * params.step] - largest;
+        let power = exp(below);
+        y[y_start + j] = select(below, power, OPERATION == SOFTMAX);
+        sum += power;
+    }
+    sum = sum_lanes(invocation, sum);
+    // Each invocation ends the elements it began.
+    for (var j = invocation; j < params.width; j += LANES) {
+        if (OPERATION == SOFTMAX) {
+            y[y_start + j] /= sum;
+        } else {
+            y[y_start + j] -= log(sum);
+        }
+    }
+}

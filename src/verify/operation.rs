@@ -1,0 +1,99 @@
+//! Operations, layers and losses on a device, held against the reference, forward and gradient.
+
+use super::{Outcome, compare};
+use crate::device::Device;
+use crate::error::Result;
+use crate::kernels::inputs::Inputs;
+use crate::operations::Case;
+use crate::tensor::Tensor;
+
+/// A result and the gradients by the operands, in f64.
+struct Found {
+    output: Vec<f64>,
+    gradients: Vec<Vec<f64>>,
+}
+
+fn run(device: &Device, case: &Case) -> Result<Found> {
+    let placed = case.inputs.iter().map(|input| input.place(device));
+    let (mut parameters, mut operands) = (Vec::new(), Vec::new());
+    for pair in placed {
+        let [parameter, operand] = pair?;
+        parameters.push(parameter);
+        operands.push(operand);
+    }
+    let output = case.operation.apply(&operands)?;
+    let upstream = Inputs::new(1).floats(output.elements(), -2.0, 2.0);
+    let upstream = Tensor::new(device, &upstream, &output.shape())?;
+    let gradients = output.backward_with(&upstream)?;
+    let gradients = parameters
+        .iter()
+        .map(|parameter| gradients.of(parameter)?.to_f64_vec());
+    Ok(Found {
+        gradients: gradients.collect::<Result<_>>()?,
+        output: output.to_f64_vec()?,
+    })
+}
+
+/// Runs one case on a device and compares its result and its gradients with the reference's: an outcome for each pass.
+pub fn verify_operation(device: &Device, reference: &Device, case: &Case) -> Result<[Outcome; 2]> {
+    let (expected, found) = (run(reference, case)?, run(device, case)?);
+    let outcome = |pass: &'static str, expected: &[&Vec<f64>], found: &[&Vec<f64>]| {
+        let mut outcome = Outcome {
+            kernel: String::new(),
+            operation: case.operation.name(),
+            pass,
+            case: case.name.clone(),
+            error: 0.0,
+            bound: 0.0,
+            fraction: 0.0,
+            ok: true,
+            note: None,
+        };
+        for (index, (expected, found)) in expected.iter().zip(found).enumerate() {
+            // What is exact is compared in f32, as any executor would have to round it.
+            let rounded: Vec<f64> = match case.ulps {
+                0.0 => expected
+                    .iter()
+                    .map(|&value| f64::from(value as f32))
+                    .collect(),
+                _ => expected.to_vec(),
+            };
+            let largest = rounded
+                .iter()
+                .fold(1.0, |largest: f64, value| largest.max(value.abs()));
+            let epsilon = f64::from(f32::EPSILON) * (case.terms as f64).sqrt();
+            let bounds = vec![case.ulps * epsilon * largest; rounded.len()];
+            let worst = compare(&rounded, found, &bounds);
+            if worst.fraction > outcome.fraction {
+                (outcome.error, outcome.bound) = (worst.error, worst.bound);
+                outcome.fraction = worst.fraction;
+            }
+            // Written so that a NaN fraction fails.
+            let within = worst.fraction <= 1.0;
+            if !within {
+                outcome.ok = false;
+                let what = match pass {
+                    "forward" => "the result".to_owned(),
+                    _ => format!("the gradient by operand {index}"),
+                };
+                outcome.note = Some(match worst.index {
+                    Some(at) => format!("{what} [{at}] is {}, expected {}", found[at], rounded[at]),
+                    None => format!(
+                        "{what} has {} elements, expected {}",
+                        found.len(),
+                        rounded.len()
+                    ),
+                });
+            }
+        }
+        outcome
+    };
+    Ok([
+        outcome("forward", &[&expected.output], &[&found.output]),
+        outcome(
+            "gradient",
+            &expected.gradients.iter().collect::<Vec<_>>(),
+            &found.gradients.iter().collect::<Vec<_>>(),
+        ),
+    ])
+}

@@ -1,0 +1,11 @@
+//! Tensors, their operations and gradients.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod edges;
+mod errors;
+mod gradients;
+mod identities;
+mod memory;
+mod nn;
+mod tape;
