@@ -4,6 +4,23 @@
 //! cargo run --release --example 05_digits
 //! cargo run --release --example 05_digits -- --device cpu --seeds 20
 //! ```
+//!
+//! Output, in a second, after a line that names the device and why it was taken (the
+//! numbers are the CPU executor's; a GPU's differ in the last digits):
+//!
+//! ```text
+//! 1438 images to train on, 359 to test with
+//! epoch  1: training loss 1.5308, validation loss 1.6761
+//! epoch  2: training loss 0.8267, validation loss 0.7209
+//! epoch  3: training loss 0.5156, validation loss 0.4283
+//! …
+//! epoch 59: training loss 0.0064, validation loss 0.0525
+//! epoch 60: training loss 0.0074, validation loss 0.0372
+//! seed 1: accuracy 98.33%
+//! curves in digits.svg
+//! ```
+//!
+//! Twenty seeds on the CPU end with "mean 98.33%, standard deviation 0.44 a seed".
 
 #[path = "support/curves.rs"]
 mod curves;
@@ -59,8 +76,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for seed in 1..=options.seeds {
         let run = train(&device, &training, &test, seed)?;
         if seed == 1 {
-            for epoch in [1, 2, 5, 10, 20, 40, 60] {
-                let (training, validation) = (run.training[epoch - 1], run.validation[epoch - 1]);
+            let losses = run.training.iter().zip(&run.validation);
+            for (epoch, (training, validation)) in (1..).zip(losses) {
                 println!(
                     "epoch {epoch:>2}: training loss {training:.4}, validation loss {validation:.4}"
                 );

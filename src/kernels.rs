@@ -64,6 +64,7 @@ table! {
     copy,
     reduce,
     matmul,
+    matmul_wide,
     softmax,
     softmax_gradient,
     batch_norm,

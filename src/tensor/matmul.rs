@@ -5,7 +5,7 @@ use super::op::Op;
 use super::tape::Saved;
 use crate::device::Class;
 use crate::error::Result;
-use crate::kernels::matmul;
+use crate::kernels::{matmul, matmul_wide};
 use crate::shape::{Layout, Shape};
 
 impl Tensor {
@@ -96,6 +96,9 @@ impl Op<'_> {
         };
         let (a_layout, b_layout) = (stretched(a, [m, k])?, stretched(b, [k, n])?);
         let shape = batch.with(|sizes| sizes.extend([m, n]))?;
+        if let Some(wide) = self.matmul_wide(a, b, shape, [m, k, n])? {
+            return Ok(wide);
+        }
         let whole = matmul::Params::new(&a_layout, &b_layout);
         let (variant, params) = match self.device().class() {
             Class::Host => (matmul::SHARED, whole),
@@ -110,5 +113,39 @@ impl Op<'_> {
         let parts = self.output(Shape::new(&[params.parts as usize, shape.elements()])?)?;
         self.dispatch(variant, params, [a, b, &parts])?;
         parts.sum(0, false)?.reshape(&shape)
+    }
+
+    /// The product on a software adapter, if the sizes suit its kernel: none otherwise.
+    fn matmul_wide(
+        &self,
+        a: &Tensor,
+        b: &Tensor,
+        shape: Shape,
+        [m, k, n]: [usize; 3],
+    ) -> Result<Option<Tensor>> {
+        let batches = shape.elements() / (m * n).max(1);
+        let one_or_all = |tensor: &Tensor, matrix: usize| match tensor.elements() {
+            elements if elements == matrix => Some(0),
+            elements if elements == batches * matrix => Some(matrix as u32),
+            _ => None,
+        };
+        let suits = self.device().class() == Class::Software && k % 4 == 0 && n % 4 == 0;
+        let (Some(a_batch), Some(b_batch)) = (one_or_all(a, m * k), one_or_all(b, k * n)) else {
+            return Ok(None);
+        };
+        if !suits || shape.elements() == 0 {
+            return Ok(None);
+        }
+        let params = matmul_wide::Params {
+            batches: batches as u32,
+            m: m as u32,
+            n: n as u32,
+            k: k as u32,
+            a_batch,
+            b_batch,
+        };
+        let (a, b, result) = (a.dense()?, b.dense()?, self.output(shape)?);
+        self.dispatch(0, params, [&a, &b, &result])?;
+        Ok(Some(result))
     }
 }
