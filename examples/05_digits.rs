@@ -46,10 +46,13 @@ struct Options {
     /// The device, as `wgrad --device` takes it
     #[arg(long, default_value = "auto")]
     device: String,
-    /// How many trainings, from seed 1 on
+    /// How many trainings
     #[arg(long, default_value_t = 1)]
     seeds: u64,
-    /// Where to draw the curves of the last training
+    /// The seed of the first
+    #[arg(long, default_value_t = 1)]
+    first: u64,
+    /// Where to draw the curves of the first training
     #[arg(long, default_value = "digits.svg")]
     picture: String,
 }
@@ -73,9 +76,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
 
     let mut accuracies = Vec::new();
-    for seed in 1..=options.seeds {
+    for seed in options.first..options.first + options.seeds {
         let run = train(&device, &training, &test, seed)?;
-        if seed == 1 {
+        if seed == options.first {
             let losses = run.training.iter().zip(&run.validation);
             for (epoch, (training, validation)) in (1..).zip(losses) {
                 println!(

@@ -35,7 +35,7 @@ const BATCH: usize = 64;
 /// The answers for a label, 1 for yes.
 fn answers(label: u32) -> [f32; 3] {
     let loops = [0, 6, 8, 9].contains(&label);
-    [label % 2 == 0, label >= 5, loops].map(|yes| f32::from(u8::from(yes)))
+    [label.is_multiple_of(2), label >= 5, loops].map(|yes| f32::from(u8::from(yes)))
 }
 
 fn main() -> wgrad::Result<()> {

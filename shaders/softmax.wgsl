@@ -51,9 +51,11 @@ fn main(
         largest = max(largest, x[x_start + j * params.step]);
     }
     largest = max_lanes(invocation, largest);
+    // x − max stays a finite number, so that a loss may multiply its logarithm by 0.
+    let lowest = max(largest, 0.0) - 3.4028235e38;
     var sum = 0.0;
     for (var j = invocation; j < params.width; j += LANES) {
-        let below = x[x_start + j * params.step] - largest;
+        let below = max(x[x_start + j * params.step], lowest) - largest;
         let power = exp(below);
         y[y_start + j] = select(below, power, OPERATION == SOFTMAX);
         sum += power;

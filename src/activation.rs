@@ -31,9 +31,11 @@ impl Activation {
     /// H = activation(Z), by the mathematics.
     pub fn value(self, z: f64, clip: f64) -> f64 {
         match self {
-            Self::CRelu => z.max(0.0).min(clip),
-            Self::SCRelu => z.max(0.0).min(clip).powi(2),
-            Self::Relu => z.max(0.0),
+            Self::CRelu => z.clamp(0.0, clip),
+            Self::SCRelu => z.clamp(0.0, clip).powi(2),
+            // Where `max` would drop a NaN.
+            Self::Relu if z < 0.0 => 0.0,
+            Self::Relu => z,
         }
     }
 

@@ -55,6 +55,12 @@ pub fn rows(out: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sy
     pieces.for_each(piece);
 }
 
+/// max(x, 0) that keeps a NaN.
+#[inline]
+pub fn above_zero(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
 /// `to[i] += from[i]`.
 #[inline]
 pub fn add(to: &mut [f32], from: &[f32]) {

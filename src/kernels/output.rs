@@ -79,12 +79,12 @@ fn body(mut call: Call<'_, f32>) {
         let z = &z[s * width..][..width];
         let weights = &weights[b * width..][..width];
         let sum = match activation {
-            Activation::CRelu => cpu::sum_lanes(width, |u| weights[u] * z[u].max(0.0).min(p.clip)),
+            Activation::CRelu => cpu::sum_lanes(width, |u| weights[u] * z[u].clamp(0.0, p.clip)),
             Activation::SCRelu => cpu::sum_lanes(width, |u| {
-                let clamped = z[u].max(0.0).min(p.clip);
+                let clamped = z[u].clamp(0.0, p.clip);
                 weights[u] * (clamped * clamped)
             }),
-            Activation::Relu => cpu::sum_lanes(width, |u| weights[u] * z[u].max(0.0)),
+            Activation::Relu => cpu::sum_lanes(width, |u| weights[u] * cpu::above_zero(z[u])),
         };
         *y = bias[b] + sum;
     });

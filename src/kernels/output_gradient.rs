@@ -83,12 +83,12 @@ fn body(mut call: Call<'_, f32>) {
             let (z, e) = (&z[s * width..][..width], e[s]);
             let terms = sums[b * width..][..width].iter_mut().zip(z);
             match activation {
-                Activation::CRelu => terms.for_each(|(sum, z)| *sum += z.max(0.0).min(clip) * e),
+                Activation::CRelu => terms.for_each(|(sum, z)| *sum += z.clamp(0.0, clip) * e),
                 Activation::SCRelu => terms.for_each(|(sum, z)| {
-                    let clamped = z.max(0.0).min(clip);
+                    let clamped = z.clamp(0.0, clip);
                     *sum += clamped * clamped * e;
                 }),
-                Activation::Relu => terms.for_each(|(sum, z)| *sum += z.max(0.0) * e),
+                Activation::Relu => terms.for_each(|(sum, z)| *sum += cpu::above_zero(*z) * e),
             }
         }
     });

@@ -156,6 +156,11 @@ fn body(mut call: Call<'_, f32>) {
 
 /// Reduces each job, or where the outputs stand side by side, pieces of a row of them.
 fn reduce(p: &Params, x: &[f32], result: &mut [f32], start: f32, join: impl Fn(f32, f32) -> f32 + Sync) {
+    if p.count == 0 {
+        // There is nothing to read, and strides around an axis of no elements lead nowhere.
+        result.fill(start);
+        return;
+    }
     if result.is_empty() {
         return;
     }
@@ -240,6 +245,7 @@ fn cases() -> Vec<Case> {
         ("[0] to 1", dense(&[0]), &[0]),
         ("[0, 3] to 3", dense(&[0, 3]), &[0]),
         ("[3, 0] to 0", dense(&[3, 0]), &[0]),
+        ("[0, 40, 3] by 0 and 2", dense(&[0, 40, 3]), &[0, 2]),
         ("scalar", dense(&[]), &[]),
         ("[4, 5] by no axis", dense(&[4, 5]), &[]),
         ("[63] to 1", dense(&[63]), &[0]),

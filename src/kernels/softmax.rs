@@ -127,11 +127,21 @@ fn body(mut call: Call<'_, f32>) {
                 }
                 Softmax::Log => {
                     let log = cpu::sum_lanes(width, |j| (y[j] - max).exp()).ln();
-                    y.iter_mut().for_each(|y| *y = (*y - max) - log);
+                    y.iter_mut().for_each(|y| *y = below(*y, max) - log);
                 }
             }
         });
     });
+}
+
+/// x − max; of finite numbers the lowest f32 where it would overflow, so that a loss may multiply it by 0.
+fn below(x: f32, max: f32) -> f32 {
+    let below = x - max;
+    if below < f32::MIN && x >= f32::MIN {
+        f32::MIN
+    } else {
+        below
+    }
 }
 
 /// What WGSL's accuracy table allows each element of a row in absolute terms; ε = 2⁻²³, and a correctly rounded operation

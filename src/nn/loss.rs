@@ -14,7 +14,7 @@ pub fn mse(outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
 
 /// −Σ t·ln softmax(x) over the last axis, averaged over the rows: cross-entropy from logits x and probabilities t.
 ///
-/// Gradient: ∂/∂x = ((Σt)·softmax(x) − t)/rows. Finite for any finite logits.
+/// Gradient: ∂/∂x = ((Σt)·softmax(x) − t)/rows. Both are finite for any finite logits, as long as the rows' sum is an f32.
 pub fn cross_entropy(logits: &Tensor, probabilities: &Tensor) -> Result<Tensor> {
     same_shape("cross_entropy", logits, probabilities)?;
     let products = logits.log_softmax(-1)?.mul(probabilities)?;
@@ -29,7 +29,7 @@ pub fn cross_entropy_classes(logits: &Tensor, classes: &Classes) -> Result<Tenso
 /// mean(max(x, 0) − x·t + ln(1 + e^(−|x|))), over all elements: binary cross-entropy from logits x and probabilities t, for
 /// single- and multi-label work.
 ///
-/// Gradient: ∂/∂x = (σ(x) − t)/count. Finite for any finite logits.
+/// Gradient: ∂/∂x = (σ(x) − t)/count. Both are finite for any finite logits, as long as the terms' sum is an f32.
 pub fn binary_cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     same_shape("binary_cross_entropy", logits, targets)?;
     logits.logistic_loss(targets)?.mean(.., false)

@@ -2,6 +2,7 @@
 
 use crate::common;
 use wgrad::device::Device;
+use wgrad::nn::{binary_cross_entropy, cross_entropy};
 use wgrad::tensor::Tensor;
 
 const INF: f32 = f32::INFINITY;
@@ -106,6 +107,60 @@ fn nan_and_infinity_propagate_on_the_cpu() {
         same(&[INF], &of(rest.max(0, true)), "max");
         same(&[NAN], &of(rest.mean(0, true)), "mean");
         same(&[NAN; 5], &of(x.softmax(0)), "softmax");
+    }
+}
+
+type Loss = fn(&Tensor, &Tensor) -> wgrad::Result<Tensor>;
+const LOSSES: [(&str, Loss); 2] = [("cross", cross_entropy), ("binary", binary_cross_entropy)];
+
+fn losses_are_finite(device: &Device) {
+    let tensor = |values: &[f32]| Tensor::new(device, values, &[1, 2]).unwrap().parameter();
+    let extremes: [[f32; 2]; 6] = [
+        [1.5e38, -1.5e38],
+        [3e38, -3e38],
+        [-3e38, -3.4e38],
+        [1e30, 0.0],
+        [0.0, 0.0],
+        [-1e4, 1e4],
+    ];
+    for logits in extremes {
+        for targets in [[1.0, 0.0], [0.0, 1.0], [0.5, 0.25]] {
+            for (name, loss) in LOSSES {
+                // A mean of two such terms is a number, but their sum is not.
+                if name == "binary" && logits[0].abs() > 1.7e38 {
+                    continue;
+                }
+                let x = tensor(&logits);
+                let loss = loss(&x, &tensor(&targets).detach()).unwrap();
+                let gradient = loss.backward().unwrap().of(&x).unwrap().to_vec().unwrap();
+                let found = (loss.item().unwrap(), gradient);
+                let finite = found.0.is_finite() && found.1.iter().all(|g| g.abs() <= 1.0);
+                assert!(
+                    finite,
+                    "{}: {logits:?} {targets:?}: {found:?}",
+                    device.name()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn fused_losses_are_finite_for_any_finite_logits() {
+    losses_are_finite(&Device::cpu().unwrap());
+    let _turn = common::turn();
+    losses_are_finite(&common::VULKAN);
+    losses_are_finite(&common::GL);
+}
+
+#[test]
+fn a_maximum_splits_its_gradient_among_the_tied() {
+    for device in [Device::reference(), Device::cpu().unwrap()] {
+        let x = Tensor::new(&device, &[2.0f32, 1.0, 2.0], &[3])
+            .unwrap()
+            .parameter();
+        let gradients = x.max(.., false).unwrap().backward().unwrap();
+        assert_eq!(gradients.of(&x).unwrap().to_vec().unwrap(), [0.5, 0.0, 0.5]);
     }
 }
 

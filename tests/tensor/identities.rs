@@ -221,16 +221,23 @@ fn slips_are_refuted_by_numbers() {
         (vec![1.0; 6], &[2, 3][..])
     );
 
-    // ∂(σ of softmax)/∂x off the diagonal is −Sᵢ·Sⱼ, and on it Sᵢ(1 − Sᵢ).
-    let logits = matrix(&[0.0, 0.0], &[2]).parameter();
-    let jacobian = logits.softmax(0).unwrap().jacobian(&logits).unwrap();
-    assert_eq!(of(&jacobian), [0.25, -0.25, -0.25, 0.25]);
+    // Softmax's gradient is y ⊙ (g − Σ(g ⊙ y)): the diagonal of its Jacobian counts once, not in each term of the sum.
+    let logits = matrix(&[1.0, 2.0, 3.0].map(f64::ln), &[3]).parameter();
+    let upstream = matrix(&[1.0, 2.0, 4.0], &[3]);
+    let gradients = logits.softmax(0).unwrap().backward_with(&upstream).unwrap();
+    let gradient = of(&gradients.of(&logits).unwrap());
+    for (found, right) in gradient
+        .iter()
+        .zip([-11.0 / 36.0, -10.0 / 36.0, 21.0 / 36.0])
+    {
+        assert!((found - right).abs() < 1e-7, "{gradient:?}");
+    }
 
-    // MSE's derivative is (2/D)(y − t).
-    let y = matrix(&[3.0, 5.0], &[2]).parameter();
-    let loss = mse(&y, &matrix(&[1.0, 1.0], &[2])).unwrap();
+    // MSE's derivative is (2/D)(y − t), for D = 4 half of the difference.
+    let y = matrix(&[3.0, 5.0, 2.0, 1.0], &[4]).parameter();
+    let loss = mse(&y, &matrix(&[1.0; 4], &[4])).unwrap();
     let gradient = of(&loss.backward().unwrap().of(&y).unwrap());
-    assert_eq!(gradient, [2.0, 4.0]);
+    assert_eq!(gradient, [1.0, 2.0, 0.5, 0.0]);
 
     // δ of the layer before is ξ·Wᵀ for W [in, out]; ∂u/∂W collapses to zᵀξ.
     let w = matrix(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3]).parameter();
