@@ -32,8 +32,9 @@ use digits::{Digits, PIXELS};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use std::path::PathBuf;
 use wgrad::device::Device;
-use wgrad::nn::{Descent, Function, Layer, Mlp, Mode, Sequential, cross_entropy_classes};
+use wgrad::nn::{self, Descent, Function, Layer, Mlp, Mode, Sequential, cross_entropy_classes};
 use wgrad::optim::Optimizer;
 use wgrad::tensor::{Classes, Tensor, no_gradient};
 
@@ -52,6 +53,12 @@ struct Options {
     /// The seed of the first
     #[arg(long, default_value_t = 1)]
     first: u64,
+    /// Where to write the last network, as PyTorch's `Sequential` names its tensors
+    #[arg(long)]
+    save: Option<PathBuf>,
+    /// Only test the network of this file
+    #[arg(long)]
+    load: Option<PathBuf>,
     /// Where to draw the curves of the first training
     #[arg(long, default_value = "digits.svg")]
     picture: String,
@@ -61,6 +68,7 @@ struct Options {
 struct Run {
     training: Vec<f32>,
     validation: Vec<f32>,
+    network: Sequential,
     accuracy: f64,
 }
 
@@ -75,6 +83,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         test.len()
     );
 
+    if let Some(path) = &options.load {
+        let network = network(&device, 0)?;
+        nn::read(&network, path)?;
+        let accuracy = accuracy(&device, &network, &test)?;
+        println!("{}: accuracy {:.2}%", path.display(), 100.0 * accuracy);
+        return Ok(());
+    }
     let mut accuracies = Vec::new();
     for seed in options.first..options.first + options.seeds {
         let run = train(&device, &training, &test, seed)?;
@@ -93,6 +108,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         println!("seed {seed}: accuracy {:.2}%", 100.0 * run.accuracy);
         accuracies.push(run.accuracy);
+        if let Some(path) = &options.save {
+            nn::write(&run.network, path)?;
+        }
     }
     let count = accuracies.len() as f64;
     let mean = accuracies.iter().sum::<f64>() / count;
@@ -112,19 +130,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn train(device: &Device, training: &Digits, test: &Digits, seed: u64) -> wgrad::Result<Run> {
+fn network(device: &Device, seed: u64) -> wgrad::Result<Sequential> {
     let sizes = [PIXELS, 128, 64, CLASSES];
-    let network = Mlp::new(&sizes, Function::Relu)
+    Mlp::new(&sizes, Function::Relu)
         .batch_norm()
-        .build(device, seed)?;
+        .build(device, seed)
+}
+
+fn train(device: &Device, training: &Digits, test: &Digits, seed: u64) -> wgrad::Result<Run> {
+    let network = network(device, seed)?;
     let mut descent = Descent::new(Optimizer::ADAMW, network.parameters())?;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut order: Vec<usize> = (0..training.len()).collect();
-    let mut run = Run {
-        training: Vec::new(),
-        validation: Vec::new(),
-        accuracy: 0.0,
-    };
+    let (mut training_losses, mut validation_losses) = (Vec::new(), Vec::new());
     for _ in 0..EPOCHS {
         order.shuffle(&mut random);
         // The losses stay on the device until the epoch is done: reading one would wait for it.
@@ -138,13 +156,17 @@ fn train(device: &Device, training: &Digits, test: &Digits, seed: u64) -> wgrad:
         for (samples, loss) in losses {
             sum += samples as f32 * loss.item()?;
         }
-        run.training.push(sum / training.len() as f32);
+        training_losses.push(sum / training.len() as f32);
         let all: Vec<usize> = (0..test.len()).collect();
         let loss = no_gradient(|| loss_of(device, &network, test, &all, Mode::Evaluation));
-        run.validation.push(loss?[1].item()?);
+        validation_losses.push(loss?[1].item()?);
     }
-    run.accuracy = accuracy(device, &network, test)?;
-    Ok(run)
+    Ok(Run {
+        training: training_losses,
+        validation: validation_losses,
+        accuracy: accuracy(device, &network, test)?,
+        network,
+    })
 }
 
 /// The network's input and its loss on these rows.

@@ -20,6 +20,8 @@ pub enum TensorData {
     F32(Vec<f32>),
     /// Signed 32-bit integers.
     I32(Vec<i32>),
+    /// Signed 64-bit integers, such as the counters among a PyTorch module's tensors.
+    I64(Vec<i64>),
 }
 
 impl TensorData {
@@ -27,6 +29,14 @@ impl TensorData {
         match self {
             Self::F32(values) => values.len(),
             Self::I32(values) => values.len(),
+            Self::I64(values) => values.len(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::F32(_) | Self::I32(_) => 4 * self.len(),
+            Self::I64(_) => 8 * self.len(),
         }
     }
 
@@ -34,6 +44,7 @@ impl TensorData {
         match self {
             Self::F32(_) => "F32",
             Self::I32(_) => "I32",
+            Self::I64(_) => "I64",
         }
     }
 }
@@ -69,7 +80,7 @@ impl TensorFile {
         }
     }
 
-    /// Reads a whole file. One that is cut short, of another format, or with tensors that are neither f32 nor i32
+    /// Reads a whole file. One that is cut short, of another format, or with tensors that are neither f32, i32 nor i64
     /// is refused.
     pub fn read(path: impl Into<PathBuf>) -> Result<Self> {
         let mut file = Self::new(path, Metadata::new());
@@ -88,12 +99,12 @@ impl TensorFile {
             let Some(info) = layout.info(&name) else {
                 continue;
             };
-            let words = &data[info.data_offsets.0..info.data_offsets.1];
-            let words = words.as_chunks().0.iter().copied();
+            let data = &data[info.data_offsets.0..info.data_offsets.1];
             let data = match info.dtype {
-                Dtype::F32 => TensorData::F32(words.map(f32::from_le_bytes).collect()),
-                Dtype::I32 => TensorData::I32(words.map(i32::from_le_bytes).collect()),
-                other => return Err(file.fault(tensor(&name), "F32 or I32", other)),
+                Dtype::F32 => TensorData::F32(read_words(data, f32::from_le_bytes)),
+                Dtype::I32 => TensorData::I32(read_words(data, i32::from_le_bytes)),
+                Dtype::I64 => TensorData::I64(read_words(data, i64::from_le_bytes)),
+                other => return Err(file.fault(tensor(&name), "F32, I32 or I64", other)),
             };
             let shape = info.shape.clone();
             file.tensors.push(Tensor { name, shape, data });
@@ -111,6 +122,7 @@ impl TensorFile {
                 match &tensor.data {
                     TensorData::F32(values) => write_words(out, values, f32::to_le_bytes)?,
                     TensorData::I32(values) => write_words(out, values, i32::to_le_bytes)?,
+                    TensorData::I64(values) => write_words(out, values, i64::to_le_bytes)?,
                 }
             }
             Ok(())
@@ -127,7 +139,7 @@ impl TensorFile {
                 return Err(self.fault(tensor(name), expected, data.len()));
             }
             let begin = end;
-            end += data.len() * size_of::<f32>();
+            end += data.bytes();
             // Written in sorted order, since JSON maps that keep the order of insertion can be switched on elsewhere.
             let entry =
                 json!({"data_offsets": [begin, end], "dtype": data.dtype(), "shape": shape});
@@ -257,10 +269,14 @@ fn read_bytes(path: &Path) -> io::Result<(Vec<u8>, u64)> {
     Ok((bytes, length))
 }
 
-fn write_words<T: Copy>(
+fn read_words<T, const N: usize>(bytes: &[u8], word: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks().0.iter().copied().map(word).collect()
+}
+
+fn write_words<T: Copy, const N: usize>(
     out: &mut impl Write,
     values: &[T],
-    bytes: impl Fn(T) -> [u8; 4],
+    bytes: impl Fn(T) -> [u8; N],
 ) -> io::Result<()> {
     values
         .iter()

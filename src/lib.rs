@@ -1,18 +1,24 @@
 //! Trains neural networks on any GPU with hand-written WGSL compute kernels through wgpu: Vulkan, Metal, DX12, and
 //! the CPU where there is no GPU.
 //!
+//! A [`Tensor`](tensor::Tensor) is where to begin for networks of one's own, a [`Learner`](perspective::Learner) for the two-perspective
+//! network of chess engines.
+//!
 //! The floors, each knowing only those below it:
 //!
-//! - [`train`] — trainer, schedules, checkpoints, logs
+//! - [`train`] — trainer, checkpoints, logs
 //! - [`perspective`] — the two-perspective network and its training step
-//! - [`optim`] — optimisers
 //! - [`data`] — formats, features, the loader; knows no device
-//! - [`verify`] — the case table run on a device
+//! - [`verify`] — the cases of kernels and operations run on a device
+//! - [`operations`] — every operation, layer and loss as data, with its cases
+//! - [`nn`] — layers, losses, descent
+//! - [`tensor`] — tensors with gradients
+//! - [`optim`], [`schedule`] — optimisers, learning rates
 //! - [`device`] — devices, buffers and the three executors
 //! - [`recording`] — a flat list of commands over buffer ids
 //! - [`kernels`] — the table, one file a kernel
 //! - [`kernel`] — what a kernel is
-//! - [`batch`], [`activation`], [`loss`], [`interchange`], [`atomic`], [`error`] — pure: inputs, definitions, files, errors
+//! - [`shape`], [`batch`], [`activation`], [`loss`], [`interchange`], [`atomic`], [`error`] — pure: inputs, definitions, files, errors
 
 pub mod activation;
 pub mod atomic;

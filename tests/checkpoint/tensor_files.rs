@@ -38,7 +38,11 @@ fn foreign_and_cut_files_are_refused() {
     );
     half.extend([0, 0]);
     fs::write(&path, half).unwrap();
-    refused(read_network(&path), &path, &["`A1`", "F32 or I32", "F16"]);
+    refused(
+        read_network(&path),
+        &path,
+        &["`A1`", "F32, I32 or I64", "F16"],
+    );
     refused(
         read_network(directory.path()),
         directory.path(),
@@ -59,6 +63,7 @@ fn tensors_are_checked_where_they_are_used() {
             TensorData::F32(vec![1.0, 2.0, f32::NAN, 4.0]),
         ),
         ("indices1", vec![1, 3], TensorData::I32(vec![4, -1, 7])),
+        ("count", vec![], TensorData::I64(vec![-(1 << 40)])),
     ] {
         let name = name.to_string();
         file.tensors
@@ -68,6 +73,8 @@ fn tensors_are_checked_where_they_are_used() {
     let read = TensorFile::read(&path).unwrap();
     assert_eq!(read.integers("indices1", &[1, 3]).unwrap(), [4, -1, 7]);
     assert_eq!(read.floats("X1", &[2, 2]).unwrap()[..2], [1.0, 2.0]);
+    let count = &read.tensor("count").unwrap().data;
+    assert_eq!(*count, TensorData::I64(vec![-(1 << 40)]));
     refused(
         read.finite("X1", &[2, 2]),
         &path,
