@@ -37,8 +37,11 @@ fn join(a: f32, b: f32) -> f32 {
     return select(a, b, b > a || b != b);
 }
 
-// Elements first, first + step, … of a chunk. A sum starts from 0, a maximum from the chunk's first element.
-fn reduce(base: u32, start: u32, end: u32, first: u32, step: u32) -> f32 {
+// Elements first, first + step, … of a job's chunk. A sum starts from 0, a maximum from the chunk's first element.
+fn reduce(job: u32, first: u32, step: u32) -> f32 {
+    let start = (job / params.outputs) * params.chunk;
+    let end = min(params.count, start + params.chunk);
+    let base = place(job % params.outputs, params.shape, params.x_strides);
     var total = 0.0;
     if (OPERATION != SUM) {
         total = element(base, start);
@@ -55,21 +58,19 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) invocation: u32,
 ) {
-    var i = group_index(group, groups);
+    let jobs = params.outputs * params.parts;
+    let index = group_index(group, groups);
     if (ACROSS == 0u) {
-        i = i * INVOCATIONS + invocation;
-    }
-    if (i >= params.outputs * params.parts) {
+        let job = index * INVOCATIONS + invocation;
+        if (job < jobs) {
+            result[job] = reduce(job, 0u, 1u) / params.divisor;
+        }
         return;
     }
-    let start = (i / params.outputs) * params.chunk;
-    let end = min(params.count, start + params.chunk);
-    let base = place(i % params.outputs, params.shape, params.x_strides);
-    if (ACROSS == 0u) {
-        result[i] = reduce(base, start, end, 0u, 1u) / params.divisor;
+    if (index >= jobs) {
         return;
     }
-    joined[invocation] = reduce(base, start, end, invocation, INVOCATIONS);
+    joined[invocation] = reduce(index, invocation, INVOCATIONS);
     for (var reach = INVOCATIONS / 2u; reach > 0u; reach /= 2u) {
         workgroupBarrier();
         if (invocation < reach) {
@@ -77,6 +78,6 @@ fn main(
         }
     }
     if (invocation == 0u) {
-        result[i] = joined[0] / params.divisor;
+        result[index] = joined[0] / params.divisor;
     }
 }

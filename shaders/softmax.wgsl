@@ -52,7 +52,7 @@ fn main(
     }
     largest = max_lanes(invocation, largest);
     // x − max stays a finite number, so that a loss may multiply its logarithm by 0.
-    let lowest = max(largest, 0.0) - 3.4028235e38;
+    let lowest = max(largest, 0.0) - 3.4028234e38;
     var sum = 0.0;
     for (var j = invocation; j < params.width; j += LANES) {
         let below = max(x[x_start + j * params.step], lowest) - largest;

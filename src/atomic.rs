@@ -1,4 +1,4 @@
-//! Files that are never half-written.
+//! Files that are never half-written, and none that would be waited for.
 
 use crate::error::{Error, Result};
 use std::fs::File;
@@ -20,6 +20,14 @@ pub fn remove_unfinished(directory: &Path) -> Result<()> {
         Ok(())
     };
     attempt().map_err(Error::io(directory, "remove unfinished files"))
+}
+
+/// Opens a file to read. What is not a regular file is refused: a pipe would be waited for until somebody writes.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("what stands there is not a regular file"));
+    }
+    File::open(path)
 }
 
 /// Writes a file so that at `path` stands what stood there before or the whole new contents, whatever happens: a new

@@ -1,12 +1,11 @@
 //! Files of named tensors (safetensors). Equal contents are equal bytes: the header is in one fixed order and holds no
 //! time, path or host.
 
-use crate::atomic::write_atomically;
+use crate::atomic::{open_regular, write_atomically};
 use crate::error::{Error, Result};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -258,7 +257,7 @@ impl TensorFile {
 
 /// The bytes of a file and its length; of one whose first 8 bytes are no header length of its own, only those.
 fn read_bytes(path: &Path) -> io::Result<(Vec<u8>, u64)> {
-    let mut file = File::open(path)?;
+    let mut file = open_regular(path)?;
     let length = file.metadata()?.len();
     let mut bytes = Vec::new();
     Read::by_ref(&mut file).take(8).read_to_end(&mut bytes)?;

@@ -238,10 +238,18 @@ fn a_run_refuses_other_data_and_a_directory_that_holds_another_run() {
     assert!(error.contains("data") && error.contains("2001"), "{error}");
     let empty = Run {
         out: directory.path().join("empty"),
-        ..run
+        ..run.clone()
     };
     let error = Trainer::resume(&device, &empty).unwrap_err().to_string();
     assert!(error.contains("a checkpoint to resume from"), "{error}");
+    // What is left of a run is not overwritten either.
+    std::fs::remove_dir_all(run.checkpoints().directory()).unwrap();
+    let error = Trainer::new(&device, &settings(8), &run).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("another run") && error.contains("log.jsonl"),
+        "{error}"
+    );
 }
 
 #[test]

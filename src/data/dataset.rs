@@ -2,8 +2,8 @@
 
 use super::format::{Reader, Source};
 use super::record::RawRecord;
+use crate::atomic::open_regular;
 use crate::error::{Error, Result};
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,7 +92,7 @@ impl Dataset {
 
 /// Adds a file's size and samples to a checksum.
 fn sample(path: &Path, checksum: &mut crc32fast::Hasher) -> std::io::Result<()> {
-    let mut file = File::open(path)?;
+    let mut file = open_regular(path)?;
     let bytes = file.metadata()?.len();
     checksum.update(&bytes.to_le_bytes());
     let mut buffer = Vec::new();

@@ -2,6 +2,7 @@
 
 use super::record::{Position, RawRecord};
 use super::text::TextReader;
+use crate::atomic::open_regular;
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -34,7 +35,7 @@ pub(crate) struct Source {
 impl Source {
     /// Tells the format and counts the positions: records from the file's size, lines by reading them.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let mut file = File::open(path).map_err(Error::io(path, "open"))?;
+        let mut file = open_regular(path).map_err(Error::io(path, "open"))?;
         let bytes = file
             .metadata()
             .map_err(Error::io(path, "read the size"))?
@@ -107,7 +108,7 @@ impl Source {
 
     /// A reader that starts at position `first`: records are sought, lines are read up to there.
     pub(crate) fn reader(&self, first: u64) -> Result<Reader> {
-        let mut file = File::open(&self.path).map_err(Error::io(&self.path, "open"))?;
+        let mut file = open_regular(&self.path).map_err(Error::io(&self.path, "open"))?;
         let path = self.path.clone();
         match self.format {
             Format::Records => {

@@ -132,6 +132,10 @@ impl TextReader {
                 return Ok(false);
             }
             self.line += 1;
+            // Some editors begin a file with a byte order mark.
+            if self.line == 1 && self.buffer.starts_with(b"\xef\xbb\xbf") {
+                self.buffer.drain(..3);
+            }
             if read as u64 > LONGEST_LINE {
                 return Err(Error::Data {
                     path: self.path.clone(),

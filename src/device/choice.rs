@@ -268,6 +268,11 @@ fn choose_now(found: &[AdapterReport], request: Option<&str>) -> Result<Choice> 
 /// Opens what [`Device::open`] documents.
 pub(super) fn open(request: Option<&str>, threads: Option<usize>) -> Result<Device> {
     let cpu = || Host::cpu(threads.unwrap_or(0));
+    let lower = request.map(str::to_lowercase);
+    let request = match lower.as_deref() {
+        Some(word @ ("auto" | "cpu" | "reference")) => Some(word),
+        _ => request,
+    };
     match request {
         Some("reference") => return Ok(Device::reference()),
         Some("cpu") => return Ok(Device::new(cpu()?, "the CPU executor, asked for")),
@@ -361,6 +366,12 @@ mod tests {
         ];
         found.sort_by_key(rank);
         found
+    }
+
+    #[test]
+    fn words_are_upper_and_lower_case_alike() {
+        assert_eq!(open(Some("CPU"), Some(1)).unwrap().name(), "cpu");
+        assert_eq!(open(Some("Reference"), None).unwrap().name(), "reference");
     }
 
     #[test]

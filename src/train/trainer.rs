@@ -71,7 +71,7 @@ impl Trainer {
     ///
     /// # Errors
     /// Settings, the first million positions of the data and the directory are checked before anything is written; a
-    /// directory that holds the checkpoints of a run is refused.
+    /// directory that holds the checkpoints or results of a run is refused.
     pub fn new(device: &Device, settings: &Settings, run: &Run) -> Result<Self> {
         settings.check()?;
         let inputs = Chess768.features();
@@ -87,6 +87,16 @@ impl Trainer {
                 run.out.display().to_string(),
                 "a directory without checkpoints; `--resume` goes on with a run",
                 format!("a run at step {step}"),
+            ));
+        }
+        if let Some(result) = [run.net(), run.log()]
+            .into_iter()
+            .find(|path| path.exists())
+        {
+            return Err(Error::argument(
+                run.out.display().to_string(),
+                "a directory without the results of another run",
+                result.display(),
             ));
         }
         for dataset in [Some(&dataset), validation.as_ref()].into_iter().flatten() {

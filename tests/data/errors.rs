@@ -24,6 +24,14 @@ fn bad_files_are_named() {
     assert!(says(&folder.path().join("none.bin")).starts_with("none.bin: could not open: "));
     fs::create_dir(folder.path().join("folder")).unwrap();
     assert!(says(&folder.path().join("folder")).starts_with("folder: could not "));
+    // A pipe that nobody writes to must not be waited for.
+    #[cfg(unix)]
+    {
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        assert!(says(&pipe).contains("could not open: what stands there is not a regular file"));
+    }
     assert_eq!(
         says(&file(&folder, "a.bin", "")),
         "a.bin: size: expected at least 1 position, found an empty file"
@@ -112,6 +120,21 @@ fn impossible_records_are_named() {
     assert_eq!(
         says(&|board| *board = empty),
         "own king: expected exactly 1 on the board, found 0"
+    );
+}
+
+#[test]
+fn a_byte_order_mark_before_the_first_line_does_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = format!("{START} | 1 | 0.5\n");
+    let path = file(&folder, "x.txt", format!("\u{feff}{line}{line}"));
+    let batches = load(&[path], &settings(2, 0)).unwrap();
+    assert_eq!(
+        batches
+            .iter()
+            .map(|loaded| loaded.batch.len())
+            .sum::<usize>(),
+        2
     );
 }
 
