@@ -1,8 +1,10 @@
 //! Every operation, layer and loss as data: THE list that verification, gradient checks and other programs go by.
 
+mod case;
 mod cases;
 
-pub use cases::{Case, Input, View, cases};
+pub use case::{Case, Input, View};
+pub use cases::cases;
 
 use crate::error::{Error, Result};
 use crate::nn::{self, Dropout, Layer, Mode};
