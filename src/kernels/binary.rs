@@ -31,22 +31,9 @@ impl Params {
             length: walk.length,
         }
     }
-
-    fn walk(&self) -> Walk<2> {
-        Walk {
-            shape: self.shape,
-            operands: [self.x_strides, self.y_strides],
-            length: self.length,
-        }
-    }
 }
 
-impl crate::kernel::Params for Params {
-    const KERNEL: &'static Kernel = &KERNEL;
-    fn groups(&self) -> u32 {
-        self.length.div_ceil(64)
-    }
-}
+super::strided::walks! { Walk<2>: x_strides, y_strides }
 
 super::variants! {
     /// A function of two numbers.

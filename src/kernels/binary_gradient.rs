@@ -36,22 +36,9 @@ impl Params {
             length: walk.length,
         }
     }
-
-    fn walk(&self) -> Walk<3> {
-        Walk {
-            shape: self.shape,
-            operands: [self.x_strides, self.y_strides, self.upstream_strides],
-            length: self.length,
-        }
-    }
 }
 
-impl crate::kernel::Params for Params {
-    const KERNEL: &'static Kernel = &KERNEL;
-    fn groups(&self) -> u32 {
-        self.length.div_ceil(64)
-    }
-}
+super::strided::walks! { Walk<3>: x_strides, y_strides, upstream_strides }
 
 super::variants! {
     /// A partial derivative, times the upstream gradient.

@@ -31,22 +31,9 @@ impl Params {
             length: walk.length,
         }
     }
-
-    fn walk(&self) -> Walk<2> {
-        Walk {
-            shape: self.shape,
-            operands: [self.from_strides, self.to_strides],
-            length: self.length,
-        }
-    }
 }
 
-impl crate::kernel::Params for Params {
-    const KERNEL: &'static Kernel = &KERNEL;
-    fn groups(&self) -> u32 {
-        self.length.div_ceil(64)
-    }
-}
+super::strided::walks! { Walk<2>: from_strides, to_strides }
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {

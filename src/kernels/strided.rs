@@ -7,6 +7,29 @@ use crate::shape::{Layout, Shape, Walk, place};
 /// `place`: where an element of a [`Walk`] stands.
 pub const STRIDED: &str = include_str!("../../shaders/lib/strided.wgsl");
 
+/// Gives parameters with a `shape`, these strides and a `length` their walk, and a grid of 64 elements a workgroup.
+macro_rules! walks {
+    (Walk<$count:literal>: $($strides:ident),*) => {
+        impl Params {
+            fn walk(&self) -> crate::shape::Walk<$count> {
+                crate::shape::Walk {
+                    shape: self.shape,
+                    operands: [$(self.$strides),*],
+                    length: self.length,
+                }
+            }
+        }
+
+        impl crate::kernel::Params for Params {
+            const KERNEL: &'static Kernel = &KERNEL;
+            fn groups(&self) -> u32 {
+                self.length.div_ceil(64)
+            }
+        }
+    };
+}
+pub(super) use walks;
+
 /// Elements that are gathered and computed in one go.
 const BLOCK: usize = 256;
 

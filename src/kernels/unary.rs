@@ -34,22 +34,9 @@ impl Params {
             second: numbers[1],
         }
     }
-
-    fn walk(&self) -> Walk<1> {
-        Walk {
-            shape: self.shape,
-            operands: [self.x_strides],
-            length: self.length,
-        }
-    }
 }
 
-impl crate::kernel::Params for Params {
-    const KERNEL: &'static Kernel = &KERNEL;
-    fn groups(&self) -> u32 {
-        self.length.div_ceil(64)
-    }
-}
+super::strided::walks! { Walk<1>: x_strides }
 
 super::variants! {
     /// A function of one number.

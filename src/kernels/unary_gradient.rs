@@ -38,22 +38,9 @@ impl Params {
             upper: ends[1],
         }
     }
-
-    fn walk(&self) -> Walk<2> {
-        Walk {
-            shape: self.shape,
-            operands: [self.saved_strides, self.upstream_strides],
-            length: self.length,
-        }
-    }
 }
 
-impl crate::kernel::Params for Params {
-    const KERNEL: &'static Kernel = &KERNEL;
-    fn groups(&self) -> u32 {
-        self.length.div_ceil(64)
-    }
-}
+super::strided::walks! { Walk<2>: saved_strides, upstream_strides }
 
 super::variants! {
     /// A slope, with what it is computed from.
