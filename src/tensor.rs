@@ -150,18 +150,26 @@ impl Tensor {
     /// backward pass that still needs the old ones is refused.
     pub fn assign(&self, values: &Self) -> Result<()> {
         let op = Op::new("assign", [self, values])?;
-        let stretched = values.layout.broadcast_to(self.shape());
-        let from =
-            stretched.ok_or_else(|| op.fail(format!("values for {:?}", self.shape()), ""))?;
-        let own = Arc::ptr_eq(&self.storage, &values.storage);
-        let copied = if own { Some(values.copied()?) } else { None };
-        match &copied {
-            // A kernel may not read and write one buffer.
-            Some(copy) => op.copy((copy, copy.layout), (self, self.layout))?,
-            None => op.copy((values, from), (self, self.layout))?,
+        let values = values.apart_from(self)?;
+        let Some(from) = values.layout.broadcast_to(self.shape()) else {
+            return Err(op.fail(format!("values for {:?}", self.shape()), ""));
+        };
+        let shape = self.shape();
+        let mut axes = shape.iter().zip(self.layout.strides());
+        if axes.any(|(&size, &stride)| size > 1 && stride == 0) {
+            return Err(op.fail("a place for each element", "a stretched tensor"));
         }
+        op.copy((&values, from), (self, self.layout))?;
         self.storage.changed();
         Ok(())
+    }
+
+    /// This tensor without history, copied if it shares its buffer with `other`: a kernel may not read and write one buffer.
+    fn apart_from(&self, other: &Self) -> Result<Self> {
+        match Arc::ptr_eq(&self.storage, &other.storage) {
+            true => self.copied(),
+            false => Ok(self.detach()),
+        }
     }
 
     /// Whether it was made by [`Tensor::parameter`] and fills its buffer row-major.
@@ -182,7 +190,7 @@ impl Tensor {
         if gradient.shape() != self.shape() {
             return Err(op.fail("a gradient of the parameter's shape", ""));
         }
-        let gradient = gradient.dense()?;
+        let gradient = gradient.dense()?.apart_from(self)?;
         op.descend(optimizer, at, [&gradient, self], moments)?;
         self.storage.changed();
         Ok(())

@@ -1,6 +1,8 @@
 //! How gradients flow: accumulation, scopes, what is kept and what is freed.
 
 use wgrad::device::Device;
+use wgrad::nn::Descent;
+use wgrad::optim::Optimizer;
 use wgrad::tensor::{Tensor, no_gradient};
 
 fn cpu() -> Device {
@@ -127,6 +129,38 @@ fn assigning_a_view_of_itself_reads_before_it_writes() {
         x.to_vec().unwrap(),
         [0.0, 3.0, 6.0, 1.0, 4.0, 7.0, 2.0, 5.0, 8.0]
     );
+}
+
+#[test]
+fn assigning_a_row_of_itself_fills_every_row_and_a_stretched_tensor_takes_none() {
+    let device = cpu();
+    let x = Tensor::new(&device, &[1.0f32, 2.0, 3.0, 4.0], &[2, 2]).unwrap();
+    x.assign(&x.slice(0, 0..1).unwrap()).unwrap();
+    assert_eq!(x.to_vec().unwrap(), [1.0, 2.0, 1.0, 2.0]);
+    let error = Tensor::zeros(&device, &[3])
+        .unwrap()
+        .assign(&vector(&device, &[1.0, 2.0, 3.0]));
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("a stretched tensor")
+    );
+}
+
+#[test]
+fn a_parameter_may_be_its_own_gradient() {
+    let device = cpu();
+    let x = vector(&device, &[4.0, 8.0]).parameter();
+    // ∂(½xᵀx)/∂x = x, handed in as the upstream gradient: it stands in the parameter's own buffer.
+    let gradients = x
+        .add(&vector(&device, &[1.0, 1.0]))
+        .unwrap()
+        .backward_with(&x)
+        .unwrap();
+    let mut descent = Descent::new(Optimizer::Sgd { momentum: 0.0 }, vec![x.clone()]).unwrap();
+    descent.step(&gradients, 0.25).unwrap();
+    assert_eq!(x.to_vec().unwrap(), [3.0, 6.0]);
 }
 
 #[test]
