@@ -1,18 +1,18 @@
-// Z[s, column + r] = B[r] + Σ_i A[indices[s, i], r]: the accumulator of one perspective on index lists of ones.
+// Z[s, column + r] = B[r] + Σ_i A[indices[i], r] for i in starts[s]..starts[s + 1]: the accumulator of one perspective on index lists of ones.
 // A workgroup computes 64 rows of one sample; neighbouring invocations read neighbouring weights.
 struct Params {
     samples: u32,
     hidden: u32,
-    width: u32,
     stride: u32,
     column: u32,
 }
 
-@group(0) @binding(0) var<storage, read> indices: array<i32>; // [samples, width], -1 is no index
-@group(0) @binding(1) var<storage, read> weights: array<f32>; // [N, hidden]
-@group(0) @binding(2) var<storage, read> bias: array<f32>; // [hidden]
-@group(0) @binding(3) var<storage, read_write> z: array<f32>; // [samples, stride]
-@group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(0) var<storage, read> starts: array<u32>; // [samples + 1]
+@group(0) @binding(1) var<storage, read> indices: array<u32>; // one list a sample
+@group(0) @binding(2) var<storage, read> weights: array<f32>; // [N, hidden]
+@group(0) @binding(3) var<storage, read> bias: array<f32>; // [hidden]
+@group(0) @binding(4) var<storage, read_write> z: array<f32>; // [samples, stride]
+@group(0) @binding(5) var<uniform> params: Params;
 
 const ROWS = 64u;
 
@@ -30,11 +30,9 @@ fn main(
         return;
     }
     var sum = bias[row];
-    for (var i = 0u; i < params.width; i++) {
-        let feature = indices[sample * params.width + i];
-        if (feature >= 0) {
-            sum += weights[u32(feature) * params.hidden + row];
-        }
+    let end = starts[sample + 1u];
+    for (var i = starts[sample]; i < end; i++) {
+        sum += weights[indices[i] * params.hidden + row];
     }
     z[sample * params.stride + params.column + row] = sum;
 }

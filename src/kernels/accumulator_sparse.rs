@@ -1,4 +1,4 @@
-//! Z\[s, column + r\] = B\[r\] + Σ_i A\[indices\[s, i\], r\]: one perspective's accumulator on index lists (section 1).
+//! Z\[s, column + r\] = B\[r\] + Σ_i A\[indices\[i\], r\] for i in starts\[s\]..starts\[s + 1\]: one perspective's accumulator on index lists (section 1).
 
 use super::cpu;
 use super::inputs::Inputs;
@@ -13,8 +13,6 @@ crate::parameters! {
         pub samples: u32,
         /// K.
         pub hidden: u32,
-        /// F, places of one padded list.
-        pub width: u32,
         /// Elements from one sample of Z to the next, 2K.
         pub stride: u32,
         /// Where the perspective's rows begin in Z, 0 or K.
@@ -38,6 +36,7 @@ pub static KERNEL: Kernel = Kernel {
     libraries: &[GRID],
     variants: PLAIN,
     bindings: &[
+        Binding::words("starts"),
         Binding::words("indices"),
         Binding::floats("weights"),
         Binding::floats("bias"),
@@ -51,17 +50,15 @@ pub static KERNEL: Kernel = Kernel {
 
 fn twin(mut call: Call<'_, f64>) {
     let p: Params = call.params();
-    let (indices, weights, bias) = (call.words(0), call.floats(1), call.floats(2));
-    let z = call.floats_mut(3);
-    let (hidden, width) = (p.hidden as usize, p.width as usize);
+    let (starts, indices) = (call.words(0), call.words(1));
+    let (weights, bias) = (call.floats(2), call.floats(3));
+    let z = call.floats_mut(4);
+    let hidden = p.hidden as usize;
     for s in 0..p.samples as usize {
         for r in 0..hidden {
             let mut sum = bias[r];
-            for i in 0..width {
-                let feature = indices[s * width + i] as i32;
-                if feature != -1 {
-                    sum += weights[feature as usize * hidden + r];
-                }
+            for i in starts[s] as usize..starts[s + 1] as usize {
+                sum += weights[indices[i] as usize * hidden + r];
             }
             z[s * p.stride as usize + p.column as usize + r] = sum;
         }
@@ -70,20 +67,19 @@ fn twin(mut call: Call<'_, f64>) {
 
 fn body(mut call: Call<'_, f32>) {
     let p: Params = call.params();
-    let (indices, weights, bias) = (call.words(0), call.floats(1), call.floats(2));
-    let z = call.floats_mut(3);
-    let (hidden, width, stride) = (p.hidden as usize, p.width as usize, p.stride as usize);
+    let (starts, indices) = (call.words(0), call.words(1));
+    let (weights, bias) = (call.floats(2), call.floats(3));
+    let z = call.floats_mut(4);
+    let (hidden, stride) = (p.hidden as usize, p.stride as usize);
     z[..p.samples as usize * stride]
         .par_chunks_mut(stride)
-        .zip(indices.par_chunks(width))
+        .zip(starts.par_windows(2))
         .with_min_len(16)
         .for_each(|(z, list)| {
             let rows = &mut z[p.column as usize..][..hidden];
             rows.copy_from_slice(&bias[..hidden]);
-            for &feature in list {
-                if feature != u32::MAX {
-                    cpu::add(rows, &weights[feature as usize * hidden..][..hidden]);
-                }
+            for &feature in &indices[list[0] as usize..list[1] as usize] {
+                cpu::add(rows, &weights[feature as usize * hidden..][..hidden]);
             }
         });
 }
@@ -105,19 +101,19 @@ fn cases() -> Vec<Case> {
         let params = Params {
             samples: samples as u32,
             hidden: hidden as u32,
-            width: width as u32,
             stride: 2 * hidden as u32,
             column: (seed % 2 * hidden) as u32,
         };
         // The other perspective's rows must stay as they are.
         let z = vec![0.25; samples * 2 * hidden];
-        let lists = inputs.index_lists(samples, width, features);
+        let lists = inputs.sparse(samples, width, features);
         Case::new(
             format!("L={samples} K={hidden} F={width} N={features}"),
             0,
             params,
             vec![
-                Slot::Words(bytemuck::cast_vec(lists)),
+                Slot::Words(lists.starts().to_vec()),
+                Slot::Words(lists.indices().to_vec()),
                 Slot::Floats(inputs.floats(features * hidden, -1.0, 1.0)),
                 Slot::Floats(inputs.floats(hidden, -1.0, 1.0)),
                 Slot::Update {

@@ -1,5 +1,6 @@
 //! Inputs for cases: the same for every run, crossing every branch.
 
+use crate::batch::SparseInputs;
 use crate::kernel::Bound;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -101,9 +102,9 @@ impl Inputs {
         (0..count).map(|_| self.0.random_range(0..end)).collect()
     }
 
-    /// Index lists `[samples, width]` without duplicates over `features`, about a quarter of the places padding,
-    /// and each perspective's feature 0 in every list that has a place, so that one list of samples is long.
-    pub fn index_lists(&mut self, samples: usize, width: usize, features: usize) -> Vec<i32> {
+    /// Index lists of up to `width` of the `features`, about a quarter of the places left out, and feature 0 in every list,
+    /// so that one list of samples is long.
+    pub fn sparse(&mut self, samples: usize, width: usize, features: usize) -> SparseInputs {
         let mut lists = Vec::with_capacity(samples * width);
         for _ in 0..samples {
             let start = lists.len();
@@ -121,6 +122,7 @@ impl Inputs {
             let swap = self.0.random_range(start..=last);
             lists.swap(start, swap);
         }
-        lists
+        let lists = SparseInputs::new("case", features, width, lists);
+        lists.expect("index lists of a case are well formed")
     }
 }

@@ -3,7 +3,6 @@
 use super::cpu;
 use super::inputs::{Inputs, sum_bound};
 use super::libraries::GRID;
-use crate::batch::SparseInputs;
 use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot};
 use rayon::prelude::*;
 
@@ -107,9 +106,7 @@ fn cases() -> Vec<Case> {
         .map(|(seed, [samples, hidden, width, features])| {
             let terms = samples + 1;
             let mut inputs = Inputs::new(800 + seed as u64);
-            let lists = inputs.index_lists(samples, width, features);
-            let sparse = SparseInputs::new("case", features, width, lists);
-            let sparse = sparse.expect("index lists of a case are well formed");
+            let sparse = inputs.sparse(samples, width, features);
             let params = Params {
                 inputs: features as u32,
                 hidden: hidden as u32,

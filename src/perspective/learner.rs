@@ -2,8 +2,7 @@
 
 use super::network::Network;
 use super::parameters::Parameters;
-use super::slices;
-use super::step::{Goal, Roles};
+use super::pending::{PendingLoss, no_samples};
 use super::upstream::Upstream;
 use crate::batch::Batch;
 use crate::device::{Buffer, Device, Readback};
@@ -11,28 +10,6 @@ use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::optim::Optimizer;
 use crate::recording::Recording;
-
-/// The loss of a step, which may still be on its way.
-#[must_use = "a loss that nobody reads hides a training that went wrong"]
-pub struct PendingLoss(Readback);
-
-impl PendingLoss {
-    /// Blocks until the loss is there.
-    pub fn wait(self) -> Result<f32> {
-        first(self.0.wait()?)
-    }
-
-    /// The loss, without blocking a thread.
-    pub async fn get(self) -> Result<f32> {
-        first(self.0.get().await?)
-    }
-}
-
-fn first(values: Vec<crate::device::Values>) -> Result<f32> {
-    let values = values.into_iter().next().map(|values| values.into_f32());
-    let loss = values.and_then(|values| values.first().copied());
-    loss.ok_or_else(|| Error::argument("loss", "1 value read back", "none"))
-}
 
 /// A network in training: parameters, gradients and the optimiser's moments, all on the device.
 #[derive(Debug)]
@@ -107,7 +84,7 @@ impl Learner {
     /// still being computed; waiting for it some steps later keeps the device busy.
     pub fn step(&mut self, batch: &Batch, learning_rate: f32) -> Result<PendingLoss> {
         let readback = self.advance(batch, Upstream::Loss(self.loss), learning_rate)?;
-        Ok(PendingLoss(readback))
+        Ok(PendingLoss::new(readback))
     }
 
     /// One step against an e = ∂Loss/∂Y of the caller's own, `[L]`, for a loss that wgrad does not have: compute it from
@@ -125,50 +102,35 @@ impl Learner {
         upstream: Upstream<'_>,
         learning_rate: f32,
     ) -> Result<Readback> {
-        self.network.check(batch)?;
-        upstream.check(batch)?;
         if !learning_rate.is_finite() {
             let expected = "a finite number";
             return Err(Error::argument("learning rate", expected, learning_rate));
         }
-        let slices = slices::cut(batch, self.network.step.slice_samples(batch)?)?;
+        let (optimizer, moments, step) = (self.optimizer, &self.moments, self.steps + 1);
         let mut readback = None;
-        for slice in &slices {
-            self.network.step.reserve(slice)?;
-            let mut recording = Recording::new();
-            let architecture = *self.network.architecture();
-            let parameters = Roles::new(&architecture, &self.network.parameters);
-            let gradients = Roles::new(&architecture, &self.network.gradients);
-            let goal = Goal::Gradients {
-                upstream,
-                total: batch.len(),
-                gradients,
-            };
-            let step = &self.network.step;
-            step.record_pass(&mut recording, slice, parameters, goal);
-            if slice.range.end == batch.len() {
-                self.record_update(&mut recording, learning_rate);
-                recording.read(step.loss.id(), 1);
-            }
-            readback = Some(self.network.device().play(&recording)?);
-        }
+        self.network
+            .pass(batch, upstream, |network, recording, slice| {
+                if slice.range.end == batch.len() {
+                    let values = network.parameters.iter().zip(&network.gradients);
+                    for (index, (values, gradient)) in values.enumerate() {
+                        let moments = moments.iter().map(|buffers| buffers[index].id());
+                        optimizer.record(
+                            recording,
+                            (step, learning_rate),
+                            values.len(),
+                            gradient.id(),
+                            &moments.collect::<Vec<_>>(),
+                            values.id(),
+                        );
+                    }
+                    recording.read(network.step.loss.id(), 1);
+                }
+                readback = Some(network.device().play(recording)?);
+                Ok(())
+            })?;
         // Counted only now: a step that failed before its last slice has not changed the parameters.
         self.steps += 1;
-        readback.ok_or_else(|| Error::argument("batch", "at least 1 sample", 0))
-    }
-
-    fn record_update(&self, recording: &mut Recording<'_>, learning_rate: f32) {
-        for (index, values) in self.network.parameters.iter().enumerate() {
-            let moments = self.moments.iter().map(|buffers| buffers[index].id());
-            self.optimizer.record(
-                recording,
-                (self.steps + 1, learning_rate),
-                values.len(),
-                self.network.gradients[index].id(),
-                &moments.collect::<Vec<_>>(),
-                values.id(),
-            );
-        }
+        readback.ok_or_else(no_samples)
     }
 
     /// Steps done.

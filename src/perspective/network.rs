@@ -2,13 +2,15 @@
 
 use super::architecture::Architecture;
 use super::parameters::Parameters;
-use super::slices;
+use super::pending::{PendingLoss, no_samples};
+use super::slices::{self, Slice};
 use super::step::{Goal, Roles, Step};
 use super::upstream::Upstream;
 use crate::batch::Batch;
 use crate::device::{Buffer, Device, Values};
 use crate::error::{Error, Result};
 use crate::kernel::Element;
+use crate::loss::Loss;
 use crate::recording::{Data, Recording};
 
 /// What a gradient call returns.
@@ -152,10 +154,46 @@ impl Network {
         batch: &Batch,
         upstream: Upstream<'_>,
     ) -> Result<(Vec<Values>, Option<Values>, Vec<Values>)> {
+        let mut output = Vec::new();
+        self.pass(batch, upstream, |network, recording, slice| {
+            recording.read(network.step.y.id(), slice.samples());
+            output.extend(network.device.play(recording)?.wait()?);
+            Ok(())
+        })?;
+        // One read at a time: together they may be more than the device can map.
+        let gradients = self.gradients.iter().map(Buffer::read);
+        let gradients = gradients.collect::<Result<_>>()?;
+        let loss = match upstream {
+            Upstream::Loss(_) => Some(self.step.loss.read()?),
+            Upstream::Given(_) => None,
+        };
+        Ok((output, loss, gradients))
+    }
+
+    /// The loss and the gradient of every parameter, left on the device: what a training step does before its optimiser.
+    /// The loss may still be on its way; `wait` for it waits for the gradients too.
+    pub fn backward(&mut self, batch: &Batch, loss: Loss) -> Result<PendingLoss> {
+        let mut pending = None;
+        self.pass(batch, Upstream::Loss(loss), |network, recording, slice| {
+            if slice.range.end == batch.len() {
+                recording.read(network.step.loss.id(), 1);
+            }
+            pending = Some(network.device.play(recording)?);
+            Ok(())
+        })?;
+        pending.map(PendingLoss::new).ok_or_else(no_samples)
+    }
+
+    /// Records forward and backward for each slice of a batch and hands it to `play`, in order.
+    pub(super) fn pass<'a>(
+        &mut self,
+        batch: &'a Batch,
+        upstream: Upstream<'a>,
+        mut play: impl FnMut(&Self, &mut Recording<'_>, &Slice<'_>) -> Result<()>,
+    ) -> Result<()> {
         self.check(batch)?;
         upstream.check(batch)?;
         self.reserve_gradients()?;
-        let mut output = Vec::new();
         for slice in slices::cut(batch, self.step.slice_samples(batch)?)? {
             self.step.reserve(&slice)?;
             let mut recording = Recording::new();
@@ -166,19 +204,11 @@ impl Network {
                 total: batch.len(),
                 gradients,
             };
-            let step = &self.step;
-            step.record_pass(&mut recording, &slice, parameters, goal);
-            recording.read(step.y.id(), slice.samples());
-            output.extend(self.device.play(&recording)?.wait()?);
+            self.step
+                .record_pass(&mut recording, &slice, parameters, goal);
+            play(self, &mut recording, &slice)?;
         }
-        // One read at a time: together they may be more than the device can map.
-        let gradients = self.gradients.iter().map(Buffer::read);
-        let gradients = gradients.collect::<Result<_>>()?;
-        let loss = match upstream {
-            Upstream::Loss(_) => Some(self.step.loss.read()?),
-            Upstream::Given(_) => None,
-        };
-        Ok((output, loss, gradients))
+        Ok(())
     }
 
     /// Refuses a batch that is not this network's.

@@ -44,13 +44,7 @@ pub(super) fn cut(batch: &Batch, most: usize) -> Result<Vec<Slice<'_>>> {
                     SliceInputs::Sparse([Cow::Borrowed(first), Cow::Borrowed(second)])
                 }
                 Inputs::Sparse([first, second]) => {
-                    let part = |whole: &SparseInputs| {
-                        let width = whole.width();
-                        let lists = &whole.indices()[range.start * width..range.end * width];
-                        let part =
-                            SparseInputs::new("slice", whole.features(), width, lists.to_vec())?;
-                        Result::Ok(Cow::Owned(part))
-                    };
+                    let part = |whole: &SparseInputs| whole.slice(range.clone()).map(Cow::Owned);
                     SliceInputs::Sparse([part(first)?, part(second)?])
                 }
             };

@@ -6,7 +6,7 @@
 use super::architecture::Architecture;
 use super::slices::{Slice, SliceInputs};
 use super::upstream::Upstream;
-use crate::batch::Batch;
+use crate::batch::{Batch, SparseInputs};
 use crate::device::{Buffer, Device};
 use crate::error::{Error, Result};
 use crate::kernel::Element;
@@ -42,9 +42,10 @@ pub(super) struct Step {
 
 #[derive(Debug)]
 struct PerspectiveInputs {
-    /// X or the padded index lists.
+    /// X or the index lists.
     values: Buffer,
     dense: bool,
+    starts: Buffer,
     offsets: Buffer,
     samples: Buffer,
 }
@@ -103,6 +104,7 @@ impl Step {
             Result::Ok(PerspectiveInputs {
                 values: words("index lists")?,
                 dense: false,
+                starts: words("starts of the index lists")?,
                 offsets: words("offsets of the transposed index")?,
                 samples: words("samples of the transposed index")?,
             })
@@ -130,7 +132,7 @@ impl Step {
         use crate::batch::Inputs;
         let row = match batch.inputs() {
             Inputs::Dense { features, .. } => *features,
-            Inputs::Sparse([first, second]) => first.width().max(second.width()),
+            Inputs::Sparse(lists) => lists.iter().map(SparseInputs::longest).max().unwrap_or(1),
         };
         let row_bytes = 4 * row.max(2 * self.architecture.hidden) as u64;
         let limit = self.device.binding_limit();
@@ -182,9 +184,11 @@ impl Step {
                 }
                 SliceInputs::Sparse(lists) => {
                     let lists = &lists[perspective];
-                    let places = lists.indices().len();
+                    let (places, starts) = (lists.indices().len(), lists.starts().len());
                     let offsets = lists.offsets().len();
                     grow(&mut inputs.values, "index lists", Element::Word, places)?;
+                    let what = "starts of the index lists";
+                    grow(&mut inputs.starts, what, Element::Word, starts)?;
                     let what = "samples of the transposed index";
                     grow(&mut inputs.samples, what, Element::Word, places)?;
                     let what = "offsets of the transposed index";
@@ -244,6 +248,7 @@ impl Step {
                 }
                 SliceInputs::Sparse(lists) => {
                     let lists = &lists[perspective];
+                    recording.upload(inputs.starts.id(), lists.starts());
                     recording.upload(inputs.values.id(), lists.indices());
                     recording.upload(inputs.offsets.id(), lists.offsets());
                     recording.upload(inputs.samples.id(), lists.samples());
@@ -251,13 +256,10 @@ impl Step {
             }
         }
         for (perspective, inputs) in self.inputs.iter().enumerate() {
-            let buffers = [
-                inputs.values.id(),
-                parameters.weights(perspective),
-                parameters.bias(perspective),
-                self.z.id(),
-            ];
             let (stride, column) = (2 * hidden, perspective as u32 * hidden);
+            let values = inputs.values.id();
+            let weights = parameters.weights(perspective);
+            let bias = parameters.bias(perspective);
             match &slice.inputs {
                 SliceInputs::Dense(_) => {
                     let params = accumulator_dense::Params {
@@ -267,17 +269,17 @@ impl Step {
                         stride,
                         column,
                     };
-                    recording.dispatch(0, params, &buffers);
+                    recording.dispatch(0, params, &[values, weights, bias, self.z.id()]);
                 }
-                SliceInputs::Sparse(lists) => {
+                SliceInputs::Sparse(_) => {
                     let params = accumulator_sparse::Params {
                         samples,
                         hidden,
-                        width: lists[perspective].width() as u32,
                         stride,
                         column,
                     };
-                    recording.dispatch(0, params, &buffers);
+                    let starts = inputs.starts.id();
+                    recording.dispatch(0, params, &[starts, values, weights, bias, self.z.id()]);
                 }
             }
         }

@@ -38,14 +38,6 @@ pub fn random(architecture: Architecture, samples: usize, width: usize, seed: u6
         }
         lists
     });
-    let tensors = architecture.tensors();
-    let place = |name: &str| tensors.iter().position(|tensor| tensor.name == name);
-    for row in (0..architecture.hidden).step_by(3) {
-        let z = preactivation(&parameters, &lists[0][..width], 0, row);
-        let target = if row % 2 == 0 { 0.0 } else { architecture.clip };
-        let bias = &mut parameters.values_mut()[place("B1").unwrap()][row];
-        *bias += target - z as f32;
-    }
     let dense = lists.each_ref().map(|lists| {
         let mut x = vec![0.0; samples * inputs];
         for (place, &index) in lists.iter().enumerate() {
@@ -55,13 +47,21 @@ pub fn random(architecture: Architecture, samples: usize, width: usize, seed: u6
         }
         x
     });
+    let [own, other] = lists.map(|lists| SparseInputs::new("test", inputs, width, lists).unwrap());
+    let tensors = architecture.tensors();
+    let place = |name: &str| tensors.iter().position(|tensor| tensor.name == name);
+    for row in (0..architecture.hidden).step_by(3) {
+        let z = preactivation(&parameters, own.list(0), 0, row);
+        let target = if row % 2 == 0 { 0.0 } else { architecture.clip };
+        let bias = &mut parameters.values_mut()[place("B1").unwrap()][row];
+        *bias += target - z as f32;
+    }
     let targets: Vec<f32> = (0..samples)
         .map(|_| random.random_range(0.0..1.0))
         .collect();
     let buckets: Vec<u32> = (0..samples)
         .map(|_| random.random_range(0..architecture.buckets as u32))
         .collect();
-    let [own, other] = lists.map(|lists| SparseInputs::new("test", inputs, width, lists).unwrap());
     let batch = |inputs| {
         let batch = Batch::new(inputs, targets.clone()).unwrap();
         batch.with_buckets(buckets.clone()).unwrap()
@@ -77,15 +77,15 @@ pub fn random(architecture: Architecture, samples: usize, width: usize, seed: u6
 }
 
 /// Z of one row for one index list.
-fn preactivation(parameters: &Parameters, list: &[i32], perspective: usize, row: usize) -> f64 {
+fn preactivation(parameters: &Parameters, list: &[u32], perspective: usize, row: usize) -> f64 {
     let architecture = parameters.architecture();
     let (weights, bias) = match (architecture.tied, perspective) {
         (true, _) | (_, 0) => ("A1", "B1"),
         _ => ("A2", "B2"),
     };
     let weights = parameters.get(weights).unwrap();
-    let active = list.iter().filter(|&&index| index >= 0);
-    let sum: f64 = active
+    let sum: f64 = list
+        .iter()
         .map(|&index| f64::from(weights[index as usize * architecture.hidden + row]))
         .sum();
     sum + f64::from(parameters.get(bias).unwrap()[row])
@@ -100,8 +100,10 @@ pub fn preactivations(parameters: &Parameters, batch: &Batch) -> Vec<f64> {
     let mut z = Vec::new();
     for sample in 0..batch.len() {
         for (perspective, lists) in lists.iter().enumerate() {
-            let list = &lists.indices()[sample * lists.width()..][..lists.width()];
-            z.extend((0..hidden).map(|row| preactivation(parameters, list, perspective, row)));
+            z.extend(
+                (0..hidden)
+                    .map(|row| preactivation(parameters, lists.list(sample), perspective, row)),
+            );
         }
     }
     z

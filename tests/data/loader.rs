@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 use wgrad::data::{
-    Chess768, Dataset, FeatureSet, Loader, LoaderSettings, PADDING, Position, SparseInputs, Target,
+    Chess768, Dataset, FeatureSet, Loader, LoaderSettings, Position, SparseInputs, Target,
 };
 
 /// A dataset of several files and formats whose scores number its positions: 0, 1, 2, …
@@ -145,12 +145,8 @@ fn a_loaded_batch_is_what_its_positions_say() {
         for sample in 0..loaded.batch.len() {
             let position: Position = lines.next().unwrap().parse().unwrap();
             let list = |inputs: &SparseInputs| {
-                let list = &inputs.indices()[sample * 32..][..32];
-                let mut list: Vec<_> = list
-                    .iter()
-                    .copied()
-                    .filter(|&index| index != PADDING)
-                    .collect();
+                let list = inputs.list(sample).iter();
+                let mut list: Vec<_> = list.map(|&index| index as i32).collect();
                 list.sort();
                 list
             };

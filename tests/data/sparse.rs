@@ -1,6 +1,7 @@
 //! Sparse inputs: lists that are refused, and the transposed index.
 
 use crate::support::{lists, load, settings, shipped};
+use wgrad::batch::CHUNK;
 use wgrad::data::SparseInputs;
 
 #[test]
@@ -43,14 +44,16 @@ fn the_transposed_index_is_the_naive_one() {
         assert_eq!(inputs.offsets().len(), inputs.features() + 1);
         for feature in 0..inputs.features() {
             let [from, to] = [0, 1].map(|end| inputs.offsets()[feature + end] as usize);
-            let naive: Vec<u32> = inputs
-                .indices()
-                .chunks(inputs.width())
-                .zip(0..)
-                .filter(|(list, _)| list.contains(&(feature as i32)))
-                .map(|(_, sample)| sample)
+            let naive: Vec<u32> = (0..inputs.len())
+                .filter(|&sample| inputs.list(sample).contains(&(feature as u32)))
+                .map(|sample| sample as u32)
                 .collect();
             assert_eq!(inputs.samples()[from..to], naive);
+            let [first, end] = [0, 1].map(|end| inputs.first_chunks()[feature + end] as usize);
+            assert_eq!(end - first, naive.len().div_ceil(CHUNK));
+            let starts = &inputs.chunk_starts()[first..=end];
+            let expected = (from..to).step_by(CHUNK).map(|start| start as u32);
+            assert_eq!(starts[..end - first], expected.collect::<Vec<_>>());
         }
         assert_eq!(
             *inputs.offsets().last().unwrap() as usize,

@@ -1,0 +1,217 @@
+//! Index lists of ones, and the same turned around: for each feature the samples that have it.
+
+use crate::error::{Error, Result};
+use std::ops::Range;
+
+/// What stands for "no index" in a padded list.
+pub const PADDING: i32 = -1;
+
+/// The most samples of a feature that are summed as one chunk: a longer list is several chunks, whose sums are added in
+/// order. Part of what the bits of a run depend on.
+pub const CHUNK: usize = 1024;
+
+/// Sparse inputs of one perspective: for each sample the features that are 1, and the transposed index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SparseInputs {
+    features: usize,
+    starts: Vec<u32>,
+    indices: Vec<u32>,
+    transposed: Transposed,
+}
+
+/// For each feature the ascending list of samples that have it, cut into chunks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Transposed {
+    offsets: Vec<u32>,
+    samples: Vec<u32>,
+    first_chunks: Vec<u32>,
+    chunk_starts: Vec<u32>,
+}
+
+impl SparseInputs {
+    /// From index lists `[L, width]`, padded with −1 in any place, over N = `features` inputs.
+    ///
+    /// Builds the transposed index, for each feature the ascending list of samples that have it, by a stable
+    /// counting sort. An index out of `0..features`, or twice in one list, is an error that names the sample.
+    pub fn new(name: &str, features: usize, width: usize, indices: Vec<i32>) -> Result<Self> {
+        if width == 0 {
+            return Err(Error::argument(
+                name,
+                "lists of at least 1 place (F)",
+                width,
+            ));
+        }
+        if !indices.len().is_multiple_of(width) {
+            return Err(Error::argument(
+                name,
+                format!("lists of {width} places each"),
+                format!("{} in all", indices.len()),
+            ));
+        }
+        let mut starts = Vec::with_capacity(indices.len() / width + 1);
+        let mut kept = Vec::with_capacity(indices.len());
+        starts.push(0);
+        for list in indices.chunks_exact(width) {
+            // What is neither an index nor padding stays, for the check that names it.
+            kept.extend(
+                list.iter()
+                    .filter(|&&index| index != PADDING)
+                    .map(|&index| index as u32),
+            );
+            starts.push(kept.len() as u32);
+        }
+        Self::from_lists(name, features, starts, kept)
+    }
+
+    /// From lists one after the other, that of sample s at `starts[s]..starts[s + 1]` of `indices`, `[L + 1]` and
+    /// `[entries]`; otherwise as [`SparseInputs::new`].
+    pub fn from_lists(
+        name: &str,
+        features: usize,
+        starts: Vec<u32>,
+        indices: Vec<u32>,
+    ) -> Result<Self> {
+        if features == 0 {
+            return Err(Error::argument(name, "at least 1 feature", features));
+        }
+        let ascending = starts.is_sorted();
+        let ends = (starts.first().copied(), starts.last().copied());
+        if !ascending || ends != (Some(0), Some(indices.len() as u32)) {
+            return Err(Error::argument(
+                name,
+                format!("ascending starts of lists from 0 to {}", indices.len()),
+                format!("{} starts from {:?} to {:?}", starts.len(), ends.0, ends.1),
+            ));
+        }
+        let transposed = Transposed::new(name, features, &starts, &indices)?;
+        Ok(Self {
+            features,
+            starts,
+            indices,
+            transposed,
+        })
+    }
+
+    /// The lists of consecutive samples, with a transposed index of their own.
+    pub(crate) fn slice(&self, range: Range<usize>) -> Result<Self> {
+        let begin = self.starts[range.start];
+        let starts = &self.starts[range.start..=range.end];
+        let indices = &self.indices[begin as usize..starts[range.len()] as usize];
+        let starts = starts.iter().map(|start| start - begin).collect();
+        Self::from_lists("slice", self.features, starts, indices.to_vec())
+    }
+
+    /// N, the number of inputs.
+    pub fn features(&self) -> usize {
+        self.features
+    }
+
+    /// L, the number of samples.
+    pub fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The length of the longest list.
+    pub fn longest(&self) -> usize {
+        let lengths = self.starts.windows(2).map(|list| list[1] - list[0]);
+        lengths.max().unwrap_or(0) as usize
+    }
+
+    /// The features of a sample, in the order in which they were given.
+    ///
+    /// # Panics
+    /// If there is no such sample.
+    pub fn list(&self, sample: usize) -> &[u32] {
+        &self.indices[self.starts[sample] as usize..self.starts[sample + 1] as usize]
+    }
+
+    /// Where each sample's list begins in [`Self::indices`], `[L + 1]`.
+    pub fn starts(&self) -> &[u32] {
+        &self.starts
+    }
+
+    /// The features of each sample, one list after the other.
+    pub fn indices(&self) -> &[u32] {
+        &self.indices
+    }
+
+    /// Where each feature's list of samples begins in [`Self::samples`], `[N + 1]`.
+    pub fn offsets(&self) -> &[u32] {
+        &self.transposed.offsets
+    }
+
+    /// The samples of each feature, ascending, one list after the other.
+    pub fn samples(&self) -> &[u32] {
+        &self.transposed.samples
+    }
+
+    /// The first chunk of each feature, `[N + 1]`; a feature that no sample has has none.
+    pub fn first_chunks(&self) -> &[u32] {
+        &self.transposed.first_chunks
+    }
+
+    /// Where each chunk of at most [`CHUNK`] samples begins in [`Self::samples`], `[chunks + 1]`.
+    pub fn chunk_starts(&self) -> &[u32] {
+        &self.transposed.chunk_starts
+    }
+}
+
+impl Transposed {
+    /// A stable counting sort of the entries by feature.
+    fn new(name: &str, features: usize, starts: &[u32], indices: &[u32]) -> Result<Self> {
+        let sample_of = |entry: usize| starts.partition_point(|&start| start as usize <= entry) - 1;
+        let mut offsets = vec![0u32; features + 1];
+        for (entry, &index) in indices.iter().enumerate() {
+            match offsets.get_mut(index as usize + 1) {
+                Some(count) => *count += 1,
+                None => {
+                    return Err(Error::argument(
+                        format!("{name}, sample {}", sample_of(entry)),
+                        format!("an index from 0 to {} or {PADDING}", features - 1),
+                        index as i32,
+                    ));
+                }
+            }
+        }
+        for feature in 0..features {
+            offsets[feature + 1] += offsets[feature];
+        }
+        let mut next = offsets.clone();
+        let mut samples = vec![0u32; indices.len()];
+        for (sample, list) in starts.windows(2).enumerate() {
+            for &index in &indices[list[0] as usize..list[1] as usize] {
+                let feature = index as usize;
+                let at = next[feature];
+                // Samples come in ascending order, so a duplicate stands right before.
+                if at > offsets[feature] && samples[at as usize - 1] == sample as u32 {
+                    return Err(Error::argument(
+                        format!("{name}, sample {sample}"),
+                        "each index at most once",
+                        format!("{index} twice"),
+                    ));
+                }
+                samples[at as usize] = sample as u32;
+                next[feature] = at + 1;
+            }
+        }
+        let mut first_chunks = Vec::with_capacity(features + 1);
+        let mut chunk_starts = Vec::new();
+        for list in offsets.windows(2) {
+            first_chunks.push(chunk_starts.len() as u32);
+            chunk_starts.extend((list[0]..list[1]).step_by(CHUNK));
+        }
+        first_chunks.push(chunk_starts.len() as u32);
+        chunk_starts.push(offsets[features]);
+        Ok(Self {
+            offsets,
+            samples,
+            first_chunks,
+            chunk_starts,
+        })
+    }
+}
