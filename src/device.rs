@@ -221,13 +221,13 @@ impl Device {
         self.binding_limit
     }
 
-    /// A new buffer of `len` elements (room for at least one is made). `what` names it in errors.
+    /// A new buffer of `len` elements (room for at least a vector of four is made). `what` names it in errors.
     ///
     /// # Errors
     /// [`Error::Limit`] past [`Device::binding_limit`], [`Error::Device`] when memory runs out.
     pub fn allocate(&self, what: &str, element: Element, len: usize) -> Result<Buffer> {
         self.check_size(what, len)?;
-        let id = self.executor.allocate(what, element, len.max(1))?;
+        let id = self.executor.allocate(what, element, len.max(4))?;
         Ok(Buffer {
             device: self.clone(),
             id,

@@ -10,6 +10,7 @@
 pub mod cpu;
 pub mod inputs;
 pub mod libraries;
+pub mod masked;
 pub mod strided;
 
 use crate::kernel::Kernel;
@@ -55,6 +56,10 @@ table! {
     bias_gradient,
     weights_gradient_sparse,
     weights_gradient_dense,
+    forward_sparse,
+    masked_rows,
+    masked_weights,
+    masked_output,
     sgd,
     adamw,
     unary,

@@ -11,6 +11,7 @@ mod architecture;
 mod file;
 mod learner;
 mod network;
+mod padded;
 mod parameters;
 mod pending;
 mod slices;

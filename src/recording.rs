@@ -100,8 +100,19 @@ pub struct Dispatch {
 /// One command. They happen in the order in which they stand, as if each waited for the one before.
 #[derive(Clone, Debug)]
 pub enum Command<'a> {
-    /// Values into the first elements of a buffer.
-    Upload(BufferId, Data<'a>),
+    /// Values into the elements of a buffer from a first one on.
+    Upload(BufferId, usize, Data<'a>),
+    /// The first elements of a buffer into those of another of the same kind from a first one on.
+    Copy {
+        /// Where from.
+        from: BufferId,
+        /// Where to, which is another buffer.
+        to: BufferId,
+        /// The first element there.
+        first: usize,
+        /// How many.
+        len: usize,
+    },
     /// A kernel's run.
     Dispatch(Dispatch),
     /// The first elements of a buffer, back to the host.
@@ -132,7 +143,23 @@ impl<'a> Recording<'a> {
 
     /// Puts values into the first elements of a buffer.
     pub fn upload(&mut self, buffer: BufferId, data: impl Into<Data<'a>>) {
-        self.commands.push(Command::Upload(buffer, data.into()));
+        self.upload_at(buffer, 0, data);
+    }
+
+    /// Puts values into the elements of a buffer from `first` on.
+    pub fn upload_at(&mut self, buffer: BufferId, first: usize, data: impl Into<Data<'a>>) {
+        let upload = Command::Upload(buffer, first, data.into());
+        self.commands.push(upload);
+    }
+
+    /// Copies the first `len` elements of a buffer into another of the same kind, from its element `first` on.
+    pub fn copy(&mut self, from: BufferId, to: BufferId, first: usize, len: usize) {
+        self.commands.push(Command::Copy {
+            from,
+            to,
+            first,
+            len,
+        });
     }
 
     /// Runs the kernel that the parameters belong to, on one buffer for each of its bindings.

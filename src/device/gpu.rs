@@ -216,18 +216,18 @@ impl Gpu {
         let mut first = true;
         for command in recording.commands() {
             match command {
-                Command::Upload(id, data) if first => {
+                Command::Upload(id, at, data) if first => {
                     self.queue
-                        .write_buffer(&state.buffers[id], 0, &bytes(*data));
+                        .write_buffer(&state.buffers[id], 4 * *at as u64, &bytes(*data));
                 }
-                Command::Upload(_, data) => state.staged.extend_from_slice(&bytes(*data)),
+                Command::Upload(_, _, data) => state.staged.extend_from_slice(&bytes(*data)),
                 Command::Dispatch(dispatch) => {
                     first = false;
                     let slot = state.parameters.len().next_multiple_of(UNIFORM_SLOT);
                     state.parameters.resize(slot, 0);
                     state.parameters.extend_from_slice(&dispatch.params);
                 }
-                Command::Read(..) => first = false,
+                Command::Read(..) | Command::Copy { .. } => first = false,
             }
         }
         // A bound slot is read to a multiple of 16 bytes.
@@ -298,11 +298,22 @@ impl Gpu {
         while let Some(command) = commands.next() {
             match command {
                 Command::Upload(..) if first => {}
-                Command::Upload(id, data) => {
-                    let size = 4 * data.len() as u64;
+                Command::Upload(id, at, data) => {
+                    let (at, size) = (4 * *at as u64, 4 * data.len() as u64);
                     let to = &state.buffers[id];
-                    encoder.copy_buffer_to_buffer(&state.staging, staged, to, 0, size);
+                    encoder.copy_buffer_to_buffer(&state.staging, staged, to, at, size);
                     staged += size;
+                }
+                Command::Copy {
+                    from,
+                    to,
+                    first: at,
+                    len,
+                } => {
+                    first = false;
+                    let (from, to) = (&state.buffers[from], &state.buffers[to]);
+                    let (at, size) = (4 * *at as u64, 4 * *len as u64);
+                    encoder.copy_buffer_to_buffer(from, 0, to, at, size);
                 }
                 Command::Read(id, len) => {
                     first = false;

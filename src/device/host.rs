@@ -111,9 +111,10 @@ impl<R: HostReal> Host<R> {
                 (Storage::Words(values), Element::Word) => Slice::Words(values),
                 (other, element) => wrong_element(kernel, binding.name, element, other),
             },
-            Access::Write | Access::Update => match outputs.next() {
-                Some((_, Storage::Floats(values))) => Slice::FloatsMut(values),
-                other => panic!("{}: {}: cannot write {other:?}", kernel.name, binding.name),
+            Access::Write | Access::Update => match (outputs.next(), binding.element) {
+                (Some((_, Storage::Floats(values))), Element::Float) => Slice::FloatsMut(values),
+                (Some((_, Storage::Words(values))), Element::Word) => Slice::WordsMut(values),
+                (other, _) => panic!("{}: {}: cannot write {other:?}", kernel.name, binding.name),
             },
         });
         let call = Call {
@@ -151,14 +152,19 @@ fn run_twin_rounded(kernel: &Kernel, call: Call<'_, f32>) {
         .map(|slice| match slice {
             Slice::Floats(values) => widen(values),
             Slice::FloatsMut(values) => widen(values),
-            Slice::Words(_) | Slice::Taken => Vec::new(),
+            Slice::Words(_) | Slice::WordsMut(_) | Slice::Taken => Vec::new(),
         })
         .collect();
-    let buffers = call.buffers.iter().zip(&mut copies);
-    let buffers = buffers.map(|(slice, copy)| match slice {
+    let mut outputs = Vec::new();
+    let buffers = call.buffers.into_iter().zip(&mut copies).enumerate();
+    let buffers = buffers.map(|(binding, (slice, copy))| match slice {
         Slice::Floats(_) => Slice::Floats(copy.as_slice()),
-        Slice::FloatsMut(_) => Slice::FloatsMut(copy.as_mut_slice()),
+        Slice::FloatsMut(values) => {
+            outputs.push((binding, values));
+            Slice::FloatsMut(copy.as_mut_slice())
+        }
         Slice::Words(words) => Slice::Words(words),
+        Slice::WordsMut(words) => Slice::WordsMut(words),
         Slice::Taken => Slice::Taken,
     });
     (kernel.twin)(Call {
@@ -166,30 +172,49 @@ fn run_twin_rounded(kernel: &Kernel, call: Call<'_, f32>) {
         variant: call.variant,
         buffers: buffers.collect(),
     });
-    for (slice, copy) in call.buffers.into_iter().zip(copies) {
-        if let Slice::FloatsMut(values) = slice {
-            for (value, copy) in values.iter_mut().zip(copy) {
-                *value = f32::from_f64(copy);
-            }
+    for (binding, values) in outputs {
+        for (value, copy) in values.iter_mut().zip(&copies[binding]) {
+            *value = f32::from_f64(*copy);
         }
     }
 }
 
-fn fill<R: Real>(to: &mut Storage<R>, data: Data<'_>) {
+fn fill<R: Real>(to: &mut Storage<R>, first: usize, data: Data<'_>) {
     match (to, data) {
         (Storage::Floats(to), Data::Floats(from)) => {
-            for (to, from) in to[..from.len()].iter_mut().zip(from) {
+            for (to, from) in to[first..][..from.len()].iter_mut().zip(from) {
                 *to = R::from_f64(f64::from(*from));
             }
         }
         (Storage::Floats(to), Data::Doubles(from)) => {
-            for (to, from) in to[..from.len()].iter_mut().zip(from) {
+            for (to, from) in to[first..][..from.len()].iter_mut().zip(from) {
                 *to = R::from_f64(*from);
             }
         }
-        (Storage::Words(to), Data::Words(from)) => to[..from.len()].copy_from_slice(from),
+        (Storage::Words(to), Data::Words(from)) => to[first..][..from.len()].copy_from_slice(from),
         (to, from) => panic!("upload of {from:?} into {to:?}"),
     }
+}
+
+fn copy<R: Real>(
+    buffers: &mut HashMap<BufferId, Storage<R>>,
+    from: BufferId,
+    to: BufferId,
+    place: std::ops::Range<usize>,
+) {
+    let Some(mut target) = buffers.remove(&to) else {
+        panic!("a copy into a buffer that does not exist");
+    };
+    match (&mut target, &buffers[&from]) {
+        (Storage::Floats(to), Storage::Floats(from)) => {
+            to[place.clone()].copy_from_slice(&from[..place.len()]);
+        }
+        (Storage::Words(to), Storage::Words(from)) => {
+            to[place.clone()].copy_from_slice(&from[..place.len()]);
+        }
+        (to, from) => panic!("copy of {from:?} into {to:?}"),
+    }
+    buffers.insert(to, target);
 }
 
 /// `len` copies of zero, or nothing where memory does not suffice.
@@ -253,10 +278,16 @@ impl<R: HostReal> Host<R> {
         let mut values = Vec::new();
         for command in recording.commands() {
             match command {
-                Command::Upload(id, data) => {
+                Command::Upload(id, first, data) => {
                     let buffer = buffers.get_mut(id);
-                    fill(buffer.expect("an uploaded buffer exists"), *data);
+                    fill(buffer.expect("an uploaded buffer exists"), *first, *data);
                 }
+                Command::Copy {
+                    from,
+                    to,
+                    first,
+                    len,
+                } => copy(buffers, *from, *to, *first..*first + *len),
                 Command::Dispatch(dispatch) => self.dispatch(buffers, dispatch),
                 Command::Read(id, len) => values.push(match &buffers[id] {
                     Storage::Floats(floats) => R::values(&floats[..*len]),

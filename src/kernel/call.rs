@@ -34,6 +34,7 @@ pub(crate) enum Slice<'a, R> {
     Floats(&'a [R]),
     FloatsMut(&'a mut [R]),
     Words(&'a [u32]),
+    WordsMut(&'a mut [u32]),
     Taken,
 }
 
@@ -78,6 +79,14 @@ impl<'a, R> Call<'a, R> {
         }
     }
 
+    /// A word buffer that the kernel writes.
+    pub fn words_mut(&mut self, binding: usize) -> &'a mut [u32] {
+        match self.take(binding) {
+            Slice::WordsMut(slice) => slice,
+            other => mismatch(binding, "words to write", &other),
+        }
+    }
+
     fn take(&mut self, binding: usize) -> Slice<'a, R> {
         std::mem::replace(&mut self.buffers[binding], Slice::Taken)
     }
@@ -87,7 +96,8 @@ fn mismatch<R>(binding: usize, wanted: &str, found: &Slice<'_, R>) -> ! {
     let found = match found {
         Slice::Floats(_) => "floats to read",
         Slice::FloatsMut(_) => "floats to write",
-        Slice::Words(_) => "words",
+        Slice::Words(_) => "words to read",
+        Slice::WordsMut(_) => "words to write",
         Slice::Taken => "nothing: it was taken before",
     };
     panic!("binding {binding}: the body wants {wanted}, the kernel's bindings give {found}");

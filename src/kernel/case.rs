@@ -40,6 +40,11 @@ pub enum Slot {
         /// The allowed error.
         bound: Bound,
     },
+    /// Words to write, which must be those of the reference: poisoned before the run.
+    OutputWords {
+        /// Elements the kernel owns; guards follow them.
+        len: usize,
+    },
     /// Floats to change in place.
     Update {
         /// Values before the run.

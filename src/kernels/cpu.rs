@@ -2,6 +2,8 @@
 //! do not depend on the number of threads; nothing here contracts or reorders additions, so they do not depend on the
 //! SIMD level either.
 
+pub mod simd;
+
 use rayon::prelude::*;
 
 /// Elements of an elementwise kernel, or samples of a reduction, that one task takes.
@@ -83,7 +85,13 @@ pub fn sum_lanes(count: usize, term: impl Fn(usize) -> f32) -> f32 {
     for i in whole..count {
         lanes[i - whole] += term(i);
     }
-    let mut reach = LANES / 2;
+    tree(lanes)
+}
+
+/// The sum of sixteen lanes.
+#[inline]
+pub fn tree(mut lanes: [f32; 16]) -> f32 {
+    let mut reach = lanes.len() / 2;
     while reach > 0 {
         for lane in 0..reach {
             lanes[lane] += lanes[lane + reach];

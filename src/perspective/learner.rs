@@ -9,7 +9,6 @@ use crate::device::{Buffer, Device, Readback};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::optim::Optimizer;
-use crate::recording::Recording;
 
 /// A network in training: parameters, gradients and the optimiser's moments, all on the device.
 #[derive(Debug)]
@@ -63,11 +62,7 @@ impl Learner {
                 ));
             }
             let buffers = network.like_parameters(&format!("{name} of"))?;
-            let mut recording = Recording::new();
-            for (buffer, values) in buffers.iter().zip(values.values()) {
-                recording.upload(buffer.id(), values.as_slice());
-            }
-            device.play(&recording)?.wait()?;
+            network.upload(&buffers, values)?;
             Ok(buffers)
         });
         let moments = moments.collect::<Result<_>>()?;
@@ -123,7 +118,7 @@ impl Learner {
                             values.id(),
                         );
                     }
-                    recording.read(network.step.loss.id(), 1);
+                    recording.read(network.step.loss().id(), 1);
                 }
                 readback = Some(network.device().play(recording)?);
                 Ok(())

@@ -1,6 +1,7 @@
 //! The network on a device: outputs and gradients.
 
 use super::architecture::Architecture;
+use super::padded;
 use super::parameters::Parameters;
 use super::pending::{PendingLoss, no_samples};
 use super::slices::{self, Slice};
@@ -29,6 +30,8 @@ pub struct Gradients {
 pub struct Network {
     device: Device,
     architecture: Architecture,
+    /// As it is on the device.
+    widened: Architecture,
     pub(super) parameters: Vec<Buffer>,
     pub(super) gradients: Vec<Buffer>,
     pub(super) step: Step,
@@ -42,20 +45,18 @@ impl Network {
     pub fn new(device: &Device, parameters: &Parameters) -> Result<Self> {
         let architecture = *parameters.architecture();
         Self::check_fits(device, &architecture)?;
-        let upload = |(tensor, values): (super::TensorSpec, &[f32])| {
-            let buffer = device.allocate(tensor.name, Element::Float, tensor.len())?;
-            let mut recording = Recording::new();
-            recording.upload(buffer.id(), values);
-            device.play(&recording)?.wait()?;
-            Ok(buffer)
-        };
-        Ok(Self {
+        let widened = padded::widened(&architecture);
+        let mut network = Self {
             device: device.clone(),
             architecture,
-            parameters: parameters.iter().map(upload).collect::<Result<_>>()?,
+            widened,
+            parameters: Vec::new(),
             gradients: Vec::new(),
-            step: Step::new(device, architecture)?,
-        })
+            step: Step::new(device, widened)?,
+        };
+        network.parameters = network.like_parameters("")?;
+        network.upload(&network.parameters, parameters)?;
+        Ok(network)
     }
 
     /// Refuses an architecture with a parameter that does not fit the device's binding limit, before anything is
@@ -63,12 +64,12 @@ impl Network {
     pub fn check_fits(device: &Device, architecture: &Architecture) -> Result<()> {
         architecture.check()?;
         let limit = device.binding_limit();
-        for tensor in architecture.tensors() {
+        for tensor in padded::widened(architecture).tensors() {
             let needed = 4 * tensor.len() as u64;
             if needed > limit {
                 // A grows with N·K, C with 2K a bucket.
                 let row = architecture.inputs.max(2 * architecture.buckets) as u64;
-                let widest = limit / 4 / row;
+                let widest = padded::whole_words(limit / 4 / row);
                 return Err(Error::Limit {
                     what: format!(
                         "{} with N = {} and K = {}",
@@ -107,13 +108,14 @@ impl Network {
             let expected = format!("below {}", tensors.len());
             return Err(Error::argument("place of a parameter", expected, tensor));
         };
-        if data.len() != buffer.len() || matches!(data, Data::Words(_)) {
-            let name = tensors[tensor].name;
-            let expected = format!("{} floats", buffer.len());
-            return Err(Error::argument(name, expected, data.len()));
+        let tensor = &tensors[tensor];
+        if data.len() != tensor.len() || matches!(data, Data::Words(_)) {
+            let expected = format!("{} floats", tensor.len());
+            return Err(Error::argument(tensor.name, expected, data.len()));
         }
         let mut recording = Recording::new();
-        recording.upload(buffer.id(), data);
+        let widened = padded::widen(&self.architecture, tensor.name, data);
+        recording.upload(buffer.id(), widened.data());
         self.device.play(&recording)?.wait()?;
         Ok(())
     }
@@ -122,13 +124,14 @@ impl Network {
     pub fn forward(&mut self, batch: &Batch) -> Result<Vec<f32>> {
         self.check(batch)?;
         let mut output = Vec::with_capacity(batch.len());
-        for slice in slices::cut(batch, self.step.slice_samples(batch)?)? {
+        let samples = self.step.begin(batch)?;
+        for slice in slices::cut(batch, samples)? {
             self.step.reserve(&slice)?;
             let mut recording = Recording::new();
-            let parameters = Roles::new(&self.architecture, &self.parameters);
+            let parameters = Roles::new(&self.widened, &self.parameters);
             let step = &self.step;
             step.record_pass(&mut recording, &slice, parameters, Goal::Output);
-            recording.read(self.step.y.id(), slice.samples());
+            recording.read(self.step.y().id(), slice.samples());
             for values in self.device.play(&recording)?.wait()? {
                 output.extend(values.into_f32());
             }
@@ -156,15 +159,14 @@ impl Network {
     ) -> Result<(Vec<Values>, Option<Values>, Vec<Values>)> {
         let mut output = Vec::new();
         self.pass(batch, upstream, |network, recording, slice| {
-            recording.read(network.step.y.id(), slice.samples());
+            recording.read(network.step.y().id(), slice.samples());
             output.extend(network.device.play(recording)?.wait()?);
             Ok(())
         })?;
         // One read at a time: together they may be more than the device can map.
-        let gradients = self.gradients.iter().map(Buffer::read);
-        let gradients = gradients.collect::<Result<_>>()?;
+        let gradients = self.values(&self.gradients)?;
         let loss = match upstream {
-            Upstream::Loss(_) => Some(self.step.loss.read()?),
+            Upstream::Loss(_) => Some(self.step.loss().read()?),
             Upstream::Given(_) => None,
         };
         Ok((output, loss, gradients))
@@ -176,7 +178,7 @@ impl Network {
         let mut pending = None;
         self.pass(batch, Upstream::Loss(loss), |network, recording, slice| {
             if slice.range.end == batch.len() {
-                recording.read(network.step.loss.id(), 1);
+                recording.read(network.step.loss().id(), 1);
             }
             pending = Some(network.device.play(recording)?);
             Ok(())
@@ -194,11 +196,12 @@ impl Network {
         self.check(batch)?;
         upstream.check(batch)?;
         self.reserve_gradients()?;
-        for slice in slices::cut(batch, self.step.slice_samples(batch)?)? {
+        let samples = self.step.begin(batch)?;
+        for slice in slices::cut(batch, samples)? {
             self.step.reserve(&slice)?;
             let mut recording = Recording::new();
-            let parameters = Roles::new(&self.architecture, &self.parameters);
-            let gradients = Roles::new(&self.architecture, &self.gradients);
+            let parameters = Roles::new(&self.widened, &self.parameters);
+            let gradients = Roles::new(&self.widened, &self.gradients);
             let goal = Goal::Gradients {
                 upstream,
                 total: batch.len(),
@@ -246,20 +249,46 @@ impl Network {
         Ok(())
     }
 
-    /// A buffer for each parameter, of its size.
+    /// A buffer for each parameter, of its size on the device.
     pub(super) fn like_parameters(&self, what: &str) -> Result<Vec<Buffer>> {
-        let tensors = self.architecture.tensors().into_iter();
+        let tensors = self.widened.tensors().into_iter();
         tensors
             .map(|tensor| {
                 let what = format!("{what} {}", tensor.name);
-                self.device.allocate(&what, Element::Float, tensor.len())
+                let what = what.trim_start();
+                self.device.allocate(what, Element::Float, tensor.len())
+            })
+            .collect()
+    }
+
+    /// Puts values into buffers made by [`Network::like_parameters`].
+    pub(super) fn upload(&self, buffers: &[Buffer], values: &Parameters) -> Result<()> {
+        for ((tensor, values), buffer) in values.iter().zip(buffers) {
+            let widened = padded::widen(&self.architecture, tensor.name, Data::Floats(values));
+            let mut recording = Recording::new();
+            recording.upload(buffer.id(), widened.data());
+            self.device.play(&recording)?.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Reads buffers made by [`Network::like_parameters`] back, one at a time: together they may be more than the device
+    /// can map.
+    fn values(&self, buffers: &[Buffer]) -> Result<Vec<Values>> {
+        let tensors = self.architecture.tensors().into_iter().zip(buffers);
+        tensors
+            .map(|(tensor, buffer)| {
+                Ok(padded::narrow(
+                    &self.architecture,
+                    tensor.name,
+                    buffer.read()?,
+                ))
             })
             .collect()
     }
 
     pub(super) fn read(&self, buffers: &[Buffer]) -> Result<Parameters> {
-        // One at a time: together they may be more than the device can map.
-        let values = buffers.iter().map(|buffer| Ok(buffer.read()?.into_f32()));
-        Parameters::from_values(self.architecture, values.collect::<Result<_>>()?)
+        let values = self.values(buffers)?.into_iter().map(Values::into_f32);
+        Parameters::from_values(self.architecture, values.collect())
     }
 }

@@ -1,0 +1,167 @@
+// Y[s] = d + Σ_u C[u]·H[s, u] on index lists, H = activation(Z), Z[s, pK + r] = B_p[r] + Σ A_p[i, r] over the sample's list,
+// and what the gradients need of Z: a bit a lane where its slope is not 0, a bit where it is above T, and for SCReLU the slope.
+// Neither Z nor H reaches memory. T = 2K/32 invocations have 32 lanes of one sample each; a workgroup has INVOCATIONS / T
+// samples at once and a few of them one after the other.
+struct Params {
+    samples: u32,
+    hidden: u32, // K, a multiple of 32
+    indices_1: u32,
+    indices_2: u32,
+    output: u32, // where C begins in `small`; d stands behind it
+    bias_2: u32, // where B of the second perspective begins in `small`
+    interleave: u32,
+    rounds: u32,
+    entries: u32,
+    clip: f32,
+}
+
+@group(0) @binding(0) var<storage, read> lists: array<u32>; // starts [samples + 1] twice, then the indices
+@group(0) @binding(1) var<storage, read> weights_1: array<vec4<f32>>; // [N, K]
+@group(0) @binding(2) var<storage, read> weights_2: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> small: array<vec4<f32>>; // B of each accumulator, C [2K], d
+@group(0) @binding(4) var<storage, read_write> y: array<f32>; // [samples]
+@group(0) @binding(5) var<storage, read_write> bits: array<u32>; // [samples, 2K/32], twice where there is a clip
+@group(0) @binding(6) var<storage, read_write> slopes: array<vec4<f32>>; // [samples, 2K], SCReLU only
+@group(0) @binding(7) var<uniform> params: Params;
+
+override GRADIENT: u32 = 1u;
+
+const INVOCATIONS = 256u;
+
+var<workgroup> sums: array<f32, INVOCATIONS>;
+
+@compute @workgroup_size(INVOCATIONS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let words = params.hidden / 32u;
+    let team = 2u * words;
+    let teams = INVOCATIONS / team;
+    let member = invocation % team;
+    let second = member >= words;
+    let word = select(member, member - words, second);
+    let stride = params.interleave;
+    let at = first_vector(word, stride);
+    let row = params.hidden / 4u;
+    let indices = select(params.indices_1, params.indices_2, second);
+    let starts = select(0u, params.samples + 1u, second);
+    let bias = select(0u, params.bias_2 / 4u, second) + at;
+    let output = params.output / 4u + select(0u, row, second) + at;
+    let clip = vec4<f32>(params.clip);
+    let first = group_index(group, groups) * teams * params.rounds + invocation / team;
+    let has_team = invocation < teams * team;
+
+    for (var round = 0u; round < params.rounds; round++) {
+        let sample = first + round * teams;
+        let live = has_team && sample < params.samples;
+        var part = 0.0;
+        if (live) {
+            var z0 = small[bias];
+            var z1 = small[bias + stride];
+            var z2 = small[bias + 2u * stride];
+            var z3 = small[bias + 3u * stride];
+            var z4 = small[bias + 4u * stride];
+            var z5 = small[bias + 5u * stride];
+            var z6 = small[bias + 6u * stride];
+            var z7 = small[bias + 7u * stride];
+            let end = indices + lists[starts + sample + 1u];
+            if (second) {
+                for (var i = indices + lists[starts + sample]; i < end; i++) {
+                    let source = lists[i] * row + at;
+                    z0 += weights_2[source];
+                    z1 += weights_2[source + stride];
+                    z2 += weights_2[source + 2u * stride];
+                    z3 += weights_2[source + 3u * stride];
+                    z4 += weights_2[source + 4u * stride];
+                    z5 += weights_2[source + 5u * stride];
+                    z6 += weights_2[source + 6u * stride];
+                    z7 += weights_2[source + 7u * stride];
+                }
+            } else {
+                for (var i = indices + lists[starts + sample]; i < end; i++) {
+                    let source = lists[i] * row + at;
+                    z0 += weights_1[source];
+                    z1 += weights_1[source + stride];
+                    z2 += weights_1[source + 2u * stride];
+                    z3 += weights_1[source + 3u * stride];
+                    z4 += weights_1[source + 4u * stride];
+                    z5 += weights_1[source + 5u * stride];
+                    z6 += weights_1[source + 6u * stride];
+                    z7 += weights_1[source + 7u * stride];
+                }
+            }
+            part = dot(activate_4(z0, clip), small[output])
+                + dot(activate_4(z1, clip), small[output + stride])
+                + dot(activate_4(z2, clip), small[output + 2u * stride])
+                + dot(activate_4(z3, clip), small[output + 3u * stride])
+                + dot(activate_4(z4, clip), small[output + 4u * stride])
+                + dot(activate_4(z5, clip), small[output + 5u * stride])
+                + dot(activate_4(z6, clip), small[output + 6u * stride])
+                + dot(activate_4(z7, clip), small[output + 7u * stride]);
+            if (GRADIENT == 1u) {
+                let place = sample * team + member;
+                bits[place] = gate(z0, clip) | gate(z1, clip) << 4u | gate(z2, clip) << 8u | gate(z3, clip) << 12u
+                    | gate(z4, clip) << 16u | gate(z5, clip) << 20u | gate(z6, clip) << 24u | gate(z7, clip) << 28u;
+                if (ACTIVATION != RELU) {
+                    bits[params.samples * team + place] = bits_of(z0 > clip) | bits_of(z1 > clip) << 4u
+                        | bits_of(z2 > clip) << 8u | bits_of(z3 > clip) << 12u | bits_of(z4 > clip) << 16u
+                        | bits_of(z5 > clip) << 20u | bits_of(z6 > clip) << 24u | bits_of(z7 > clip) << 28u;
+                }
+                if (ACTIVATION == SCRELU) {
+                    let to = sample * 2u * row + select(0u, row, second) + at;
+                    slopes[to] = slope_4(z0, clip);
+                    slopes[to + stride] = slope_4(z1, clip);
+                    slopes[to + 2u * stride] = slope_4(z2, clip);
+                    slopes[to + 3u * stride] = slope_4(z3, clip);
+                    slopes[to + 4u * stride] = slope_4(z4, clip);
+                    slopes[to + 5u * stride] = slope_4(z5, clip);
+                    slopes[to + 6u * stride] = slope_4(z6, clip);
+                    slopes[to + 7u * stride] = slope_4(z7, clip);
+                }
+            }
+        }
+        workgroupBarrier(); // `sums` may still be read from the round before
+        sums[invocation] = part;
+        // A tree over the team, whose size is not always a power of two.
+        var width = team;
+        while (width > 1u) {
+            let reach = (width + 1u) / 2u;
+            workgroupBarrier();
+            if (has_team && member + reach < width) {
+                sums[invocation] += sums[invocation + reach];
+            }
+            width = reach;
+        }
+        if (live && member == 0u) {
+            y[sample] = sums[invocation] + small[params.output / 4u + 2u * row].x;
+        }
+    }
+}
+
+fn activate_4(z: vec4<f32>, clip: vec4<f32>) -> vec4<f32> {
+    if (ACTIVATION == RELU) {
+        return max(z, vec4<f32>(0.0));
+    }
+    let clamped = min(max(z, vec4<f32>(0.0)), clip);
+    if (ACTIVATION == SCRELU) {
+        return clamped * clamped;
+    }
+    return clamped;
+}
+
+fn inside(z: vec4<f32>, clip: vec4<f32>) -> vec4<bool> {
+    if (ACTIVATION == RELU) {
+        return z >= vec4<f32>(0.0);
+    }
+    return (z >= vec4<f32>(0.0)) & (z <= clip);
+}
+
+fn gate(z: vec4<f32>, clip: vec4<f32>) -> u32 {
+    return bits_of(inside(z, clip));
+}
+
+fn slope_4(z: vec4<f32>, clip: vec4<f32>) -> vec4<f32> {
+    return select(vec4<f32>(0.0), 2.0 * z, inside(z, clip));
+}

@@ -1,0 +1,129 @@
+// Sums of e[s]·S[s, r]·M[s, r] over samples, a row of K lanes each: over a chunk of a feature's samples, over the samples of a
+// block (for the bias), and of e[s]·[Z[s, r] > T] over a block. A workgroup sums one row for a group of 128 lanes:
+// SLOTS entries side by side, each by WORDS invocations with 32 lanes of a vector of four; the slots' sums are added in order.
+struct Params {
+    samples: u32,
+    hidden: u32, // K, a multiple of 32
+    perspective: u32, // 0 or 1
+    chunks: u32,
+    first: u32, // where the perspective's rows begin in `rows`
+    interleave: u32,
+    entries: u32,
+}
+
+@group(0) @binding(0) var<storage, read> chunk_starts: array<u32>; // [chunks + 1]
+@group(0) @binding(1) var<storage, read> list: array<u32>; // samples, chunk after chunk
+@group(0) @binding(2) var<storage, read> e: array<f32>; // [samples]
+@group(0) @binding(3) var<storage, read> bits: array<u32>; // [samples, 2K/32], twice where there is a clip
+@group(0) @binding(4) var<storage, read> slopes: array<vec4<f32>>; // [samples, 2K], SCReLU only
+@group(0) @binding(5) var<storage, read_write> rows: array<vec4<f32>>;
+@group(0) @binding(6) var<uniform> params: Params;
+
+const SLOTS = 16u;
+const WORDS = 4u;
+const CHUNK = 1024u;
+
+var<workgroup> sums: array<vec4<f32>, SLOTS * WORDS * 8u>;
+
+fn masked(value: f32, word: u32, shift: u32) -> vec4<f32> {
+    let lanes = vec4<u32>(1u, 2u, 4u, 8u) & vec4<u32>(word >> shift);
+    return select(vec4<f32>(0.0), vec4<f32>(value), lanes != vec4<u32>(0u));
+}
+
+@compute @workgroup_size(SLOTS * WORDS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let lane_groups = (params.hidden + 127u) / 128u;
+    let index = group_index(group, groups);
+    let row = index / lane_groups;
+    let lane_group = index % lane_groups;
+    let blocks = (params.samples + CHUNK - 1u) / CHUNK;
+    let total = params.chunks + select(2u, 1u, ACTIVATION == RELU) * blocks;
+    let words = min(WORDS, params.hidden / 32u - lane_group * WORDS);
+    let own = invocation % WORDS;
+    let slot = invocation / WORDS;
+
+    let is_chunk = row < params.chunks;
+    let is_bias = row < params.chunks + blocks;
+    var begin = 0u;
+    var end = 0u;
+    if (row < total) {
+        if (is_chunk) {
+            begin = chunk_starts[row];
+            end = chunk_starts[row + 1u];
+        } else {
+            begin = (row - params.chunks) % blocks * CHUNK;
+            end = min(begin + CHUNK, params.samples);
+        }
+    }
+    let team = params.hidden / 16u;
+    let word = params.perspective * (team / 2u) + lane_group * WORDS + own;
+    let plane = select(params.samples * team, 0u, is_bias) + word;
+    let stride = params.interleave;
+    let vector = first_vector(lane_group * WORDS + own, stride);
+    let slope = params.perspective * (params.hidden / 4u) + vector;
+    let sloped = ACTIVATION == SCRELU && is_bias;
+
+    var s0 = vec4<f32>(0.0);
+    var s1 = vec4<f32>(0.0);
+    var s2 = vec4<f32>(0.0);
+    var s3 = vec4<f32>(0.0);
+    var s4 = vec4<f32>(0.0);
+    var s5 = vec4<f32>(0.0);
+    var s6 = vec4<f32>(0.0);
+    var s7 = vec4<f32>(0.0);
+    if (own < words) {
+        for (var i = begin + slot; i < end; i += SLOTS) {
+            var sample = i;
+            if (is_chunk) {
+                sample = list[i];
+            }
+            let value = e[sample];
+            if (sloped) {
+                let at = sample * (params.hidden / 2u) + slope;
+                s0 += value * slopes[at];
+                s1 += value * slopes[at + stride];
+                s2 += value * slopes[at + 2u * stride];
+                s3 += value * slopes[at + 3u * stride];
+                s4 += value * slopes[at + 4u * stride];
+                s5 += value * slopes[at + 5u * stride];
+                s6 += value * slopes[at + 6u * stride];
+                s7 += value * slopes[at + 7u * stride];
+            } else {
+                let mask = bits[sample * team + plane];
+                s0 += masked(value, mask, 0u);
+                s1 += masked(value, mask, 4u);
+                s2 += masked(value, mask, 8u);
+                s3 += masked(value, mask, 12u);
+                s4 += masked(value, mask, 16u);
+                s5 += masked(value, mask, 20u);
+                s6 += masked(value, mask, 24u);
+                s7 += masked(value, mask, 28u);
+            }
+        }
+    }
+    let place = invocation * 8u;
+    sums[place] = s0;
+    sums[place + 1u] = s1;
+    sums[place + 2u] = s2;
+    sums[place + 3u] = s3;
+    sums[place + 4u] = s4;
+    sums[place + 5u] = s5;
+    sums[place + 6u] = s6;
+    sums[place + 7u] = s7;
+    workgroupBarrier();
+    let part = invocation / 8u;
+    if (row >= total || part >= words) {
+        return;
+    }
+    let round = invocation % 8u;
+    var sum = sums[part * 8u + round];
+    for (var other = 1u; other < SLOTS; other++) {
+        sum += sums[(other * WORDS + part) * 8u + round];
+    }
+    let lane = first_vector(lane_group * WORDS + part, stride) + stride * round - lane_group * 32u;
+    rows[params.first / 4u + lane_group * 32u * total + row * words * 8u + lane] = sum;
+}

@@ -1,0 +1,387 @@
+//! Y\[s\] = C·H\[s\] + d on index lists, and what the gradients need of Z (section 1): see [`masked`](super::masked).
+
+use super::cpu::simd::{Simd, Sixteen, Work, widest};
+use super::inputs::Inputs;
+use super::libraries::{ACTIVATION, BITS, GRID};
+use super::masked;
+use crate::activation::Activation;
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Variant};
+use rayon::prelude::*;
+
+crate::parameters! {
+    /// Sizes, and where things begin in the joined buffers. All but `samples` and `entries` are multiples of 32 or, as places
+    /// in `lists`, as they come.
+    pub struct Params {
+        /// Samples in this slice of the batch.
+        pub samples: u32,
+        /// K, a multiple of 32.
+        pub hidden: u32,
+        /// Where the first perspective's indices begin in `lists`.
+        pub indices_1: u32,
+        /// Where the second perspective's begin.
+        pub indices_2: u32,
+        /// Where C begins in `small`; d stands behind it.
+        pub output: u32,
+        /// Where B of the second perspective begins in `small`; that of the first stands at 0.
+        pub bias_2: u32,
+        /// How lanes lie in words: 1, 2 or 4, with K a multiple of 32 times it.
+        pub interleave: u32,
+        /// Samples that an invocation works on, one after the other.
+        pub rounds: u32,
+        /// Indices in both perspectives' lists.
+        pub entries: u32,
+        /// T.
+        pub clip: f32,
+    }
+}
+
+/// Invocations of a workgroup.
+const INVOCATIONS: u32 = 256;
+
+/// The largest K that a workgroup can take: 32 lanes an invocation.
+pub const LARGEST_HIDDEN: usize = 32 * INVOCATIONS as usize / 2;
+
+impl crate::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        let teams = INVOCATIONS / (self.hidden / 16);
+        self.samples.div_ceil(teams * self.rounds)
+    }
+}
+
+/// The variants: with what the gradients need in the order of [`Activation::ALL`], then Y alone.
+const VARIANTS: &[Variant] = &[
+    variant("crelu", &[("ACTIVATION", 0), ("GRADIENT", 1)]),
+    variant("screlu", &[("ACTIVATION", 1), ("GRADIENT", 1)]),
+    variant("relu", &[("ACTIVATION", 2), ("GRADIENT", 1)]),
+    variant("crelu.output", &[("ACTIVATION", 0), ("GRADIENT", 0)]),
+    variant("screlu.output", &[("ACTIVATION", 1), ("GRADIENT", 0)]),
+    variant("relu.output", &[("ACTIVATION", 2), ("GRADIENT", 0)]),
+];
+
+const fn variant(
+    name: &'static str,
+    constants: &'static [(&'static str, u32)],
+) -> Variant {
+    Variant { name, constants }
+}
+
+/// The variant for an activation, with or without what the gradients need.
+pub fn variant_for(activation: Activation, gradient: bool) -> usize {
+    activation as usize + if gradient { 0 } else { Activation::ALL.len() }
+}
+
+fn meaning(variant: usize) -> (Activation, bool) {
+    let count = Activation::ALL.len();
+    (Activation::ALL[variant % count], variant < count)
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "forward_sparse",
+    operation: Some("network"),
+    pass: Pass::Forward,
+    wgsl: include_str!("../../shaders/forward_sparse.wgsl"),
+    libraries: &[GRID, ACTIVATION, BITS],
+    variants: VARIANTS,
+    bindings: &[
+        Binding::words("lists"),
+        Binding::floats("weights_1"),
+        Binding::floats("weights_2"),
+        Binding::floats("small"),
+        Binding::output("y"),
+        Binding::output_words("bits"),
+        Binding::output("slopes"),
+    ],
+    fields: FIELDS,
+    twin,
+    cpu: Some(body),
+    cases,
+};
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let (activation, gradient) = meaning(call.variant);
+    let (lists, small) = (call.words(0), call.floats(3));
+    let weights = [call.floats(1), call.floats(2)];
+    let (y, bits, slopes) = (call.floats_mut(4), call.words_mut(5), call.floats_mut(6));
+    let (samples, hidden) = (p.samples as usize, p.hidden as usize);
+    let clip = f64::from(p.clip);
+    let words = 2 * hidden / 32;
+    if gradient {
+        let kinds = if activation == Activation::Relu { 1 } else { 2 };
+        bits[..kinds * samples * words].fill(0);
+    }
+    for s in 0..samples {
+        y[s] = small[p.output as usize + 2 * hidden];
+        for (perspective, weights) in weights.iter().enumerate() {
+            let starts = &lists[perspective * (samples + 1)..];
+            let indices = [p.indices_1, p.indices_2][perspective] as usize;
+            let bias = [0, p.bias_2][perspective] as usize;
+            for r in 0..hidden {
+                let mut z = small[bias + r];
+                for i in starts[s]..starts[s + 1] {
+                    z += weights[lists[indices + i as usize] as usize * hidden + r];
+                }
+                let u = perspective * hidden + r;
+                y[s] += small[p.output as usize + u] * activation.value(z, clip);
+                if !gradient {
+                    continue;
+                }
+                let (word, bit) = masked::word_and_bit(r, p.interleave as usize);
+                let word = s * words + perspective * words / 2 + word;
+                let slope = activation.slope(z, clip);
+                let inside = Activation::CRelu.slope(z, clip) == 1.0;
+                let inside = if activation == Activation::Relu { slope == 1.0 } else { inside };
+                bits[word] |= u32::from(inside) << bit;
+                if activation != Activation::Relu {
+                    bits[samples * words + word] |= u32::from(z > clip) << bit;
+                }
+                if activation == Activation::SCRelu {
+                    slopes[s * 2 * hidden + u] = slope;
+                }
+            }
+        }
+    }
+}
+
+/// Samples whose accumulators of a group of lanes are computed one after the other, while their weights stay near.
+const BLOCK: usize = 512;
+
+/// A block of samples: what is read of all, and its own part of what is written.
+struct Block<'a> {
+    params: Params,
+    activation: Activation,
+    gradient: bool,
+    first: usize,
+    lists: &'a [u32],
+    weights: [&'a [Sixteen]; 2],
+    small: &'a [f32],
+    y: &'a mut [f32],
+    inside: &'a mut [u32],
+    above: &'a mut [u32],
+    slopes: &'a mut [f32],
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let params: Params = call.params();
+    let (activation, gradient) = meaning(call.variant);
+    let (lists, small) = (call.words(0), call.floats(3));
+    let weights = [1, 2].map(|binding| call.floats(binding).as_chunks().0);
+    let (y, bits, slopes) = (call.floats_mut(4), call.words_mut(5), call.floats_mut(6));
+    let (samples, width) = (params.samples as usize, 2 * params.hidden as usize);
+    let words = width / 32;
+    let sizes = |used: bool, each: usize| if used { each } else { 0 };
+    let inside_words = sizes(gradient, words);
+    let above_words = sizes(gradient && activation != Activation::Relu, words);
+    let slope_lanes = sizes(gradient && activation == Activation::SCRelu, width);
+    let (inside, bits) = bits.split_at_mut(samples * inside_words);
+    let above = &mut bits[..samples * above_words];
+    let slopes = &mut slopes[..samples * slope_lanes];
+    let (mut inside, mut above, mut slopes) = (inside, above, slopes);
+    let blocks = y[..samples].chunks_mut(BLOCK).enumerate();
+    let blocks = blocks.map(|(index, y)| Block {
+        params,
+        activation,
+        gradient,
+        first: index * BLOCK,
+        lists,
+        weights,
+        small,
+        inside: take(&mut inside, y.len() * inside_words),
+        above: take(&mut above, y.len() * above_words),
+        slopes: take(&mut slopes, y.len() * slope_lanes),
+        y,
+    });
+    let blocks: Vec<_> = blocks.collect();
+    blocks.into_par_iter().for_each(widest);
+}
+
+/// The first `count` elements, which leave `rest`.
+fn take<'a, T>(rest: &mut &'a mut [T], count: usize) -> &'a mut [T] {
+    rest.split_off_mut(..count).unwrap_or_default()
+}
+
+impl Work for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn at<S: Simd>(mut self, simd: S) {
+        let units = self.params.hidden as usize / 16;
+        // One sum for each lane of sixteen, so that the order does not depend on the level.
+        let mut sums = vec![[0.0; 16]; self.y.len()];
+        for perspective in 0..2 {
+            let mut unit = 0;
+            while unit < units {
+                unit += match (S::UNITS, units - unit) {
+                    (8.., 8..) => self.lanes::<S, 8>(simd, perspective, unit, &mut sums),
+                    (4.., 4..) => self.lanes::<S, 4>(simd, perspective, unit, &mut sums),
+                    _ => self.lanes::<S, 2>(simd, perspective, unit, &mut sums),
+                };
+            }
+        }
+        let (hidden, interleave) = (self.params.hidden as usize, self.params.interleave as usize);
+        for words in [&mut self.inside, &mut self.above] {
+            let perspectives = words.chunks_mut(hidden / 32);
+            perspectives.for_each(|words| masked::interleave(words, interleave));
+        }
+        let bias = self.small[self.params.output as usize + 2 * hidden];
+        for (y, sums) in self.y.iter_mut().zip(&sums) {
+            *y = bias + super::cpu::tree(*sums);
+        }
+    }
+}
+
+impl Block<'_> {
+    /// 16·U lanes of one perspective from `unit` on, for every sample of the block; gives U.
+    #[inline(always)]
+    fn lanes<S: Simd, const U: usize>(
+        &mut self,
+        simd: S,
+        perspective: usize,
+        unit: usize,
+        sums: &mut [Sixteen],
+    ) -> usize {
+        let p = &self.params;
+        let (samples, units) = (p.samples as usize, p.hidden as usize / 16);
+        let starts = &self.lists[perspective * (samples + 1) + self.first..][..sums.len() + 1];
+        let indices = &self.lists[[p.indices_1, p.indices_2][perspective] as usize..];
+        let weights = self.weights[perspective];
+        let small = |at: u32| &self.small[at as usize..].as_chunks().0[unit..][..U];
+        let bias = small([0, p.bias_2][perspective]);
+        let output = small(p.output + perspective as u32 * p.hidden);
+        let (bias, output) = (load(simd, bias), load::<S, U>(simd, output));
+        let zero = simd.splat(0.0);
+        let clip = match self.activation {
+            Activation::Relu => f32::INFINITY,
+            _ => p.clip,
+        };
+        let clip = simd.splat(clip);
+        let first = perspective * units + unit;
+        let inside = bytemuck::cast_slice_mut::<u32, u16>(self.inside);
+        let above = bytemuck::cast_slice_mut::<u32, u16>(self.above);
+        let slopes = self.slopes.as_chunks_mut::<16>().0;
+        for (s, sum) in sums.iter_mut().enumerate() {
+            let mut z: [S::Vector; U] = bias;
+            for &feature in &indices[starts[s] as usize..starts[s + 1] as usize] {
+                let row = &weights[feature as usize * units + unit..][..U];
+                for i in 0..U {
+                    z[i] = simd.add(z[i], simd.load(&row[i]));
+                }
+            }
+            let mut y = simd.load(sum);
+            for i in 0..U {
+                let clamped = simd.clamp(z[i], zero, clip);
+                let h = match self.activation {
+                    Activation::SCRelu => simd.multiply(clamped, clamped),
+                    _ => clamped,
+                };
+                y = simd.add(y, simd.multiply(h, output[i]));
+            }
+            simd.store(sum, y);
+            if !self.gradient {
+                continue;
+            }
+            let at = s * 2 * units + first;
+            for i in 0..U {
+                inside[at + i] = simd.between(z[i], zero, clip);
+            }
+            if self.activation != Activation::Relu {
+                for i in 0..U {
+                    above[at + i] = simd.above(z[i], clip);
+                }
+            }
+            if self.activation == Activation::SCRelu {
+                for i in 0..U {
+                    let slope = simd.add(z[i], z[i]);
+                    let slope = simd.select(simd.between(z[i], zero, clip), slope, zero);
+                    simd.store(&mut slopes[at + i], slope);
+                }
+            }
+        }
+        U
+    }
+}
+
+#[inline(always)]
+fn load<S: Simd, const U: usize>(simd: S, from: &[Sixteen]) -> [S::Vector; U] {
+    std::array::from_fn(|i| simd.load(&from[i]))
+}
+
+fn cases() -> Vec<Case> {
+    // [samples, K, F, N, interleave]: 0, 1, tile − 1, tile, tile + 1, every interleave, primes, long lists, the largest K.
+    let shapes = [
+        [0, 32, 2, 5, 1],
+        [1, 32, 1, 1, 1],
+        [3, 64, 7, 40, 2],
+        [31, 96, 32, 768, 1],
+        [32, 128, 32, 768, 4],
+        [33, 128, 32, 768, 1],
+        [7, 256, 19, 768, 2],
+        [1031, 160, 5, 45, 1],
+        [5, 4096, 3, 11, 4],
+    ];
+    let mut cases = Vec::new();
+    for variant in 0..VARIANTS.len() {
+        for (seed, [samples, hidden, width, features, interleave]) in shapes.into_iter().enumerate() {
+            cases.push(case(variant, seed, [samples, hidden, width, features, interleave]));
+        }
+    }
+    // Past 65,535 workgroups, which need so many lanes that only Y is asked for.
+    cases.push(case(3, shapes.len(), [65_537, 4096, 1, 3, 4]));
+    cases
+}
+
+fn case(variant: usize, seed: usize, [samples, hidden, width, features, interleave]: [usize; 5]) -> Case {
+    let (activation, gradient) = meaning(variant);
+    let mut inputs = Inputs::new(1300 + seed as u64);
+    let clip = [1.0, 0.75, 127.0 / 64.0][seed % 3];
+    let lists = [(); 2].map(|()| inputs.sparse(samples, width, features));
+    let starts = lists.iter().flat_map(|lists| lists.starts());
+    let indices = lists.iter().flat_map(|lists| lists.indices());
+    let params = Params {
+        samples: samples as u32,
+        hidden: hidden as u32,
+        indices_1: 2 * (samples as u32 + 1),
+        indices_2: (2 * (samples + 1) + lists[0].indices().len()) as u32,
+        output: 2 * hidden as u32,
+        bias_2: hidden as u32,
+        interleave: interleave as u32,
+        rounds: 1 + 3 * (hidden < 2048) as u32,
+        entries: indices.clone().count() as u32,
+        clip,
+    };
+    // Sixteenths add up exactly, so every Z is exact, some are 0 or T, and every bit is the reference's.
+    let small = inputs.sixteenths(4 * hidden + 1);
+    let words = samples * 2 * hidden / 32;
+    let (kinds, slopes) = match activation {
+        _ if !gradient => (0, 0),
+        Activation::CRelu => (2, 0),
+        Activation::SCRelu => (2, samples * 2 * hidden),
+        Activation::Relu => (1, 0),
+    };
+    Case::new(
+        format!("L={samples} K={hidden} F={width} N={features} interleave={interleave} T={clip}"),
+        variant,
+        params,
+        vec![
+            Slot::Words(starts.chain(indices).copied().collect()),
+            Slot::Floats(inputs.sixteenths(features * hidden)),
+            Slot::Floats(inputs.sixteenths(features * hidden)),
+            Slot::Floats(small),
+            Slot::Output {
+                len: samples,
+                // Two roundings a product for the square and the weight, one for the sum.
+                bound: Bound::Sum {
+                    terms: 2 * hidden + 1,
+                    c: 2.0,
+                },
+            },
+            Slot::OutputWords { len: kinds * words },
+            Slot::Output {
+                len: slopes,
+                bound: Bound::Exact,
+            },
+        ],
+    )
+}

@@ -1,0 +1,204 @@
+//! ∂Loss/∂A = C·G from the rows of G, and each band's share of Σ A·G: see [`masked`](super::masked).
+
+use super::cpu;
+use super::inputs::Inputs;
+use super::libraries::GRID;
+use super::masked::{self, BAND, GROUP};
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use rayon::prelude::*;
+
+crate::parameters! {
+    /// One accumulator's weights.
+    pub struct Params {
+        /// N.
+        pub inputs: u32,
+        /// K, a multiple of 32.
+        pub hidden: u32,
+        /// The first perspective that has this A, 0 or 1.
+        pub perspective: u32,
+        /// Perspectives that have it: 1, or 2 of a tied network.
+        pub count: u32,
+        /// Where the second perspective's rows begin, a multiple of 32; those of the first stand at 0.
+        pub rows_2: u32,
+        /// Rows of the first perspective.
+        pub total_1: u32,
+        /// Rows of the second.
+        pub total_2: u32,
+        /// 1 adds to the gradient, 0 overwrites it.
+        pub accumulate: u32,
+    }
+}
+
+impl crate::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        self.inputs.div_ceil(BAND as u32) * (self.hidden / 4).div_ceil(64)
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "masked_weights",
+    operation: Some("accumulator"),
+    pass: Pass::Gradient,
+    wgsl: include_str!("../../shaders/masked_weights.wgsl"),
+    libraries: &[GRID],
+    variants: PLAIN,
+    bindings: &[
+        Binding::words("first_chunks"),
+        Binding::floats("rows"),
+        Binding::floats("weights"),
+        Binding::floats("output"),
+        Binding::update("gradient"),
+        Binding::update("shares"),
+    ],
+    fields: FIELDS,
+    twin,
+    cpu: Some(body),
+    cases,
+};
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let (first_chunks, rows) = (call.words(0), call.floats(1));
+    let (weights, output) = (call.floats(2), call.floats(3));
+    let (gradient, shares) = (call.floats_mut(4), call.floats_mut(5));
+    let (inputs, hidden) = (p.inputs as usize, p.hidden as usize);
+    for perspective in p.perspective as usize..(p.perspective + p.count) as usize {
+        let total = [p.total_1, p.total_2][perspective] as usize;
+        let rows = &rows[[0, p.rows_2 as usize][perspective]..];
+        for band in 0..inputs.div_ceil(BAND) {
+            let at = (band * 2 + perspective) * hidden;
+            shares[at..at + hidden].fill(0.0);
+        }
+        for f in 0..inputs {
+            let chunks = &first_chunks[perspective * (inputs + 1) + f..];
+            for r in 0..hidden {
+                let place = |row| masked::place(hidden, total, row, r / GROUP).start + r % GROUP;
+                let sum: f64 = (chunks[0]..chunks[1]).map(|chunk| rows[place(chunk as usize)]).sum();
+                let u = perspective * hidden + r;
+                let add = p.accumulate == 1 || perspective > p.perspective as usize;
+                let before = if add { gradient[f * hidden + r] } else { 0.0 };
+                gradient[f * hidden + r] = before + output[u] * sum;
+                shares[f / BAND * 2 * hidden + u] += weights[f * hidden + r] * sum;
+            }
+        }
+    }
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let p: Params = call.params();
+    let (first_chunks, rows) = (call.words(0), call.floats(1));
+    let (weights, output) = (call.floats(2), call.floats(3));
+    let (gradient, shares) = (call.floats_mut(4), call.floats_mut(5));
+    let (inputs, hidden) = (p.inputs as usize, p.hidden as usize);
+    let gradient = &mut gradient[..inputs * hidden];
+    let shares = &mut shares[..inputs.div_ceil(BAND) * 2 * hidden];
+    gradient
+        .par_chunks_mut(BAND * hidden)
+        .zip(shares.par_chunks_mut(2 * hidden))
+        .enumerate()
+        .for_each(|(band, (gradient, shares))| {
+            cpu::vectorized(|| {
+                for perspective in p.perspective as usize..(p.perspective + p.count) as usize {
+                    let add = p.accumulate == 1 || perspective > p.perspective as usize;
+                    let rows = &rows[[0, p.rows_2 as usize][perspective]..];
+                    let total = [p.total_1, p.total_2][perspective] as usize;
+                    let column = perspective * hidden..(perspective + 1) * hidden;
+                    let (output, shares) = (&output[column.clone()], &mut shares[column]);
+                    shares.fill(0.0);
+                    for (feature, gradient) in (band * BAND..).zip(gradient.chunks_mut(hidden)) {
+                        let chunks = &first_chunks[perspective * (inputs + 1) + feature..];
+                        let chunks = chunks[0] as usize..chunks[1] as usize;
+                        let weights = &weights[feature * hidden..][..hidden];
+                        for group in 0..hidden.div_ceil(GROUP) {
+                            let lanes = masked::lanes(hidden, group);
+                            let mut sums = [0.0f32; GROUP];
+                            let sums = &mut sums[..lanes.len()];
+                            for chunk in chunks.clone() {
+                                cpu::add(sums, &rows[masked::place(hidden, total, chunk, group)]);
+                            }
+                            let gradient = &mut gradient[lanes.clone()];
+                            let terms = gradient.iter_mut().zip(&*sums).zip(&output[lanes.clone()]);
+                            if add {
+                                terms.for_each(|((gradient, sum), c)| *gradient += c * sum);
+                            } else {
+                                terms.for_each(|((gradient, sum), c)| *gradient = c * sum);
+                            }
+                            let terms = shares[lanes.clone()].iter_mut().zip(&*sums);
+                            for ((share, sum), weight) in terms.zip(&weights[lanes]) {
+                                *share += weight * sum;
+                            }
+                        }
+                    }
+                }
+            });
+        });
+}
+
+fn cases() -> Vec<Case> {
+    // [N, K, chunks of a feature at most, perspective, count]: 1, band − 1, band, band + 1, groups of lanes that are not full,
+    // primes, and past 65,535 workgroups.
+    let shapes = [
+        [1, 32, 1, 0, 1],
+        [7, 64, 3, 1, 1],
+        [8, 128, 2, 0, 2],
+        [9, 160, 4, 0, 2],
+        [97, 320, 2, 1, 1],
+        [3, 4096, 5, 0, 2],
+        [524_289, 32, 1, 0, 1],
+    ];
+    let case = |(seed, [features, hidden, most, perspective, count]): (usize, [usize; 5])| {
+        let mut inputs = Inputs::new(1500 + seed as u64);
+        let mut first_chunks = Vec::new();
+        let totals = [0, 1].map(|_| {
+            let counts = inputs.words(features, most as u32 + 1);
+            let mut sum = 0;
+            first_chunks.push(0);
+            first_chunks.extend(counts.into_iter().map(|count| {
+                sum += count;
+                sum
+            }));
+            // Rows of the bias stand behind.
+            sum + 2
+        });
+        let rows = [0, 1].map(|p: usize| totals[p] as usize * hidden);
+        let params = Params {
+            inputs: features as u32,
+            hidden: hidden as u32,
+            perspective: perspective as u32,
+            count: count as u32,
+            rows_2: rows[0] as u32,
+            total_1: totals[0],
+            total_2: totals[1],
+            accumulate: (seed % 2) as u32,
+        };
+        Case::new(
+            format!("N={features} K={hidden} chunks={most} p={perspective} count={count} accumulate={}", seed % 2),
+            0,
+            params,
+            vec![
+                Slot::Words(first_chunks),
+                Slot::Floats(inputs.floats(rows[0] + rows[1], -1.0, 1.0)),
+                Slot::Floats(inputs.floats(features * hidden, -1.0, 1.0)),
+                Slot::Floats(inputs.floats(2 * hidden, -1.0, 1.0)),
+                Slot::Update {
+                    values: inputs.floats(features * hidden, -1.0, 1.0),
+                    bound: Bound::Sum {
+                        terms: count * most + 1,
+                        c: 1.0,
+                    },
+                },
+                Slot::Update {
+                    // The other perspective's shares must stay.
+                    values: vec![0.25; features.div_ceil(BAND) * 2 * hidden],
+                    bound: Bound::Sum {
+                        terms: BAND.min(features) * most,
+                        c: 1.0,
+                    },
+                },
+            ],
+        )
+    };
+    shapes.into_iter().enumerate().map(case).collect()
+}
