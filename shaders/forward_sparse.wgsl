@@ -3,7 +3,9 @@
 // Neither Z nor H reaches memory. T = 2K/32 invocations have 32 lanes of one sample each; a workgroup has INVOCATIONS / T
 // samples at once and a few of them one after the other.
 struct Params {
-    samples: u32,
+    samples: u32, // of this strip, whose first is `first` of `total`
+    first: u32,
+    total: u32,
     hidden: u32, // K, a multiple of 32
     indices_1: u32,
     indices_2: u32,
@@ -15,12 +17,12 @@ struct Params {
     clip: f32,
 }
 
-@group(0) @binding(0) var<storage, read> lists: array<u32>; // starts [samples + 1] twice, then the indices
+@group(0) @binding(0) var<storage, read> lists: array<u32>; // starts [total + 1] twice, then the indices
 @group(0) @binding(1) var<storage, read> weights_1: array<vec4<f32>>; // [N, K]
 @group(0) @binding(2) var<storage, read> weights_2: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> small: array<vec4<f32>>; // B of each accumulator, C [2K], d
-@group(0) @binding(4) var<storage, read_write> y: array<f32>; // [samples]
-@group(0) @binding(5) var<storage, read_write> bits: array<u32>; // [samples, 2K/32], twice where there is a clip
+@group(0) @binding(4) var<storage, read_write> y: array<f32>; // [total]
+@group(0) @binding(5) var<storage, read_write> bits: array<u32>; // [total, 2K/32], twice where there is a clip
 @group(0) @binding(6) var<storage, read_write> slopes: array<vec4<f32>>; // [samples, 2K], SCReLU only
 @group(0) @binding(7) var<uniform> params: Params;
 
@@ -46,7 +48,7 @@ fn main(
     let at = first_vector(word, stride);
     let row = params.hidden / 4u;
     let indices = select(params.indices_1, params.indices_2, second);
-    let starts = select(0u, params.samples + 1u, second);
+    let starts = select(0u, params.total + 1u, second) + params.first;
     let bias = select(0u, params.bias_2 / 4u, second) + at;
     let output = params.output / 4u + select(0u, row, second) + at;
     let clip = vec4<f32>(params.clip);
@@ -101,11 +103,11 @@ fn main(
                 + dot(activate_4(z6, clip), small[output + 6u * stride])
                 + dot(activate_4(z7, clip), small[output + 7u * stride]);
             if (GRADIENT == 1u) {
-                let place = sample * team + member;
+                let place = (params.first + sample) * team + member;
                 bits[place] = gate(z0, clip) | gate(z1, clip) << 4u | gate(z2, clip) << 8u | gate(z3, clip) << 12u
                     | gate(z4, clip) << 16u | gate(z5, clip) << 20u | gate(z6, clip) << 24u | gate(z7, clip) << 28u;
                 if (ACTIVATION != RELU) {
-                    bits[params.samples * team + place] = bits_of(z0 > clip) | bits_of(z1 > clip) << 4u
+                    bits[params.total * team + place] = bits_of(z0 > clip) | bits_of(z1 > clip) << 4u
                         | bits_of(z2 > clip) << 8u | bits_of(z3 > clip) << 12u | bits_of(z4 > clip) << 16u
                         | bits_of(z5 > clip) << 20u | bits_of(z6 > clip) << 24u | bits_of(z7 > clip) << 28u;
                 }
@@ -135,7 +137,7 @@ fn main(
             width = reach;
         }
         if (live && member == 0u) {
-            y[sample] = sums[invocation] + small[params.output / 4u + 2u * row].x;
+            y[params.first + sample] = sums[invocation] + small[params.output / 4u + 2u * row].x;
         }
     }
 }

@@ -1,6 +1,7 @@
 // e[s] = (q/L)·|P − t|^(q−1)·sign(P − t)·∂P/∂Y with P = link(Y[s]): the loss by the output of each sample.
 struct Params {
-    samples: u32,
+    samples: u32, // of this strip, whose first is `first`
+    first: u32,
     power: f32,
     scale: f32, // 1/L
 }
@@ -18,10 +19,11 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) invocation: u32,
 ) {
-    let sample = group_index(group, groups) * INVOCATIONS + invocation;
-    if (sample >= params.samples) {
+    let own = group_index(group, groups) * INVOCATIONS + invocation;
+    if (own >= params.samples) {
         return;
     }
+    let sample = params.first + own;
     let linked = link(y[sample]);
     let difference = linked.value - targets[sample];
     let magnitude = power_of(abs(difference), params.power - 1.0) * params.power * params.scale;

@@ -1,20 +1,22 @@
 // Sums of e[s]·S[s, r]·M[s, r] over samples, a row of K lanes each: over a chunk of a feature's samples, over the samples of a
-// block (for the bias), and of e[s]·[Z[s, r] > T] over a block. A workgroup sums one row for a group of 128 lanes:
+// block (for the bias), and of e[s]·[Z[s, r] > T] over a block. A strip adds to what the strips before it left of a chunk. A workgroup sums one row for a group of 128 lanes:
 // SLOTS entries side by side, each by WORDS invocations with 32 lanes of a vector of four; the slots' sums are added in order.
 struct Params {
-    samples: u32,
+    samples: u32, // of this strip, whose first is `first` of `total`; a multiple of CHUNK stands before it
+    first: u32,
+    total: u32,
     hidden: u32, // K, a multiple of 32
-    perspective: u32, // 0 or 1
-    chunks: u32,
-    first: u32, // where the perspective's rows begin in `rows`
+    chunks_1: u32, // chunks of each perspective
+    chunks_2: u32,
+    list_2: u32, // where the second perspective's samples begin in `list`
     interleave: u32,
     entries: u32,
 }
 
-@group(0) @binding(0) var<storage, read> chunk_starts: array<u32>; // [chunks + 1]
-@group(0) @binding(1) var<storage, read> list: array<u32>; // samples, chunk after chunk
-@group(0) @binding(2) var<storage, read> e: array<f32>; // [samples]
-@group(0) @binding(3) var<storage, read> bits: array<u32>; // [samples, 2K/32], twice where there is a clip
+@group(0) @binding(0) var<storage, read> chunk_starts: array<u32>; // [chunks + 1] of each perspective
+@group(0) @binding(1) var<storage, read> list: array<u32>; // samples, chunk after chunk, of each perspective
+@group(0) @binding(2) var<storage, read> e: array<f32>; // [total]
+@group(0) @binding(3) var<storage, read> bits: array<u32>; // [total, 2K/32], twice where there is a clip
 @group(0) @binding(4) var<storage, read> slopes: array<vec4<f32>>; // [samples, 2K], SCReLU only
 @group(0) @binding(5) var<storage, read_write> rows: array<vec4<f32>>;
 @group(0) @binding(6) var<uniform> params: Params;
@@ -38,33 +40,39 @@ fn main(
 ) {
     let lane_groups = (params.hidden + 127u) / 128u;
     let index = group_index(group, groups);
-    let row = index / lane_groups;
     let lane_group = index % lane_groups;
-    let blocks = (params.samples + CHUNK - 1u) / CHUNK;
-    let total = params.chunks + select(2u, 1u, ACTIVATION == RELU) * blocks;
+    let blocks = (params.total + CHUNK - 1u) / CHUNK;
+    let extra = select(2u, 1u, ACTIVATION == RELU) * blocks;
+    let total_1 = params.chunks_1 + extra;
+    let perspective = select(0u, 1u, index / lane_groups >= total_1);
+    let row = index / lane_groups - perspective * total_1;
+    let chunks = select(params.chunks_1, params.chunks_2, perspective == 1u);
+    let total = chunks + extra;
     let words = min(WORDS, params.hidden / 32u - lane_group * WORDS);
     let own = invocation % WORDS;
     let slot = invocation / WORDS;
 
-    let is_chunk = row < params.chunks;
-    let is_bias = row < params.chunks + blocks;
+    let is_chunk = row < chunks;
+    let is_bias = row < chunks + blocks;
+    let starts = perspective * (params.chunks_1 + 1u) + row;
+    let first = perspective * params.list_2;
     var begin = 0u;
     var end = 0u;
     if (row < total) {
         if (is_chunk) {
-            begin = chunk_starts[row];
-            end = chunk_starts[row + 1u];
+            begin = first + chunk_starts[starts];
+            end = first + chunk_starts[starts + 1u];
         } else {
-            begin = (row - params.chunks) % blocks * CHUNK;
-            end = min(begin + CHUNK, params.samples);
+            begin = max((row - chunks) % blocks * CHUNK, params.first);
+            end = min((row - chunks) % blocks * CHUNK + CHUNK, params.first + params.samples);
         }
     }
     let team = params.hidden / 16u;
-    let word = params.perspective * (team / 2u) + lane_group * WORDS + own;
-    let plane = select(params.samples * team, 0u, is_bias) + word;
+    let word = perspective * (team / 2u) + lane_group * WORDS + own;
+    let plane = select(params.total * team, 0u, is_bias) + word;
     let stride = params.interleave;
     let vector = first_vector(lane_group * WORDS + own, stride);
-    let slope = params.perspective * (params.hidden / 4u) + vector;
+    let slope = perspective * (params.hidden / 4u) + vector;
     let sloped = ACTIVATION == SCRELU && is_bias;
 
     var s0 = vec4<f32>(0.0);
@@ -81,9 +89,12 @@ fn main(
             if (is_chunk) {
                 sample = list[i];
             }
+            if (sample < params.first || sample >= params.first + params.samples) {
+                continue;
+            }
             let value = e[sample];
             if (sloped) {
-                let at = sample * (params.hidden / 2u) + slope;
+                let at = (sample - params.first) * (params.hidden / 2u) + slope;
                 s0 += value * slopes[at];
                 s1 += value * slopes[at + stride];
                 s2 += value * slopes[at + 2u * stride];
@@ -116,7 +127,8 @@ fn main(
     sums[place + 7u] = s7;
     workgroupBarrier();
     let part = invocation / 8u;
-    if (row >= total || part >= words) {
+    let is_other_strip = !is_chunk && begin >= end;
+    if (row >= total || part >= words || is_other_strip) {
         return;
     }
     let round = invocation % 8u;
@@ -125,5 +137,9 @@ fn main(
         sum += sums[(other * WORDS + part) * 8u + round];
     }
     let lane = first_vector(lane_group * WORDS + part, stride) + stride * round - lane_group * 32u;
-    rows[params.first / 4u + lane_group * 32u * total + row * words * 8u + lane] = sum;
+    let at = perspective * total_1 * (params.hidden / 4u) + lane_group * 32u * total + row * words * 8u + lane;
+    if (is_chunk && params.first > 0u) {
+        sum += rows[at];
+    }
+    rows[at] = sum;
 }

@@ -120,9 +120,9 @@ impl Binding {
     pub const fn output(name: &'static str) -> Self {
         Self::new(name, Element::Float, Access::Write)
     }
-    /// A word buffer that is overwritten.
-    pub const fn output_words(name: &'static str) -> Self {
-        Self::new(name, Element::Word, Access::Write)
+    /// A word buffer that is changed in place.
+    pub const fn update_words(name: &'static str) -> Self {
+        Self::new(name, Element::Word, Access::Update)
     }
     /// A float buffer that is changed in place.
     pub const fn update(name: &'static str) -> Self {

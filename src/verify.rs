@@ -93,8 +93,8 @@ pub fn compare(expected: &[f64], found: &[f64], bounds: &[f64]) -> Worst {
     worst
 }
 
-/// What poisons words before a run.
-const POISON: u32 = 0xDEAD_BEEF;
+/// What guards words.
+const GUARD: u32 = 0xDEAD_BEEF;
 
 /// The values a slot owns after a run, and whether its guards are whole.
 struct Output {
@@ -125,8 +125,9 @@ fn run(
             Slot::Words(words) if words.is_empty() => device.allocate("case", Element::Word, 0)?,
             Slot::Words(words) => device.upload("case", words.as_slice())?,
             Slot::Output { len, .. } => upload(poison(len + GUARDS))?,
-            Slot::OutputWords { len } => {
-                device.upload("case", vec![POISON; len + GUARDS].as_slice())?
+            Slot::UpdateWords(words) => {
+                let guarded = [words.as_slice(), &[GUARD; GUARDS]].concat();
+                device.upload("case", guarded.as_slice())?
             }
             Slot::Update { values, .. } => upload([prepare(values), poison(GUARDS)].concat())?,
         });
@@ -148,13 +149,14 @@ fn run(
     let outputs = case.slots.iter().map(|slot| {
         let len = match slot {
             Slot::Floats(_) | Slot::Words(_) => return None,
-            Slot::Output { len, .. } | Slot::OutputWords { len } => *len,
+            Slot::Output { len, .. } => *len,
+            Slot::UpdateWords(words) => words.len(),
             Slot::Update { values, .. } => values.len(),
         };
         let mut values = values.next()?.into_f64();
         let guards = values.split_off(len);
         let is_whole = |guard: &f64| match slot {
-            Slot::OutputWords { .. } => *guard == f64::from(POISON),
+            Slot::UpdateWords(_) => *guard == f64::from(GUARD),
             _ => guard.is_nan(),
         };
         Some(Output {
@@ -194,7 +196,7 @@ pub fn verify_case(
     let expected = run(reference, kernel, case, false)?;
     let bound_of = |slot: &Slot| match slot {
         Slot::Output { bound, .. } | Slot::Update { bound, .. } => Some(bound.clone()),
-        Slot::OutputWords { .. } => Some(Bound::Exact),
+        Slot::UpdateWords(_) => Some(Bound::Exact),
         Slot::Floats(_) | Slot::Words(_) => None,
     };
     let sums = |slot: &Slot| matches!(bound_of(slot), Some(Bound::Sum { .. }));
@@ -223,7 +225,7 @@ pub fn verify_case(
         let name = kernel.bindings[index].name;
         // What is exact is compared in f32, as any executor would have to round it.
         let rounded: Vec<f64> = match bound {
-            Bound::Exact if !matches!(slot, Slot::OutputWords { .. }) => expected
+            Bound::Exact if !matches!(slot, Slot::UpdateWords(_)) => expected
                 .values
                 .iter()
                 .map(|&v| f64::from(v as f32))

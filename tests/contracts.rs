@@ -98,10 +98,8 @@ fn every_variant_has_cases_and_every_case_fits_its_kernel() {
             for (slot, binding) in case.slots.iter().zip(kernel.bindings) {
                 let fits = match slot {
                     Slot::Floats(_) | Slot::Words(_) => binding.access == Access::Read,
-                    Slot::Output { .. } | Slot::OutputWords { .. } => {
-                        binding.access == Access::Write
-                    }
-                    Slot::Update { .. } => binding.access == Access::Update,
+                    Slot::Output { .. } => binding.access == Access::Write,
+                    Slot::Update { .. } | Slot::UpdateWords(_) => binding.access == Access::Update,
                 };
                 assert!(fits, "{}: {}: {}", kernel.name, case.name, binding.name);
             }

@@ -40,11 +40,8 @@ pub enum Slot {
         /// The allowed error.
         bound: Bound,
     },
-    /// Words to write, which must be those of the reference: poisoned before the run.
-    OutputWords {
-        /// Elements the kernel owns; guards follow them.
-        len: usize,
-    },
+    /// Words to change in place, which must become those of the reference.
+    UpdateWords(Vec<u32>),
     /// Floats to change in place.
     Update {
         /// Values before the run.

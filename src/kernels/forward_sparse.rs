@@ -12,8 +12,12 @@ crate::parameters! {
     /// Sizes, and where things begin in the joined buffers. All but `samples` and `entries` are multiples of 32 or, as places
     /// in `lists`, as they come.
     pub struct Params {
-        /// Samples in this slice of the batch.
+        /// Samples of this strip.
         pub samples: u32,
+        /// The strip's first sample among all.
+        pub first: u32,
+        /// Samples of all strips.
+        pub total: u32,
         /// K, a multiple of 32.
         pub hidden: u32,
         /// Where the first perspective's indices begin in `lists`.
@@ -89,8 +93,8 @@ pub static KERNEL: Kernel = Kernel {
         Binding::floats("weights_1"),
         Binding::floats("weights_2"),
         Binding::floats("small"),
-        Binding::output("y"),
-        Binding::output_words("bits"),
+        Binding::update("y"),
+        Binding::update_words("bits"),
         Binding::output("slopes"),
     ],
     fields: FIELDS,
@@ -105,17 +109,19 @@ fn twin(mut call: Call<'_, f64>) {
     let (lists, small) = (call.words(0), call.floats(3));
     let weights = [call.floats(1), call.floats(2)];
     let (y, bits, slopes) = (call.floats_mut(4), call.words_mut(5), call.floats_mut(6));
-    let (samples, hidden) = (p.samples as usize, p.hidden as usize);
+    let (first, total, hidden) = (p.first as usize, p.total as usize, p.hidden as usize);
+    let strip = first..first + p.samples as usize;
     let clip = f64::from(p.clip);
     let words = 2 * hidden / 32;
-    if gradient {
-        let kinds = if activation == Activation::Relu { 1 } else { 2 };
-        bits[..kinds * samples * words].fill(0);
+    let kinds = if activation == Activation::Relu { 1 } else { 2 };
+    for plane in 0..if gradient { kinds } else { 0 } {
+        let plane = plane * total;
+        bits[(plane + strip.start) * words..(plane + strip.end) * words].fill(0);
     }
-    for s in 0..samples {
+    for s in strip {
         y[s] = small[p.output as usize + 2 * hidden];
         for (perspective, weights) in weights.iter().enumerate() {
-            let starts = &lists[perspective * (samples + 1)..];
+            let starts = &lists[perspective * (total + 1)..];
             let indices = [p.indices_1, p.indices_2][perspective] as usize;
             let bias = [0, p.bias_2][perspective] as usize;
             for r in 0..hidden {
@@ -135,10 +141,10 @@ fn twin(mut call: Call<'_, f64>) {
                 let inside = if activation == Activation::Relu { slope == 1.0 } else { inside };
                 bits[word] |= u32::from(inside) << bit;
                 if activation != Activation::Relu {
-                    bits[samples * words + word] |= u32::from(z > clip) << bit;
+                    bits[total * words + word] |= u32::from(z > clip) << bit;
                 }
                 if activation == Activation::SCRelu {
-                    slopes[s * 2 * hidden + u] = slope;
+                    slopes[(s - first) * 2 * hidden + u] = slope;
                 }
             }
         }
@@ -170,21 +176,22 @@ fn body(mut call: Call<'_, f32>) {
     let weights = [1, 2].map(|binding| call.floats(binding).as_chunks().0);
     let (y, bits, slopes) = (call.floats_mut(4), call.words_mut(5), call.floats_mut(6));
     let (samples, width) = (params.samples as usize, 2 * params.hidden as usize);
+    let (strip, total) = (params.first as usize, params.total as usize);
     let words = width / 32;
     let sizes = |used: bool, each: usize| if used { each } else { 0 };
     let inside_words = sizes(gradient, words);
     let above_words = sizes(gradient && activation != Activation::Relu, words);
     let slope_lanes = sizes(gradient && activation == Activation::SCRelu, width);
-    let (inside, bits) = bits.split_at_mut(samples * inside_words);
-    let above = &mut bits[..samples * above_words];
-    let slopes = &mut slopes[..samples * slope_lanes];
-    let (mut inside, mut above, mut slopes) = (inside, above, slopes);
-    let blocks = y[..samples].chunks_mut(BLOCK).enumerate();
+    let (inside, above) = bits.split_at_mut(total * inside_words);
+    let mut inside = &mut inside[strip * inside_words..];
+    let mut above = &mut above[strip * above_words..];
+    let mut slopes = slopes;
+    let blocks = y[strip..strip + samples].chunks_mut(BLOCK).enumerate();
     let blocks = blocks.map(|(index, y)| Block {
         params,
         activation,
         gradient,
-        first: index * BLOCK,
+        first: strip + index * BLOCK,
         lists,
         weights,
         small,
@@ -243,8 +250,8 @@ impl Block<'_> {
         sums: &mut [Sixteen],
     ) -> usize {
         let p = &self.params;
-        let (samples, units) = (p.samples as usize, p.hidden as usize / 16);
-        let starts = &self.lists[perspective * (samples + 1) + self.first..][..sums.len() + 1];
+        let (total, units) = (p.total as usize, p.hidden as usize / 16);
+        let starts = &self.lists[perspective * (total + 1) + self.first..][..sums.len() + 1];
         let indices = &self.lists[[p.indices_1, p.indices_2][perspective] as usize..];
         let weights = self.weights[perspective];
         let small = |at: u32| &self.small[at as usize..].as_chunks().0[unit..][..U];
@@ -337,10 +344,14 @@ fn case(variant: usize, seed: usize, [samples, hidden, width, features, interlea
     let mut inputs = Inputs::new(1300 + seed as u64);
     let clip = [1.0, 0.75, 127.0 / 64.0][seed % 3];
     let lists = [(); 2].map(|()| inputs.sparse(samples, width, features));
+    // Every other shape is the second of two strips.
+    let first = if seed % 2 == 1 { samples / 3 } else { 0 };
     let starts = lists.iter().flat_map(|lists| lists.starts());
     let indices = lists.iter().flat_map(|lists| lists.indices());
     let params = Params {
-        samples: samples as u32,
+        samples: (samples - first) as u32,
+        first: first as u32,
+        total: samples as u32,
         hidden: hidden as u32,
         indices_1: 2 * (samples as u32 + 1),
         indices_2: (2 * (samples + 1) + lists[0].indices().len()) as u32,
@@ -357,7 +368,7 @@ fn case(variant: usize, seed: usize, [samples, hidden, width, features, interlea
     let (kinds, slopes) = match activation {
         _ if !gradient => (0, 0),
         Activation::CRelu => (2, 0),
-        Activation::SCRelu => (2, samples * 2 * hidden),
+        Activation::SCRelu => (2, (samples - first) * 2 * hidden),
         Activation::Relu => (1, 0),
     };
     Case::new(
@@ -369,15 +380,16 @@ fn case(variant: usize, seed: usize, [samples, hidden, width, features, interlea
             Slot::Floats(inputs.sixteenths(features * hidden)),
             Slot::Floats(inputs.sixteenths(features * hidden)),
             Slot::Floats(small),
-            Slot::Output {
-                len: samples,
+            // What stands before the strip must stay.
+            Slot::Update {
+                values: vec![0.25; samples],
                 // Two roundings a product for the square and the weight, one for the sum.
                 bound: Bound::Sum {
                     terms: 2 * hidden + 1,
                     c: 2.0,
                 },
             },
-            Slot::OutputWords { len: kinds * words },
+            Slot::UpdateWords(vec![7; kinds * words]),
             Slot::Output {
                 len: slopes,
                 bound: Bound::Exact,

@@ -9,8 +9,10 @@ use rayon::prelude::*;
 crate::parameters! {
     /// The loss of a batch.
     pub struct Params {
-        /// Samples in this slice of the batch.
+        /// Samples of this strip.
         pub samples: u32,
+        /// The strip's first sample among all.
+        pub first: u32,
         /// q.
         pub power: f32,
         /// 1/L with L the samples of the whole batch.
@@ -36,7 +38,7 @@ pub static KERNEL: Kernel = Kernel {
     bindings: &[
         Binding::floats("y"),
         Binding::floats("targets"),
-        Binding::output("e"),
+        Binding::update("e"),
     ],
     fields: FIELDS,
     twin,
@@ -50,7 +52,7 @@ fn twin(mut call: Call<'_, f64>) {
     let (y, targets) = (call.floats(0), call.floats(1));
     let e = call.floats_mut(2);
     let (q, scale) = (f64::from(p.power), f64::from(p.scale));
-    for s in 0..p.samples as usize {
+    for s in p.first as usize..(p.first + p.samples) as usize {
         let (value, slope) = link.apply(y[s]);
         let difference = value - targets[s];
         let sign = if difference == 0.0 { 0.0 } else { difference.signum() };
@@ -62,11 +64,12 @@ fn body(mut call: Call<'_, f32>) {
     let p: Params = call.params();
     let link = Link::ALL[call.variant];
     let (y, targets) = (call.floats(0), call.floats(1));
-    let e = &mut call.floats_mut(2)[..p.samples as usize];
+    let strip = p.first as usize..(p.first + p.samples) as usize;
+    let e = &mut call.floats_mut(2)[strip.clone()];
     e.par_iter_mut()
-        .enumerate()
+        .zip(strip)
         .with_min_len(super::cpu::PIECE)
-        .for_each(|(s, e)| {
+        .for_each(|(e, s)| {
             let (value, slope) = link.apply_f32(y[s]);
             let difference = value - targets[s];
             let sign = if difference == 0.0 { 0.0 } else { difference.signum() };
@@ -78,10 +81,11 @@ fn cases() -> Vec<Case> {
     const EPSILON: f64 = f32::EPSILON as f64;
     loss_cases()
         .into_iter()
-        .map(|case| {
+        .enumerate()
+        .map(|(index, case)| {
             let q = f64::from(case.params.power);
             let link = Link::ALL[case.variant];
-            let each = (0..case.y.len())
+            let each: Vec<f64> = (0..case.y.len())
                 .map(|s| {
                     let (y, t) = (f64::from(case.y[s]), f64::from(case.targets[s]));
                     let (value, slope) = link.apply(y);
@@ -101,8 +105,11 @@ fn cases() -> Vec<Case> {
                     scale * error * slope + f64::from(f32::MIN_POSITIVE)
                 })
                 .collect();
+            // Every other case is the second of two strips.
+            let first = index as u32 % 2 * (case.params.samples / 3);
             let params = Params {
-                samples: case.params.samples,
+                samples: case.params.samples - first,
+                first,
                 power: case.params.power,
                 scale: case.params.scale,
             };
@@ -113,8 +120,9 @@ fn cases() -> Vec<Case> {
                 vec![
                     Slot::Floats(case.y.clone()),
                     Slot::Floats(case.targets),
-                    Slot::Output {
-                        len: case.y.len(),
+                    // What stands before the strip must stay.
+                    Slot::Update {
+                        values: vec![0.25; case.y.len()],
                         bound: Bound::Each(each),
                     },
                 ],

@@ -15,10 +15,10 @@ use crate::device::{Buffer, Device};
 use crate::error::{Error, Result};
 use crate::kernel::Element;
 use crate::kernels::{loss, loss_gradient, sum};
-use crate::loss::Loss;
 use crate::recording::{BufferId, Recording};
 use layered::Layered;
-use masked::Masked;
+use masked::{Masked, Pass};
+use std::ops::Range;
 
 /// What grows with the samples may take this many bytes a buffer; a larger batch is cut over samples. Part of what the
 /// bits of a run depend on, so a constant beside the device's own limit.
@@ -147,7 +147,7 @@ impl Step {
     pub(super) fn begin(&mut self, batch: &Batch) -> Result<usize> {
         self.is_masked = self.masked.takes(&self.device, batch);
         let bytes = if self.is_masked {
-            Masked::sample_bytes(&self.architecture, batch)
+            self.masked.sample_bytes(batch)
         } else {
             Layered::sample_bytes(&self.architecture, batch)
         };
@@ -197,32 +197,73 @@ impl Step {
         parameters: Roles<'_>,
         goal: Goal<'a>,
     ) {
-        recording.upload(self.common.targets.id(), slice.targets);
-        if let Some(buckets) = slice.buckets {
-            recording.upload(self.common.bucket.id(), buckets);
-        }
-        let gradient = matches!(goal, Goal::Gradients { .. });
         let common = &self.common;
-        let lists = match &slice.inputs {
-            SliceInputs::Sparse(lists) if self.is_masked => Some(lists),
-            _ => None,
-        };
-        match lists {
-            Some(lists) => {
-                let masked = &self.masked;
-                masked.record_forward(
-                    recording,
-                    slice.samples(),
-                    lists,
-                    common,
-                    parameters,
-                    gradient,
-                );
-            }
-            None => self
-                .layered
-                .record_forward(recording, slice, common, parameters),
+        recording.upload(common.targets.id(), slice.targets);
+        if let Some(buckets) = slice.buckets {
+            recording.upload(common.bucket.id(), buckets);
         }
+        let upstream = match goal {
+            Goal::Output => None,
+            Goal::Gradients { upstream, .. } => Some(upstream),
+        };
+        if let Some(Upstream::Given(e)) = upstream {
+            recording.upload(common.e.id(), &e[slice.range.clone()]);
+        }
+        match (&slice.inputs, self.is_masked) {
+            (SliceInputs::Sparse(lists), true) => {
+                let gradient = upstream.is_some();
+                let masked = &self.masked;
+                let pass = Pass::new(masked, recording, slice, lists, parameters, gradient);
+                for strip in pass.strips() {
+                    pass.record_forward(recording, common, strip.clone(), gradient);
+                    self.record_loss_gradient(recording, goal, strip.clone());
+                    if gradient {
+                        pass.record_rows(recording, common, strip);
+                    }
+                }
+                if let Goal::Gradients { gradients, .. } = goal {
+                    pass.record_gradients(recording, gradients);
+                }
+            }
+            _ => {
+                let layered = &self.layered;
+                layered.record_forward(recording, slice, common, parameters);
+                self.record_loss_gradient(recording, goal, 0..slice.samples());
+                if let Goal::Gradients { gradients, .. } = goal {
+                    layered.record_backward(recording, slice, common, parameters, gradients);
+                }
+            }
+        }
+        self.record_sums(recording, slice, goal);
+    }
+
+    /// Computes e for a strip of the slice, if it comes from a loss.
+    fn record_loss_gradient(
+        &self,
+        recording: &mut Recording<'_>,
+        goal: Goal<'_>,
+        strip: Range<usize>,
+    ) {
+        let Goal::Gradients {
+            upstream: Upstream::Loss(loss),
+            total,
+            ..
+        } = goal
+        else {
+            return;
+        };
+        let params = loss_gradient::Params {
+            samples: strip.len() as u32,
+            first: strip.start as u32,
+            power: loss.power,
+            scale: 1.0 / total as f32,
+        };
+        let Common { y, targets, e, .. } = &self.common;
+        recording.dispatch(loss.link as usize, params, &[y.id(), targets.id(), e.id()]);
+    }
+
+    /// The gradient of d, and the slice's part of the loss of the batch.
+    fn record_sums(&self, recording: &mut Recording<'_>, slice: &Slice<'_>, goal: Goal<'_>) {
         let Goal::Gradients {
             upstream,
             total,
@@ -231,73 +272,30 @@ impl Step {
         else {
             return;
         };
-        match upstream {
-            Upstream::Loss(loss) => self.record_loss(recording, slice, loss, total),
-            Upstream::Given(e) => recording.upload(common.e.id(), &e[slice.range.clone()]),
-        }
-        let params = sum::Params {
-            samples: slice.samples() as u32,
-            buckets: self.architecture.buckets as u32,
-            accumulate: u32::from(slice.range.start > 0),
-        };
-        let buffers = [common.e.id(), common.bucket.id(), gradients.output_bias()];
-        recording.dispatch(0, params, &buffers);
-        match lists {
-            Some(lists) => {
-                let masked = &self.masked;
-                masked.record_backward(recording, slice, lists, common, parameters, gradients);
-            }
-            None => {
-                let layered = &self.layered;
-                layered.record_backward(recording, slice, common, parameters, gradients);
-            }
-        }
-    }
-
-    /// Computes e, and the slice's part of the loss of a batch of `total` samples.
-    fn record_loss(
-        &self,
-        recording: &mut Recording<'_>,
-        slice: &Slice<'_>,
-        loss: Loss,
-        total: usize,
-    ) {
+        let common = &self.common;
         let samples = slice.samples() as u32;
-        let variant = loss.link as usize;
-        let scale = 1.0 / total as f32;
-        let power = loss.power;
-        let params = loss::Params {
-            samples,
-            power,
-            scale,
+        let sum = |recording: &mut Recording<'_>, buckets, values, to| {
+            let params = sum::Params {
+                samples,
+                buckets,
+                accumulate: u32::from(slice.range.start > 0),
+            };
+            recording.dispatch(0, params, &[values, common.bucket.id(), to]);
         };
-        let buffers = [
-            self.common.y.id(),
-            self.common.targets.id(),
-            self.common.terms.id(),
-        ];
-        recording.dispatch(variant, params, &buffers);
-        let params = sum::Params {
-            samples,
-            buckets: 1,
-            accumulate: u32::from(slice.range.start > 0),
-        };
-        let buffers = [
-            self.common.terms.id(),
-            self.common.bucket.id(),
-            self.common.loss.id(),
-        ];
-        recording.dispatch(0, params, &buffers);
-        let params = loss_gradient::Params {
-            samples,
-            power,
-            scale,
-        };
-        let buffers = [
-            self.common.y.id(),
-            self.common.targets.id(),
-            self.common.e.id(),
-        ];
-        recording.dispatch(variant, params, &buffers);
+        let buckets = self.architecture.buckets as u32;
+        sum(recording, buckets, common.e.id(), gradients.output_bias());
+        if let Upstream::Loss(loss) = upstream {
+            let params = loss::Params {
+                samples,
+                power: loss.power,
+                scale: 1.0 / total as f32,
+            };
+            let Common {
+                y, targets, terms, ..
+            } = common;
+            let buffers = [y.id(), targets.id(), terms.id()];
+            recording.dispatch(loss.link as usize, params, &buffers);
+            sum(recording, 1, terms.id(), common.loss.id());
+        }
     }
 }

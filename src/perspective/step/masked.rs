@@ -2,7 +2,7 @@
 
 use super::{Common, Roles, grow};
 use crate::activation::Activation;
-use crate::batch::{Batch, Inputs, SparseInputs};
+use crate::batch::{Batch, CHUNK, Inputs, SparseInputs};
 use crate::device::{Buffer, Class, Device};
 use crate::error::Result;
 use crate::kernel::Element;
@@ -11,9 +11,13 @@ use crate::perspective::architecture::Architecture;
 use crate::perspective::slices::Slice;
 use crate::recording::{BufferId, Recording};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// From this many samples on, each invocation of the forward kernel works on several.
 const MANY_SAMPLES: usize = 16_384;
+
+/// Lanes of slopes that stay in the caches of a processor.
+const NEAR_LANES: usize = 1 << 19;
 
 /// The index lists of both perspectives.
 type Lists<'a> = &'a [Cow<'a, SparseInputs>; 2];
@@ -22,6 +26,7 @@ type Lists<'a> = &'a [Cow<'a, SparseInputs>; 2];
 #[derive(Debug)]
 pub(super) struct Masked {
     architecture: Architecture,
+    on_host: bool,
     interleave: u32,
     /// Starts of both perspectives, then their indices.
     lists: Buffer,
@@ -29,21 +34,19 @@ pub(super) struct Masked {
     small: Buffer,
     bits: Buffer,
     slopes: Buffer,
-    transposed: [Transposed; 2],
-    /// The first chunk of each feature, of both perspectives.
+    /// Of both perspectives, as all that follows: the chunks of the transposed index,
+    chunk_starts: Buffer,
+    /// its samples,
+    transposed: Buffer,
+    /// the first chunk of each feature,
     first_chunks: Buffer,
-    /// Of both perspectives.
+    /// and the sums over chunks and blocks.
     rows: Buffer,
     shares: Buffer,
 }
 
-#[derive(Debug)]
-struct Transposed {
-    chunk_starts: Buffer,
-    samples: Buffer,
-}
-
 /// What depends on the sizes of a slice.
+#[derive(Debug)]
 struct Sizes {
     samples: usize,
     /// Rows of each perspective.
@@ -69,16 +72,11 @@ impl Masked {
     pub(super) fn new(device: &Device, architecture: Architecture) -> Result<Self> {
         let floats = |what| device.allocate(what, Element::Float, 1);
         let words = |what| device.allocate(what, Element::Word, 1);
-        let transposed = || {
-            Result::Ok(Transposed {
-                chunk_starts: words("chunks of the transposed index")?,
-                samples: words("samples of the transposed index")?,
-            })
-        };
         let accumulators = if architecture.tied { 1 } else { 2 };
         let small = (accumulators + 2) * architecture.hidden + 1;
         Ok(Self {
             architecture,
+            on_host: device.class() == Class::Host,
             // On the host a word is 32 lanes side by side; elsewhere neighbours read neighbouring vectors.
             interleave: match device.class() {
                 Class::Host => 1,
@@ -90,7 +88,8 @@ impl Masked {
             small: device.allocate("B, C and d", Element::Float, small)?,
             bits: words("mask bits")?,
             slopes: floats("slopes")?,
-            transposed: [transposed()?, transposed()?],
+            chunk_starts: words("chunks of the transposed index")?,
+            transposed: words("samples of the transposed index")?,
             first_chunks: words("first chunks of the features")?,
             rows: floats("sums over chunks")?,
             shares: floats("shares of the gradient of C")?,
@@ -112,15 +111,26 @@ impl Masked {
             && 4 * rows.max(shares) as u64 <= device.binding_limit()
     }
 
-    /// The most bytes that a sample takes in one buffer.
-    pub(super) fn sample_bytes(architecture: &Architecture, batch: &Batch) -> u64 {
+    /// The samples of a strip. On the host slopes go through memory slowly, so only as many are kept as stay in the caches;
+    /// bits are few enough.
+    fn strip(&self) -> usize {
+        if self.on_host && self.architecture.activation == Activation::SCRelu {
+            (NEAR_LANES / (2 * self.architecture.hidden)).next_multiple_of(CHUNK)
+        } else {
+            usize::MAX
+        }
+    }
+
+    /// The most bytes that a sample of a batch takes in one buffer.
+    pub(super) fn sample_bytes(&self, batch: &Batch) -> u64 {
+        let architecture = &self.architecture;
         let lists = match batch.inputs() {
             Inputs::Sparse(lists) => lists.iter().map(|lists| lists.longest() + 1).sum(),
             Inputs::Dense { features, .. } => *features,
         };
         let bits = 2 * 2 * architecture.hidden / 32;
         let slopes = match architecture.activation {
-            Activation::SCRelu => 2 * architecture.hidden,
+            Activation::SCRelu if !self.on_host => 2 * architecture.hidden,
             _ => 0,
         };
         4 * lists.max(bits).max(slopes) as u64
@@ -132,7 +142,7 @@ impl Masked {
         samples: usize,
         lists: Lists<'_>,
     ) -> Result<()> {
-        let architecture = &self.architecture;
+        let (architecture, strip) = (&self.architecture, self.strip());
         let sizes = Sizes::new(architecture, samples, [&lists[0], &lists[1]]);
         let lanes = samples * 2 * architecture.hidden;
         let entries = lists[0].indices().len() + lists[1].indices().len();
@@ -145,19 +155,21 @@ impl Masked {
             "first chunks of the features",
             features,
         )?;
-        for (transposed, lists) in self.transposed.iter_mut().zip(lists) {
-            let what = "chunks of the transposed index";
-            words(
-                &mut transposed.chunk_starts,
-                what,
-                lists.chunk_starts().len(),
-            )?;
-            let what = "samples of the transposed index";
-            words(&mut transposed.samples, what, lists.samples().len())?;
-        }
+        let chunks = lists[0].chunk_starts().len() + lists[1].chunk_starts().len();
+        words(
+            &mut self.chunk_starts,
+            "chunks of the transposed index",
+            chunks,
+        )?;
+        words(
+            &mut self.transposed,
+            "samples of the transposed index",
+            entries,
+        )?;
         let floats =
             |buffer: &mut Buffer, what, len| grow(device, buffer, what, Element::Float, len);
         if architecture.activation == Activation::SCRelu {
+            let lanes = samples.min(strip) * 2 * architecture.hidden;
             floats(&mut self.slopes, "slopes", lanes)?;
         }
         let rows = (sizes.totals[0] + sizes.totals[1]) * architecture.hidden;
@@ -165,113 +177,168 @@ impl Masked {
         let shares = sizes.bands * 2 * architecture.hidden;
         floats(&mut self.shares, "shares of the gradient of C", shares)
     }
+}
 
-    /// Uploads the lists and computes Y and, for gradients, the bits and slopes.
-    pub(super) fn record_forward<'a>(
-        &self,
+/// A pass over a slice: what was uploaded, and where.
+#[derive(Debug)]
+pub(super) struct Pass<'p> {
+    buffers: &'p Masked,
+    parameters: Roles<'p>,
+    sizes: Sizes,
+    chunks: [u32; 2],
+    entries: [u32; 2],
+    /// Where each perspective's indices begin among the lists.
+    indices: [u32; 2],
+    /// Where B of the second perspective and C begin in `small`.
+    bias_2: u32,
+    output: u32,
+    /// Whether slices of the batch came before.
+    accumulate: u32,
+}
+
+impl<'p> Pass<'p> {
+    /// Uploads the lists, with the transposed index if gradients follow, and joins the small parameters.
+    pub(super) fn new<'a>(
+        buffers: &'p Masked,
         recording: &mut Recording<'a>,
-        samples: usize,
+        slice: &Slice<'_>,
         lists: Lists<'a>,
-        common: &Common,
-        parameters: Roles<'_>,
+        parameters: Roles<'p>,
         gradient: bool,
-    ) {
-        let hidden = self.architecture.hidden;
+    ) -> Self {
+        let architecture = &buffers.architecture;
+        let hidden = architecture.hidden;
         let mut at = 0;
-        let mut upload = |recording: &mut Recording<'a>, words: &'a [u32]| {
-            recording.upload_at(self.lists.id(), at, words);
+        let mut upload = |words: &'a [u32]| {
+            recording.upload_at(buffers.lists.id(), at, words);
             at += words.len();
-            at - words.len()
+            (at - words.len()) as u32
         };
-        for lists in lists {
-            upload(recording, lists.starts());
-        }
-        let indices = [0, 1].map(|p: usize| upload(recording, lists[p].indices()) as u32);
+        upload(lists[0].starts());
+        upload(lists[1].starts());
+        let indices = [upload(lists[0].indices()), upload(lists[1].indices())];
+        let mut both = |buffer: &Buffer, of: fn(&SparseInputs) -> &[u32]| {
+            recording.upload(buffer.id(), of(&lists[0]));
+            recording.upload_at(buffer.id(), of(&lists[0]).len(), of(&lists[1]));
+        };
         if gradient {
-            for (perspective, lists) in lists.iter().enumerate() {
-                let transposed = &self.transposed[perspective];
-                recording.upload(transposed.chunk_starts.id(), lists.chunk_starts());
-                recording.upload(transposed.samples.id(), lists.samples());
-                let first = perspective * lists.first_chunks().len();
-                recording.upload_at(self.first_chunks.id(), first, lists.first_chunks());
-            }
+            both(&buffers.chunk_starts, SparseInputs::chunk_starts);
+            both(&buffers.transposed, SparseInputs::samples);
+            both(&buffers.first_chunks, SparseInputs::first_chunks);
         }
         let mut place = 0;
         let mut join = |from: BufferId, len: usize| {
-            recording.copy(from, self.small.id(), place, len);
+            recording.copy(from, buffers.small.id(), place, len);
             place += len;
             (place - len) as u32
         };
         let mut bias_2 = join(parameters.bias(0), hidden);
-        if !self.architecture.tied {
+        if !architecture.tied {
             bias_2 = join(parameters.bias(1), hidden);
         }
         let output = join(parameters.output_weights(), 2 * hidden);
         join(parameters.output_bias(), 1);
-        let params = forward_sparse::Params {
-            samples: samples as u32,
-            hidden: hidden as u32,
-            indices_1: indices[0],
-            indices_2: indices[1],
-            output,
+        Self {
+            buffers,
+            parameters,
+            sizes: Sizes::new(architecture, slice.samples(), [&lists[0], &lists[1]]),
+            chunks: lists
+                .each_ref()
+                .map(|lists| lists.chunk_starts().len() as u32 - 1),
+            entries: lists.each_ref().map(|lists| lists.indices().len() as u32),
+            indices,
             bias_2,
-            interleave: self.interleave,
-            rounds: if samples >= MANY_SAMPLES { 4 } else { 1 },
-            entries: lists
-                .iter()
-                .map(|lists| lists.indices().len())
-                .sum::<usize>() as u32,
-            clip: self.architecture.clip,
+            output,
+            accumulate: u32::from(slice.range.start > 0),
+        }
+    }
+
+    /// The strips of samples that are worked on one after the other.
+    pub(super) fn strips(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let samples = self.sizes.samples;
+        let size = self.buffers.strip();
+        (0..samples)
+            .step_by(size)
+            .map(move |start| start..samples.min(start.saturating_add(size)))
+    }
+
+    /// Y and, for gradients, the bits and slopes.
+    pub(super) fn record_forward(
+        &self,
+        recording: &mut Recording<'_>,
+        common: &Common,
+        strip: Range<usize>,
+        gradient: bool,
+    ) {
+        let Masked {
+            architecture,
+            interleave,
+            ..
+        } = self.buffers;
+        let params = forward_sparse::Params {
+            samples: strip.len() as u32,
+            first: strip.start as u32,
+            total: self.sizes.samples as u32,
+            hidden: architecture.hidden as u32,
+            indices_1: self.indices[0],
+            indices_2: self.indices[1],
+            output: self.output,
+            bias_2: self.bias_2,
+            interleave: *interleave,
+            rounds: if strip.len() >= MANY_SAMPLES { 4 } else { 1 },
+            entries: self.entries[0] + self.entries[1],
+            clip: architecture.clip,
         };
         let buffers = [
-            self.lists.id(),
-            parameters.weights(0),
-            parameters.weights(1),
-            self.small.id(),
+            self.buffers.lists.id(),
+            self.parameters.weights(0),
+            self.parameters.weights(1),
+            self.buffers.small.id(),
             common.y.id(),
-            self.bits.id(),
-            self.slopes.id(),
+            self.buffers.bits.id(),
+            self.buffers.slopes.id(),
         ];
-        let variant = forward_sparse::variant_for(self.architecture.activation, gradient);
+        let variant = forward_sparse::variant_for(architecture.activation, gradient);
         recording.dispatch(variant, params, &buffers);
     }
 
-    /// From e and the bits, the gradients of A, B and C; slices after the first of a batch add to those before.
-    pub(super) fn record_backward(
+    /// The sums over chunks and blocks that the gradients are made of, from e and the bits or slopes.
+    pub(super) fn record_rows(
         &self,
         recording: &mut Recording<'_>,
-        slice: &Slice<'_>,
-        lists: Lists<'_>,
         common: &Common,
-        parameters: Roles<'_>,
-        gradients: Roles<'_>,
+        strip: Range<usize>,
     ) {
-        let architecture = &self.architecture;
-        let sizes = Sizes::new(architecture, slice.samples(), [&lists[0], &lists[1]]);
-        let (hidden, variant) = (architecture.hidden as u32, architecture.activation as usize);
-        let rows_2 = sizes.totals[0] as u32 * hidden;
-        let [total_1, total_2] = sizes.totals.map(|total| total as u32);
-        let accumulate = u32::from(slice.range.start > 0);
-        for (perspective, lists) in lists.iter().enumerate() {
-            let params = masked_rows::Params {
-                samples: sizes.samples as u32,
-                hidden,
-                perspective: perspective as u32,
-                chunks: lists.chunk_starts().len() as u32 - 1,
-                first: perspective as u32 * rows_2,
-                interleave: self.interleave,
-                entries: lists.samples().len() as u32,
-            };
-            let buffers = [
-                self.transposed[perspective].chunk_starts.id(),
-                self.transposed[perspective].samples.id(),
-                common.e.id(),
-                self.bits.id(),
-                self.slopes.id(),
-                self.rows.id(),
-            ];
-            recording.dispatch(variant, params, &buffers);
-        }
+        let architecture = &self.buffers.architecture;
+        let params = masked_rows::Params {
+            samples: strip.len() as u32,
+            first: strip.start as u32,
+            total: self.sizes.samples as u32,
+            hidden: architecture.hidden as u32,
+            chunks_1: self.chunks[0],
+            chunks_2: self.chunks[1],
+            list_2: self.entries[0],
+            interleave: self.buffers.interleave,
+            entries: self.entries[0] + self.entries[1],
+        };
+        let buffers = [
+            self.buffers.chunk_starts.id(),
+            self.buffers.transposed.id(),
+            common.e.id(),
+            self.buffers.bits.id(),
+            self.buffers.slopes.id(),
+            self.buffers.rows.id(),
+        ];
+        recording.dispatch(architecture.activation as usize, params, &buffers);
+    }
+
+    /// The gradients of A, B and C from the rows; slices after the first of a batch add to those before.
+    pub(super) fn record_gradients(&self, recording: &mut Recording<'_>, gradients: Roles<'_>) {
+        let architecture = &self.buffers.architecture;
+        let hidden = architecture.hidden as u32;
+        let [total_1, total_2] = self.sizes.totals.map(|total| total as u32);
+        let rows_2 = total_1 * hidden;
+        let accumulate = self.accumulate;
         let (accumulators, count) = if architecture.tied { (1, 2) } else { (2, 1) };
         for accumulator in 0..accumulators {
             let perspective = accumulator as u32;
@@ -286,20 +353,20 @@ impl Masked {
                 accumulate,
             };
             let buffers = [
-                self.first_chunks.id(),
-                self.rows.id(),
-                parameters.weights(accumulator),
-                parameters.output_weights(),
+                self.buffers.first_chunks.id(),
+                self.buffers.rows.id(),
+                self.parameters.weights(accumulator),
+                self.parameters.output_weights(),
                 gradients.weights(accumulator),
-                self.shares.id(),
+                self.buffers.shares.id(),
             ];
             recording.dispatch(0, params, &buffers);
             let params = masked_output::Params {
                 hidden,
                 perspective,
                 count,
-                blocks: masked::blocks(sizes.samples) as u32,
-                bands: sizes.bands as u32,
+                blocks: masked::blocks(self.sizes.samples) as u32,
+                bands: self.sizes.bands as u32,
                 rows_2,
                 total_1,
                 total_2,
@@ -307,14 +374,14 @@ impl Masked {
                 clip: architecture.clip,
             };
             let buffers = [
-                self.rows.id(),
-                self.shares.id(),
-                parameters.bias(accumulator),
-                parameters.output_weights(),
+                self.buffers.rows.id(),
+                self.buffers.shares.id(),
+                self.parameters.bias(accumulator),
+                self.parameters.output_weights(),
                 gradients.bias(accumulator),
                 gradients.output_weights(),
             ];
-            recording.dispatch(variant, params, &buffers);
+            recording.dispatch(architecture.activation as usize, params, &buffers);
         }
     }
 }
