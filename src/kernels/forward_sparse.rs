@@ -335,7 +335,7 @@ fn cases() -> Vec<Case> {
         }
     }
     // Past 65,535 workgroups, which need so many lanes that only Y is asked for.
-    cases.push(case(3, shapes.len(), [65_537, 4096, 1, 3, 4]));
+    cases.push(case(3, 2 * shapes.len(), [65_537, 4096, 1, 3, 4]));
     cases
 }
 

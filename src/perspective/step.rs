@@ -145,7 +145,7 @@ impl Step {
     /// # Errors
     /// [`Error::Limit`] when not even one sample fits.
     pub(super) fn begin(&mut self, batch: &Batch) -> Result<usize> {
-        self.is_masked = self.masked.takes(&self.device, batch);
+        self.is_masked = self.masked.takes(batch);
         let bytes = if self.is_masked {
             self.masked.sample_bytes(batch)
         } else {

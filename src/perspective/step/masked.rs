@@ -27,6 +27,7 @@ type Lists<'a> = &'a [Cow<'a, SparseInputs>; 2];
 pub(super) struct Masked {
     architecture: Architecture,
     on_host: bool,
+    binding_limit: u64,
     interleave: u32,
     /// Starts of both perspectives, then their indices.
     lists: Buffer,
@@ -77,6 +78,7 @@ impl Masked {
         Ok(Self {
             architecture,
             on_host: device.class() == Class::Host,
+            binding_limit: device.binding_limit(),
             // On the host a word is 32 lanes side by side; elsewhere neighbours read neighbouring vectors.
             interleave: match device.class() {
                 Class::Host => 1,
@@ -97,7 +99,7 @@ impl Masked {
     }
 
     /// Whether the kernels can take a batch, in slices or whole.
-    pub(super) fn takes(&self, device: &Device, batch: &Batch) -> bool {
+    pub(super) fn takes(&self, batch: &Batch) -> bool {
         let Inputs::Sparse(lists) = batch.inputs() else {
             return false;
         };
@@ -108,17 +110,17 @@ impl Masked {
         let shares = sizes.bands * 2 * architecture.hidden;
         architecture.buckets == 1
             && architecture.hidden <= forward_sparse::LARGEST_HIDDEN
-            && 4 * rows.max(shares) as u64 <= device.binding_limit()
+            && 4 * rows.max(shares) as u64 <= self.binding_limit
     }
 
-    /// The samples of a strip. On the host slopes go through memory slowly, so only as many are kept as stay in the caches;
-    /// bits are few enough.
-    fn strip(&self) -> usize {
-        if self.on_host && self.architecture.activation == Activation::SCRelu {
-            (NEAR_LANES / (2 * self.architecture.hidden)).next_multiple_of(CHUNK)
-        } else {
-            usize::MAX
-        }
+    /// The samples of a strip, if not all are one. On the host slopes go through memory slowly, so only as many are kept
+    /// as stay in the caches; bits are few enough.
+    fn strip(&self) -> Option<usize> {
+        let lanes = 2 * self.architecture.hidden;
+        let samples = (NEAR_LANES / lanes).next_multiple_of(CHUNK);
+        let fits = 4 * (samples * lanes) as u64 <= self.binding_limit;
+        let wanted = self.on_host && self.architecture.activation == Activation::SCRelu;
+        (wanted && fits).then_some(samples)
     }
 
     /// The most bytes that a sample of a batch takes in one buffer.
@@ -130,7 +132,7 @@ impl Masked {
         };
         let bits = 2 * 2 * architecture.hidden / 32;
         let slopes = match architecture.activation {
-            Activation::SCRelu if !self.on_host => 2 * architecture.hidden,
+            Activation::SCRelu if self.strip().is_none() => 2 * architecture.hidden,
             _ => 0,
         };
         4 * lists.max(bits).max(slopes) as u64
@@ -169,7 +171,7 @@ impl Masked {
         let floats =
             |buffer: &mut Buffer, what, len| grow(device, buffer, what, Element::Float, len);
         if architecture.activation == Activation::SCRelu {
-            let lanes = samples.min(strip) * 2 * architecture.hidden;
+            let lanes = samples.min(strip.unwrap_or(samples)) * 2 * architecture.hidden;
             floats(&mut self.slopes, "slopes", lanes)?;
         }
         let rows = (sizes.totals[0] + sizes.totals[1]) * architecture.hidden;
@@ -256,10 +258,10 @@ impl<'p> Pass<'p> {
     /// The strips of samples that are worked on one after the other.
     pub(super) fn strips(&self) -> impl Iterator<Item = Range<usize>> + use<> {
         let samples = self.sizes.samples;
-        let size = self.buffers.strip();
+        let size = self.buffers.strip().unwrap_or(samples.max(1));
         (0..samples)
             .step_by(size)
-            .map(move |start| start..samples.min(start.saturating_add(size)))
+            .map(move |start| start..samples.min(start + size))
     }
 
     /// Y and, for gradients, the bits and slopes.
