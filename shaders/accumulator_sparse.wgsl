@@ -5,6 +5,8 @@ struct Params {
     hidden: u32,
     stride: u32,
     column: u32,
+    inputs: u32, // N; for the count of bytes alone, as entries is
+    entries: u32,
 }
 
 @group(0) @binding(0) var<storage, read> starts: array<u32>; // [samples + 1]

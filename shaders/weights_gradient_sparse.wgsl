@@ -6,6 +6,8 @@ struct Params {
     stride: u32,
     column: u32,
     accumulate: u32,
+    samples: u32, // for the count of bytes alone, as entries is
+    entries: u32,
 }
 
 @group(0) @binding(0) var<storage, read> offsets: array<u32>; // [inputs + 1]

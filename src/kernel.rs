@@ -6,11 +6,13 @@
 mod call;
 mod case;
 mod reflect;
+mod traffic;
 
 pub(crate) use call::Slice;
 pub use call::{Call, Real};
 pub use case::{Bound, Case, Slot};
 pub use reflect::{Interface, Signature, reflect};
+pub use traffic::Traffic;
 
 /// One row of the table.
 #[derive(Debug)]
@@ -35,6 +37,9 @@ pub struct Kernel {
     pub twin: fn(Call<'_, f64>),
     /// The CPU executor's own body; without one it runs the twin and rounds.
     pub cpu: Option<fn(Call<'_, f32>)>,
+    /// What a dispatch asks of a device, from the index of its variant and its parameters as bytes; none for kernels that the
+    /// two-perspective network does not use.
+    pub traffic: Option<fn(usize, &[u8]) -> Traffic>,
     /// What it is verified on.
     pub cases: fn() -> Vec<Case>,
 }

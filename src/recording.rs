@@ -1,6 +1,7 @@
 //! A flat list of commands over buffer ids. Plain data: recording needs no device, and every executor plays the same list.
 
-use crate::kernel::{Kernel, Params};
+use crate::kernel::{Kernel, Params, Traffic};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Names a buffer of a device. No two buffers of a process share one, on whatever devices they are.
@@ -177,5 +178,22 @@ impl<'a> Recording<'a> {
     /// Brings the first `len` elements of a buffer back. Reads come back in the order in which they were recorded.
     pub fn read(&mut self, buffer: BufferId, len: usize) {
         self.commands.push(Command::Read(buffer, len));
+    }
+
+    /// What the dispatches ask of a device, by the name of the kernel; the sum of the values is the whole. Uploads, reads and copies of
+    /// buffers are not counted.
+    ///
+    /// None if one of the kernels has no [`Kernel::traffic`]: a sum without it would be too small.
+    pub fn traffic(&self) -> Option<BTreeMap<&'static str, Traffic>> {
+        let mut kernels = BTreeMap::new();
+        for command in &self.commands {
+            if let Command::Dispatch(dispatch) = command
+                && dispatch.groups > 0
+            {
+                let traffic = dispatch.kernel.traffic?(dispatch.variant, &dispatch.params);
+                *kernels.entry(dispatch.kernel.name).or_default() += traffic;
+            }
+        }
+        Some(kernels)
     }
 }

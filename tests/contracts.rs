@@ -7,8 +7,9 @@ use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::BoundsCheckPolicies;
 use std::collections::BTreeSet;
 use std::path::Path;
-use wgrad::kernel::{Access, Kernel, Slot, reflect};
-use wgrad::kernels::TABLE;
+use wgrad::kernel::{Access, Case, Element, Kernel, Slot, Traffic, reflect};
+use wgrad::kernels::{TABLE, accumulator_sparse, copy, sgd};
+use wgrad::recording::Recording;
 
 /// Every kernel with each of its variants.
 fn variants() -> impl Iterator<Item = (&'static Kernel, usize)> {
@@ -105,6 +106,107 @@ fn every_variant_has_cases_and_every_case_fits_its_kernel() {
             }
         }
     }
+}
+
+/// The bytes of a case's buffers: all of them, and those that are written.
+fn bytes(case: &Case) -> (u64, u64) {
+    let sizes = case.slots.iter().map(|slot| match slot {
+        Slot::Floats(values) => (values.len(), 0),
+        Slot::Words(words) => (words.len(), 0),
+        Slot::Output { len, .. } | Slot::OutputWords { len } => (*len, *len),
+        Slot::Update { values, .. } => (values.len(), values.len()),
+    });
+    sizes.fold((0, 0), |sum, size| {
+        (sum.0 + 4 * size.0 as u64, sum.1 + 4 * size.1 as u64)
+    })
+}
+
+#[test]
+fn traffic_is_within_the_buffers_of_every_case() {
+    let mut counted = 0;
+    for kernel in TABLE {
+        let Some(traffic) = kernel.traffic else {
+            continue;
+        };
+        counted += 1;
+        let mut operations = 0;
+        for case in (kernel.cases)().iter().filter(|case| case.groups > 0) {
+            let label = format!("{}: {}", kernel.label(case.variant), case.name);
+            let found = traffic(case.variant, &case.params);
+            let (all, written) = bytes(case);
+            assert!(
+                found.read + found.gathered_distinct <= all,
+                "{label}: {found:?} of {all} bytes"
+            );
+            assert!(
+                found.written <= written,
+                "{label}: {found:?} of {written} bytes"
+            );
+            let outputs = case.slots.iter().filter_map(|slot| match slot {
+                Slot::Output { len, .. } | Slot::OutputWords { len } => Some(4 * *len as u64),
+                _ => None,
+            });
+            assert!(
+                found.written >= outputs.sum(),
+                "{label}: {found:?} leaves outputs unwritten"
+            );
+            assert!(
+                found.gathered_distinct <= found.gathered_issued,
+                "{label}: {found:?}"
+            );
+            operations += found.operations;
+        }
+        assert!(operations > 0, "{}", kernel.name);
+    }
+    assert!(counted >= 13, "{counted} kernels count their traffic");
+}
+
+#[test]
+fn a_recording_sums_its_traffic_by_kernel() {
+    let device = wgrad::device::Device::cpu().unwrap();
+    let buffers: Vec<_> = (0..5)
+        .map(|_| device.allocate("test", Element::Float, 4).unwrap())
+        .collect();
+    let ids: Vec<_> = buffers.iter().map(|buffer| buffer.id()).collect();
+    let mut recording = Recording::new();
+    // 3 samples with 7 indices below N = 100, K = 8: rows of 32 bytes.
+    let params = accumulator_sparse::Params {
+        samples: 3,
+        hidden: 8,
+        stride: 16,
+        column: 0,
+        inputs: 100,
+        entries: 7,
+    };
+    recording.dispatch(0, params, &ids);
+    recording.dispatch(0, params, &ids);
+    let params = sgd::Params {
+        length: 10,
+        learning_rate: 0.1,
+        momentum: 0.9,
+    };
+    recording.dispatch(0, params, &ids[..3]);
+    let traffic = recording.traffic().unwrap();
+    let one = Traffic {
+        read: 4 * (4 + 7 + 8),
+        written: 4 * 3 * 8,
+        gathered_issued: 7 * 32,
+        gathered_distinct: 7 * 32,
+        operations: 7 * 8,
+    };
+    assert_eq!(traffic["accumulator_sparse"], one + one);
+    let descent = Traffic {
+        read: 120,
+        written: 80,
+        operations: 40,
+        ..Traffic::default()
+    };
+    assert_eq!(traffic["sgd"], descent);
+    assert_eq!(traffic.into_values().sum::<Traffic>(), one + one + descent);
+    let (from, to) = (ids[0], ids[1]);
+    let layout = wgrad::shape::Layout::contiguous(wgrad::shape::Shape::new(&[4]).unwrap());
+    recording.dispatch(0, copy::Params::new(&layout, &layout), &[from, to]);
+    assert_eq!(recording.traffic(), None, "copy counts none");
 }
 
 /// The module of a variant as each backend takes it: validated, overrides resolved.

@@ -72,6 +72,7 @@ const fn with_body(body: fn(Call<'_, f32>)) -> Kernel {
         fields: sum::KERNEL.fields,
         twin: sum::KERNEL.twin,
         cpu: Some(body),
+        traffic: None,
         cases: sum::KERNEL.cases,
     }
 }

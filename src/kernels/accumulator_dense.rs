@@ -2,7 +2,7 @@
 
 use super::inputs::{Inputs, sum_bound};
 use super::libraries::GRID;
-use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
 use rayon::prelude::*;
 
 crate::parameters! {
@@ -45,6 +45,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: Some(body),
+    traffic: Some(traffic),
     cases,
 };
 
@@ -88,6 +89,18 @@ fn body(mut call: Call<'_, f32>) {
                 }
             }
         });
+}
+
+fn traffic(_: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let [samples, hidden, inputs] = [p.samples, p.hidden, p.inputs].map(u64::from);
+    let z = samples * hidden;
+    Traffic {
+        read: 4 * (samples * inputs + inputs * hidden + hidden),
+        written: 4 * z,
+        operations: 2 * z * inputs,
+        ..Traffic::default()
+    }
 }
 
 fn cases() -> Vec<Case> {

@@ -3,7 +3,7 @@
 use super::cpu;
 use super::inputs::Inputs;
 use super::libraries::GRID;
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
 use rayon::prelude::*;
 
 crate::parameters! {
@@ -17,6 +17,10 @@ crate::parameters! {
         pub stride: u32,
         /// Where the perspective's rows begin in Z, 0 or K.
         pub column: u32,
+        /// N.
+        pub inputs: u32,
+        /// Indices in all lists.
+        pub entries: u32,
     }
 }
 
@@ -45,6 +49,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: Some(body),
+    traffic: Some(traffic),
     cases,
 };
 
@@ -84,6 +89,19 @@ fn body(mut call: Call<'_, f32>) {
         });
 }
 
+fn traffic(_: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let [samples, hidden] = [p.samples, p.hidden].map(u64::from);
+    let entries = u64::from(p.entries);
+    Traffic {
+        read: 4 * (samples + 1 + entries + hidden),
+        written: 4 * samples * hidden,
+        gathered_issued: 4 * entries * hidden,
+        gathered_distinct: 4 * entries.min(p.inputs.into()) * hidden,
+        operations: entries * hidden,
+    }
+}
+
 fn cases() -> Vec<Case> {
     // [samples, K, width, N]: 0, 1, tile − 1, tile, tile + 1, primes, long lists, and past 65,535 workgroups.
     let shapes = [
@@ -98,15 +116,17 @@ fn cases() -> Vec<Case> {
     ];
     let case = |seed: usize, [samples, hidden, width, features]: [usize; 4]| {
         let mut inputs = Inputs::new(seed as u64);
+        // The other perspective's rows must stay as they are.
+        let z = vec![0.25; samples * 2 * hidden];
+        let lists = inputs.sparse(samples, width, features);
         let params = Params {
             samples: samples as u32,
             hidden: hidden as u32,
             stride: 2 * hidden as u32,
             column: (seed % 2 * hidden) as u32,
+            inputs: features as u32,
+            entries: lists.indices().len() as u32,
         };
-        // The other perspective's rows must stay as they are.
-        let z = vec![0.25; samples * 2 * hidden];
-        let lists = inputs.sparse(samples, width, features);
         Case::new(
             format!("L={samples} K={hidden} F={width} N={features}"),
             0,

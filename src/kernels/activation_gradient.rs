@@ -1,8 +1,8 @@
 //! dz\[s, u\] = C\[b, u\]·e\[s\]·∂H/∂Z\[s, u\], the mask M at work (section 1).
 
 use super::inputs::Inputs;
-use super::libraries::{ACTIVATION, ACTIVATIONS, GRID};
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot};
+use super::libraries::{ACTIVATION, ACTIVATION_OPERATIONS, ACTIVATIONS, GRID};
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic};
 use crate::activation::Activation;
 use rayon::prelude::*;
 
@@ -45,6 +45,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: Some(body),
+    traffic: Some(traffic),
     cases,
 };
 
@@ -93,6 +94,19 @@ fn body(mut call: Call<'_, f32>) {
                 }),
             }
         });
+}
+
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let [samples, width, buckets] = [p.samples, p.width, p.buckets].map(u64::from);
+    let z = samples * width;
+    let bucket = if buckets > 1 { samples } else { 0 };
+    Traffic {
+        read: 4 * (z + samples + buckets * width + bucket),
+        written: 4 * z,
+        operations: (2 + ACTIVATION_OPERATIONS[variant]) * z,
+        ..Traffic::default()
+    }
 }
 
 fn cases() -> Vec<Case> {

@@ -2,7 +2,7 @@
 
 use super::inputs::Inputs;
 use super::libraries::GRID;
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
 use rayon::prelude::*;
 
 crate::parameters! {
@@ -57,6 +57,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: Some(body),
+    traffic: Some(traffic),
     cases,
 };
 
@@ -104,6 +105,12 @@ fn body(mut call: Call<'_, f32>) {
                 _ => moved,
             };
         });
+}
+
+fn traffic(_: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    // m: 3, v: 4, the change: 6 with a root and a division, θ: 2.
+    Traffic::elementwise(p.length, 4, 3, 15)
 }
 
 fn cases() -> Vec<Case> {

@@ -3,7 +3,7 @@
 use super::cpu;
 use super::inputs::{Inputs, sum_bound};
 use super::libraries::GRID;
-use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
 
 crate::parameters! {
     /// Sizes of one perspective's accumulator.
@@ -40,6 +40,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: Some(body),
+    traffic: Some(traffic),
     cases,
 };
 
@@ -68,6 +69,19 @@ fn body(mut call: Call<'_, f32>) {
         }
     });
     cpu::put(&mut gradient[..hidden], &sums, p.accumulate);
+}
+
+fn traffic(_: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let hidden = u64::from(p.hidden);
+    let dz = u64::from(p.samples) * hidden;
+    let before = u64::from(p.accumulate) * hidden;
+    Traffic {
+        read: 4 * (dz + before),
+        written: 4 * hidden,
+        operations: dz + before,
+        ..Traffic::default()
+    }
 }
 
 fn cases() -> Vec<Case> {

@@ -44,3 +44,9 @@ pub const LINKS: &[Variant] = &[
         constants: &[("LINK", 1)],
     },
 ];
+
+/// Operations of the activation, or of its slope, for one number, in the order of [`ACTIVATIONS`]: only SCReLU's needs one.
+pub(super) const ACTIVATION_OPERATIONS: [u64; 3] = [0, 1, 0];
+
+/// Operations of the link for one number, in the order of [`LINKS`].
+pub(super) const LINK_OPERATIONS: [u64; 2] = [0, 4];

@@ -1,8 +1,8 @@
 //! terms\[s\] = |link(Y\[s\]) − t\[s\]|^q / L: what each sample adds to the loss (section 1).
 
 use super::inputs::Inputs;
-use super::libraries::{GRID, LINK, LINKS};
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot};
+use super::libraries::{GRID, LINK, LINK_OPERATIONS, LINKS};
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic};
 use crate::loss::Link;
 use rayon::prelude::*;
 
@@ -41,6 +41,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: Some(body),
+    traffic: Some(traffic),
     cases,
 };
 
@@ -161,6 +162,12 @@ pub(super) fn power_error(x: f64, q: f64) -> f64 {
     let log = x.log2();
     let of_log = (2f64.powi(-21)).max(3.0 * EPSILON * log.abs()) * q + q * log.abs() * EPSILON;
     of_log * std::f64::consts::LN_2 + (3.0 + 2.0 * (q * log).abs()) * EPSILON
+}
+
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    // The difference, its power and the scale.
+    Traffic::elementwise(p.samples, 2, 1, LINK_OPERATIONS[variant] + 3)
 }
 
 fn cases() -> Vec<Case> {

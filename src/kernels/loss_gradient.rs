@@ -1,8 +1,8 @@
 //! e\[s\] = (q/L)·|P − t|^(q−1)·sign(P − t)·∂P/∂Y with P = link(Y\[s\]) (section 1).
 
-use super::libraries::{GRID, LINK, LINKS};
+use super::libraries::{GRID, LINK, LINK_OPERATIONS, LINKS};
 use super::loss::{link_error, loss_cases, power_error, power_of};
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot};
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic};
 use crate::loss::Link;
 use rayon::prelude::*;
 
@@ -43,6 +43,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: Some(body),
+    traffic: Some(traffic),
     cases,
 };
 
@@ -75,6 +76,12 @@ fn body(mut call: Call<'_, f32>) {
             let sign = if difference == 0.0 { 0.0 } else { difference.signum() };
             *e = power_of(difference.abs(), p.power - 1.0) * p.power * p.scale * sign * slope;
         });
+}
+
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    // The difference, its power, and the product with q, the scale, the sign and the slope.
+    Traffic::elementwise(p.samples, 2, 1, LINK_OPERATIONS[variant] + 6)
 }
 
 fn cases() -> Vec<Case> {

@@ -46,6 +46,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: None,
+    traffic: None,
     cases,
 };
 

@@ -2,8 +2,8 @@
 
 use super::cpu;
 use super::inputs::{Inputs, sum_bound};
-use super::libraries::{ACTIVATION, ACTIVATIONS, GRID};
-use crate::kernel::{Binding, Call, Case, Kernel, Pass, Slot};
+use super::libraries::{ACTIVATION, ACTIVATION_OPERATIONS, ACTIVATIONS, GRID};
+use crate::kernel::{Binding, Call, Case, Kernel, Pass, Slot, Traffic};
 use crate::activation::Activation;
 
 crate::parameters! {
@@ -46,6 +46,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: Some(body),
+    traffic: Some(traffic),
     cases,
 };
 
@@ -93,6 +94,20 @@ fn body(mut call: Call<'_, f32>) {
         }
     });
     cpu::put(&mut gradient[..sums.len()], &sums, p.accumulate);
+}
+
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let [samples, width, buckets] = [p.samples, p.width, p.buckets].map(u64::from);
+    let z = samples * width;
+    let bucket = if buckets > 1 { samples } else { 0 };
+    let before = u64::from(p.accumulate) * buckets * width;
+    Traffic {
+        read: 4 * (z + samples + bucket + before),
+        written: 4 * buckets * width,
+        operations: (2 + ACTIVATION_OPERATIONS[variant]) * z + before,
+        ..Traffic::default()
+    }
 }
 
 fn cases() -> Vec<Case> {

@@ -20,5 +20,6 @@ pub static KERNEL: Kernel = Kernel {
         }
     },
     cpu: sum::KERNEL.cpu,
+    traffic: None,
     cases: sum::KERNEL.cases,
 };

@@ -2,7 +2,7 @@
 
 use super::inputs::Inputs;
 use super::libraries::GRID;
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
 use rayon::prelude::*;
 
 crate::parameters! {
@@ -40,6 +40,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: Some(body),
+    traffic: Some(traffic),
     cases,
 };
 
@@ -66,6 +67,11 @@ fn body(mut call: Call<'_, f32>) {
             *velocity = p.momentum * *velocity + gradient;
             *value -= p.learning_rate * *velocity;
         });
+}
+
+fn traffic(_: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    Traffic::elementwise(p.length, 3, 2, 4)
 }
 
 fn cases() -> Vec<Case> {

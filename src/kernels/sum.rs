@@ -3,7 +3,7 @@
 use super::cpu;
 use super::inputs::{Inputs, sum_bound};
 use super::libraries::GRID;
-use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
 
 crate::parameters! {
     /// A sum over samples, by bucket.
@@ -40,6 +40,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: Some(body),
+    traffic: Some(traffic),
     cases,
 };
 
@@ -71,6 +72,19 @@ fn body(mut call: Call<'_, f32>) {
             }
         });
         *sum = if p.accumulate == 1 { *sum + total } else { total };
+    }
+}
+
+fn traffic(_: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let [samples, buckets] = [p.samples, p.buckets].map(u64::from);
+    let bucket = if buckets > 1 { samples } else { 0 };
+    let before = u64::from(p.accumulate) * buckets;
+    Traffic {
+        read: 4 * (samples + bucket + before),
+        written: 4 * buckets,
+        operations: samples + before,
+        ..Traffic::default()
     }
 }
 

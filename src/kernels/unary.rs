@@ -78,6 +78,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: Some(body),
+    traffic: None,
     cases,
 };
 

@@ -2,7 +2,7 @@
 
 use super::inputs::{Inputs, sum_bound};
 use super::libraries::GRID;
-use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
 use rayon::prelude::*;
 
 crate::parameters! {
@@ -46,6 +46,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: Some(body),
+    traffic: Some(traffic),
     cases,
 };
 
@@ -90,6 +91,19 @@ fn body(mut call: Call<'_, f32>) {
                 }
             }
         });
+}
+
+fn traffic(_: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let [samples, hidden, inputs] = [p.samples, p.hidden, p.inputs].map(u64::from);
+    let dz = samples * hidden;
+    let before = u64::from(p.accumulate) * inputs * hidden;
+    Traffic {
+        read: 4 * (samples * inputs + dz + before),
+        written: 4 * inputs * hidden,
+        operations: 2 * dz * inputs + before,
+        ..Traffic::default()
+    }
 }
 
 fn cases() -> Vec<Case> {

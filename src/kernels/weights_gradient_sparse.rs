@@ -3,7 +3,7 @@
 use super::cpu;
 use super::inputs::{Inputs, sum_bound};
 use super::libraries::GRID;
-use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
 use rayon::prelude::*;
 
 crate::parameters! {
@@ -19,6 +19,10 @@ crate::parameters! {
         pub column: u32,
         /// 1 adds to what stands in the output, 0 overwrites it.
         pub accumulate: u32,
+        /// Samples in this slice of the batch.
+        pub samples: u32,
+        /// Samples in the lists of all features.
+        pub entries: u32,
     }
 }
 
@@ -46,6 +50,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: Some(body),
+    traffic: Some(traffic),
     cases,
 };
 
@@ -88,6 +93,20 @@ fn body(mut call: Call<'_, f32>) {
         });
 }
 
+fn traffic(_: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let [inputs, hidden] = [p.inputs, p.hidden].map(u64::from);
+    let entries = u64::from(p.entries);
+    let before = u64::from(p.accumulate) * inputs * hidden;
+    Traffic {
+        read: 4 * (inputs + 1 + entries + before),
+        written: 4 * inputs * hidden,
+        gathered_issued: 4 * entries * hidden,
+        gathered_distinct: 4 * entries.min(p.samples.into()) * hidden,
+        operations: entries * hidden + before,
+    }
+}
+
 fn cases() -> Vec<Case> {
     // [samples, K, F, N]: 1, tile − 1, tile, tile + 1, primes, features of no sample and of every sample, and past
     // 65,535 workgroups.
@@ -113,6 +132,8 @@ fn cases() -> Vec<Case> {
                 stride: 2 * hidden as u32,
                 column: (seed / 2 % 2 * hidden) as u32,
                 accumulate: (seed % 2) as u32,
+                samples: samples as u32,
+                entries: sparse.samples().len() as u32,
             };
             Case::new(
                 format!("L={samples} K={hidden} F={width} N={features} accumulate={}", seed % 2),

@@ -147,12 +147,14 @@ impl Layered {
                     };
                     recording.dispatch(0, params, &[values, weights, bias, self.z.id()]);
                 }
-                SliceInputs::Sparse(_) => {
+                SliceInputs::Sparse(lists) => {
                     let params = accumulator_sparse::Params {
                         samples,
                         hidden,
                         stride,
                         column,
+                        inputs: self.architecture.inputs as u32,
+                        entries: lists[perspective].indices().len() as u32,
                     };
                     let starts = inputs.starts.id();
                     recording.dispatch(0, params, &[starts, values, weights, bias, self.z.id()]);
@@ -249,13 +251,15 @@ impl Layered {
                     let buffers = [inputs.values.id(), self.dz.id(), gradient];
                     recording.dispatch(0, params, &buffers);
                 }
-                SliceInputs::Sparse(_) => {
+                SliceInputs::Sparse(lists) => {
                     let params = weights_gradient_sparse::Params {
                         inputs: architecture.inputs as u32,
                         hidden,
                         stride: width,
                         column,
                         accumulate,
+                        samples,
+                        entries: lists[perspective].samples().len() as u32,
                     };
                     let buffers = [
                         inputs.offsets.id(),
