@@ -13,6 +13,7 @@ struct Params {
     bias_2: u32, // where B of the second perspective begins in `small`
     interleave: u32,
     rounds: u32,
+    inputs: u32,
     entries: u32,
     clip: f32,
 }

@@ -9,6 +9,7 @@ struct Params {
     total_1: u32, // rows of each perspective
     total_2: u32,
     accumulate: u32,
+    chunks: u32,
 }
 
 @group(0) @binding(0) var<storage, read> first_chunks: array<u32>; // [N + 1] for each perspective

@@ -113,7 +113,8 @@ fn bytes(case: &Case) -> (u64, u64) {
     let sizes = case.slots.iter().map(|slot| match slot {
         Slot::Floats(values) => (values.len(), 0),
         Slot::Words(words) => (words.len(), 0),
-        Slot::Output { len, .. } | Slot::OutputWords { len } => (*len, *len),
+        Slot::Output { len, .. } => (*len, *len),
+        Slot::UpdateWords(words) => (words.len(), words.len()),
         Slot::Update { values, .. } => (values.len(), values.len()),
     });
     sizes.fold((0, 0), |sum, size| {
@@ -143,7 +144,7 @@ fn traffic_is_within_the_buffers_of_every_case() {
                 "{label}: {found:?} of {written} bytes"
             );
             let outputs = case.slots.iter().filter_map(|slot| match slot {
-                Slot::Output { len, .. } | Slot::OutputWords { len } => Some(4 * *len as u64),
+                Slot::Output { len, .. } => Some(4 * *len as u64),
                 _ => None,
             });
             assert!(

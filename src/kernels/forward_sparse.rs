@@ -5,7 +5,7 @@ use super::inputs::Inputs;
 use super::libraries::{ACTIVATION, BITS, GRID};
 use super::masked;
 use crate::activation::Activation;
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Variant};
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic, Variant};
 use rayon::prelude::*;
 
 crate::parameters! {
@@ -32,7 +32,9 @@ crate::parameters! {
         pub interleave: u32,
         /// Samples that an invocation works on, one after the other.
         pub rounds: u32,
-        /// Indices in both perspectives' lists.
+        /// N.
+        pub inputs: u32,
+        /// Indices in both perspectives' lists of this strip.
         pub entries: u32,
         /// T.
         pub clip: f32,
@@ -100,7 +102,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: Some(body),
-    traffic: None,
+    traffic: Some(traffic),
     cases,
 };
 
@@ -316,6 +318,29 @@ fn load<S: Simd, const U: usize>(simd: S, from: &[Sixteen]) -> [S::Vector; U] {
     std::array::from_fn(|i| simd.load(&from[i]))
 }
 
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let (activation, gradient) = meaning(variant);
+    let [samples, hidden, inputs, entries] =
+        [p.samples, p.hidden, p.inputs, p.entries].map(u64::from);
+    let lanes = samples * 2 * hidden;
+    let (planes, slopes) = match activation {
+        _ if !gradient => (0, 0),
+        Activation::CRelu => (2, 0),
+        Activation::SCRelu => (2, lanes),
+        Activation::Relu => (1, 0),
+    };
+    // A tied network has N rows of weights in all; which it is, the parameters do not say.
+    let distinct = entries.min(inputs);
+    Traffic {
+        read: 4 * (2 * (samples + 1) + entries + 3 * hidden + 1),
+        written: 4 * (samples + planes * lanes / 32 + slopes),
+        gathered_issued: 4 * entries * hidden,
+        gathered_distinct: 4 * distinct * hidden,
+        operations: entries * hidden + 2 * lanes,
+    }
+}
+
 fn cases() -> Vec<Case> {
     // [samples, K, F, N, interleave]: 0, 1, tile − 1, tile, tile + 1, every interleave, primes, long lists, the largest K.
     let shapes = [
@@ -360,7 +385,11 @@ fn case(variant: usize, seed: usize, [samples, hidden, width, features, interlea
         bias_2: hidden as u32,
         interleave: interleave as u32,
         rounds: 1 + 3 * (hidden < 2048) as u32,
-        entries: indices.clone().count() as u32,
+        inputs: features as u32,
+        entries: lists
+            .iter()
+            .map(|lists| lists.indices().len() - lists.starts()[first] as usize)
+            .sum::<usize>() as u32,
         clip,
     };
     // Sixteenths add up exactly, so every Z is exact, some are 0 or T, and every bit is the reference's.

@@ -5,7 +5,7 @@ use super::inputs::Inputs;
 use super::libraries::{ACTIVATION, ACTIVATIONS, GRID, LANES};
 use super::masked::{self, GROUP};
 use crate::activation::Activation;
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot};
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic};
 
 crate::parameters! {
     /// One accumulator's bias, and its lanes of C.
@@ -59,7 +59,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: Some(body),
-    traffic: None,
+    traffic: Some(traffic),
     cases,
 };
 
@@ -147,6 +147,20 @@ fn body(mut call: Call<'_, f32>) {
         cpu::put(gradient, &share, p.accumulate);
     }
     cpu::put(&mut bias_gradient[..hidden], &of_bias, p.accumulate);
+}
+
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let [hidden, count, blocks, bands] = [p.hidden, p.count, p.blocks, p.bands].map(u64::from);
+    let kinds = if Activation::ALL[variant] == Activation::Relu { 1 } else { 2 };
+    let before = u64::from(p.accumulate) * (1 + count);
+    let terms = count * (kinds * blocks + bands);
+    Traffic {
+        read: 4 * hidden * (terms + 1 + count + before),
+        written: 4 * hidden * (1 + count),
+        operations: hidden * (terms + 6 * count),
+        ..Traffic::default()
+    }
 }
 
 fn cases() -> Vec<Case> {

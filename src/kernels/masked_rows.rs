@@ -6,7 +6,7 @@ use super::libraries::{ACTIVATION, ACTIVATIONS, BITS, GRID};
 use super::masked::{self, GROUP};
 use crate::activation::Activation;
 use crate::batch::{CHUNK, SparseInputs};
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot};
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -93,7 +93,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: Some(body),
-    traffic: None,
+    traffic: Some(traffic),
     cases,
 };
 
@@ -331,6 +331,31 @@ impl Sums<'_> {
                 totals[i] = simd.add_where(bits[i], totals[i], e);
             }
         }
+    }
+}
+
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let activation = Activation::ALL[variant];
+    let [samples, hidden, chunks, entries] =
+        [p.samples, p.hidden, p.chunks_1 + p.chunks_2, p.entries].map(u64::from);
+    let blocks = samples.div_ceil(CHUNK as u64);
+    // Bytes of a lane that G and G_B read, and of one that G_T reads.
+    let (of_lane, above) = match activation {
+        Activation::CRelu => (hidden / 8, hidden / 8),
+        Activation::SCRelu => (4 * hidden, hidden / 8),
+        Activation::Relu => (hidden / 8, 0),
+    };
+    let kinds = if activation == Activation::Relu { 1 } else { 2 };
+    let terms = entries + kinds * 2 * samples;
+    let rows = chunks + kinds * 2 * blocks;
+    let before = if p.first > 0 { chunks } else { 0 };
+    Traffic {
+        read: 4 * (chunks + 2 + entries + before * hidden),
+        written: 4 * rows * hidden,
+        gathered_issued: 4 * terms + (entries + 2 * samples) * of_lane + 2 * samples * above,
+        gathered_distinct: 4 * samples + 2 * samples * (of_lane + above),
+        operations: terms * hidden,
     }
 }
 

@@ -4,7 +4,7 @@ use super::cpu;
 use super::inputs::Inputs;
 use super::libraries::GRID;
 use super::masked::{self, BAND, GROUP};
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
 use rayon::prelude::*;
 
 crate::parameters! {
@@ -26,6 +26,8 @@ crate::parameters! {
         pub total_2: u32,
         /// 1 adds to the gradient, 0 overwrites it.
         pub accumulate: u32,
+        /// Chunks of all counted perspectives.
+        pub chunks: u32,
     }
 }
 
@@ -55,7 +57,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: FIELDS,
     twin,
     cpu: Some(body),
-    traffic: None,
+    traffic: Some(traffic),
     cases,
 };
 
@@ -137,6 +139,19 @@ fn body(mut call: Call<'_, f32>) {
         });
 }
 
+fn traffic(_: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let [inputs, hidden, count, chunks] = [p.inputs, p.hidden, p.count, p.chunks].map(u64::from);
+    let before = u64::from(p.accumulate) * inputs * hidden;
+    let bands = inputs.div_ceil(BAND as u64);
+    Traffic {
+        read: 4 * (count * (inputs + 1) + chunks * hidden + inputs * hidden + count * hidden + before),
+        written: 4 * (inputs + count * bands) * hidden,
+        operations: (chunks + 4 * count * inputs) * hidden,
+        ..Traffic::default()
+    }
+}
+
 fn cases() -> Vec<Case> {
     // [N, K, chunks of a feature at most, perspective, count]: 1, band − 1, band, band + 1, groups of lanes that are not full,
     // primes, and past 65,535 workgroups.
@@ -173,6 +188,7 @@ fn cases() -> Vec<Case> {
             total_1: totals[0],
             total_2: totals[1],
             accumulate: (seed % 2) as u32,
+            chunks: (perspective..perspective + count).map(|p| totals[p] - 2).sum(),
         };
         Case::new(
             format!("N={features} K={hidden} chunks={most} p={perspective} count={count} accumulate={}", seed % 2),

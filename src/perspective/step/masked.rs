@@ -185,6 +185,7 @@ impl Masked {
 #[derive(Debug)]
 pub(super) struct Pass<'p> {
     buffers: &'p Masked,
+    lists: Lists<'p>,
     parameters: Roles<'p>,
     sizes: Sizes,
     chunks: [u32; 2],
@@ -200,7 +201,7 @@ pub(super) struct Pass<'p> {
 
 impl<'p> Pass<'p> {
     /// Uploads the lists, with the transposed index if gradients follow, and joins the small parameters.
-    pub(super) fn new<'a>(
+    pub(super) fn new<'a: 'p>(
         buffers: &'p Masked,
         recording: &mut Recording<'a>,
         slice: &Slice<'_>,
@@ -242,6 +243,7 @@ impl<'p> Pass<'p> {
         join(parameters.output_bias(), 1);
         Self {
             buffers,
+            lists,
             parameters,
             sizes: Sizes::new(architecture, slice.samples(), [&lists[0], &lists[1]]),
             chunks: lists
@@ -262,6 +264,12 @@ impl<'p> Pass<'p> {
         (0..samples)
             .step_by(size)
             .map(move |start| start..samples.min(start + size))
+    }
+
+    /// Entries of both perspectives in a strip.
+    fn of_strip(&self, strip: &Range<usize>) -> u32 {
+        let starts = |lists: &SparseInputs| lists.starts()[strip.end] - lists.starts()[strip.start];
+        self.lists.iter().map(|lists| starts(lists)).sum()
     }
 
     /// Y and, for gradients, the bits and slopes.
@@ -288,7 +296,8 @@ impl<'p> Pass<'p> {
             bias_2: self.bias_2,
             interleave: *interleave,
             rounds: if strip.len() >= MANY_SAMPLES { 4 } else { 1 },
-            entries: self.entries[0] + self.entries[1],
+            inputs: architecture.inputs as u32,
+            entries: self.of_strip(&strip),
             clip: architecture.clip,
         };
         let buffers = [
@@ -321,7 +330,7 @@ impl<'p> Pass<'p> {
             chunks_2: self.chunks[1],
             list_2: self.entries[0],
             interleave: self.buffers.interleave,
-            entries: self.entries[0] + self.entries[1],
+            entries: self.of_strip(&strip),
         };
         let buffers = [
             self.buffers.chunk_starts.id(),
@@ -353,6 +362,11 @@ impl<'p> Pass<'p> {
                 total_1,
                 total_2,
                 accumulate,
+                chunks: if architecture.tied {
+                    self.chunks.iter().sum()
+                } else {
+                    self.chunks[accumulator]
+                },
             };
             let buffers = [
                 self.buffers.first_chunks.id(),
