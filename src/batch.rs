@@ -1,8 +1,10 @@
 //! A batch of samples as the network takes it: inputs, targets, and the transposed index. Knows no chess and no device.
 
 mod sparse;
+mod transposed;
 
-pub use sparse::{CHUNK, PADDING, SparseInputs};
+pub use sparse::{PADDING, SparseInputs};
+pub use transposed::CHUNK;
 
 use crate::error::{Error, Result};
 
