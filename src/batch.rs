@@ -3,6 +3,7 @@
 mod sparse;
 mod transposed;
 
+pub(crate) use sparse::ListWriter;
 pub use sparse::{PADDING, SparseInputs};
 pub use transposed::CHUNK;
 
@@ -66,6 +67,11 @@ impl Batch {
             targets,
             buckets: None,
         })
+    }
+
+    /// Inputs and targets, for their memory.
+    pub(crate) fn into_parts(self) -> (Inputs, Vec<f32>) {
+        (self.inputs, self.targets)
     }
 
     /// Gives each sample its output bucket.

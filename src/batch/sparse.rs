@@ -109,6 +109,20 @@ impl SparseInputs {
         Ok(spare)
     }
 
+    /// Forgets the lists and keeps their memory for others, `samples` of at most `width` features.
+    pub(crate) fn rewrite(mut self, samples: usize, width: usize) -> ListWriter {
+        self.starts.clear();
+        self.starts.reserve_exact(samples + 1);
+        self.starts.push(0);
+        let more = (samples * width).saturating_sub(self.indices.len());
+        self.indices.reserve_exact(more);
+        ListWriter {
+            inputs: self,
+            width,
+            used: 0,
+        }
+    }
+
     /// The lists of consecutive samples, with a transposed index of their own.
     pub(crate) fn slice(&self, range: Range<usize>) -> Result<Self> {
         let begin = self.starts[range.start];
@@ -187,6 +201,58 @@ impl Default for SparseInputs {
             indices: Vec::new(),
             transposed: Transposed::default(),
         }
+    }
+}
+
+/// Writes lists one after the other.
+pub(crate) struct ListWriter {
+    inputs: SparseInputs,
+    width: usize,
+    /// How much of the indices is written; behind it is what an earlier batch has left.
+    used: usize,
+}
+
+/// Lists that the indices grow by at a time: so many zeros stay in the first cache until they are written over.
+const GROWTH: usize = 64;
+
+impl ListWriter {
+    /// Adds the list that `write` makes: it gets `width` places with anything in them and returns how many it has filled.
+    ///
+    /// # Panics
+    /// If it says that these were more.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, write: impl FnOnce(&mut [u32]) -> usize) {
+        let indices = &mut self.inputs.indices;
+        let end = self.used + self.width;
+        if indices.len() < end {
+            indices.resize(end + GROWTH * self.width, 0);
+        }
+        let count = write(&mut indices[self.used..end]);
+        assert!(
+            count <= self.width,
+            "{count} features in a list of at most {}",
+            self.width
+        );
+        self.used += count;
+        self.inputs.starts.push(self.used as u32);
+    }
+
+    /// The memory, of lists that nobody wants.
+    pub(crate) fn into_memory(self) -> SparseInputs {
+        self.inputs
+    }
+
+    /// The lists with their transposed index; errors as of [`SparseInputs::from_lists`].
+    pub(crate) fn finish(self, name: &str, features: usize) -> Result<SparseInputs> {
+        let mut inputs = self.inputs;
+        if features == 0 {
+            return Err(no_features(name));
+        }
+        inputs.features = features;
+        inputs.indices.truncate(self.used);
+        let (starts, indices) = (&inputs.starts, &inputs.indices);
+        inputs.transposed.build(name, features, starts, indices)?;
+        Ok(inputs)
     }
 }
 
