@@ -25,8 +25,9 @@ fn loader(criterion: &mut Criterion) {
         };
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                for loaded in Loader::new(&dataset, Arc::new(Chess768), &settings).unwrap() {
-                    black_box(loaded.unwrap());
+                let mut loader = Loader::new(&dataset, Arc::new(Chess768), &settings).unwrap();
+                while let Some(loaded) = loader.next() {
+                    loader.recycle(black_box(loaded.unwrap()));
                 }
             });
         });

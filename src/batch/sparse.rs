@@ -13,7 +13,8 @@ pub struct SparseInputs {
     features: usize,
     starts: Vec<u32>,
     indices: Vec<u32>,
-    transposed: Transposed,
+    /// Apart, so that a batch is cheap to move.
+    transposed: Box<Transposed>,
 }
 
 impl SparseInputs {
@@ -71,7 +72,7 @@ impl SparseInputs {
                 format!("{} starts from {:?} to {:?}", starts.len(), ends.0, ends.1),
             ));
         }
-        let mut transposed = Transposed::default();
+        let mut transposed = Box::<Transposed>::default();
         transposed.build(name, features, &starts, &indices)?;
         Ok(Self {
             features,
@@ -199,7 +200,7 @@ impl Default for SparseInputs {
             features: 0,
             starts: vec![0],
             indices: Vec::new(),
-            transposed: Transposed::default(),
+            transposed: Box::default(),
         }
     }
 }

@@ -81,6 +81,10 @@ impl FeatureSet for Chess768 {
     }
 
     fn other_names(&self) -> Option<Vec<u32>> {
-        Some((0..768).map(|feature| (feature + 384) % 768 ^ 56).collect())
+        Some(
+            (0..768)
+                .map(|feature| ((feature + 384) % 768) ^ 56)
+                .collect(),
+        )
     }
 }

@@ -277,7 +277,6 @@ impl Trainer {
                 stopped = self.epoch < self.settings.epochs && stop.load(Ordering::Relaxed);
             }
         }
-        drop(loader);
         let net = (!stopped).then(|| self.run.net());
         if let Some(net) = &net {
             write_result(net, &self.learner.parameters()?, self.settings.objective())?;
