@@ -39,7 +39,7 @@ pub struct LoaderSettings {
 }
 
 impl Default for LoaderSettings {
-    /// Batches of 16384, 2²⁰ records shuffled, the whole of epoch 0 alone, a worker for each core.
+    /// Batches of 16384, 2²⁰ records shuffled, the whole of epoch 0 alone, a worker for each core up to 8.
     fn default() -> Self {
         Self {
             batch_size: 16384,
@@ -49,10 +49,14 @@ impl Default for LoaderSettings {
             epochs: 1,
             skip: 0,
             target: Target::default(),
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            workers: std::thread::available_parallelism()
+                .map_or(1, |cores| cores.get().min(BUSY_WORKERS)),
         }
     }
 }
+
+/// The reader takes a quarter of a worker's time for a batch, so it keeps no more workers than these busy, with a margin.
+const BUSY_WORKERS: usize = 8;
 
 /// Each worker has two batches waiting for it, so their number bounds the memory.
 const MOST_WORKERS: usize = 1024;
