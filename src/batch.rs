@@ -1,8 +1,11 @@
 //! A batch of samples as the network takes it: inputs, targets, and the transposed index. Knows no chess and no device.
 
 mod sparse;
+mod transposed;
 
-pub use sparse::{CHUNK, PADDING, SparseInputs};
+pub(crate) use sparse::ListWriter;
+pub use sparse::{PADDING, SparseInputs};
+pub use transposed::CHUNK;
 
 use crate::error::{Error, Result};
 
@@ -64,6 +67,11 @@ impl Batch {
             targets,
             buckets: None,
         })
+    }
+
+    /// Inputs and targets, for their memory.
+    pub(crate) fn into_parts(self) -> (Inputs, Vec<f32>) {
+        (self.inputs, self.targets)
     }
 
     /// Gives each sample its output bucket.

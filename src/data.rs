@@ -1,7 +1,7 @@
 //! From files of chess positions to batches: records on disk → [`Loader`] → [`Batch`]. Knows no device.
 //!
-//! A [`Dataset`] is a list of files, bulletformat or text, in the order given. A [`Loader`] streams one
-//! epoch of it: a reader thread takes records from the files and shuffles them, worker threads check each
+//! A [`Dataset`] is a list of files, bulletformat or text, in the order given. A [`Loader`] streams
+//! epochs of it: a reader thread takes records from the files and shuffles them, worker threads check each
 //! record ([`Position`]), list its features ([`FeatureSet`]) and its target ([`Target`]), and the batches
 //! come out in an order that depends on the seed and the epoch alone.
 
@@ -9,6 +9,8 @@ mod dataset;
 mod features;
 mod format;
 mod loader;
+mod maker;
+mod pool;
 mod record;
 mod shuffle;
 mod target;
@@ -16,7 +18,8 @@ mod text;
 
 pub use crate::batch::{Batch, Inputs, PADDING, SparseInputs};
 pub use dataset::Dataset;
-pub use features::{Chess768, FeatureSet};
-pub use loader::{LoadedBatch, Loader, LoaderSettings};
+pub use features::{Chess768, FeatureSet, Perspective};
+pub use loader::{Loader, LoaderSettings};
+pub use maker::LoadedBatch;
 pub use record::{Fault, Piece, Position};
 pub use target::Target;

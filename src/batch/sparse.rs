@@ -1,14 +1,11 @@
-//! Index lists of ones, and the same turned around: for each feature the samples that have it.
+//! Index lists of ones: for each sample the features that it has.
 
+use super::transposed::Transposed;
 use crate::error::{Error, Result};
 use std::ops::Range;
 
 /// What stands for "no index" in a padded list.
 pub const PADDING: i32 = -1;
-
-/// The most samples of a feature that are summed as one chunk: a longer list is several chunks, whose sums are added in
-/// order. Part of what the bits of a run depend on.
-pub const CHUNK: usize = 1024;
 
 /// Sparse inputs of one perspective: for each sample the features that are 1, and the transposed index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,16 +13,8 @@ pub struct SparseInputs {
     features: usize,
     starts: Vec<u32>,
     indices: Vec<u32>,
-    transposed: Transposed,
-}
-
-/// For each feature the ascending list of samples that have it, cut into chunks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Transposed {
-    offsets: Vec<u32>,
-    samples: Vec<u32>,
-    first_chunks: Vec<u32>,
-    chunk_starts: Vec<u32>,
+    /// Apart, so that a batch is cheap to move.
+    transposed: Box<Transposed>,
 }
 
 impl SparseInputs {
@@ -72,7 +61,7 @@ impl SparseInputs {
         indices: Vec<u32>,
     ) -> Result<Self> {
         if features == 0 {
-            return Err(Error::argument(name, "at least 1 feature", features));
+            return Err(no_features(name));
         }
         let ascending = starts.is_sorted();
         let ends = (starts.first().copied(), starts.last().copied());
@@ -83,13 +72,56 @@ impl SparseInputs {
                 format!("{} starts from {:?} to {:?}", starts.len(), ends.0, ends.1),
             ));
         }
-        let transposed = Transposed::new(name, features, &starts, &indices)?;
+        let mut transposed = Box::<Transposed>::default();
+        transposed.build(name, features, &starts, &indices)?;
         Ok(Self {
             features,
             starts,
             indices,
             transposed,
         })
+    }
+
+    /// The same lists where each feature f is called `names[f]`, `[N]`: a permutation of 0..N. The transposed index is
+    /// moved and not sorted anew, which costs a tenth.
+    pub fn renamed(&self, names: &[u32]) -> Result<Self> {
+        self.renamed_in(Self::default(), names)
+    }
+
+    /// As [`SparseInputs::renamed`], in the memory of `spare`.
+    pub(crate) fn renamed_in(&self, mut spare: Self, names: &[u32]) -> Result<Self> {
+        let mut sources = vec![u32::MAX; self.features];
+        for (feature, &name) in names.iter().enumerate() {
+            if let Some(source) = sources.get_mut(name as usize) {
+                *source = feature as u32;
+            }
+        }
+        if names.len() != self.features || sources.contains(&u32::MAX) {
+            let expected = format!("a permutation of 0 to {}", self.features - 1);
+            let found = format!("{} names, {:?}", names.len(), names);
+            return Err(Error::argument("names of features", expected, found));
+        }
+        spare.features = self.features;
+        spare.starts.clone_from(&self.starts);
+        spare.indices.clear();
+        let indices = self.indices.iter().map(|&index| names[index as usize]);
+        spare.indices.extend(indices);
+        spare.transposed.rename(&self.transposed, &sources);
+        Ok(spare)
+    }
+
+    /// Forgets the lists and keeps their memory for others, `samples` of at most `width` features.
+    pub(crate) fn rewrite(mut self, samples: usize, width: usize) -> ListWriter {
+        self.starts.clear();
+        self.starts.reserve_exact(samples + 1);
+        self.starts.push(0);
+        let more = (samples * width).saturating_sub(self.indices.len());
+        self.indices.reserve_exact(more);
+        ListWriter {
+            inputs: self,
+            width,
+            used: 0,
+        }
     }
 
     /// The lists of consecutive samples, with a transposed index of their own.
@@ -155,63 +187,76 @@ impl SparseInputs {
         &self.transposed.first_chunks
     }
 
-    /// Where each chunk of at most [`CHUNK`] samples begins in [`Self::samples`], `[chunks + 1]`.
+    /// Where each chunk of at most [`CHUNK`](super::CHUNK) samples begins in [`Self::samples`], `[chunks + 1]`.
     pub fn chunk_starts(&self) -> &[u32] {
         &self.transposed.chunk_starts
     }
 }
 
-impl Transposed {
-    /// A stable counting sort of the entries by feature.
-    fn new(name: &str, features: usize, starts: &[u32], indices: &[u32]) -> Result<Self> {
-        let sample_of = |entry: usize| starts.partition_point(|&start| start as usize <= entry) - 1;
-        let mut offsets = vec![0u32; features + 1];
-        for (entry, &index) in indices.iter().enumerate() {
-            match offsets.get_mut(index as usize + 1) {
-                Some(count) => *count += 1,
-                None => {
-                    return Err(Error::argument(
-                        format!("{name}, sample {}", sample_of(entry)),
-                        format!("an index from 0 to {} or {PADDING}", features - 1),
-                        index as i32,
-                    ));
-                }
-            }
+/// No samples of no features, as which memory goes round.
+impl Default for SparseInputs {
+    fn default() -> Self {
+        Self {
+            features: 0,
+            starts: vec![0],
+            indices: Vec::new(),
+            transposed: Box::default(),
         }
-        for feature in 0..features {
-            offsets[feature + 1] += offsets[feature];
-        }
-        let mut next = offsets.clone();
-        let mut samples = vec![0u32; indices.len()];
-        for (sample, list) in starts.windows(2).enumerate() {
-            for &index in &indices[list[0] as usize..list[1] as usize] {
-                let feature = index as usize;
-                let at = next[feature];
-                // Samples come in ascending order, so a duplicate stands right before.
-                if at > offsets[feature] && samples[at as usize - 1] == sample as u32 {
-                    return Err(Error::argument(
-                        format!("{name}, sample {sample}"),
-                        "each index at most once",
-                        format!("{index} twice"),
-                    ));
-                }
-                samples[at as usize] = sample as u32;
-                next[feature] = at + 1;
-            }
-        }
-        let mut first_chunks = Vec::with_capacity(features + 1);
-        let mut chunk_starts = Vec::new();
-        for list in offsets.windows(2) {
-            first_chunks.push(chunk_starts.len() as u32);
-            chunk_starts.extend((list[0]..list[1]).step_by(CHUNK));
-        }
-        first_chunks.push(chunk_starts.len() as u32);
-        chunk_starts.push(offsets[features]);
-        Ok(Self {
-            offsets,
-            samples,
-            first_chunks,
-            chunk_starts,
-        })
     }
+}
+
+/// Writes lists one after the other.
+pub(crate) struct ListWriter {
+    inputs: SparseInputs,
+    width: usize,
+    /// How much of the indices is written; behind it is what an earlier batch has left.
+    used: usize,
+}
+
+/// Lists that the indices grow by at a time: so many zeros stay in the first cache until they are written over.
+const GROWTH: usize = 64;
+
+impl ListWriter {
+    /// Adds the list that `write` makes: it gets `width` places with anything in them and returns how many it has filled.
+    ///
+    /// # Panics
+    /// If it says that these were more.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, write: impl FnOnce(&mut [u32]) -> usize) {
+        let indices = &mut self.inputs.indices;
+        let end = self.used + self.width;
+        if indices.len() < end {
+            indices.resize(end + GROWTH * self.width, 0);
+        }
+        let count = write(&mut indices[self.used..end]);
+        assert!(
+            count <= self.width,
+            "{count} features in a list of at most {}",
+            self.width
+        );
+        self.used += count;
+        self.inputs.starts.push(self.used as u32);
+    }
+
+    /// The memory, of lists that nobody wants.
+    pub(crate) fn into_memory(self) -> SparseInputs {
+        self.inputs
+    }
+
+    /// The lists with their transposed index; errors as of [`SparseInputs::from_lists`].
+    pub(crate) fn finish(self, name: &str, features: usize) -> Result<SparseInputs> {
+        let mut inputs = self.inputs;
+        if features == 0 {
+            return Err(no_features(name));
+        }
+        inputs.features = features;
+        inputs.indices.truncate(self.used);
+        let (starts, indices) = (&inputs.starts, &inputs.indices);
+        inputs.transposed.build(name, features, starts, indices)?;
+        Ok(inputs)
+    }
+}
+
+fn no_features(name: &str) -> Error {
+    Error::argument(name, "at least 1 feature", 0)
 }

@@ -2,6 +2,15 @@
 
 use super::record::Position;
 
+/// Whose view of a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Perspective {
+    /// That of the side to move.
+    Own,
+    /// That of the other side.
+    Other,
+}
+
 /// Turns a position into index lists, one for each perspective.
 pub trait FeatureSet: Send + Sync {
     /// N, the number of inputs of one perspective.
@@ -10,11 +19,19 @@ pub trait FeatureSet: Send + Sync {
     /// The most features that a position can have in one perspective.
     fn width(&self) -> usize;
 
-    /// Writes the features of the side to move to `own` and those of the other side to `other`.
+    /// Writes the features of a perspective to the beginning of `list` and returns their number.
     ///
-    /// Both have [`Self::width`] places and come filled with [`PADDING`](super::PADDING), which stays where no
-    /// feature is written. Indices are below [`Self::features`], each at most once in a list.
-    fn write(&self, position: &Position, own: &mut [i32], other: &mut [i32]);
+    /// `list` has [`Self::width`] places with anything in them; what is left there behind the features does not matter. Indices are
+    /// below [`Self::features`], each at most once.
+    fn write(&self, position: &Position, perspective: Perspective, list: &mut [u32]) -> usize;
+
+    /// If what is feature f to the side to move is always the same feature to the other side: which, for each f, `[N]`.
+    ///
+    /// Then a loader has [`Perspective::Own`] written alone, and takes half the time. Sets whose indices depend on where a
+    /// king stands have no such table.
+    fn other_names(&self) -> Option<Vec<u32>> {
+        None
+    }
 }
 
 /// The plain piece-square inputs: one for each colour, kind of piece and square, N = 768.
@@ -33,12 +50,41 @@ impl FeatureSet for Chess768 {
         32
     }
 
-    fn write(&self, position: &Position, own: &mut [i32], other: &mut [i32]) {
-        for ((piece, own), other) in position.pieces().zip(own).zip(other) {
-            let [ours, theirs] = if piece.own { [0, 384] } else { [384, 0] };
-            let kind = 64 * i32::from(piece.kind);
-            *own = ours + kind + i32::from(piece.square);
-            *other = theirs + kind + i32::from(piece.square ^ 56);
+    #[inline(always)]
+    fn write(&self, position: &Position, perspective: Perspective, list: &mut [u32]) -> usize {
+        /// The feature of each code of a record on square 0, the opponent's codes from 8 on.
+        const FIRST: [u32; 16] = {
+            let mut first = [0; 16];
+            let mut code = 0;
+            while code < 16 {
+                first[code] = 384 * (code as u32 >> 3) + 64 * (code as u32 & 7);
+                code += 1;
+            }
+            first
+        };
+        let (opposite, flip) = match perspective {
+            Perspective::Own => (0, 0),
+            Perspective::Other => (8, 56),
+        };
+        let board = position.board();
+        let mut squares = board.occ;
+        let count = squares.count_ones() as usize;
+        // By pairs, as they stand in the bytes of a record: of an odd number the last writes one feature too many.
+        let (pairs, _) = list.as_chunks_mut::<2>();
+        for (pair, codes) in pairs.iter_mut().zip(&board.pcs).take(count.div_ceil(2)) {
+            for (feature, code) in pair.iter_mut().zip([codes & 15, codes >> 4]) {
+                *feature = FIRST[usize::from(code ^ opposite)] + (squares.trailing_zeros() ^ flip);
+                squares &= squares.wrapping_sub(1);
+            }
         }
+        count
+    }
+
+    fn other_names(&self) -> Option<Vec<u32>> {
+        Some(
+            (0..768)
+                .map(|feature| ((feature + 384) % 768) ^ 56)
+                .collect(),
+        )
     }
 }

@@ -1,4 +1,4 @@
-//! Streams the batches of one epoch: a reader thread, worker threads, and the consumer in order.
+//! Streams the batches of epochs: a reader thread, worker threads, and the consumer in order.
 //!
 //! The reader makes a ticket for each batch: the receiving end of a channel for one reply. Tickets go to
 //! the consumer, who waits on them one after the other, and the raw batch goes with the sending end to
@@ -7,26 +7,15 @@
 
 use super::dataset::Dataset;
 use super::features::FeatureSet;
-use super::record::Position;
+use super::maker::{BatchMaker, LoadedBatch};
+use super::pool::Pool;
 use super::shuffle::{Order, RawBatch, RawBatches};
 use super::target::Target;
-use crate::batch::{Batch, Inputs, PADDING, SparseInputs};
 use crate::error::{Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
-
-/// A batch with what its targets were made of.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LoadedBatch {
-    /// Inputs and targets.
-    pub batch: Batch,
-    /// The score of each sample in centipawns, for the side to move, `[L]`.
-    pub scores: Vec<i16>,
-    /// The result of each sample's game for the side to move: 0, ½ or 1, `[L]`.
-    pub results: Vec<f32>,
-}
 
 /// Which batches a [`Loader`] makes.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,9 +26,11 @@ pub struct LoaderSettings {
     pub shuffle: usize,
     /// With the epoch, determines the order.
     pub seed: u64,
-    /// The number of the epoch.
+    /// The number of the first epoch.
     pub epoch: u64,
-    /// Batches of the epoch to leave out at its beginning, to resume within it.
+    /// How many epochs, one after the other.
+    pub epochs: u64,
+    /// Batches of the first epoch to leave out at its beginning, to resume within it.
     pub skip: u64,
     /// What the samples' targets are.
     pub target: Target,
@@ -48,25 +39,30 @@ pub struct LoaderSettings {
 }
 
 impl Default for LoaderSettings {
-    /// Batches of 16384, 2²⁰ records shuffled, the whole of epoch 0, a worker for each core.
+    /// Batches of 16384, 2²⁰ records shuffled, the whole of epoch 0 alone, a worker for each core up to 8.
     fn default() -> Self {
         Self {
             batch_size: 16384,
             shuffle: 1 << 20,
             seed: 0,
             epoch: 0,
+            epochs: 1,
             skip: 0,
             target: Target::default(),
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            workers: std::thread::available_parallelism()
+                .map_or(1, |cores| cores.get().min(BUSY_WORKERS)),
         }
     }
 }
+
+/// The reader takes a quarter of a worker's time for a batch, so it keeps no more workers than these busy, with a margin.
+const BUSY_WORKERS: usize = 8;
 
 /// Each worker has two batches waiting for it, so their number bounds the memory.
 const MOST_WORKERS: usize = 1024;
 
 impl LoaderSettings {
-    fn check(&self, dataset: &Dataset, features: &dyn FeatureSet) -> Result<()> {
+    fn check(&self, dataset: &Dataset, features: &(impl FeatureSet + ?Sized)) -> Result<()> {
         // Indices of samples and places in index lists are 32 bits wide on the device.
         let most = i32::MAX as usize / features.width().max(1);
         if !(1..=most).contains(&self.batch_size) {
@@ -102,17 +98,18 @@ impl LoaderSettings {
 /// The reply to one ticket.
 type Reply = Result<LoadedBatch>;
 
-/// The batches of one epoch of a [`Dataset`], in order.
+/// The batches of epochs of a [`Dataset`], in order.
 ///
 /// The positions, in the order of the files, are cut into blocks of [`LoaderSettings::shuffle`] records. Each
 /// block is shuffled with a generator seeded from (seed, epoch, number of the block), and batches are cut from
 /// the blocks end to end, so that each position comes once an epoch. The sequence depends on nothing else:
 /// not on the number of workers, and a loader that skips k batches gives the rest of the sequence. To skip costs
 /// one block, in text files also the reading of the lines before. As positions of different blocks never
-/// mix, files larger than a block should have been shuffled once when they were made.
+/// mix, files larger than a block should have been shuffled once when they were made. No batch has positions of two epochs.
 ///
 /// Memory: one block of 36 bytes a record, and at most 2·workers + 2 batches, each of up to 56 + 16·width bytes
-/// a sample (568 for [`Chess768`](super::Chess768)) and 8·N bytes, whatever the size of the files.
+/// a sample (568 for [`Chess768`](super::Chess768)) and 8·N bytes, whatever the size of the files. Who gives batches back by
+/// [`Loader::recycle`] spares the system the clearing of pages, which takes longer than to fill them.
 ///
 /// An error takes the place of the first batch that it touches and ends the iteration: that with the bad
 /// record in it, or in text files the first that needs the block with the bad line. A panic in a thread, which
@@ -121,6 +118,7 @@ type Reply = Result<LoadedBatch>;
 pub struct Loader {
     tickets: Option<Receiver<Receiver<Reply>>>,
     threads: Vec<JoinHandle<()>>,
+    spares: Pool<LoadedBatch>,
 }
 
 impl Loader {
@@ -128,9 +126,9 @@ impl Loader {
     ///
     /// # Errors
     /// A setting out of its range. What is wrong with the files comes out of the iteration.
-    pub fn new(
+    pub fn new<F: FeatureSet + ?Sized + 'static>(
         dataset: &Dataset,
-        features: Arc<dyn FeatureSet>,
+        features: Arc<F>,
         settings: &LoaderSettings,
     ) -> Result<Self> {
         settings.check(dataset, &*features)?;
@@ -139,30 +137,45 @@ impl Loader {
         let mut loader = Self {
             tickets: None,
             threads: Vec::new(),
+            spares: Pool::new(),
         };
+        let raw_spares = Pool::new();
         let (to_consumer, tickets) = bounded(2 * settings.workers);
         let (to_workers, work) = bounded(2 * settings.workers);
         loader.tickets = Some(tickets);
         for _ in 0..settings.workers {
-            let (dataset, features) = (dataset.clone(), features.clone());
-            let (target, work) = (settings.target, work.clone());
+            let mut maker = BatchMaker::new(dataset, features.clone(), settings.target);
+            let (spares, raw_spares) = (loader.spares.clone(), raw_spares.clone());
+            let work = work.clone();
             loader.start("wgrad worker", move || {
-                serve(&work, |raw| make_batch(&raw, &dataset, &*features, target));
+                serve(&work, &raw_spares, |raw| maker.make(raw, spares.take()));
             })?;
         }
-        if settings.skip < dataset.batches(settings.batch_size) {
-            let order = Order {
-                seed: settings.seed,
-                epoch: settings.epoch,
-                shuffle: settings.shuffle,
-                batch_size: settings.batch_size,
-            };
-            let (dataset, skip) = (dataset.clone(), settings.skip);
+        let mut order = Order {
+            seed: settings.seed,
+            epoch: settings.epoch,
+            shuffle: settings.shuffle,
+            batch_size: settings.batch_size,
+        };
+        let (mut epochs, mut skip) = (settings.epochs, settings.skip);
+        if skip == dataset.batches(settings.batch_size) {
+            order.epoch += 1;
+            epochs = epochs.saturating_sub(1);
+            skip = 0;
+        }
+        if epochs > 0 {
+            let dataset = dataset.clone();
             loader.start("wgrad reader", move || {
-                read(&dataset, order, skip, &to_consumer, &to_workers);
+                let batches = RawBatches::new(&dataset, order, epochs, skip, raw_spares);
+                read(batches, &to_consumer, &to_workers);
             })?;
         }
         Ok(loader)
+    }
+
+    /// Takes a batch back to use its memory for another.
+    pub fn recycle(&self, batch: LoadedBatch) {
+        self.spares.give(batch);
     }
 
     fn start(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
@@ -196,7 +209,7 @@ impl Iterator for Loader {
             }
             Err(_) => {}
         }
-        // The epoch is over, or a thread has left without an answer.
+        // The epochs are over, or a thread has left without an answer.
         if let Err(panic) = self.stop() {
             resume_unwind(panic);
         }
@@ -211,11 +224,9 @@ impl Drop for Loader {
     }
 }
 
-/// The reader: until the epoch, the files or the consumer end it.
+/// The reader: until the last epoch, the files or the consumer end it.
 fn read(
-    dataset: &Dataset,
-    order: Order,
-    skip: u64,
+    batches: Result<RawBatches>,
     to_consumer: &Sender<Receiver<Reply>>,
     to_workers: &Sender<(RawBatch, Sender<Reply>)>,
 ) {
@@ -233,7 +244,7 @@ fn read(
             }
         }
     };
-    match RawBatches::new(dataset, order, skip) {
+    match batches {
         Ok(mut batches) => {
             batches.all(hand_out);
         }
@@ -244,45 +255,14 @@ fn read(
 }
 
 /// A worker: until the reader is gone and all is done.
-fn serve(work: &Receiver<(RawBatch, Sender<Reply>)>, make: impl Fn(RawBatch) -> Reply) {
+fn serve(
+    work: &Receiver<(RawBatch, Sender<Reply>)>,
+    raw_spares: &Pool<RawBatch>,
+    mut make: impl FnMut(&RawBatch) -> Reply,
+) {
     for (raw, reply) in work {
         // As above: a dropped ticket is no fault.
-        let _ = reply.send(make(raw));
+        let _ = reply.send(make(&raw));
+        raw_spares.give(raw);
     }
-}
-
-/// Checks the records and lists their features and targets.
-fn make_batch(
-    raw: &RawBatch,
-    dataset: &Dataset,
-    features: &dyn FeatureSet,
-    target: Target,
-) -> Result<LoadedBatch> {
-    let (samples, width) = (raw.records.len(), features.width());
-    let mut own = vec![PADDING; samples * width];
-    let mut other = own.clone();
-    let mut targets = Vec::with_capacity(samples);
-    let mut scores = Vec::with_capacity(samples);
-    let mut results = Vec::with_capacity(samples);
-    for (sample, (record, &position)) in raw.records.iter().zip(&raw.positions).enumerate() {
-        let position = Position::from_bytes(record).map_err(|fault| {
-            let (path, number) = dataset.locate(position);
-            fault.at(path, format_args!("record {number} (counted from 0)"))
-        })?;
-        let list = sample * width..(sample + 1) * width;
-        features.write(&position, &mut own[list.clone()], &mut other[list]);
-        targets.push(target.of(&position));
-        scores.push(position.score());
-        results.push(position.result());
-    }
-    let lists = |name, indices| SparseInputs::new(name, features.features(), width, indices);
-    let inputs = [
-        lists("features of the side to move", own)?,
-        lists("features of the other side", other)?,
-    ];
-    Ok(LoadedBatch {
-        batch: Batch::new(Inputs::Sparse(inputs), targets)?,
-        scores,
-        results,
-    })
 }

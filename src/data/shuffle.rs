@@ -1,6 +1,7 @@
 //! The order of an epoch: blocks of the file order, each shuffled by itself, cut into batches.
 
 use super::dataset::{Dataset, Stream};
+use super::pool::Pool;
 use super::record::RawRecord;
 use crate::error::Result;
 use rand::SeedableRng;
@@ -18,16 +19,19 @@ pub(crate) struct Order {
 }
 
 /// Unchecked records of one batch.
+#[derive(Default)]
 pub(crate) struct RawBatch {
     pub(crate) records: Vec<RawRecord>,
     /// The place of each record in the dataset, to name it in an error.
     pub(crate) positions: Vec<u64>,
 }
 
-/// The batches of an epoch, in order. Holds one block.
+/// The batches of one epoch after the other, in order. Holds one block.
 pub(crate) struct RawBatches {
+    dataset: Dataset,
     order: Order,
-    total: u64,
+    /// Epochs after the one at hand.
+    epochs: u64,
     stream: Stream,
     /// The number of the block after the one at hand.
     next_block: u64,
@@ -38,35 +42,61 @@ pub(crate) struct RawBatches {
     permutation: Vec<u32>,
     /// How much of `permutation` is used up.
     used: usize,
-    /// Records still to come out.
+    /// Records of the epoch still to come out.
     left: u64,
+    /// Memory that has been read and is free again.
+    spares: Pool<RawBatch>,
 }
 
 impl RawBatches {
-    /// The batches after the first `skip`, of which there must be at least one.
-    pub(crate) fn new(dataset: &Dataset, order: Order, skip: u64) -> Result<Self> {
-        let total = dataset.positions();
+    /// The batches of `epochs` epochs, without the first `skip` of the first, of which there must be at least one more.
+    pub(crate) fn new(
+        dataset: &Dataset,
+        order: Order,
+        epochs: u64,
+        skip: u64,
+        spares: Pool<RawBatch>,
+    ) -> Result<Self> {
         let first = skip * order.batch_size as u64;
         let block = first / order.block();
         let mut batches = Self {
+            dataset: dataset.clone(),
             order,
-            total,
+            epochs: epochs - 1,
             stream: dataset.stream(block * order.block())?,
             next_block: block,
             start: 0,
             block: Vec::new(),
             permutation: Vec::new(),
             used: 0,
-            left: total - first,
+            left: dataset.positions() - first,
+            spares,
         };
         batches.read_block()?;
         batches.used = (first % order.block()) as usize;
         Ok(batches)
     }
 
+    /// Goes to the beginning of the next epoch, if there is one.
+    fn next_epoch(&mut self) -> Result<bool> {
+        if self.epochs == 0 {
+            return Ok(false);
+        }
+        self.epochs -= 1;
+        self.order.epoch += 1;
+        self.stream = self.dataset.stream(0)?;
+        self.next_block = 0;
+        self.left = self.dataset.positions();
+        self.read_block()?;
+        Ok(true)
+    }
+
     fn read_block(&mut self) -> Result<()> {
         self.start = self.next_block * self.order.block();
-        let len = self.order.block().min(self.total - self.start) as usize;
+        let len = self
+            .order
+            .block()
+            .min(self.dataset.positions() - self.start) as usize;
         self.block.resize(len, RawRecord::default());
         self.stream.read(&mut self.block)?;
         self.permutation.clear();
@@ -82,10 +112,11 @@ impl RawBatches {
 
     fn read_batch(&mut self) -> Result<RawBatch> {
         let len = self.left.min(self.order.batch_size as u64) as usize;
-        let mut batch = RawBatch {
-            records: Vec::with_capacity(len),
-            positions: Vec::with_capacity(len),
-        };
+        let mut batch = self.spares.take().unwrap_or_default();
+        batch.records.clear();
+        batch.positions.clear();
+        batch.records.reserve_exact(len);
+        batch.positions.reserve_exact(len);
         while batch.records.len() < len {
             if self.used == self.permutation.len() {
                 self.read_block()?;
@@ -107,7 +138,14 @@ impl Iterator for RawBatches {
     type Item = Result<RawBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        (self.left > 0).then(|| self.read_batch())
+        if self.left == 0 {
+            match self.next_epoch() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        Some(self.read_batch())
     }
 }
 

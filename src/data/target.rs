@@ -45,12 +45,43 @@ impl Target {
 
     /// t of a position, computed in f64 and rounded once.
     pub fn of(&self, position: &Position) -> f32 {
+        self.blend(position.result(), self.sigmoid_f64(position.score()))
+    }
+
+    #[inline(always)]
+    fn blend(&self, result: f32, sigmoid: f64) -> f32 {
         let lambda = f64::from(self.lambda);
-        let result = f64::from(position.result());
-        (lambda * result + (1.0 - lambda) * self.sigmoid_f64(position.score())) as f32
+        (lambda * f64::from(result) + (1.0 - lambda) * sigmoid) as f32
     }
 
     fn sigmoid_f64(&self, score: i16) -> f64 {
         1.0 / (1.0 + (-f64::from(score) / f64::from(self.scale)).exp())
+    }
+}
+
+/// A [`Target`] that computes σ once a score.
+pub(crate) struct Targets {
+    target: Target,
+    /// σ of each score, in two's complement; 0 where it is not known, or too small for a number.
+    sigmoids: Vec<f64>,
+}
+
+impl Targets {
+    pub(crate) fn new(target: Target) -> Self {
+        Self {
+            target,
+            sigmoids: vec![0.0; 1 << 16],
+        }
+    }
+
+    /// What [`Target::of`] is.
+    #[inline(always)]
+    pub(crate) fn of(&mut self, position: &Position) -> f32 {
+        let score = position.score();
+        let sigmoid = &mut self.sigmoids[usize::from(score as u16)];
+        if *sigmoid == 0.0 {
+            *sigmoid = self.target.sigmoid_f64(score);
+        }
+        self.target.blend(position.result(), *sigmoid)
     }
 }

@@ -45,8 +45,8 @@ pub fn evaluate(
     };
     let power = f64::from(objective.loss.power);
     let (mut loss, mut moments) = (0.0, Moments::default());
-    for loaded in Loader::new(dataset, features, &settings)? {
-        let loaded = loaded?;
+    let mut loader = Loader::new(dataset, features, &settings)?;
+    while let Some(loaded) = loader.next().transpose()? {
         let output = network.forward(&loaded.batch)?;
         let samples = output
             .iter()
@@ -58,6 +58,7 @@ pub fn evaluate(
             let (predicted, _) = Link::Sigmoid.apply(f64::from(y));
             moments.add(predicted, f64::from(target.sigmoid(score)));
         }
+        loader.recycle(loaded);
     }
     Ok(Evaluation {
         loss: loss / moments.count,

@@ -2,6 +2,7 @@
 
 use super::checkpoint::Checkpoints;
 use crate::atomic::write_atomically;
+use crate::data::LoaderSettings;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -19,7 +20,7 @@ pub struct Run {
     pub out: PathBuf,
     /// Steps between checkpoints; 0 for one at the end of each epoch alone.
     pub save_every: u64,
-    /// Threads that prepare batches; 0 for one a core. Has no influence on the numbers.
+    /// Threads that prepare batches; 0 for one a core, up to 8. Has no influence on the numbers.
     #[serde(skip)]
     pub loader_threads: usize,
 }
@@ -74,7 +75,7 @@ impl Run {
     /// Threads that prepare batches, at least 1.
     pub(super) fn loader_threads(&self) -> usize {
         match self.loader_threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            0 => LoaderSettings::default().workers,
             threads => threads,
         }
     }

@@ -269,8 +269,9 @@ impl Trainer {
         };
         let mut validated = None;
         let mut stopped = false;
+        let mut loader = self.loader()?;
         while self.epoch < self.settings.epochs && !stopped {
-            stopped = self.run_epoch(stop, observe, &mut pace)?;
+            stopped = self.run_epoch(&mut loader, stop, observe, &mut pace)?;
             if !stopped {
                 validated = self.end_epoch(observe, &mut pace)?;
                 stopped = self.epoch < self.settings.epochs && stop.load(Ordering::Relaxed);
@@ -293,20 +294,14 @@ impl Trainer {
         })
     }
 
-    /// The rest of the epoch; true if it was stopped, with a checkpoint written.
-    fn run_epoch(
-        &mut self,
-        stop: &AtomicBool,
-        observe: &mut dyn FnMut(Event<'_>),
-        pace: &mut Pace,
-    ) -> Result<bool> {
-        let positions = self.dataset.positions();
-        let steps_per_epoch = self.settings.steps_per_epoch(positions);
-        let loader = LoaderSettings {
+    /// The batches of all epochs to come, so that a new one begins without a wait.
+    fn loader(&self) -> Result<Loader> {
+        let settings = LoaderSettings {
             batch_size: self.settings.batch,
             shuffle: self.settings.shuffle_buffer,
             seed: self.settings.seed,
             epoch: self.epoch,
+            epochs: self.settings.epochs.saturating_sub(self.epoch),
             skip: self.batch,
             target: Target {
                 lambda: self.settings.wdl,
@@ -314,10 +309,24 @@ impl Trainer {
             },
             workers: self.run.loader_threads(),
         };
+        Loader::new(&self.dataset, Arc::new(Chess768), &settings)
+    }
+
+    /// The rest of the epoch; true if it was stopped, with a checkpoint written.
+    fn run_epoch(
+        &mut self,
+        loader: &mut Loader,
+        stop: &AtomicBool,
+        observe: &mut dyn FnMut(Event<'_>),
+        pace: &mut Pace,
+    ) -> Result<bool> {
+        let positions = self.dataset.positions();
+        let steps_per_epoch = self.settings.steps_per_epoch(positions);
         let mut in_flight = VecDeque::new();
-        for loaded in Loader::new(&self.dataset, Arc::new(Chess768), &loader)? {
-            let batch = match loaded {
-                Ok(loaded) => loaded.batch,
+        while self.batch < steps_per_epoch {
+            let loaded = match loader.next().transpose() {
+                Ok(Some(loaded)) => loaded,
+                Ok(None) => break,
                 Err(error) => {
                     // The steps before the damaged record are done: their losses belong in the log, and may be NaN.
                     for done in in_flight {
@@ -326,18 +335,20 @@ impl Trainer {
                     return Err(error);
                 }
             };
+            let batch = &loaded.batch;
             let step = self.learner.steps() + 1;
             let learning_rate = self.settings.learning_rate_at(step, positions);
             self.batch += 1;
             let of_epoch = positions.min(self.batch * self.settings.batch as u64);
             in_flight.push_back(InFlight {
-                loss: self.learner.step(&batch, learning_rate)?,
+                loss: self.learner.step(batch, learning_rate)?,
                 step,
                 epoch: self.epoch,
                 positions: batch.len() as u64,
                 seen: self.epoch * positions + of_epoch,
                 learning_rate,
             });
+            loader.recycle(loaded);
             // The end of the epoch saves by itself, after the validation.
             let last = self.batch == steps_per_epoch;
             let stopped = stop.load(Ordering::Relaxed) && !last;

@@ -1,13 +1,13 @@
 //! Features by hand and by symmetry, and the targets that blend result and score.
 
 use crate::support::{START, features, sample_lines, start};
-use wgrad::data::{Position, Target};
+use wgrad::data::{Chess768, FeatureSet, Position, Target};
 
 #[test]
 fn features_of_the_start_position() {
     // Of the side to move: pawns on a2 to h2 are 8 to 15, knights 64 + 1 and 6, bishops 128 + 2 and 5, rooks
     // 192 + 0 and 7, the queen 256 + 3, the king 320 + 4; of the other side 384 more, from rank 7 and 8.
-    let mut expected: Vec<i32> = (8..16)
+    let mut expected: Vec<u32> = (8..16)
         .chain([65, 70, 130, 133, 192, 199, 259, 324])
         .collect();
     expected.extend((432..440).chain([505, 510, 570, 573, 632, 639, 699, 764]));
@@ -72,4 +72,16 @@ fn targets_blend_result_and_score() {
     assert!((target(0.25) - (0.25 + 0.75 * 0.622_459_3)).abs() < 1e-7);
     assert_eq!(Target::default().sigmoid(200), target(0.0));
     assert_eq!(Target::default().sigmoid(0), 0.5);
+}
+
+#[test]
+fn the_names_of_the_other_side_are_what_it_writes() {
+    let names = Chess768.other_names().unwrap();
+    for line in sample_lines() {
+        let position: Position = line.parse().unwrap();
+        let [own, other] = features(&position);
+        let mut renamed: Vec<_> = own.iter().map(|&feature| names[feature as usize]).collect();
+        renamed.sort();
+        assert_eq!(renamed, other, "{line}");
+    }
 }

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 use wgrad::data::{
-    Chess768, Dataset, FeatureSet, Loader, LoaderSettings, Position, SparseInputs, Target,
+    Chess768, Dataset, FeatureSet, Loader, LoaderSettings, Perspective, Position, SparseInputs,
+    Target,
 };
 
 /// A dataset of several files and formats whose scores number its positions: 0, 1, 2, …
@@ -128,6 +129,72 @@ fn skipping_gives_the_rest_of_the_sequence() {
 }
 
 #[test]
+fn epochs_in_one_go_are_those_one_by_one_also_in_used_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = numbered(&folder, &[300, 200, 503]);
+    let dataset = Dataset::open(&paths).unwrap();
+    for skip in [0, 5, 21] {
+        let base = LoaderSettings {
+            epoch: 3,
+            epochs: 3,
+            skip,
+            ..settings(48, 200)
+        };
+        let mut expected = Vec::new();
+        for epoch in 3..6 {
+            let skip = if epoch == 3 { skip } else { 0 };
+            let alone = LoaderSettings {
+                epoch,
+                epochs: 1,
+                skip,
+                ..base.clone()
+            };
+            expected.extend(load(&paths, &alone).unwrap());
+        }
+        assert_eq!(load(&paths, &base).unwrap(), expected);
+        let mut loader = Loader::new(&dataset, Arc::new(Chess768), &base).unwrap();
+        for expected in expected {
+            let loaded = loader.next().unwrap().unwrap();
+            assert_eq!(loaded, expected);
+            loader.recycle(loaded);
+        }
+        assert!(loader.next().is_none());
+    }
+    let none = LoaderSettings {
+        epochs: 0,
+        ..settings(48, 0)
+    };
+    assert_eq!(load(&paths, &none).unwrap(), []);
+}
+
+/// [`Chess768`] without what it says of the other side's names.
+struct Unnamed;
+
+impl FeatureSet for Unnamed {
+    fn features(&self) -> usize {
+        Chess768.features()
+    }
+    fn width(&self) -> usize {
+        Chess768.width()
+    }
+    fn write(&self, position: &Position, perspective: Perspective, list: &mut [u32]) -> usize {
+        Chess768.write(position, perspective, list)
+    }
+}
+
+#[test]
+fn a_set_that_writes_both_perspectives_loads_the_same() {
+    let dataset = Dataset::open(&[shipped("chess_validation.bin")]).unwrap();
+    let base = settings(3000, 5000);
+    let named = Loader::new(&dataset, Arc::new(Chess768), &base).unwrap();
+    let unnamed: Arc<dyn FeatureSet> = Arc::new(Unnamed);
+    let unnamed = Loader::new(&dataset, unnamed, &base).unwrap();
+    for (named, unnamed) in named.zip(unnamed) {
+        assert_eq!(named.unwrap(), unnamed.unwrap());
+    }
+}
+
+#[test]
 fn a_loaded_batch_is_what_its_positions_say() {
     let lines = sample_lines();
     let target = Target {
@@ -145,8 +212,7 @@ fn a_loaded_batch_is_what_its_positions_say() {
         for sample in 0..loaded.batch.len() {
             let position: Position = lines.next().unwrap().parse().unwrap();
             let list = |inputs: &SparseInputs| {
-                let list = inputs.list(sample).iter();
-                let mut list: Vec<_> = list.map(|&index| index as i32).collect();
+                let mut list = inputs.list(sample).to_vec();
                 list.sort();
                 list
             };
@@ -185,9 +251,10 @@ impl FeatureSet for Panics {
     fn width(&self) -> usize {
         1
     }
-    fn write(&self, position: &Position, own: &mut [i32], _: &mut [i32]) {
+    fn write(&self, position: &Position, _: Perspective, list: &mut [u32]) -> usize {
         assert_ne!(position.score(), 100, "as the test wants");
-        own[0] = 0;
+        list[0] = 0;
+        1
     }
 }
 

@@ -61,3 +61,43 @@ fn the_transposed_index_is_the_naive_one() {
         );
     }
 }
+
+#[test]
+fn renamed_lists_are_those_with_other_names() {
+    let lists = |indices: [i32; 9]| SparseInputs::new("X1", 4, 3, indices.to_vec()).unwrap();
+    let before = lists([3, 0, -1, -1, -1, -1, 0, 1, 3]);
+    let after = lists([0, 2, -1, -1, -1, -1, 2, 1, 0]);
+    assert_eq!(before.renamed(&[2, 1, 3, 0]).unwrap(), after);
+    for (names, found) in [
+        (vec![0, 1, 2], "3 names"),
+        (vec![0, 1, 2, 2], "[0, 1, 2, 2]"),
+        (vec![0, 1, 2, 4], "[0, 1, 2, 4]"),
+    ] {
+        let error = before.renamed(&names).unwrap_err().to_string();
+        assert!(
+            error.contains("expected a permutation of 0 to 3") && error.contains(found),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn lists_one_after_the_other_are_checked_as_padded_ones() {
+    let from_lists = |starts: &[u32], indices: &[u32]| {
+        SparseInputs::from_lists("X1", 10, starts.to_vec(), indices.to_vec())
+    };
+    let padded = SparseInputs::new("X1", 10, 2, vec![7, 1, -1, -1, 1, -1]).unwrap();
+    assert_eq!(from_lists(&[0, 2, 2, 3], &[7, 1, 1]).unwrap(), padded);
+    let says =
+        |starts: &[u32], indices: &[u32]| from_lists(starts, indices).unwrap_err().to_string();
+    assert_eq!(
+        says(&[0, 1, 3], &[1, 2, 10]),
+        "X1, sample 1: expected an index from 0 to 9 or -1, found 10"
+    );
+    assert_eq!(
+        says(&[0, 1, 1, 4, 6], &[5, 5, 6, 6, 5, 5]),
+        "X1, sample 2: expected each index at most once, found 6 twice"
+    );
+    assert!(says(&[0, 2, 1, 3], &[1, 2, 3]).contains("ascending starts of lists from 0 to 3"));
+    assert!(says(&[0, 2], &[1, 2, 3]).contains("ascending starts of lists from 0 to 3"));
+}

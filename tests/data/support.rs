@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 use wgrad::data::{
-    Chess768, Dataset, FeatureSet, Inputs, LoadedBatch, Loader, LoaderSettings, PADDING, Position,
-    SparseInputs,
+    Chess768, Dataset, FeatureSet, Inputs, LoadedBatch, Loader, LoaderSettings, Perspective,
+    Position, SparseInputs,
 };
 use wgrad::error::Result;
 
@@ -68,12 +68,11 @@ pub fn lists(batch: &LoadedBatch) -> &[SparseInputs; 2] {
     }
 }
 
-pub fn features(position: &Position) -> [Vec<i32>; 2] {
-    let mut lists = [vec![PADDING; 32], vec![PADDING; 32]];
-    let [own, other] = &mut lists;
-    Chess768.write(position, own, other);
-    lists.map(|mut list| {
-        list.retain(|&index| index != PADDING);
+pub fn features(position: &Position) -> [Vec<u32>; 2] {
+    [Perspective::Own, Perspective::Other].map(|perspective| {
+        let mut list = vec![u32::MAX; Chess768.width()];
+        let count = Chess768.write(position, perspective, &mut list);
+        list.truncate(count);
         list.sort();
         list
     })

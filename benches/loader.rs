@@ -1,0 +1,61 @@
+//! The loader without a network: positions a second from a file to batches, and of the transposed index alone.
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+use std::sync::Arc;
+use wgrad::data::{Chess768, Dataset, FeatureSet, Inputs, Loader, LoaderSettings, SparseInputs};
+
+/// The shipped positions five times over: 1,000,000.
+fn dataset() -> Dataset {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/chess_train.bin");
+    Dataset::open(&vec![path.into(); 5]).unwrap()
+}
+
+/// One epoch by one worker.
+fn loader(criterion: &mut Criterion) {
+    let dataset = dataset();
+    let mut group = criterion.benchmark_group("loader");
+    group.sample_size(20);
+    group.throughput(Throughput::Elements(dataset.positions()));
+    for (name, shuffle) in [("in file order", 0), ("shuffled", 1 << 20)] {
+        let settings = LoaderSettings {
+            shuffle,
+            workers: 1,
+            ..LoaderSettings::default()
+        };
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let mut loader = Loader::new(&dataset, Arc::new(Chess768), &settings).unwrap();
+                while let Some(loaded) = loader.next() {
+                    loader.recycle(black_box(loaded.unwrap()));
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+/// The index of one perspective of a batch.
+fn index(criterion: &mut Criterion) {
+    let settings = LoaderSettings::default();
+    let mut loader = Loader::new(&dataset(), Arc::new(Chess768), &settings).unwrap();
+    let batch = loader.next().unwrap().unwrap().batch;
+    let Inputs::Sparse([own, _]) = batch.inputs() else {
+        panic!("the loader makes sparse batches");
+    };
+    let mut group = criterion.benchmark_group("index");
+    group.throughput(Throughput::Elements(own.len() as u64));
+    group.bench_function("from_lists", |bencher| {
+        bencher.iter_batched(
+            || (own.starts().to_vec(), own.indices().to_vec()),
+            |(starts, indices)| {
+                SparseInputs::from_lists("own", Chess768.features(), starts, indices).unwrap()
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, loader, index);
+criterion_main!(benches);
