@@ -1,17 +1,22 @@
 //! Times burn 0.22.1 on one Vulkan adapter, in f32: square products of two random matrices, and a training step (forward,
-//! cross-entropy, backward, AdamW) of an MLP 64-128-64-10 with batch norm and ReLU on one batch of 64.
+//! cross-entropy, backward, AdamW) of an MLP 64-128-64-10 with batch norm and ReLU on one batch of 64. For `step.py`: the sum
+//! of 32 rows of an embedding of 768 x 256 for each of 4096 samples, with the gradient of its weight, and forward and
+//! backward of (768 -> 256) x 2 -> 1 on a dense batch of 1024.
 //!
 //! On are what `burn` with its feature `wgpu` has by default: autotune, fusion, and WGSL as the language of the kernels
 //! (SPIR-V is burn's feature `vulkan`). Off is its default `persistence`, a database that keeps autotune's choices on the
 //! disk; here each run makes them anew in 10 runs that warm up, untimed. cubecl turns subgroups off on a CPU's adapter.
 //! A time is that from the call until burn's `sync`; reading one value back instead gives the same.
 //! Before timing, all of a product of 96 x 96 is held against f64, and after it 96 or so rows of each timed size;
-//! the MLP's loss must fall. If not: exit status 1.
+//! the MLP's loss must fall; the embedding is held against f64, and the loss of the dense step must fall along its gradient
+//! by what the gradient says. If not: exit status 1.
 //!
 //! From the root of the repository (the first build takes some 20 minutes of one core):
 //!
 //!     cargo run --release --manifest-path benches/peers/burn/Cargo.toml -- matmul 256 512 1024
 //!     cargo run --release --manifest-path benches/peers/burn/Cargo.toml -- mlp
+//!     cargo run --release --manifest-path benches/peers/burn/Cargo.toml -- embedding
+//!     cargo run --release --manifest-path benches/peers/burn/Cargo.toml -- dense
 //!
 //! `--repeat N` is the number of timed runs (9), `--adapter WORD` a part of the adapter's name (llvmpipe, which is
 //! Debian's `mesa-vulkan-drivers`). The Vulkan loader finds its drivers by itself; `VK_ICD_FILENAMES=FILE.json` narrows
@@ -28,6 +33,8 @@
 //! Medians of three such runs each: 9.7 to 10.0, 12.0 to 13.4 and 12.5 to 13.1 GFLOP/s; the MLP 12 to 20 ms a step. With
 //! another program on the cores the products fell to a half or a third, and a step took up to 84 ms.
 
+mod step;
+
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
@@ -39,7 +46,7 @@ use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::wgpu::{WgpuBackend, wgpu};
 use burn::tensor::{Device, DeviceKind, Distribution, Int, Tensor, activation::relu};
 
-const USAGE: &str = "usage: burn-peer matmul N... | mlp, with [--repeat 9] [--adapter llvmpipe]";
+const USAGE: &str = "usage: burn-peer matmul N... | mlp | embedding | dense, with [--repeat 9] [--adapter llvmpipe]";
 const WARM_UP: usize = 10;
 const BATCH: usize = 64;
 
@@ -51,18 +58,21 @@ fn main() -> Result<()> {
         match argument.as_str() {
             "--repeat" => repeat = arguments.next().context(USAGE)?.parse().context(USAGE)?,
             "--adapter" => adapter = arguments.next().context(USAGE)?,
-            "matmul" | "mlp" if op.is_none() => op = Some(argument),
+            "matmul" | "mlp" | "embedding" | "dense" if op.is_none() => op = Some(argument),
             size => sizes.push(size.parse::<NonZeroUsize>().context(USAGE)?.get()),
         }
     }
     let op = op.context(USAGE)?;
-    ensure!(repeat > 0 && sizes.is_empty() == (op == "mlp"), USAGE);
+    ensure!(repeat > 0 && sizes.is_empty() == (op != "matmul"), USAGE);
 
     let (device, name) = open(&adapter)?;
     eprintln!("adapter: {name}");
     device.seed(1);
-    if op == "mlp" {
-        return mlp(&device.autodiff(), &name, repeat);
+    match op.as_str() {
+        "mlp" => return mlp(&device.autodiff(), &name, repeat),
+        "embedding" => return step::embedding(&device.autodiff(), &name, repeat),
+        "dense" => return step::dense(&device.autodiff(), &name, repeat),
+        _ => {}
     }
     matmul(&device, 96, 1)?;
     for n in sizes {
@@ -113,7 +123,6 @@ fn matmul(device: &Device, n: usize, repeat: usize) -> Result<Vec<f64>> {
     let (a, b) = (random(), random());
     let mut c = None;
     let seconds = time(device, repeat, || c = Some(a.clone().matmul(b.clone())))?;
-    let values = |t: Tensor<2>| -> Result<Vec<f32>> { Ok(t.try_into_data()?.try_into_vec()?) };
     let (a, b, c) = (values(a)?, values(b)?, values(c.context("no product")?)?);
     // Every row of a small product, 96 or so of a large one.
     for row in (0..n).step_by(n.div_ceil(96)) {
@@ -126,6 +135,10 @@ fn matmul(device: &Device, n: usize, repeat: usize) -> Result<Vec<f64>> {
         }
     }
     Ok(seconds)
+}
+
+fn values(tensor: Tensor<2>) -> Result<Vec<f32>> {
+    Ok(tensor.try_into_data()?.try_into_vec()?)
 }
 
 #[derive(Module, Debug)]
