@@ -1,5 +1,4 @@
-// θ ← θ·(1 − η·w); m ← β1·m + (1 − β1)·g; v ← β2·v + (1 − β2)·g²; θ ← θ − η·m̂/(√v̂ + ε); θ clipped last.
-// m̂ and v̂ are m and v by the bias corrections 1/(1 − β^t), which the host computes.
+// A step of AdamW for each element: see lib/adamw.wgsl.
 struct Params {
     length: u32,
     learning_rate: f32,
@@ -32,16 +31,8 @@ fn main(
     if (i >= params.length) {
         return;
     }
-    let g = gradient[i];
-    let m = params.beta1 * first[i] + (1.0 - params.beta1) * g;
-    let v = params.beta2 * second[i] + (1.0 - params.beta2) * g * g;
-    first[i] = m;
-    second[i] = v;
-    let change = params.learning_rate * (m * params.correction1)
-        / (sqrt(v * params.correction2) + params.epsilon);
-    var value = values[i] * params.decay - change;
-    if (params.clip == 1u) {
-        value = clamp(value, params.low, params.high);
-    }
-    values[i] = value;
+    let next = moved(gradient[i], first[i], second[i], values[i]);
+    first[i] = next.first;
+    second[i] = next.second;
+    values[i] = next.value;
 }

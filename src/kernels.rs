@@ -60,6 +60,7 @@ table! {
     masked_rows,
     masked_weights,
     masked_output,
+    masked_adamw,
     sgd,
     adamw,
     unary,

@@ -112,31 +112,44 @@ impl Optimizer {
                 };
                 recording.dispatch(0, params, &buffers);
             }
-            Self::AdamW {
-                beta1,
-                beta2,
-                epsilon,
-                weight_decay,
-                clip,
-            } => {
-                let correction =
-                    |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(step as f64))) as f32;
-                let (low, high) = clip.unwrap_or_default();
-                let params = adamw::Params {
-                    length,
-                    learning_rate,
-                    decay: (1.0 - f64::from(learning_rate) * f64::from(weight_decay)) as f32,
-                    beta1,
-                    beta2,
-                    correction1: correction(beta1),
-                    correction2: correction(beta2),
-                    epsilon,
-                    clip: u32::from(clip.is_some()),
-                    low,
-                    high,
-                };
-                recording.dispatch(0, params, &buffers);
+            Self::AdamW { .. } => {
+                if let Some(params) = self.adamw((step, learning_rate), length) {
+                    recording.dispatch(0, params, &buffers);
+                }
             }
         }
+    }
+
+    /// The numbers of step `step`, counted from 1, for `length` elements, if it is AdamW.
+    pub(crate) fn adamw(
+        &self,
+        (step, learning_rate): (u64, f32),
+        length: u32,
+    ) -> Option<adamw::Params> {
+        let Self::AdamW {
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+            clip,
+        } = *self
+        else {
+            return None;
+        };
+        let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(step as f64))) as f32;
+        let (low, high) = clip.unwrap_or_default();
+        Some(adamw::Params {
+            length,
+            learning_rate,
+            decay: (1.0 - f64::from(learning_rate) * f64::from(weight_decay)) as f32,
+            beta1,
+            beta2,
+            correction1: correction(beta1),
+            correction2: correction(beta2),
+            epsilon,
+            clip: u32::from(clip.is_some()),
+            low,
+            high,
+        })
     }
 }

@@ -6,7 +6,10 @@ mod common;
 use common::nets::{self, Net, relative_l2};
 use wgrad::batch::{Batch, Inputs, SparseInputs};
 use wgrad::device::{Device, Values};
-use wgrad::perspective::{Activation, Architecture, Link, Loss, Network, Parameters, Upstream};
+use wgrad::optim::Optimizer;
+use wgrad::perspective::{
+    Activation, Architecture, Learner, Link, Loss, Network, Parameters, Upstream,
+};
 
 const LOSSES: [Loss; 4] = [
     Loss::MSE,
@@ -460,5 +463,54 @@ fn what_does_not_fit_is_refused_by_name() {
         },
     ] {
         assert!(Parameters::zeros(architecture).is_err(), "{architecture:?}");
+    }
+}
+
+#[test]
+fn a_step_of_adamw_moves_every_parameter_by_its_gradient() {
+    let _turn = common::turn();
+    let rate = 0.01f32;
+    for device in [
+        Device::reference(),
+        Device::cpu().unwrap(),
+        common::VULKAN.clone(),
+    ] {
+        for architecture in nets::architectures(23, 37) {
+            let net = nets::random(architecture, 50, 6, 13);
+            for batch in [&net.sparse, &net.dense] {
+                let loss = Loss::SIGMOID_MSE;
+                let mut network = Network::new(&device, &net.parameters).unwrap();
+                let gradients = network.gradients(batch, Upstream::Loss(loss)).unwrap();
+                let optimizer = Optimizer::ADAMW;
+                let mut learner = Learner::new(&device, &net.parameters, loss, optimizer).unwrap();
+                let found = learner.step(batch, rate).unwrap().wait().unwrap();
+                let expected = gradients.loss.unwrap();
+                assert!((found - expected).abs() <= 1e-6 * expected, "{found}");
+                let moved = learner.parameters().unwrap();
+                for (((tensor, before), (_, gradient)), (_, after)) in net
+                    .parameters
+                    .iter()
+                    .zip(gradients.parameters.iter())
+                    .zip(moved.iter())
+                {
+                    for i in 0..tensor.len() {
+                        // In the first step m̂ = g and v̂ = g².
+                        let (value, g) = (f64::from(before[i]), f64::from(gradient[i]));
+                        let change = g / (g.abs() + 1e-8);
+                        let expected = value * (1.0 - 0.01 * 0.01) - 0.01 * change;
+                        // Where g is as small as ε its rounding shows.
+                        let allowed = 1e-6 + 0.01 * 1e-9 / (g.abs() + 1e-8);
+                        let error = (f64::from(after[i]) - expected).abs();
+                        assert!(
+                            error <= allowed,
+                            "{}: {}[{i}] is {}, expected {expected}, g = {g}",
+                            device.name(),
+                            tensor.name,
+                            after[i]
+                        );
+                    }
+                }
+            }
+        }
     }
 }

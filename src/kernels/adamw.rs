@@ -1,7 +1,7 @@
 //! AdamW, bias-corrected, with decoupled decay and an optional range (section 5).
 
 use super::inputs::Inputs;
-use super::libraries::GRID;
+use super::libraries::{ADAMW, GRID};
 use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
 use rayon::prelude::*;
 
@@ -46,7 +46,7 @@ pub static KERNEL: Kernel = Kernel {
     operation: Some("adamw"),
     pass: Pass::Update,
     wgsl: include_str!("../../shaders/adamw.wgsl"),
-    libraries: &[GRID],
+    libraries: &[GRID, ADAMW],
     variants: PLAIN,
     bindings: &[
         Binding::floats("gradient"),
@@ -65,18 +65,40 @@ fn twin(mut call: Call<'_, f64>) {
     let p: Params = call.params();
     let gradient = call.floats(0);
     let (first, second, values) = (call.floats_mut(1), call.floats_mut(2), call.floats_mut(3));
-    let (beta1, beta2) = (f64::from(p.beta1), f64::from(p.beta2));
     for i in 0..p.length as usize {
-        let g = gradient[i];
-        first[i] = beta1 * first[i] + (1.0 - beta1) * g;
-        second[i] = beta2 * second[i] + (1.0 - beta2) * g * g;
-        let m_hat = first[i] * f64::from(p.correction1);
-        let v_hat = second[i] * f64::from(p.correction2);
-        let decayed = values[i] * f64::from(p.decay);
-        let moved = decayed
-            - f64::from(p.learning_rate) * m_hat / (v_hat.sqrt() + f64::from(p.epsilon));
-        values[i] = match p.clip {
-            1 => moved.max(f64::from(p.low)).min(f64::from(p.high)),
+        p.move_reference(gradient[i], &mut first[i], &mut second[i], &mut values[i]);
+    }
+}
+
+impl Params {
+    /// An element's step, by the mathematics.
+    pub(super) fn move_reference(&self, g: f64, first: &mut f64, second: &mut f64, value: &mut f64) {
+        let (beta1, beta2) = (f64::from(self.beta1), f64::from(self.beta2));
+        *first = beta1 * *first + (1.0 - beta1) * g;
+        *second = beta2 * *second + (1.0 - beta2) * g * g;
+        let m_hat = *first * f64::from(self.correction1);
+        let v_hat = *second * f64::from(self.correction2);
+        let decayed = *value * f64::from(self.decay);
+        let change = f64::from(self.learning_rate) * m_hat;
+        let moved = decayed - change / (v_hat.sqrt() + f64::from(self.epsilon));
+        *value = match self.clip {
+            1 => moved.max(f64::from(self.low)).min(f64::from(self.high)),
+            _ => moved,
+        };
+    }
+
+    /// An element's step on the CPU.
+    #[inline(always)]
+    pub(super) fn move_element(&self, g: f32, first: &mut f32, second: &mut f32, value: &mut f32) {
+        let m = self.beta1 * *first + (1.0 - self.beta1) * g;
+        let v = self.beta2 * *second + (1.0 - self.beta2) * g * g;
+        *first = m;
+        *second = v;
+        let change = self.learning_rate * (m * self.correction1)
+            / ((v * self.correction2).sqrt() + self.epsilon);
+        let moved = *value * self.decay - change;
+        *value = match self.clip {
+            1 => moved.clamp(self.low, self.high),
             _ => moved,
         };
     }
@@ -93,17 +115,7 @@ fn body(mut call: Call<'_, f32>) {
         .zip(values)
         .with_min_len(super::cpu::PIECE)
         .for_each(|(((&g, first), second), value)| {
-            let m = p.beta1 * *first + (1.0 - p.beta1) * g;
-            let v = p.beta2 * *second + (1.0 - p.beta2) * g * g;
-            *first = m;
-            *second = v;
-            let change = p.learning_rate * (m * p.correction1)
-                / ((v * p.correction2).sqrt() + p.epsilon);
-            let moved = *value * p.decay - change;
-            *value = match p.clip {
-                1 => moved.clamp(p.low, p.high),
-                _ => moved,
-            };
+            p.move_element(g, first, second, value);
         });
 }
 

@@ -6,6 +6,8 @@ use crate::kernel::Variant;
 pub const GRID: &str = include_str!("../../shaders/lib/grid.wgsl");
 /// `activate` and `activation_slope`, by the override `ACTIVATION`.
 pub const ACTIVATION: &str = include_str!("../../shaders/lib/activation.wgsl");
+/// `moved`: an element's step of AdamW; its shader's parameters have the numbers.
+pub const ADAMW: &str = include_str!("../../shaders/lib/adamw.wgsl");
 /// `first_vector` and `bits_of`: a bit a lane, in words.
 pub const BITS: &str = include_str!("../../shaders/lib/bits.wgsl");
 /// `link` and `power_of`, by the override `LINK`.

@@ -79,6 +79,53 @@ pub fn in_order(words: &[u32], interleave: usize) -> Vec<u32> {
     plain
 }
 
+/// The rows of both perspectives, and which of them are a feature's.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a, R> {
+    /// The first chunk of each feature, `[N + 1]` for each perspective.
+    pub first_chunks: &'a [u32],
+    /// All rows.
+    pub rows: &'a [R],
+    /// N.
+    pub inputs: usize,
+    /// K.
+    pub hidden: usize,
+    /// Where the second perspective's rows begin.
+    pub second: usize,
+    /// Rows of each perspective.
+    pub totals: [usize; 2],
+}
+
+impl<R: Copy> Rows<'_, R> {
+    /// The parts of the rows of a feature in a group of lanes.
+    #[inline(always)]
+    pub fn of(
+        &self,
+        perspective: usize,
+        feature: usize,
+        group: usize,
+    ) -> impl Iterator<Item = &[R]> {
+        let chunks = &self.first_chunks[perspective * (self.inputs + 1) + feature..];
+        let rows = &self.rows[perspective * self.second..];
+        let total = self.totals[perspective];
+        let chunks = chunks[0] as usize..chunks[1] as usize;
+        chunks.map(move |chunk| &rows[place(self.hidden, total, chunk, group)])
+    }
+}
+
+impl Rows<'_, f32> {
+    /// G of a feature in a group of lanes, into the first of `sums`.
+    #[inline(always)]
+    pub fn sum(&self, perspective: usize, feature: usize, group: usize, sums: &mut [f32; GROUP]) {
+        sums.fill(0.0);
+        for row in self.of(perspective, feature, group) {
+            for (sum, term) in sums.iter_mut().zip(row) {
+                *sum += term;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,9 +1,9 @@
 //! ∂Loss/∂A = C·G from the rows of G, and each band's share of Σ A·G: see [`masked`](super::masked).
 
-use super::cpu;
+use super::cpu::simd::{Simd, Work, widest};
 use super::inputs::Inputs;
 use super::libraries::GRID;
-use super::masked::{self, BAND, GROUP};
+use super::masked::{self, BAND, GROUP, Rows};
 use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
 use rayon::prelude::*;
 
@@ -89,12 +89,30 @@ fn twin(mut call: Call<'_, f64>) {
     }
 }
 
+/// A band of features: what is read of all, and its own part of what is written.
+struct Band<'a> {
+    params: &'a Params,
+    rows: Rows<'a, f32>,
+    weights: &'a [f32],
+    output: &'a [f32],
+    band: usize,
+    gradient: &'a mut [f32],
+    shares: &'a mut [f32],
+}
+
 fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let (first_chunks, rows) = (call.words(0), call.floats(1));
+    let params: Params = call.params();
+    let rows = Rows {
+        first_chunks: call.words(0),
+        rows: call.floats(1),
+        inputs: params.inputs as usize,
+        hidden: params.hidden as usize,
+        second: params.rows_2 as usize,
+        totals: [params.total_1 as usize, params.total_2 as usize],
+    };
     let (weights, output) = (call.floats(2), call.floats(3));
     let (gradient, shares) = (call.floats_mut(4), call.floats_mut(5));
-    let (inputs, hidden) = (p.inputs as usize, p.hidden as usize);
+    let (inputs, hidden) = (rows.inputs, rows.hidden);
     let gradient = &mut gradient[..inputs * hidden];
     let shares = &mut shares[..inputs.div_ceil(BAND) * 2 * hidden];
     gradient
@@ -102,41 +120,51 @@ fn body(mut call: Call<'_, f32>) {
         .zip(shares.par_chunks_mut(2 * hidden))
         .enumerate()
         .for_each(|(band, (gradient, shares))| {
-            cpu::vectorized(|| {
-                for perspective in p.perspective as usize..(p.perspective + p.count) as usize {
-                    let add = p.accumulate == 1 || perspective > p.perspective as usize;
-                    let rows = &rows[[0, p.rows_2 as usize][perspective]..];
-                    let total = [p.total_1, p.total_2][perspective] as usize;
-                    let column = perspective * hidden..(perspective + 1) * hidden;
-                    let (output, shares) = (&output[column.clone()], &mut shares[column]);
-                    shares.fill(0.0);
-                    for (feature, gradient) in (band * BAND..).zip(gradient.chunks_mut(hidden)) {
-                        let chunks = &first_chunks[perspective * (inputs + 1) + feature..];
-                        let chunks = chunks[0] as usize..chunks[1] as usize;
-                        let weights = &weights[feature * hidden..][..hidden];
-                        for group in 0..hidden.div_ceil(GROUP) {
-                            let lanes = masked::lanes(hidden, group);
-                            let mut sums = [0.0f32; GROUP];
-                            let sums = &mut sums[..lanes.len()];
-                            for chunk in chunks.clone() {
-                                cpu::add(sums, &rows[masked::place(hidden, total, chunk, group)]);
-                            }
-                            let gradient = &mut gradient[lanes.clone()];
-                            let terms = gradient.iter_mut().zip(&*sums).zip(&output[lanes.clone()]);
-                            if add {
-                                terms.for_each(|((gradient, sum), c)| *gradient += c * sum);
-                            } else {
-                                terms.for_each(|((gradient, sum), c)| *gradient = c * sum);
-                            }
-                            let terms = shares[lanes.clone()].iter_mut().zip(&*sums);
-                            for ((share, sum), weight) in terms.zip(&weights[lanes]) {
-                                *share += weight * sum;
-                            }
-                        }
-                    }
-                }
+            widest(Band {
+                params: &params,
+                rows,
+                weights,
+                output,
+                band,
+                gradient,
+                shares,
             });
         });
+}
+
+impl Work for Band<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn at<S: Simd>(self, _: S) {
+        let (p, hidden) = (self.params, self.params.hidden as usize);
+        let perspectives = p.perspective as usize..(p.perspective + p.count) as usize;
+        for perspective in perspectives.clone() {
+            let add = p.accumulate == 1 || perspective > perspectives.start;
+            let column = perspective * hidden..(perspective + 1) * hidden;
+            let (output, shares) = (&self.output[column.clone()], &mut self.shares[column]);
+            shares.fill(0.0);
+            for (f, gradient) in (self.band * BAND..).zip(self.gradient.chunks_mut(hidden)) {
+                let weights = &self.weights[f * hidden..][..hidden];
+                for group in 0..hidden.div_ceil(GROUP) {
+                    let lanes = masked::lanes(hidden, group);
+                    let mut sums = [0.0; GROUP];
+                    self.rows.sum(perspective, f, group, &mut sums);
+                    let terms = gradient[lanes.clone()].iter_mut().zip(&sums);
+                    let terms = terms.zip(&output[lanes.clone()]);
+                    if add {
+                        terms.for_each(|((gradient, sum), c)| *gradient += c * sum);
+                    } else {
+                        terms.for_each(|((gradient, sum), c)| *gradient = c * sum);
+                    }
+                    let terms = shares[lanes.clone()].iter_mut().zip(&sums);
+                    for ((share, sum), weight) in terms.zip(&weights[lanes]) {
+                        *share += weight * sum;
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn traffic(_: usize, params: &[u8]) -> Traffic {
@@ -164,39 +192,23 @@ fn cases() -> Vec<Case> {
         [3, 4096, 5, 0, 2],
         [524_289, 32, 1, 0, 1],
     ];
-    let case = |(seed, [features, hidden, most, perspective, count]): (usize, [usize; 5])| {
+    let case = |(seed, shape): (usize, [usize; 5])| {
+        let [features, hidden, most, perspective, count] = shape;
         let mut inputs = Inputs::new(1500 + seed as u64);
-        let mut first_chunks = Vec::new();
-        let totals = [0, 1].map(|_| {
-            let counts = inputs.words(features, most as u32 + 1);
-            let mut sum = 0;
-            first_chunks.push(0);
-            first_chunks.extend(counts.into_iter().map(|count| {
-                sum += count;
-                sum
-            }));
-            // Rows of the bias stand behind.
-            sum + 2
-        });
-        let rows = [0, 1].map(|p: usize| totals[p] as usize * hidden);
+        let (params, first_chunks) = self::shape(&mut inputs, shape);
+        let accumulate = (seed % 2) as u32;
         let params = Params {
-            inputs: features as u32,
-            hidden: hidden as u32,
-            perspective: perspective as u32,
-            count: count as u32,
-            rows_2: rows[0] as u32,
-            total_1: totals[0],
-            total_2: totals[1],
-            accumulate: (seed % 2) as u32,
-            chunks: (perspective..perspective + count).map(|p| totals[p] - 2).sum(),
+            accumulate,
+            ..params
         };
+        let rows = (params.total_1 + params.total_2) as usize * hidden;
         Case::new(
-            format!("N={features} K={hidden} chunks={most} p={perspective} count={count} accumulate={}", seed % 2),
+            format!("N={features} K={hidden} chunks={most} p={perspective} count={count} accumulate={accumulate}"),
             0,
             params,
             vec![
                 Slot::Words(first_chunks),
-                Slot::Floats(inputs.floats(rows[0] + rows[1], -1.0, 1.0)),
+                Slot::Floats(inputs.floats(rows, -1.0, 1.0)),
                 Slot::Floats(inputs.floats(features * hidden, -1.0, 1.0)),
                 Slot::Floats(inputs.floats(2 * hidden, -1.0, 1.0)),
                 Slot::Update {
@@ -218,4 +230,33 @@ fn cases() -> Vec<Case> {
         )
     };
     shapes.into_iter().enumerate().map(case).collect()
+}
+
+/// The parameters of `[N, K, chunks of a feature at most, perspective, count]`, overwriting, and the first chunk of each feature; two
+/// rows that are no chunks stand behind each perspective's.
+pub(super) fn shape(inputs: &mut Inputs, shape: [usize; 5]) -> (Params, Vec<u32>) {
+    let [features, hidden, most, perspective, count] = shape;
+    let mut first_chunks = Vec::new();
+    let totals = [0, 1].map(|_| {
+        let counts = inputs.words(features, most as u32 + 1);
+        let mut sum = 0;
+        first_chunks.push(0);
+        first_chunks.extend(counts.into_iter().map(|count| {
+            sum += count;
+            sum
+        }));
+        sum + 2
+    });
+    let params = Params {
+        inputs: features as u32,
+        hidden: hidden as u32,
+        perspective: perspective as u32,
+        count: count as u32,
+        rows_2: totals[0] * hidden as u32,
+        total_1: totals[0],
+        total_2: totals[1],
+        accumulate: 0,
+        chunks: (perspective..perspective + count).map(|p| totals[p] - 2).sum(),
+    };
+    (params, first_chunks)
 }

@@ -3,6 +3,8 @@
 use super::network::Network;
 use super::parameters::Parameters;
 use super::pending::{PendingLoss, no_samples};
+use super::slices::Slice;
+use super::step::Update;
 use super::upstream::Upstream;
 use crate::batch::Batch;
 use crate::device::{Buffer, Device, Readback};
@@ -101,28 +103,25 @@ impl Learner {
             let expected = "a finite number";
             return Err(Error::argument("learning rate", expected, learning_rate));
         }
-        let (optimizer, moments, step) = (self.optimizer, &self.moments, self.steps + 1);
+        let update = Update {
+            optimizer: self.optimizer,
+            at: (self.steps + 1, learning_rate),
+            moments: &self.moments,
+        };
         let mut readback = None;
-        self.network
-            .pass(batch, upstream, |network, recording, slice| {
-                if slice.range.end == batch.len() {
-                    let values = network.parameters.iter().zip(&network.gradients);
-                    for (index, (values, gradient)) in values.enumerate() {
-                        let moments = moments.iter().map(|buffers| buffers[index].id());
-                        optimizer.record(
-                            recording,
-                            (step, learning_rate),
-                            values.len(),
-                            gradient.id(),
-                            &moments.collect::<Vec<_>>(),
-                            values.id(),
-                        );
-                    }
+        let last = |slice: &Slice<'_>| slice.range.end == batch.len();
+        self.network.pass(
+            batch,
+            upstream,
+            Some(update),
+            |network, recording, slice| {
+                if last(slice) {
                     recording.read(network.step.loss().id(), 1);
                 }
                 readback = Some(network.device().play(recording)?);
                 Ok(())
-            })?;
+            },
+        )?;
         // Counted only now: a step that failed before its last slice has not changed the parameters.
         self.steps += 1;
         readback.ok_or_else(no_samples)

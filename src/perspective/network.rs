@@ -5,7 +5,7 @@ use super::padded;
 use super::parameters::Parameters;
 use super::pending::{PendingLoss, no_samples};
 use super::slices::{self, Slice};
-use super::step::{Goal, Roles, Step};
+use super::step::{Goal, Roles, Step, Update};
 use super::upstream::Upstream;
 use crate::batch::Batch;
 use crate::device::{Buffer, Device, Values};
@@ -158,7 +158,7 @@ impl Network {
         upstream: Upstream<'_>,
     ) -> Result<(Vec<Values>, Option<Values>, Vec<Values>)> {
         let mut output = Vec::new();
-        self.pass(batch, upstream, |network, recording, slice| {
+        self.pass(batch, upstream, None, |network, recording, slice| {
             recording.read(network.step.y().id(), slice.samples());
             output.extend(network.device.play(recording)?.wait()?);
             Ok(())
@@ -176,21 +176,28 @@ impl Network {
     /// The loss may still be on its way; `wait` for it waits for the gradients too.
     pub fn backward(&mut self, batch: &Batch, loss: Loss) -> Result<PendingLoss> {
         let mut pending = None;
-        self.pass(batch, Upstream::Loss(loss), |network, recording, slice| {
-            if slice.range.end == batch.len() {
-                recording.read(network.step.loss().id(), 1);
-            }
-            pending = Some(network.device.play(recording)?);
-            Ok(())
-        })?;
+        self.pass(
+            batch,
+            Upstream::Loss(loss),
+            None,
+            |network, recording, slice| {
+                if slice.range.end == batch.len() {
+                    recording.read(network.step.loss().id(), 1);
+                }
+                pending = Some(network.device.play(recording)?);
+                Ok(())
+            },
+        )?;
         pending.map(PendingLoss::new).ok_or_else(no_samples)
     }
 
-    /// Records forward and backward for each slice of a batch and hands it to `play`, in order.
+    /// Records forward and backward for each slice of a batch, and after the last the update if there is one, and hands
+    /// them to `play`, in order.
     pub(super) fn pass<'a>(
         &mut self,
         batch: &'a Batch,
         upstream: Upstream<'a>,
+        update: Option<Update<'a>>,
         mut play: impl FnMut(&Self, &mut Recording<'_>, &Slice<'_>) -> Result<()>,
     ) -> Result<()> {
         self.check(batch)?;
@@ -206,6 +213,7 @@ impl Network {
                 upstream,
                 total: batch.len(),
                 gradients,
+                update,
             };
             self.step
                 .record_pass(&mut recording, &slice, parameters, goal);

@@ -15,6 +15,7 @@ use crate::device::{Buffer, Device};
 use crate::error::{Error, Result};
 use crate::kernel::Element;
 use crate::kernels::{loss, loss_gradient, sum};
+use crate::optim::Optimizer;
 use crate::recording::{BufferId, Recording};
 use layered::Layered;
 use masked::{Masked, Pass};
@@ -61,7 +62,26 @@ pub(super) enum Goal<'a> {
         upstream: Upstream<'a>,
         total: usize,
         gradients: Roles<'a>,
+        /// What to do with the gradients of the whole batch.
+        update: Option<Update<'a>>,
     },
+}
+
+/// A step of an optimiser.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Update<'a> {
+    pub(super) optimizer: Optimizer,
+    /// The step's number, counted from 1, and the learning rate.
+    pub(super) at: (u64, f32),
+    /// For each moment a buffer a parameter.
+    pub(super) moments: &'a [Vec<Buffer>],
+}
+
+impl Update<'_> {
+    fn moments(&self, parameter: usize) -> Vec<BufferId> {
+        let buffers = self.moments.iter();
+        buffers.map(|buffers| buffers[parameter].id()).collect()
+    }
 }
 
 /// The buffers of one parameter set in the order of the architecture's tensors, by role.
@@ -222,7 +242,7 @@ impl Step {
                     }
                 }
                 if let Goal::Gradients { gradients, .. } = goal {
-                    pass.record_gradients(recording, gradients);
+                    pass.record_gradients(recording, gradients, self.fused(slice, goal));
                 }
             }
             _ => {
@@ -235,6 +255,60 @@ impl Step {
             }
         }
         self.record_sums(recording, slice, goal);
+        self.record_update(recording, slice, parameters, goal);
+    }
+
+    /// The update that needs no gradient of A: AdamW of a batch in one slice.
+    fn fused<'a>(&self, slice: &Slice<'_>, goal: Goal<'a>) -> Option<Update<'a>> {
+        match goal {
+            Goal::Gradients {
+                total,
+                update: Some(update),
+                ..
+            } if self.is_masked && slice.samples() == total => {
+                let is_adamw = matches!(update.optimizer, Optimizer::AdamW { .. });
+                is_adamw.then_some(update)
+            }
+            _ => None,
+        }
+    }
+
+    /// After the last slice, the update of what is not updated yet.
+    fn record_update(
+        &self,
+        recording: &mut Recording<'_>,
+        slice: &Slice<'_>,
+        parameters: Roles<'_>,
+        goal: Goal<'_>,
+    ) {
+        let Goal::Gradients {
+            total,
+            gradients,
+            update: Some(update),
+            ..
+        } = goal
+        else {
+            return;
+        };
+        if slice.range.end < total {
+            return;
+        }
+        let done = match self.fused(slice, goal) {
+            Some(_) if self.architecture.tied => 1,
+            Some(_) => 2,
+            None => 0,
+        };
+        let pairs = parameters.buffers.iter().zip(gradients.buffers);
+        for (parameter, (values, gradient)) in pairs.enumerate().skip(done) {
+            update.optimizer.record(
+                recording,
+                update.at,
+                values.len(),
+                gradient.id(),
+                &update.moments(parameter),
+                values.id(),
+            );
+        }
     }
 
     /// Computes e for a strip of the slice, if it comes from a loss.
@@ -268,6 +342,7 @@ impl Step {
             upstream,
             total,
             gradients,
+            ..
         } = goal
         else {
             return;

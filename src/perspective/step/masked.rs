@@ -1,12 +1,14 @@
 //! A pass over index lists that keeps of Z a bit a lane (and its slope for SCReLU): see [`masked`].
 
-use super::{Common, Roles, grow};
+use super::{Common, Roles, Update, grow};
 use crate::activation::Activation;
 use crate::batch::{Batch, CHUNK, Inputs, SparseInputs};
 use crate::device::{Buffer, Class, Device};
 use crate::error::Result;
 use crate::kernel::Element;
-use crate::kernels::{forward_sparse, masked, masked_output, masked_rows, masked_weights};
+use crate::kernels::{
+    forward_sparse, masked, masked_adamw, masked_output, masked_rows, masked_weights,
+};
 use crate::perspective::architecture::Architecture;
 use crate::perspective::slices::Slice;
 use crate::recording::{BufferId, Recording};
@@ -343,8 +345,14 @@ impl<'p> Pass<'p> {
         recording.dispatch(architecture.activation as usize, params, &buffers);
     }
 
-    /// The gradients of A, B and C from the rows; slices after the first of a batch add to those before.
-    pub(super) fn record_gradients(&self, recording: &mut Recording<'_>, gradients: Roles<'_>) {
+    /// The gradients of A, B and C from the rows; slices after the first of a batch add to those before. With an AdamW
+    /// update, A is moved at once instead and its gradient not written.
+    pub(super) fn record_gradients(
+        &self,
+        recording: &mut Recording<'_>,
+        gradients: Roles<'_>,
+        update: Option<Update<'_>>,
+    ) {
         let architecture = &self.buffers.architecture;
         let hidden = architecture.hidden as u32;
         let [total_1, total_2] = self.sizes.totals.map(|total| total as u32);
@@ -368,15 +376,24 @@ impl<'p> Pass<'p> {
                     self.chunks[accumulator]
                 },
             };
-            let buffers = [
-                self.buffers.first_chunks.id(),
-                self.buffers.rows.id(),
-                self.parameters.weights(accumulator),
-                self.parameters.output_weights(),
-                gradients.weights(accumulator),
-                self.buffers.shares.id(),
-            ];
-            recording.dispatch(0, params, &buffers);
+            let first_chunks = self.buffers.first_chunks.id();
+            let (rows, shares) = (self.buffers.rows.id(), self.buffers.shares.id());
+            let weights = self.parameters.weights(accumulator);
+            let output = self.parameters.output_weights();
+            let adamw = update.and_then(|update| {
+                let params = update.optimizer.adamw(update.at, params.inputs * hidden)?;
+                Some((params, update.moments(accumulator)))
+            });
+            if let Some((adamw, moments)) = adamw {
+                let params = masked_adamw::Params::new(params, adamw);
+                let [first, second] = [moments[0], moments[1]];
+                let buffers = [first_chunks, rows, output, first, second, weights, shares];
+                recording.dispatch(0, params, &buffers);
+            } else {
+                let gradient = gradients.weights(accumulator);
+                let buffers = [first_chunks, rows, weights, output, gradient, shares];
+                recording.dispatch(0, params, &buffers);
+            }
             let params = masked_output::Params {
                 hidden,
                 perspective,

@@ -1,0 +1,98 @@
+// From the rows of G a step of AdamW for A, whose gradient C[r]·G[f, r], summed over the perspectives that share A, reaches no
+// memory; and each band's share of Σ_f A[f, r]·G[f, r], with A as it was before, which the gradient of C is made of. A workgroup has a
+// band of features and 64 vectors of four lanes.
+struct Params {
+    inputs: u32,
+    hidden: u32, // K, a multiple of 32
+    perspective: u32, // the first that has this A
+    count: u32, // 1, or 2 where both share it
+    rows_2: u32, // where the second perspective's rows begin
+    total_1: u32, // rows of each perspective
+    total_2: u32,
+    chunks: u32,
+    learning_rate: f32,
+    decay: f32, // 1 − η·w
+    beta1: f32,
+    beta2: f32,
+    correction1: f32, // 1/(1 − β1^t)
+    correction2: f32, // 1/(1 − β2^t)
+    epsilon: f32,
+    clip: u32, // 1 keeps θ in the range that follows
+    low: f32,
+    high: f32,
+}
+
+@group(0) @binding(0) var<storage, read> first_chunks: array<u32>; // [N + 1] for each perspective
+@group(0) @binding(1) var<storage, read> rows: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> output: array<vec4<f32>>; // C, [2K]
+@group(0) @binding(3) var<storage, read_write> first: array<vec4<f32>>; // m, [N, K]
+@group(0) @binding(4) var<storage, read_write> second: array<vec4<f32>>; // v, [N, K]
+@group(0) @binding(5) var<storage, read_write> weights: array<vec4<f32>>; // A, [N, K]
+@group(0) @binding(6) var<storage, read_write> shares: array<vec4<f32>>; // [bands, 2K]
+@group(0) @binding(7) var<uniform> params: Params;
+
+const VECTORS = 64u;
+const BAND = 8u;
+
+fn sum_of(perspective: u32, feature: u32, start: u32, width: u32) -> vec4<f32> {
+    let chunks = perspective * (params.inputs + 1u) + feature;
+    let last = first_chunks[chunks + 1u];
+    var sum = vec4<f32>(0.0);
+    for (var chunk = first_chunks[chunks]; chunk < last; chunk++) {
+        sum += rows[start + chunk * width];
+    }
+    return sum;
+}
+
+@compute @workgroup_size(VECTORS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let row = params.hidden / 4u;
+    let tiles = (row + VECTORS - 1u) / VECTORS;
+    let index = group_index(group, groups);
+    let band = index / tiles;
+    let vector = index % tiles * VECTORS + invocation;
+    let end = min(params.inputs, (band + 1u) * BAND);
+    if (band * BAND >= params.inputs || vector >= row) {
+        return;
+    }
+    // Rows lie in groups of 32 vectors: all rows of the first group, then all of the second.
+    let lane_group = vector / 32u;
+    let width = min(32u, row - lane_group * 32u);
+    let lane = vector % 32u;
+    let one = params.perspective;
+    let start_1 = lane_group * 32u * params.total_1 + lane;
+    let start_2 = params.rows_2 / 4u + lane_group * 32u * params.total_2 + lane;
+    let c_one = output[one * row + vector];
+    let c_two = output[row + vector];
+    var share_one = vec4<f32>(0.0);
+    var share_two = vec4<f32>(0.0);
+    for (var feature = band * BAND; feature < end; feature++) {
+        let at = feature * row + vector;
+        let value = weights[at];
+        let sum_one = sum_of(one, feature, select(start_1, start_2, one == 1u), width);
+        var gradient = c_one * sum_one;
+        share_one += value * sum_one;
+        if (params.count == 2u) {
+            let sum_two = sum_of(1u, feature, start_2, width);
+            gradient += c_two * sum_two;
+            share_two += value * sum_two;
+        }
+        let m = first[at];
+        let v = second[at];
+        let x = moved(gradient.x, m.x, v.x, value.x);
+        let y = moved(gradient.y, m.y, v.y, value.y);
+        let z = moved(gradient.z, m.z, v.z, value.z);
+        let w = moved(gradient.w, m.w, v.w, value.w);
+        first[at] = vec4<f32>(x.first, y.first, z.first, w.first);
+        second[at] = vec4<f32>(x.second, y.second, z.second, w.second);
+        weights[at] = vec4<f32>(x.value, y.value, z.value, w.value);
+    }
+    shares[(band * 2u + one) * row + vector] = share_one;
+    if (params.count == 2u) {
+        shares[(band * 2u + 1u) * row + vector] = share_two;
+    }
+}
