@@ -1,9 +1,9 @@
 //! Z\[s, column + r\] = B\[r\] + Σ_f X\[s, f\]·A\[f, r\]: one perspective's accumulator on dense inputs (section 1).
 
+use super::cpu::product::{Matrix, product};
 use super::inputs::{Inputs, sum_bound};
 use super::libraries::GRID;
 use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
-use rayon::prelude::*;
 
 crate::parameters! {
     /// Sizes of one perspective's accumulator on dense inputs.
@@ -70,25 +70,25 @@ fn body(mut call: Call<'_, f32>) {
     let (x, weights, bias) = (call.floats(0), call.floats(1), call.floats(2));
     let z = call.floats_mut(3);
     let (hidden, inputs, stride) = (p.hidden as usize, p.inputs as usize, p.stride as usize);
-    // Eight samples share each row of weights while it is in the nearest cache.
-    const TILE: usize = 8;
-    z[..p.samples as usize * stride]
-        .par_chunks_mut(TILE * stride)
-        .zip(x.par_chunks(TILE * inputs))
-        .for_each(|(z, x)| {
-            for z in z.chunks_mut(stride) {
-                z[p.column as usize..][..hidden].copy_from_slice(&bias[..hidden]);
-            }
-            for f in 0..inputs {
-                let weights = &weights[f * hidden..][..hidden];
-                for (z, x) in z.chunks_mut(stride).zip(x.chunks(inputs)) {
-                    let value = x[f];
-                    for (z, weight) in z[p.column as usize..][..hidden].iter_mut().zip(weights) {
-                        *z += value * weight;
-                    }
-                }
-            }
-        });
+    let (samples, column) = (p.samples as usize, p.column as usize);
+    if samples * hidden == 0 {
+        return;
+    }
+    let z = &mut z[column..(samples - 1) * stride + column + hidden];
+    for z in z.chunks_mut(stride) {
+        z[..hidden].copy_from_slice(&bias[..hidden]);
+    }
+    let x = Matrix {
+        values: x,
+        row: inputs,
+        column: 1,
+    };
+    let weights = Matrix {
+        values: weights,
+        row: hidden,
+        column: 1,
+    };
+    product([samples, hidden, inputs], x, weights, z, stride, true);
 }
 
 fn traffic(_: usize, params: &[u8]) -> Traffic {

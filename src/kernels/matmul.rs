@@ -1,6 +1,7 @@
 //! out\[…, i, j\] = Σ_k a\[…, i, k\]·b\[…, k, j\] (section 4): products of matrices, batched over leading axes, operands by
 //! any strides.
 
+use super::cpu::product::{Matrix, product};
 use super::inputs::{Inputs, sum_bound};
 use super::libraries::GRID;
 use super::strided::{STRIDED, checked};
@@ -177,49 +178,18 @@ fn body(mut call: Call<'_, f32>) {
         }
         let a = &a[a_base + range.start * p.a_column as usize..];
         let b = &b[b_base + range.start * p.b_row as usize..];
-        product(&p, range.len(), a, b, result);
-    }
-}
-
-/// result \[m, n\] = a·b over `depth` of k. The order of the sums depends on the processor and the sizes, not on the number
-/// of threads.
-fn product(p: &Params, depth: usize, a: &[f32], b: &[f32], result: &mut [f32]) {
-    let (rows, columns) = (p.m as usize, p.n as usize);
-    let last = |rows: usize, columns: usize, row: u32, column: u32| {
-        (rows - 1) * row as usize + (columns - 1) * column as usize
-    };
-    assert!(last(rows, depth, p.a_row, p.a_column) < a.len());
-    assert!(last(depth, columns, p.b_row, p.b_column) < b.len());
-    assert!(rows * columns == result.len());
-    let parallel = match rows * columns * depth {
-        ..65_536 => gemm::Parallelism::None,
-        _ => gemm::Parallelism::Rayon(0),
-    };
-    // SAFETY: sizes are not 0, and the last element that each matrix reaches by its strides, which are not negative, is
-    // inside its slice, as asserted above; `result` is borrowed mutably, so it overlaps neither operand.
-    #[allow(unsafe_code, reason = "gemm takes pointers; plain loops reach a tenth of its speed")]
-    unsafe {
-        gemm::gemm(
-            rows,
-            columns,
-            depth,
-            result.as_mut_ptr(),
-            1,
-            columns as isize,
-            false,
-            a.as_ptr(),
-            p.a_column as isize,
-            p.a_row as isize,
-            b.as_ptr(),
-            p.b_column as isize,
-            p.b_row as isize,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallel,
-        );
+        let a = Matrix {
+            values: a,
+            row: p.a_row as usize,
+            column: p.a_column as usize,
+        };
+        let b = Matrix {
+            values: b,
+            row: p.b_row as usize,
+            column: p.b_column as usize,
+        };
+        let (m, n) = (p.m as usize, p.n as usize);
+        product([m, n, range.len()], a, b, result, n, false);
     }
 }
 

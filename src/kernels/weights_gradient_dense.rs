@@ -1,9 +1,9 @@
 //! ∂Loss/∂A_p\[f, r\] = Σ_s X\[s, f\]·dz\[s, column + r\] (section 1).
 
+use super::cpu::product::{Matrix, product};
 use super::inputs::{Inputs, sum_bound};
 use super::libraries::GRID;
 use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
-use rayon::prelude::*;
 
 crate::parameters! {
     /// Sizes of one perspective's accumulator on dense inputs.
@@ -72,25 +72,25 @@ fn body(mut call: Call<'_, f32>) {
     let (x, dz) = (call.floats(0), call.floats(1));
     let gradient = call.floats_mut(2);
     let (inputs, hidden, stride) = (p.inputs as usize, p.hidden as usize, p.stride as usize);
-    // Eight features share each row of dz while it is in the nearest cache.
-    const TILE: usize = 8;
-    gradient[..inputs * hidden]
-        .par_chunks_mut(TILE * hidden)
-        .enumerate()
-        .for_each(|(tile, rows)| {
-            if p.accumulate == 0 {
-                rows.fill(0.0);
-            }
-            for s in 0..p.samples as usize {
-                let dz = &dz[s * stride + p.column as usize..][..hidden];
-                let x = &x[s * inputs + tile * TILE..];
-                for (row, &value) in rows.chunks_mut(hidden).zip(x) {
-                    for (to, dz) in row.iter_mut().zip(dz) {
-                        *to += value * dz;
-                    }
-                }
-            }
-        });
+    let samples = p.samples as usize;
+    let gradient = &mut gradient[..inputs * hidden];
+    if samples == 0 && p.accumulate == 0 {
+        gradient.fill(0.0);
+    }
+    if samples * hidden * inputs == 0 {
+        return;
+    }
+    let x = Matrix {
+        values: x,
+        row: 1,
+        column: inputs,
+    };
+    let dz = Matrix {
+        values: &dz[p.column as usize..],
+        row: stride,
+        column: 1,
+    };
+    product([inputs, hidden, samples], x, dz, gradient, hidden, p.accumulate == 1);
 }
 
 fn traffic(_: usize, params: &[u8]) -> Traffic {

@@ -1,0 +1,65 @@
+//! Products of matrices on the CPU.
+
+/// A matrix in a slice: its first element stands at 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    /// Its elements.
+    pub values: &'a [f32],
+    /// Elements from one row to the next.
+    pub row: usize,
+    /// Elements from one column to the next.
+    pub column: usize,
+}
+
+/// Where the last element of a matrix of `rows` and `columns`, which are not 0, stands.
+fn last(rows: usize, columns: usize, row: usize, column: usize) -> usize {
+    (rows - 1) * row + (columns - 1) * column
+}
+
+/// result \[m, n\] = a·b over `depth` of k, added to what stands there if `add`; rows of the result are `stride` apart. Sizes
+/// are not 0. The order of the sums depends on the processor and the sizes, not on the number of threads.
+pub fn product(
+    [m, n, depth]: [usize; 3],
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    result: &mut [f32],
+    stride: usize,
+    add: bool,
+) {
+    assert!(last(m, depth, a.row, a.column) < a.values.len());
+    assert!(last(depth, n, b.row, b.column) < b.values.len());
+    assert!(last(m, n, stride, 1) < result.len());
+    let parallel = match m * n * depth {
+        ..65_536 => gemm::Parallelism::None,
+        _ => gemm::Parallelism::Rayon(0),
+    };
+    // SAFETY: sizes are not 0, and the last element that each matrix reaches by its strides, which are not negative, is
+    // inside its slice, as asserted above; `result` is borrowed mutably, so it overlaps neither operand.
+    #[allow(
+        unsafe_code,
+        reason = "gemm takes pointers; plain loops reach a tenth of its speed"
+    )]
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            depth,
+            result.as_mut_ptr(),
+            1,
+            stride as isize,
+            add,
+            a.values.as_ptr(),
+            a.column as isize,
+            a.row as isize,
+            b.values.as_ptr(),
+            b.column as isize,
+            b.row as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            parallel,
+        );
+    }
+}
