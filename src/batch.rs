@@ -1,8 +1,10 @@
 //! A batch of samples as the network takes it: inputs, targets, and the transposed index. Knows no chess and no device.
 
+mod random;
 mod sparse;
 mod transposed;
 
+pub use random::random_lists;
 pub(crate) use sparse::ListWriter;
 pub use sparse::{PADDING, SparseInputs};
 pub use transposed::CHUNK;

@@ -76,6 +76,7 @@ table! {
     batch_norm,
     batch_norm_gradient,
     one_hot,
+    multiply_add,
     #[cfg(feature = "sabotage")] sabotage,
 }
 

@@ -17,6 +17,7 @@ mod pending;
 mod slices;
 mod step;
 mod upstream;
+mod witness;
 
 pub use crate::activation::Activation;
 pub use crate::loss::{Link, Loss};
@@ -27,3 +28,4 @@ pub use network::{Gradients, Network};
 pub use parameters::Parameters;
 pub use pending::PendingLoss;
 pub use upstream::Upstream;
+pub use witness::gradient_error;

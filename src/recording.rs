@@ -120,6 +120,9 @@ pub enum Command<'a> {
     Read(BufferId, usize),
 }
 
+/// What dispatches ask of a device, by the name of the kernel.
+pub type TrafficByKernel = BTreeMap<&'static str, Traffic>;
+
 /// A list of commands, played by [`Device::play`](crate::device::Device::play).
 #[derive(Clone, Debug, Default)]
 pub struct Recording<'a> {
@@ -180,12 +183,12 @@ impl<'a> Recording<'a> {
         self.commands.push(Command::Read(buffer, len));
     }
 
-    /// What the dispatches ask of a device, by the name of the kernel; the sum of the values is the whole. Uploads, reads and copies of
+    /// What the dispatches ask of a device; the sum of the values is the whole. Uploads, reads and copies of
     /// buffers are not counted.
     ///
     /// None if one of the kernels has no [`Kernel::traffic`]: a sum without it would be too small.
-    pub fn traffic(&self) -> Option<BTreeMap<&'static str, Traffic>> {
-        let mut kernels = BTreeMap::new();
+    pub fn traffic(&self) -> Option<TrafficByKernel> {
+        let mut kernels = TrafficByKernel::new();
         for command in &self.commands {
             if let Command::Dispatch(dispatch) = command
                 && dispatch.groups > 0

@@ -4,6 +4,8 @@
 
 #[path = "wgrad/adapters.rs"]
 mod adapters;
+#[path = "wgrad/bench.rs"]
+mod bench;
 #[path = "wgrad/eval.rs"]
 mod eval;
 #[path = "wgrad/gradients.rs"]
@@ -57,6 +59,8 @@ enum Command {
     Kernels(kernels::Options),
     /// Train a two-perspective network; without arguments on the shipped chess data
     Train(Box<train::Options>),
+    /// Time training steps on every device, beside what its memory and arithmetic allow
+    Bench(Box<bench::Options>),
     /// Loss and correlation of a network over data files
     Eval(eval::Options),
     /// One forward and backward pass on tensors from a file, as a cross-check with other frameworks
@@ -95,6 +99,7 @@ fn main() -> ExitCode {
         Command::Verify(options) => verify::run(&options),
         Command::Kernels(options) => kernels::run(&options),
         Command::Train(options) => train::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Eval(options) => eval::run(&options),
         Command::Gradients(options) => gradients::run(&options),
         Command::Operations(options) => operations::run(&options),

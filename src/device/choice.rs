@@ -42,6 +42,15 @@ impl AdapterReport {
         }
         format!("{}:{}", self.backend, self.name)
     }
+
+    /// Whether it is a GPU. GL calls most discrete cards `other`, so through GL that counts as one.
+    pub fn is_gpu(&self) -> bool {
+        match self.kind.as_str() {
+            "discrete" | "integrated" | "virtual" => true,
+            "other" => self.backend == "gl",
+            _ => false,
+        }
+    }
 }
 
 struct Found {
@@ -72,7 +81,7 @@ fn backend_named(word: &str) -> Option<&'static str> {
 }
 
 /// The order of preference: native backends before GL, then the kind of device. Software comes last and is never
-/// taken by `auto`. GL calls most discrete cards `Other`, so through GL that counts as a GPU.
+/// taken by `auto`.
 fn rank(report: &AdapterReport) -> (u8, u8) {
     let gl = u8::from(report.backend == "gl");
     let kind = match report.kind.as_str() {
@@ -83,14 +92,6 @@ fn rank(report: &AdapterReport) -> (u8, u8) {
         _ => 4,
     };
     (gl, kind)
-}
-
-fn is_gpu(report: &AdapterReport) -> bool {
-    match report.kind.as_str() {
-        "discrete" | "integrated" | "virtual" => true,
-        "other" => report.backend == "gl",
-        _ => false,
-    }
 }
 
 /// Every adapter of every native backend, best first.
@@ -239,7 +240,7 @@ fn choose(
     }
     let index = found
         .iter()
-        .position(|report| report.unfit.is_none() && is_gpu(report));
+        .position(|report| report.unfit.is_none() && report.is_gpu());
     let why = match index {
         Some(index) => format!(
             "{}, the first {} GPU",

@@ -11,6 +11,7 @@ use crate::device::{Buffer, Device, Readback};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::optim::Optimizer;
+use crate::recording::TrafficByKernel;
 
 /// A network in training: parameters, gradients and the optimiser's moments, all on the device.
 #[derive(Debug)]
@@ -125,6 +126,18 @@ impl Learner {
         // Counted only now: a step that failed before its last slice has not changed the parameters.
         self.steps += 1;
         readback.ok_or_else(no_samples)
+    }
+
+    /// What [`Learner::step`] asks of the device for this batch, by kernel: see [`Recording::traffic`](crate::recording::Recording::traffic).
+    /// Nothing is computed.
+    pub fn traffic(&mut self, batch: &Batch) -> Result<Option<TrafficByKernel>> {
+        let update = Update {
+            optimizer: self.optimizer,
+            at: (self.steps + 1, 0.0),
+            moments: &self.moments,
+        };
+        self.network
+            .pass_traffic(batch, Upstream::Loss(self.loss), Some(update))
     }
 
     /// Steps done.

@@ -12,7 +12,7 @@ use crate::device::{Buffer, Device, Values};
 use crate::error::{Error, Result};
 use crate::kernel::Element;
 use crate::loss::Loss;
-use crate::recording::{Data, Recording};
+use crate::recording::{Data, Recording, TrafficByKernel};
 
 /// What a gradient call returns.
 #[derive(Clone, Debug, PartialEq)]
@@ -189,6 +189,31 @@ impl Network {
             },
         )?;
         pending.map(PendingLoss::new).ok_or_else(no_samples)
+    }
+
+    /// What [`Network::backward`] asks of the device for this batch, by kernel: see [`Recording::traffic`]. Nothing is computed.
+    pub fn traffic(&mut self, batch: &Batch, loss: Loss) -> Result<Option<TrafficByKernel>> {
+        self.pass_traffic(batch, Upstream::Loss(loss), None)
+    }
+
+    /// What a pass asks of the device; none if one of its kernels does not count its own.
+    pub(super) fn pass_traffic(
+        &mut self,
+        batch: &Batch,
+        upstream: Upstream<'_>,
+        update: Option<Update<'_>>,
+    ) -> Result<Option<TrafficByKernel>> {
+        let mut all = Some(TrafficByKernel::new());
+        self.pass(batch, upstream, update, |_, recording, _| {
+            all = all.take().zip(recording.traffic()).map(|(mut all, part)| {
+                for (kernel, traffic) in part {
+                    *all.entry(kernel).or_default() += traffic;
+                }
+                all
+            });
+            Ok(())
+        })?;
+        Ok(all)
     }
 
     /// Records forward and backward for each slice of a batch, and after the last the update if there is one, and hands

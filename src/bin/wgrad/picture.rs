@@ -1,4 +1,4 @@
-//! The loss curve as an SVG picture.
+//! The loss curve as an SVG picture, and what every picture shares.
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
@@ -11,13 +11,13 @@ use wgrad::Result;
 use wgrad::atomic::write_atomically;
 use wgrad::train::log::Curve;
 
-const SIZE: (u32, u32) = (960, 600);
+pub const SIZE: (u32, u32) = (960, 600);
 /// The backend rounds places to whole units: so many to a pixel make lines smooth.
-const UNITS: i32 = 8;
-const FONT: &str = "Helvetica, Arial, sans-serif";
-const INK: RGBColor = RGBColor(45, 50, 58);
-const FAINT: RGBColor = RGBColor(110, 118, 128);
-const GRID: RGBColor = RGBColor(228, 231, 235);
+pub const UNITS: i32 = 8;
+pub const FONT: &str = "Helvetica, Arial, sans-serif";
+pub const INK: RGBColor = RGBColor(45, 50, 58);
+pub const FAINT: RGBColor = RGBColor(110, 118, 128);
+pub const GRID: RGBColor = RGBColor(228, 231, 235);
 const TRAINING: RGBColor = RGBColor(38, 110, 188);
 const VALIDATION: RGBColor = RGBColor(217, 95, 14);
 /// More points than these do not show at this size.
@@ -34,10 +34,20 @@ pub fn draw(path: &Path, curve: &Curve, title: &str, steps_per_epoch: u64) -> Re
     if training.is_empty() && validation.is_empty() {
         return Ok(false);
     }
+    save(path, |svg| {
+        paint(svg, &training, &validation, title, steps_per_epoch)
+    })?;
+    Ok(true)
+}
+
+/// What a drawing ends with.
+pub type Drawing = std::result::Result<(), Box<dyn std::error::Error>>;
+
+/// Writes what is painted at `path`, in one piece. The canvas has [`SIZE`] times [`UNITS`].
+pub fn save(path: &Path, paint: impl FnOnce(&mut String) -> Drawing) -> Result<()> {
     let mut svg = String::new();
-    let drawn = paint(&mut svg, &training, &validation, title, steps_per_epoch);
     // The backend writes to memory: it fails only if the drawing is wrong in itself.
-    drawn.map_err(|error| wgrad::Error::Io {
+    paint(&mut svg).map_err(|error| wgrad::Error::Io {
         path: path.to_path_buf(),
         action: "draw the picture",
         source: std::io::Error::other(error.to_string()),
@@ -46,11 +56,8 @@ pub fn draw(path: &Path, curve: &Curve, title: &str, steps_per_epoch: u64) -> Re
     let drawn = format!("<svg width=\"{width}\" height=\"{height}\"");
     let shown = format!("<svg width=\"{}\" height=\"{}\"", SIZE.0, SIZE.1);
     let svg = svg.replacen(&drawn, &shown, 1);
-    write_atomically(path, |out| out.write_all(svg.as_bytes()))?;
-    Ok(true)
+    write_atomically(path, |out| out.write_all(svg.as_bytes()))
 }
-
-type Drawing = std::result::Result<(), Box<dyn std::error::Error>>;
 
 fn paint(
     svg: &mut String,
@@ -143,7 +150,7 @@ fn paint(
     Ok(())
 }
 
-fn text(
+pub fn text(
     root: &DrawingArea<SVGBackend<'_>, Shift>,
     words: &str,
     place: (i32, i32),
@@ -157,7 +164,7 @@ fn text(
 }
 
 /// A line of so many pixels.
-fn wide(colour: RGBColor, pixels: i32) -> ShapeStyle {
+pub fn wide(colour: RGBColor, pixels: i32) -> ShapeStyle {
     colour.stroke_width((pixels * UNITS) as u32)
 }
 

@@ -1,0 +1,187 @@
+//! `wgrad bench`: positions a second of a training step, beside what the device's memory and arithmetic would allow.
+
+#[path = "bench/plot.rs"]
+mod plot;
+#[path = "bench/positions.rs"]
+mod positions;
+#[path = "bench/rates.rs"]
+mod rates;
+#[path = "bench/report.rs"]
+mod report;
+#[path = "bench/shape.rs"]
+mod shape;
+#[path = "bench/steps.rs"]
+mod steps;
+
+use crate::options::ThreadsOption;
+use crate::{Outcome, print, print_json, warn};
+use positions::Positions;
+use rates::Rates;
+use report::{Measurement, Table};
+use shape::{Shape, ShapeOptions};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use wgrad::Error;
+use wgrad::device::{Class, Device, adapters};
+use wgrad::perspective::gradient_error;
+
+/// The largest relative L2 error of a gradient that is timed.
+const TOLERANCE: f64 = 1e-5;
+/// Samples of the batch on which gradients are checked: several workgroups, and one that is not full.
+const CHECKED_SAMPLES: usize = 100;
+
+/// Options of `wgrad bench`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "A step makes the transposed index of both perspectives from plain index lists, then forward, loss, gradients and \
+    the optimiser. Before it is timed, the gradients of a small batch are held against the f64 reference; exit status 1 if they are not \
+    within 1e-5.\n\
+    The floor is what the step's bytes and operations would take at the measured rates of a copy and of multiply-adds. Where \
+    caches hold what one kernel leaves for the next, a step may be faster."
+)]
+pub struct Options {
+    /// Devices, each as `wgrad train --device` takes it [default: the CPU executor and every GPU; a software adapter only by name]
+    #[arg(long, value_name = "D", num_args = 1..)]
+    device: Vec<String>,
+    #[command(flatten)]
+    threads: ThreadsOption,
+    #[command(
+        flatten,
+        next_help_heading = "One shape instead of the grid [defaults: 256, 16384, 768, 32, crelu, adamw]"
+    )]
+    shape: ShapeOptions,
+    /// Seconds that each shape is timed on each device; a step that is slow takes longer
+    #[arg(
+        long,
+        value_name = "S",
+        default_value_t = 3.0,
+        allow_negative_numbers = true
+    )]
+    seconds: f64,
+    /// Print one JSON object a shape and device instead
+    #[arg(long)]
+    json: bool,
+    /// Draw speed and floor of the grid against K and against the batch, as SVG pictures in this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "shape")]
+    plot: Option<PathBuf>,
+}
+
+/// Times every shape on every device; exit status 1 if gradients of any are wrong.
+pub fn run(options: &Options) -> Outcome {
+    let seconds = seconds(options.seconds)?;
+    let one = options.shape.one()?;
+    // What is wrong with it is said before anything is measured.
+    let mut given = match (&one, &options.shape.data) {
+        (Some(shape), Some(file)) => {
+            Some(Positions::from_file(file, shape, options.threads.threads)?)
+        }
+        _ => None,
+    };
+    let devices = devices(options)?;
+    let software = devices
+        .iter()
+        .any(|device| device.class() == Class::Software);
+    let shapes = one.map_or_else(|| shape::grid(software), |shape| vec![shape]);
+    if let Some(directory) = &options.plot {
+        let made = std::fs::create_dir_all(directory);
+        made.map_err(Error::io(directory, "create the directory"))?;
+    }
+    let rates = devices.iter().map(Rates::measure);
+    let rates = rates.collect::<wgrad::Result<Vec<_>>>()?;
+    let table = Table::new(&devices);
+    if !options.json {
+        table.heading(&rates).iter().try_for_each(print)?;
+    }
+    let (mut measured, mut right) = (Vec::new(), true);
+    for shape in &shapes {
+        let positions = match given.take() {
+            Some(positions) => positions,
+            None => Positions::random(shape)?,
+        };
+        let mut cells = Vec::new();
+        for (device, rates) in devices.iter().zip(&rates) {
+            let measurement = measure(device, rates, shape, &positions, seconds)?;
+            match &measurement {
+                Ok(measurement) if options.json => print_json(measurement)?,
+                Ok(_) => {}
+                Err(reason) => warn(reason),
+            }
+            right &= measurement.is_ok();
+            let measurement = measurement.ok();
+            cells.push(table.cell(measurement.as_ref()));
+            measured.extend(measurement);
+        }
+        if !options.json {
+            print(table.row(shape, &positions, &cells))?;
+        }
+    }
+    if let Some(directory) = &options.plot {
+        for path in plot::draw(directory, &measured, shape::base(software))? {
+            warn(format_args!("{}", path.display()));
+        }
+    }
+    Ok(if right {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn seconds(seconds: f64) -> Result<Duration, Error> {
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() && seconds <= 3600.0 => Ok(duration),
+        _ => Err(Error::argument(
+            "--seconds",
+            "a number above 0, at most 3600",
+            seconds,
+        )),
+    }
+}
+
+/// The devices that are asked for, or the CPU executor and every GPU, through GL only where nothing else reaches one.
+fn devices(options: &Options) -> wgrad::Result<Vec<Device>> {
+    let threads = options.threads.threads;
+    let requests = if options.device.is_empty() {
+        let mut found = adapters()?;
+        found.retain(|report| report.is_gpu() && report.unfit.is_none());
+        let native = found.iter().any(|report| report.backend != "gl");
+        found.retain(|report| report.backend != "gl" || !native);
+        let gpus = found.iter().map(wgrad::device::AdapterReport::label);
+        std::iter::once("cpu".to_owned()).chain(gpus).collect()
+    } else {
+        options.device.clone()
+    };
+    let mut devices: Vec<Device> = Vec::new();
+    for request in requests {
+        let device = Device::open_with_threads(Some(&request), threads)?;
+        if devices.iter().all(|other| other.name() != device.name()) {
+            devices.push(device);
+        }
+    }
+    Ok(devices)
+}
+
+/// Checks the gradients of a small batch, then times; `Err` inside says why nothing was timed.
+fn measure(
+    device: &Device,
+    rates: &Rates,
+    shape: &Shape,
+    positions: &Positions,
+    seconds: Duration,
+) -> wgrad::Result<Result<Measurement, String>> {
+    let inputs = positions.small(shape, CHECKED_SAMPLES)?;
+    let (tensor, error) = gradient_error(device, shape.architecture, inputs)?;
+    // Written so that NaN is refused.
+    let within = error <= TOLERANCE;
+    if !within {
+        let name = device.name();
+        return Ok(Err(format!(
+            "FAILED {shape} on {name}: the gradient of {tensor} is off by {error:.3e} (relative L2 error), expected at most {TOLERANCE:.0e}; not timed"
+        )));
+    }
+    let timing = steps::time(device, shape, positions, seconds)?;
+    Ok(Ok(Measurement::new(
+        device, rates, shape, positions, error, &timing,
+    )))
+}

@@ -1,0 +1,152 @@
+//! The positions of the timed steps, as plain index lists that stand ready.
+
+use super::shape::Shape;
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+use wgrad::batch::{Batch, Inputs, SparseInputs, random_lists};
+use wgrad::data::{Chess768, Dataset, Loader, LoaderSettings};
+use wgrad::error::{Error, Result};
+
+/// Batches that take turns, so that none is found in a cache only because it was the last; fewer where they are large.
+const BATCHES: usize = 4;
+/// Bytes that all of them may take, if they are more than one.
+const MOST_BYTES: usize = 256 << 20;
+
+/// Starts and indices of one perspective.
+type Lists = (Vec<u32>, Vec<u32>);
+
+/// Batches to step on.
+pub struct Positions {
+    features: usize,
+    batches: Vec<Prepared>,
+    /// The mean of active features a position and perspective.
+    pub indices: f64,
+    /// `random`, or the file.
+    pub source: String,
+}
+
+enum Prepared {
+    /// The transposed index is yet to be made.
+    Lists([Lists; 2], Vec<f32>),
+    /// X, which needs none.
+    Dense(Batch),
+}
+
+impl Positions {
+    /// Random batches of the shape.
+    pub fn random(shape: &Shape) -> Result<Self> {
+        let features = shape.architecture.inputs;
+        let lists = |seed| random_lists(seed, features, shape.batch, shape.indices);
+        let batches = (0..count(shape) as u64).map(|index| {
+            let targets = (0..shape.batch).map(|sample| sample as f32 / shape.batch as f32);
+            let lists = [lists(2 * index)?, lists(2 * index + 1)?];
+            Ok((lists, targets.collect()))
+        });
+        Self::new("random".to_owned(), shape, batches)
+    }
+
+    /// The first batches of a file.
+    pub fn from_file(path: &Path, shape: &Shape, threads: usize) -> Result<Self> {
+        let dataset = Dataset::open(&[path.to_path_buf()])?;
+        let positions = dataset.positions();
+        if positions < shape.batch as u64 {
+            let expected = format!("at most the {positions} positions of {}", path.display());
+            return Err(Error::argument("--batch", expected, shape.batch));
+        }
+        let mut settings = LoaderSettings {
+            batch_size: shape.batch,
+            shuffle: 0,
+            ..LoaderSettings::default()
+        };
+        if threads > 0 {
+            settings.workers = threads;
+        }
+        let whole = (positions / shape.batch as u64).min(count(shape) as u64) as usize;
+        let loader = Loader::new(&dataset, Arc::new(Chess768), &settings)?;
+        let batches = loader.take(whole).map(|loaded| {
+            let batch = loaded?.batch;
+            let lists = match batch.inputs() {
+                Inputs::Sparse(lists) => lists.each_ref(),
+                Inputs::Dense { .. } => {
+                    let expected = "index lists of a loader";
+                    return Err(Error::argument("inputs", expected, "dense ones"));
+                }
+            };
+            let lists = lists.map(|lists| (lists.starts().to_vec(), lists.indices().to_vec()));
+            Ok((lists, batch.targets().to_vec()))
+        });
+        Self::new(path.display().to_string(), shape, batches)
+    }
+
+    fn new(
+        source: String,
+        shape: &Shape,
+        batches: impl Iterator<Item = Result<([Lists; 2], Vec<f32>)>>,
+    ) -> Result<Self> {
+        let features = shape.architecture.inputs;
+        let (mut prepared, mut entries, mut samples) = (Vec::new(), 0, 0);
+        for batch in batches {
+            let (lists, targets) = batch?;
+            samples += 2 * targets.len();
+            entries += lists.iter().map(|lists| lists.1.len()).sum::<usize>();
+            prepared.push(if shape.dense {
+                let [first, second] = lists.each_ref().map(|lists| inputs(features, lists));
+                let inputs = Inputs::Sparse([first?, second?]).to_dense();
+                Prepared::Dense(Batch::new(inputs, targets)?)
+            } else {
+                Prepared::Lists(lists, targets)
+            });
+        }
+        Ok(Self {
+            features,
+            batches: prepared,
+            indices: entries as f64 / samples.max(1) as f64,
+            source,
+        })
+    }
+
+    /// The batch of a step; index lists get their transposed index here, one thread a perspective.
+    pub fn batch(&self, step: usize) -> Result<Cow<'_, Batch>> {
+        match &self.batches[step % self.batches.len()] {
+            Prepared::Dense(batch) => Ok(Cow::Borrowed(batch)),
+            Prepared::Lists([first, second], targets) => {
+                let inputs = |lists| inputs(self.features, lists);
+                let (first, second) = rayon::join(|| inputs(first), || inputs(second));
+                let inputs = Inputs::Sparse([first?, second?]);
+                Ok(Cow::Owned(Batch::new(inputs, targets.clone())?))
+            }
+        }
+    }
+
+    /// Random inputs of at most `samples` positions, like these otherwise.
+    pub fn small(&self, shape: &Shape, samples: usize) -> Result<Inputs> {
+        // What a dense reference takes is bounded.
+        let samples = if shape.dense {
+            (1 << 27) / (self.features * shape.architecture.hidden)
+        } else {
+            samples
+        }
+        .clamp(4, samples)
+        .min(shape.batch);
+        let indices = (self.indices.round() as usize).clamp(1, self.features);
+        let batch = Batch::random(1, self.features, samples, indices)?;
+        Ok(match shape.dense {
+            true => batch.inputs().to_dense(),
+            false => batch.inputs().clone(),
+        })
+    }
+}
+
+fn inputs(features: usize, (starts, indices): &Lists) -> Result<SparseInputs> {
+    SparseInputs::from_lists("index lists", features, starts.clone(), indices.clone())
+}
+
+/// How many batches stand ready.
+fn count(shape: &Shape) -> usize {
+    let each = match shape.dense {
+        true => shape.architecture.inputs,
+        false => shape.indices,
+    };
+    (MOST_BYTES / (8 * each * shape.batch)).clamp(1, BATCHES)
+}

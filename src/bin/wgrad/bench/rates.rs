@@ -1,0 +1,94 @@
+//! What a device can do at best: bytes of a copy and multiply-adds, each a second.
+
+use std::time::{Duration, Instant};
+use wgrad::device::{Class, Device};
+use wgrad::error::Result;
+use wgrad::kernel::Element;
+use wgrad::kernels::unary::Unary;
+use wgrad::kernels::{multiply_add, unary};
+use wgrad::recording::{BufferId, Recording};
+use wgrad::shape::{Layout, Shape};
+
+/// How long a round should last, so that starting and waiting do not show.
+const ROUND: Duration = Duration::from_millis(40);
+/// The fastest of so many rounds counts: what disturbs only slows.
+const ROUNDS: usize = 5;
+/// More commands than these are not put into one recording.
+const MOST_COMMANDS: usize = 1024;
+/// Multiplications and additions of each chain.
+const CHAIN: u32 = 256;
+
+/// Measured on one device.
+pub struct Rates {
+    /// Bytes read and written a second.
+    pub copy_bandwidth: f64,
+    pub multiply_adds: f64,
+}
+
+impl Rates {
+    /// Copies buffers that no cache holds, as the driver does it and by an elementwise kernel, of which the faster counts; and runs a
+    /// kernel that does nothing but arithmetic.
+    pub fn measure(device: &Device) -> Result<Self> {
+        let software = device.class() == Class::Software;
+        let most = device.binding_limit() as usize / 4;
+        let copied = most.min(if software { 4 << 20 } else { 32 << 20 });
+        let (x, y) = buffers(device, copied)?;
+        let layout = Layout::contiguous(Shape::new(&[copied])?);
+        let params = unary::Params::new(&layout, [0.0, 0.0]);
+        let negate = Unary::Neg as usize;
+        let by_kernel = seconds(device, y.id(), |recording| {
+            recording.dispatch(negate, params, &[x.id(), y.id()]);
+        })?;
+        let by_driver = seconds(device, y.id(), |recording| {
+            recording.copy(x.id(), y.id(), 0, copied);
+        })?;
+
+        let length = if software { 1 << 16 } else { 1 << 20 };
+        let (x, y) = buffers(device, length)?;
+        let params = multiply_add::Params {
+            length: length as u32,
+            rounds: CHAIN,
+            a: 0.999,
+            b: 0.001,
+        };
+        let arithmetic = seconds(device, y.id(), |recording| {
+            recording.dispatch(0, params, &[x.id(), y.id()]);
+        })?;
+        let chains = (multiply_add::CHAINS * length) as f64;
+        Ok(Self {
+            copy_bandwidth: 8.0 * copied as f64 / f64::min(by_kernel, by_driver),
+            multiply_adds: chains * f64::from(CHAIN) / arithmetic,
+        })
+    }
+}
+
+type Buffers = (wgrad::device::Buffer, wgrad::device::Buffer);
+
+/// One with numbers, one to write to.
+fn buffers(device: &Device, length: usize) -> Result<Buffers> {
+    let x = device.upload("x", vec![0.5f32; length].as_slice())?;
+    Ok((x, device.allocate("y", Element::Float, length)?))
+}
+
+/// Seconds of a command among many of its kind; `output` is what it writes.
+fn seconds(device: &Device, output: BufferId, record: impl Fn(&mut Recording<'_>)) -> Result<f64> {
+    let round = |commands: usize| -> Result<Duration> {
+        let mut recording = Recording::new();
+        (0..commands).for_each(|_| record(&mut recording));
+        recording.read(output, 1);
+        let start = Instant::now();
+        device.play(&recording)?.wait()?;
+        Ok(start.elapsed())
+    };
+    // The first compiles.
+    round(1)?;
+    let mut commands = 1;
+    while commands < MOST_COMMANDS && round(commands)? < ROUND {
+        commands *= 2;
+    }
+    let mut fastest = Duration::MAX;
+    for _ in 0..ROUNDS {
+        fastest = fastest.min(round(commands)?);
+    }
+    Ok(fastest.as_secs_f64() / commands as f64)
+}

@@ -1,0 +1,172 @@
+//! A measurement as JSON, and all of them as a table.
+
+use super::positions::Positions;
+use super::rates::Rates;
+use super::shape::Shape;
+use super::steps::Timing;
+use serde::Serialize;
+use wgrad::device::Device;
+
+/// One shape on one device.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measurement {
+    pub device: String,
+    pub hidden: usize,
+    pub batch: usize,
+    pub inputs: usize,
+    /// The mean where positions come from a file.
+    pub indices: f64,
+    pub activation: &'static str,
+    pub tied: bool,
+    pub dense: bool,
+    pub optimizer: &'static str,
+    /// `random`, or the file.
+    pub source: String,
+    /// The largest relative L2 error of a gradient against the f64 reference.
+    pub gradient_error: f64,
+    pub positions_per_second: f64,
+    pub seconds_per_step: f64,
+    /// To make the transposed index of both perspectives.
+    pub index_seconds_per_step: f64,
+    /// On an adapter: within the call of the step, which does not wait for it.
+    pub host_seconds_per_step: Option<f64>,
+    pub submissions_per_step: f64,
+    /// What is read in order, written, and gathered once.
+    pub bytes_per_step: Option<u64>,
+    /// Every load whose place depends on data.
+    pub gathered_bytes_per_step: Option<u64>,
+    /// A multiply-add is two.
+    pub operations_per_step: Option<u64>,
+    pub copy_bandwidth: f64,
+    pub multiply_adds_per_second: f64,
+    /// The longer of the time for the bytes and that for the operations.
+    pub floor_seconds: Option<f64>,
+    /// `floor_seconds` by `seconds_per_step`: 1 is as fast as memory and arithmetic allow.
+    pub share_of_floor: Option<f64>,
+}
+
+impl Measurement {
+    pub fn new(
+        device: &Device,
+        rates: &Rates,
+        shape: &Shape,
+        positions: &Positions,
+        gradient_error: f64,
+        timing: &Timing,
+    ) -> Self {
+        let architecture = &shape.architecture;
+        let floor = timing.traffic.map(|traffic| {
+            let memory = traffic.bytes() as f64 / rates.copy_bandwidth;
+            let arithmetic = traffic.operations as f64 / (2.0 * rates.multiply_adds);
+            memory.max(arithmetic)
+        });
+        Self {
+            device: device.name().to_owned(),
+            hidden: architecture.hidden,
+            batch: shape.batch,
+            inputs: architecture.inputs,
+            indices: positions.indices,
+            activation: architecture.activation.name(),
+            tied: architecture.tied,
+            dense: shape.dense,
+            optimizer: shape.optimizer_name(),
+            source: positions.source.clone(),
+            gradient_error,
+            positions_per_second: shape.batch as f64 / timing.seconds,
+            seconds_per_step: timing.seconds,
+            index_seconds_per_step: timing.index_seconds,
+            host_seconds_per_step: timing.host_seconds,
+            submissions_per_step: timing.submissions,
+            bytes_per_step: timing.traffic.map(|traffic| traffic.bytes()),
+            gathered_bytes_per_step: timing.traffic.map(|traffic| traffic.gathered_issued),
+            operations_per_step: timing.traffic.map(|traffic| traffic.operations),
+            copy_bandwidth: rates.copy_bandwidth,
+            multiply_adds_per_second: rates.multiply_adds,
+            floor_seconds: floor,
+            share_of_floor: floor.map(|floor| floor / timing.seconds),
+        }
+    }
+}
+
+/// A column a device.
+pub struct Table {
+    names: Vec<String>,
+    widths: Vec<usize>,
+}
+
+/// Room for the name of a shape.
+const SHAPE: usize = 44;
+
+impl Table {
+    pub fn new(devices: &[Device]) -> Self {
+        let names: Vec<_> = devices
+            .iter()
+            .map(|device| device.name().to_owned())
+            .collect();
+        // A speed, its floor, and a step.
+        let least = Self::cells("positions/s", "of floor", "a step")
+            .chars()
+            .count();
+        let widths = names
+            .iter()
+            .map(|name| name.chars().count().max(least))
+            .collect();
+        Self { names, widths }
+    }
+
+    fn cells(speed: &str, share: &str, step: &str) -> String {
+        format!("{speed:>11}  {share:>8}  {step:>9}")
+    }
+
+    fn line(&self, first: &str, cells: &[String]) -> String {
+        let mut line = format!("{first:<SHAPE$}");
+        for (cell, &width) in cells.iter().zip(&self.widths) {
+            line += &format!("   {cell:<width$}");
+        }
+        line.trim_end().to_owned()
+    }
+
+    /// What the devices can do, and the names of the columns.
+    pub fn heading(&self, rates: &[Rates]) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (name, rates) in self.names.iter().zip(rates) {
+            let (bytes, adds) = (1e-9 * rates.copy_bandwidth, 1e-9 * rates.multiply_adds);
+            lines.push(format!(
+                "{name}: copies {bytes:.1} GB/s, {adds:.1} G multiply-adds/s"
+            ));
+        }
+        lines.push(self.line("", &self.names));
+        let units = Self::cells("positions/s", "of floor", "a step");
+        let units = vec![units; self.names.len()];
+        lines.push(self.line("shape", &units));
+        lines
+    }
+
+    pub fn row(&self, shape: &Shape, positions: &Positions, cells: &[String]) -> String {
+        let name = shape.to_string();
+        let inputs = format!("N={}", shape.architecture.inputs);
+        let indices = format!("{inputs} F={}", rounded(positions.indices));
+        self.line(&name.replacen(&inputs, &indices, 1), cells)
+    }
+
+    /// What stands in a device's column.
+    pub fn cell(&self, measurement: Option<&Measurement>) -> String {
+        let Some(measurement) = measurement else {
+            return "wrong gradients, not timed".to_owned();
+        };
+        let share = measurement.share_of_floor;
+        let share = share.map_or("-".to_owned(), |share| format!("{:.0}%", 100.0 * share));
+        let speed = indicatif::HumanCount(measurement.positions_per_second as u64).to_string();
+        Self::cells(
+            &speed,
+            &share,
+            &format!("{:.3} ms", 1e3 * measurement.seconds_per_step),
+        )
+    }
+}
+
+/// One place, if it is not whole.
+fn rounded(value: f64) -> String {
+    let text = format!("{value:.1}");
+    text.trim_end_matches(".0").to_owned()
+}

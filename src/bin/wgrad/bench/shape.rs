@@ -1,0 +1,159 @@
+//! What is timed: one shape, or a grid of them.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use std::fmt::{self, Display};
+use std::path::PathBuf;
+use wgrad::activation::Activation;
+use wgrad::data::{Chess768, FeatureSet};
+use wgrad::error::{Error, Result};
+use wgrad::perspective::Architecture;
+
+/// Any of them leaves one shape.
+#[derive(clap::Args)]
+#[group(id = "shape", multiple = true)]
+pub struct ShapeOptions {
+    /// K, rows of one accumulator
+    #[arg(long, value_name = "K")]
+    hidden: Option<usize>,
+    /// L, positions in a batch
+    #[arg(long, value_name = "L")]
+    batch: Option<usize>,
+    /// N, inputs of one perspective
+    #[arg(long, value_name = "N", conflicts_with = "data")]
+    inputs: Option<usize>,
+    /// F, active inputs of a position and perspective
+    #[arg(long, value_name = "F", conflicts_with = "data")]
+    indices: Option<usize>,
+    /// Between accumulators and output
+    #[arg(long, value_parser = PossibleValuesParser::new(Activation::ALL.map(Activation::name)).try_map(|name| name.parse::<Activation>()))]
+    activation: Option<Activation>,
+    /// One accumulator for both perspectives
+    #[arg(long)]
+    tied: bool,
+    /// X as ones and zeros instead of index lists
+    #[arg(long)]
+    dense: bool,
+    /// Positions of this data file instead of random ones
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// AdamW, or gradients alone
+    #[arg(long, value_parser = PossibleValuesParser::new(["adamw", "none"]).map(|name| name == "adamw"))]
+    optimizer: Option<bool>,
+}
+
+/// One shape of a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    pub architecture: Architecture,
+    /// L.
+    pub batch: usize,
+    /// F of random positions.
+    pub indices: usize,
+    /// X as ones and zeros.
+    pub dense: bool,
+    /// AdamW, or gradients alone.
+    pub optimizer: bool,
+}
+
+const INPUTS: usize = 768;
+const INDICES: usize = 32;
+
+impl Shape {
+    fn plain((hidden, batch): (usize, usize)) -> Self {
+        Self {
+            architecture: Architecture::new(INPUTS, hidden),
+            batch,
+            indices: INDICES,
+            dense: false,
+            optimizer: true,
+        }
+    }
+
+    pub fn optimizer_name(&self) -> &'static str {
+        if self.optimizer { "adamw" } else { "none" }
+    }
+}
+
+impl Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let architecture = &self.architecture;
+        write!(
+            f,
+            "K={} L={} N={}",
+            architecture.hidden, self.batch, architecture.inputs
+        )?;
+        let words = [
+            (true, architecture.activation.name()),
+            (architecture.tied, "tied"),
+            (self.dense, "dense"),
+            (true, if self.optimizer { "adamw" } else { "gradients" }),
+        ];
+        words
+            .iter()
+            .filter(|word| word.0)
+            .try_for_each(|word| write!(f, " {}", word.1))
+    }
+}
+
+/// K and L that the grid varies one at a time; adapters that run shaders on the CPU get less to do.
+pub fn base(software: bool) -> (usize, usize) {
+    if software { (64, 1024) } else { (256, 16384) }
+}
+
+/// The shapes without any option: several K, several L.
+pub fn grid(software: bool) -> Vec<Shape> {
+    let (hidden, batch) = base(software);
+    let sizes = [
+        (hidden / 2, batch),
+        (hidden, batch),
+        (4 * hidden, batch),
+        (hidden, batch / 4),
+        (hidden, 4 * batch),
+    ];
+    sizes.map(Shape::plain).to_vec()
+}
+
+impl ShapeOptions {
+    /// The one shape, if any option is given.
+    ///
+    /// # Errors
+    /// Sizes that nothing can be trained with.
+    pub fn one(&self) -> Result<Option<Shape>> {
+        let sizes = [self.hidden, self.batch, self.inputs, self.indices];
+        let given = sizes.iter().any(Option::is_some)
+            || self.tied
+            || self.dense
+            || self.activation.is_some()
+            || self.data.is_some()
+            || self.optimizer.is_some();
+        if !given {
+            return Ok(None);
+        }
+        let (hidden, batch) = base(false);
+        let mut shape = Shape::plain((self.hidden.unwrap_or(hidden), self.batch.unwrap_or(batch)));
+        let architecture = &mut shape.architecture;
+        architecture.inputs = match self.data {
+            Some(_) => Chess768.features(),
+            None => self.inputs.unwrap_or(INPUTS),
+        };
+        architecture.tied = self.tied;
+        architecture.activation = self.activation.unwrap_or(architecture.activation);
+        architecture.check()?;
+        shape.indices = self.indices.unwrap_or(INDICES.min(architecture.inputs));
+        shape.dense = self.dense;
+        shape.optimizer = self.optimizer.unwrap_or(true);
+        let most = i32::MAX as usize / (2 * architecture.inputs.max(shape.indices));
+        if !(1..=most).contains(&shape.batch) {
+            return Err(Error::argument(
+                "--batch",
+                format!("1 to {most}"),
+                shape.batch,
+            ));
+        }
+        if !(1..=shape.architecture.inputs).contains(&shape.indices) {
+            let expected = format!("1 to {}, the inputs", shape.architecture.inputs);
+            return Err(Error::argument("--indices", expected, shape.indices));
+        }
+        Ok(Some(shape))
+    }
+}
