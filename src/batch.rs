@@ -72,7 +72,7 @@ impl Batch {
     }
 
     /// Inputs and targets, for their memory.
-    pub(crate) fn into_parts(self) -> (Inputs, Vec<f32>) {
+    pub fn into_parts(self) -> (Inputs, Vec<f32>) {
         (self.inputs, self.targets)
     }
 

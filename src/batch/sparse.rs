@@ -60,6 +60,34 @@ impl SparseInputs {
         starts: Vec<u32>,
         indices: Vec<u32>,
     ) -> Result<Self> {
+        let mut inputs = Self {
+            starts,
+            indices,
+            ..Self::default()
+        };
+        inputs.index(name, features)?;
+        Ok(inputs)
+    }
+
+    /// As [`SparseInputs::from_lists`], in the memory of these: fresh memory for each batch takes longer than the index.
+    pub fn refill(
+        mut self,
+        name: &str,
+        features: usize,
+        starts: &[u32],
+        indices: &[u32],
+    ) -> Result<Self> {
+        self.starts.clear();
+        self.starts.extend_from_slice(starts);
+        self.indices.clear();
+        self.indices.extend_from_slice(indices);
+        self.index(name, features)?;
+        Ok(self)
+    }
+
+    /// Checks the lists and makes the transposed index.
+    fn index(&mut self, name: &str, features: usize) -> Result<()> {
+        let (starts, indices) = (&self.starts, &self.indices);
         if features == 0 {
             return Err(no_features(name));
         }
@@ -72,14 +100,8 @@ impl SparseInputs {
                 format!("{} starts from {:?} to {:?}", starts.len(), ends.0, ends.1),
             ));
         }
-        let mut transposed = Box::<Transposed>::default();
-        transposed.build(name, features, &starts, &indices)?;
-        Ok(Self {
-            features,
-            starts,
-            indices,
-            transposed,
-        })
+        self.features = features;
+        self.transposed.build(name, features, starts, indices)
     }
 
     /// The same lists where each feature f is called `names[f]`, `[N]`: a permutation of 0..N. The transposed index is
@@ -246,13 +268,8 @@ impl ListWriter {
     /// The lists with their transposed index; errors as of [`SparseInputs::from_lists`].
     pub(crate) fn finish(self, name: &str, features: usize) -> Result<SparseInputs> {
         let mut inputs = self.inputs;
-        if features == 0 {
-            return Err(no_features(name));
-        }
-        inputs.features = features;
         inputs.indices.truncate(self.used);
-        let (starts, indices) = (&inputs.starts, &inputs.indices);
-        inputs.transposed.build(name, features, starts, indices)?;
+        inputs.index(name, features)?;
         Ok(inputs)
     }
 }

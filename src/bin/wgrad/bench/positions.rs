@@ -106,15 +106,23 @@ impl Positions {
         })
     }
 
-    /// The batch of a step; index lists get their transposed index here, one thread a perspective.
-    pub fn batch(&self, step: usize) -> Result<Cow<'_, Batch>> {
+    /// The batch of a step, in the memory of `spare`; index lists get their transposed index here, one thread a perspective.
+    pub fn batch(&self, step: usize, spare: Option<Batch>) -> Result<Cow<'_, Batch>> {
         match &self.batches[step % self.batches.len()] {
             Prepared::Dense(batch) => Ok(Cow::Borrowed(batch)),
             Prepared::Lists([first, second], targets) => {
-                let inputs = |lists| inputs(self.features, lists);
-                let (first, second) = rayon::join(|| inputs(first), || inputs(second));
+                let inputs = |spare: SparseInputs, (starts, indices): &Lists| {
+                    spare.refill("index lists", self.features, starts, indices)
+                };
+                let (spare, mut memory) = match spare.map(Batch::into_parts) {
+                    Some((Inputs::Sparse(spare), memory)) => (spare, memory),
+                    _ => Default::default(),
+                };
+                let [own, other] = spare;
+                let (first, second) = rayon::join(|| inputs(own, first), || inputs(other, second));
+                memory.clone_from(targets);
                 let inputs = Inputs::Sparse([first?, second?]);
-                Ok(Cow::Owned(Batch::new(inputs, targets.clone())?))
+                Ok(Cow::Owned(Batch::new(inputs, memory)?))
             }
         }
     }

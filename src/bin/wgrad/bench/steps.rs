@@ -2,6 +2,7 @@
 
 use super::positions::Positions;
 use super::shape::Shape;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use wgrad::batch::Batch;
@@ -68,6 +69,8 @@ struct Runner<'a> {
     engine: Engine,
     positions: &'a Positions,
     pending: VecDeque<PendingLoss>,
+    /// A batch whose memory the next may use, as a loader's goes round.
+    spare: Option<Batch>,
     steps: usize,
     index: Duration,
     host: Duration,
@@ -76,11 +79,14 @@ struct Runner<'a> {
 impl Runner<'_> {
     fn step(&mut self) -> Result<()> {
         let start = Instant::now();
-        let batch = self.positions.batch(self.steps)?;
+        let batch = self.positions.batch(self.steps, self.spare.take())?;
         self.index += start.elapsed();
         let start = Instant::now();
         let pending = self.engine.step(&batch)?;
         self.host += start.elapsed();
+        if let Cow::Owned(batch) = batch {
+            self.spare = Some(batch);
+        }
         self.steps += 1;
         self.pending.push_back(pending);
         self.wait_for_all_but(IN_FLIGHT)
@@ -119,11 +125,12 @@ pub fn time(
     seconds: Duration,
 ) -> Result<Timing> {
     let mut engine = Engine::new(device, shape)?;
-    let traffic = engine.traffic(&*positions.batch(0)?)?;
+    let traffic = engine.traffic(&*positions.batch(0, None)?)?;
     let mut runner = Runner {
         engine,
         positions,
         pending: VecDeque::new(),
+        spare: None,
         steps: 0,
         index: Duration::ZERO,
         host: Duration::ZERO,
