@@ -23,8 +23,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> weights_2: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> small: array<vec4<f32>>; // B of each accumulator, C [2K], d
 @group(0) @binding(4) var<storage, read_write> y: array<f32>; // [total]
-@group(0) @binding(5) var<storage, read_write> bits: array<u32>; // [total, 2K/32], twice where there is a clip
-@group(0) @binding(6) var<storage, read_write> slopes: array<vec4<f32>>; // [samples, 2K], SCReLU only
+@group(0) @binding(5) var<storage, read_write> bits: array<u32>; // [2, total, K/32], twice where there is a clip
+@group(0) @binding(6) var<storage, read_write> slopes: array<vec4<f32>>; // [2, samples, K], SCReLU only
 @group(0) @binding(7) var<uniform> params: Params;
 
 override GRADIENT: u32 = 1u;
@@ -104,16 +104,16 @@ fn main(
                 + dot(activate_4(z6, clip), small[output + 6u * stride])
                 + dot(activate_4(z7, clip), small[output + 7u * stride]);
             if (GRADIENT == 1u) {
-                let place = (params.first + sample) * team + member;
+                let place = (select(0u, params.total, second) + params.first + sample) * words + word;
                 bits[place] = gate(z0, clip) | gate(z1, clip) << 4u | gate(z2, clip) << 8u | gate(z3, clip) << 12u
                     | gate(z4, clip) << 16u | gate(z5, clip) << 20u | gate(z6, clip) << 24u | gate(z7, clip) << 28u;
                 if (ACTIVATION != RELU) {
-                    bits[params.total * team + place] = bits_of(z0 > clip) | bits_of(z1 > clip) << 4u
+                    bits[2u * params.total * words + place] = bits_of(z0 > clip) | bits_of(z1 > clip) << 4u
                         | bits_of(z2 > clip) << 8u | bits_of(z3 > clip) << 12u | bits_of(z4 > clip) << 16u
                         | bits_of(z5 > clip) << 20u | bits_of(z6 > clip) << 24u | bits_of(z7 > clip) << 28u;
                 }
                 if (ACTIVATION == SCRELU) {
-                    let to = sample * 2u * row + select(0u, row, second) + at;
+                    let to = (select(0u, params.samples, second) + sample) * row + at;
                     slopes[to] = slope_4(z0, clip);
                     slopes[to + stride] = slope_4(z1, clip);
                     slopes[to + 2u * stride] = slope_4(z2, clip);

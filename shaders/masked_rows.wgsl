@@ -16,8 +16,8 @@ struct Params {
 @group(0) @binding(0) var<storage, read> chunk_starts: array<u32>; // [chunks + 1] of each perspective
 @group(0) @binding(1) var<storage, read> list: array<u32>; // samples, chunk after chunk, of each perspective
 @group(0) @binding(2) var<storage, read> e: array<f32>; // [total]
-@group(0) @binding(3) var<storage, read> bits: array<u32>; // [total, 2K/32], twice where there is a clip
-@group(0) @binding(4) var<storage, read> slopes: array<vec4<f32>>; // [samples, 2K], SCReLU only
+@group(0) @binding(3) var<storage, read> bits: array<u32>; // [2, total, K/32], twice where there is a clip
+@group(0) @binding(4) var<storage, read> slopes: array<vec4<f32>>; // [2, samples, K], SCReLU only
 @group(0) @binding(5) var<storage, read_write> rows: array<vec4<f32>>;
 @group(0) @binding(6) var<uniform> params: Params;
 
@@ -67,12 +67,12 @@ fn main(
             end = min((row - chunks) % blocks * CHUNK + CHUNK, params.first + params.samples);
         }
     }
-    let team = params.hidden / 16u;
-    let word = perspective * (team / 2u) + lane_group * WORDS + own;
-    let plane = select(params.total * team, 0u, is_bias) + word;
+    let of_sample = params.hidden / 32u;
+    let plane = select(2u, 0u, is_bias) + perspective;
+    let word = plane * params.total * of_sample + lane_group * WORDS + own;
     let stride = params.interleave;
     let vector = first_vector(lane_group * WORDS + own, stride);
-    let slope = perspective * (params.hidden / 4u) + vector;
+    let slope = perspective * params.samples * (params.hidden / 4u) + vector;
     let sloped = ACTIVATION == SCRELU && is_bias;
 
     var s0 = vec4<f32>(0.0);
@@ -94,7 +94,7 @@ fn main(
             }
             let value = e[sample];
             if (sloped) {
-                let at = (sample - params.first) * (params.hidden / 2u) + slope;
+                let at = (sample - params.first) * (params.hidden / 4u) + slope;
                 s0 += value * slopes[at];
                 s1 += value * slopes[at + stride];
                 s2 += value * slopes[at + 2u * stride];
@@ -104,7 +104,7 @@ fn main(
                 s6 += value * slopes[at + 6u * stride];
                 s7 += value * slopes[at + 7u * stride];
             } else {
-                let mask = bits[sample * team + plane];
+                let mask = bits[sample * of_sample + word];
                 s0 += masked(value, mask, 0u);
                 s1 += masked(value, mask, 4u);
                 s2 += masked(value, mask, 8u);

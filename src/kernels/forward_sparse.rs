@@ -115,9 +115,9 @@ fn twin(mut call: Call<'_, f64>) {
     let (first, total, hidden) = (p.first as usize, p.total as usize, p.hidden as usize);
     let strip = first..first + p.samples as usize;
     let clip = f64::from(p.clip);
-    let words = 2 * hidden / 32;
+    let words = hidden / 32;
     let kinds = if activation == Activation::Relu { 1 } else { 2 };
-    for plane in 0..if gradient { kinds } else { 0 } {
+    for plane in 0..if gradient { 2 * kinds } else { 0 } {
         let plane = plane * total;
         bits[(plane + strip.start) * words..(plane + strip.end) * words].fill(0);
     }
@@ -138,16 +138,16 @@ fn twin(mut call: Call<'_, f64>) {
                     continue;
                 }
                 let (word, bit) = masked::word_and_bit(r, p.interleave as usize);
-                let word = s * words + perspective * words / 2 + word;
+                let word = (perspective * total + s) * words + word;
                 let slope = activation.slope(z, clip);
                 let inside = Activation::CRelu.slope(z, clip) == 1.0;
                 let inside = if activation == Activation::Relu { slope == 1.0 } else { inside };
                 bits[word] |= u32::from(inside) << bit;
                 if activation != Activation::Relu {
-                    bits[total * words + word] |= u32::from(z > clip) << bit;
+                    bits[2 * total * words + word] |= u32::from(z > clip) << bit;
                 }
                 if activation == Activation::SCRelu {
-                    slopes[(s - first) * 2 * hidden + u] = slope;
+                    slopes[(perspective * p.samples as usize + s - first) * hidden + r] = slope;
                 }
             }
         }
@@ -167,9 +167,10 @@ struct Block<'a> {
     weights: [&'a [Sixteen]; 2],
     small: &'a [f32],
     y: &'a mut [f32],
-    inside: &'a mut [u32],
-    above: &'a mut [u32],
-    slopes: &'a mut [f32],
+    /// Of each perspective, as what follows.
+    inside: [&'a mut [u32]; 2],
+    above: [&'a mut [u32]; 2],
+    slopes: [&'a mut [f32]; 2],
 }
 
 fn body(mut call: Call<'_, f32>) {
@@ -178,17 +179,16 @@ fn body(mut call: Call<'_, f32>) {
     let (lists, small) = (call.words(0), call.floats(3));
     let weights = [1, 2].map(|binding| call.floats(binding).as_chunks().0);
     let (y, bits, slopes) = (call.floats_mut(4), call.words_mut(5), call.floats_mut(6));
-    let (samples, width) = (params.samples as usize, 2 * params.hidden as usize);
+    let (samples, hidden) = (params.samples as usize, params.hidden as usize);
     let (strip, total) = (params.first as usize, params.total as usize);
-    let words = width / 32;
     let sizes = |used: bool, each: usize| if used { each } else { 0 };
-    let inside_words = sizes(gradient, words);
-    let above_words = sizes(gradient && activation != Activation::Relu, words);
-    let slope_lanes = sizes(gradient && activation == Activation::SCRelu, width);
-    let (inside, above) = bits.split_at_mut(total * inside_words);
-    let mut inside = &mut inside[strip * inside_words..];
-    let mut above = &mut above[strip * above_words..];
-    let mut slopes = slopes;
+    let inside_words = sizes(gradient, hidden / 32);
+    let above_words = sizes(gradient && activation != Activation::Relu, hidden / 32);
+    let slope_lanes = sizes(gradient && activation == Activation::SCRelu, hidden);
+    let (inside, above) = bits.split_at_mut(2 * total * inside_words);
+    let mut inside = sides(inside, total * inside_words, strip * inside_words);
+    let mut above = sides(above, total * above_words, strip * above_words);
+    let mut slopes = sides(slopes, samples * slope_lanes, 0);
     let blocks = y[strip..strip + samples].chunks_mut(BLOCK).enumerate();
     let blocks = blocks.map(|(index, y)| Block {
         params,
@@ -207,9 +207,15 @@ fn body(mut call: Call<'_, f32>) {
     blocks.into_par_iter().for_each(widest);
 }
 
-/// The first `count` elements, which leave `rest`.
-fn take<'a, T>(rest: &mut &'a mut [T], count: usize) -> &'a mut [T] {
-    rest.split_off_mut(..count).unwrap_or_default()
+/// Each perspective's `length` elements, from `first` on.
+fn sides<T>(all: &mut [T], length: usize, first: usize) -> [&mut [T]; 2] {
+    let (one, two) = all.split_at_mut(length);
+    [&mut one[first..], &mut two[first..]]
+}
+
+/// The first `count` elements of both, which leave `rest`.
+fn take<'a, T>(rest: &mut [&'a mut [T]; 2], count: usize) -> [&'a mut [T]; 2] {
+    rest.each_mut().map(|rest| rest.split_off_mut(..count).unwrap_or_default())
 }
 
 impl Work for Block<'_> {
@@ -231,9 +237,9 @@ impl Work for Block<'_> {
             }
         }
         let (hidden, interleave) = (self.params.hidden as usize, self.params.interleave as usize);
-        for words in [&mut self.inside, &mut self.above] {
-            let perspectives = words.chunks_mut(hidden / 32);
-            perspectives.for_each(|words| masked::interleave(words, interleave));
+        for words in self.inside.iter_mut().chain(&mut self.above) {
+            let samples = words.chunks_mut(hidden / 32);
+            samples.for_each(|words| masked::interleave(words, interleave));
         }
         let bias = self.small[self.params.output as usize + 2 * hidden];
         for (y, sums) in self.y.iter_mut().zip(&sums) {
@@ -267,10 +273,9 @@ impl Block<'_> {
             _ => p.clip,
         };
         let clip = simd.splat(clip);
-        let first = perspective * units + unit;
-        let inside = bytemuck::cast_slice_mut::<u32, u16>(self.inside);
-        let above = bytemuck::cast_slice_mut::<u32, u16>(self.above);
-        let slopes = self.slopes.as_chunks_mut::<16>().0;
+        let inside = bytemuck::cast_slice_mut::<u32, u16>(self.inside[perspective]);
+        let above = bytemuck::cast_slice_mut::<u32, u16>(self.above[perspective]);
+        let slopes = self.slopes[perspective].as_chunks_mut::<16>().0;
         for (s, sum) in sums.iter_mut().enumerate() {
             let mut z: [S::Vector; U] = bias;
             for &feature in &indices[starts[s] as usize..starts[s + 1] as usize] {
@@ -292,7 +297,7 @@ impl Block<'_> {
             if !self.gradient {
                 continue;
             }
-            let at = s * 2 * units + first;
+            let at = s * units + unit;
             for i in 0..U {
                 inside[at + i] = simd.between(z[i], zero, clip);
             }

@@ -104,7 +104,7 @@ fn twin(mut call: Call<'_, f64>) {
     let (e, bits, slopes) = (call.floats(2), call.words(3), call.floats(4));
     let rows = call.floats_mut(5);
     let (total, hidden) = (p.total as usize, p.hidden as usize);
-    let (blocks, words) = (masked::blocks(total), 2 * hidden / 32);
+    let (blocks, words) = (masked::blocks(total), hidden / 32);
     let strip = p.strip();
     let mut first = 0;
     for side in p.sides(activation) {
@@ -122,15 +122,16 @@ fn twin(mut call: Call<'_, f64>) {
             }
             for r in 0..hidden {
                 let (word, bit) = masked::word_and_bit(r, p.interleave as usize);
-                let word = side.perspective * words / 2 + word;
-                let mut sum = 0.0;
+                                let mut sum = 0.0;
                 for &s in &of_row {
-                    let is_set =
-                        |plane: usize| bits[(plane * total + s) * words + word] >> bit & 1 == 1;
+                    let is_set = |kind: usize| {
+                        let plane = 2 * kind + side.perspective;
+                        bits[(plane * total + s) * words + word] >> bit & 1 == 1
+                    };
                     if row >= side.chunks + blocks {
                         sum += if is_set(1) { e[s] } else { 0.0 };
                     } else if activation == Activation::SCRelu {
-                        sum += e[s] * slopes[(s - strip.start) * 2 * hidden + side.perspective * hidden + r];
+                        sum += e[s] * slopes[(side.perspective * strip.len() + s - strip.start) * hidden + r];
                     } else {
                         sum += if is_set(0) { e[s] } else { 0.0 };
                     }
@@ -242,8 +243,7 @@ impl Band<'_> {
         let (strip, chunks) = (sums.params.strip(), side.chunks);
         let blocks = masked::blocks(sums.params.total as usize);
         let sloped = sums.activation == Activation::SCRelu;
-        let column = side.perspective * sums.params.hidden as usize / 16 + self.group * GROUP / 16;
-        let column = column + unit;
+        let column = self.group * GROUP / 16 + unit;
         let rows = self.rows.as_chunks_mut::<16>().0;
         for (row, out) in (self.first..).zip(rows.chunks_mut(units)) {
             let out = &mut out[unit..][..U];
@@ -255,9 +255,9 @@ impl Band<'_> {
                 let entries = sums.entries(side, row, &strip).iter();
                 let entries = entries.map(|&sample| sample as usize);
                 if sloped {
-                    sums.sloped::<S, U>(simd, column, entries, &mut totals);
+                    sums.sloped::<S, U>(simd, (side.perspective, column), entries, &mut totals);
                 } else {
-                    sums.masked::<S, U>(simd, (0, column), entries, &mut totals);
+                    sums.masked::<S, U>(simd, (side.perspective, column), entries, &mut totals);
                 }
             } else {
                 let (plane, block) = ((row - chunks) / blocks, (row - chunks) % blocks);
@@ -267,9 +267,9 @@ impl Band<'_> {
                     continue;
                 }
                 if sloped && plane == 0 {
-                    sums.sloped::<S, U>(simd, column, entries, &mut totals);
+                    sums.sloped::<S, U>(simd, (side.perspective, column), entries, &mut totals);
                 } else {
-                    sums.masked::<S, U>(simd, (plane, column), entries, &mut totals);
+                    sums.masked::<S, U>(simd, (2 * plane + side.perspective, column), entries, &mut totals);
                 }
             }
             for i in 0..U {
@@ -297,15 +297,17 @@ impl Sums<'_> {
     fn sloped<S: Simd, const U: usize>(
         &self,
         simd: S,
-        column: usize,
+        (perspective, column): (usize, usize),
         entries: impl Iterator<Item = usize>,
         totals: &mut [S::Vector; U],
     ) {
-        let sample_units = 2 * self.params.hidden as usize / 16;
+        let sample_units = self.params.hidden as usize / 16;
         let first = self.params.first as usize;
+        let own = perspective * self.params.samples as usize * sample_units;
+        let all = &self.slopes[own..];
         for sample in entries {
             let e = simd.splat(self.e[sample]);
-            let slopes = &self.slopes[(sample - first) * sample_units + column..][..U];
+            let slopes = &all[(sample - first) * sample_units + column..][..U];
             for i in 0..U {
                 let term = simd.multiply(e, simd.load(&slopes[i]));
                 totals[i] = simd.add(totals[i], term);
@@ -322,7 +324,7 @@ impl Sums<'_> {
         entries: impl Iterator<Item = usize>,
         totals: &mut [S::Vector; U],
     ) {
-        let sample_units = 2 * self.params.hidden as usize / 16;
+        let sample_units = self.params.hidden as usize / 16;
         let bits = &self.bits[plane * self.params.total as usize * sample_units..];
         for sample in entries {
             let e = simd.splat(self.e[sample]);
