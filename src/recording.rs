@@ -169,13 +169,18 @@ impl<'a> Recording<'a> {
     /// Runs the kernel that the parameters belong to, on one buffer for each of its bindings.
     pub fn dispatch<P: Params>(&mut self, variant: usize, params: P, buffers: &[BufferId]) {
         debug_assert_eq!(buffers.len(), P::KERNEL.bindings.len());
-        self.commands.push(Command::Dispatch(Dispatch {
+        self.push(Dispatch {
             kernel: P::KERNEL,
             variant,
             params: bytemuck::bytes_of(&params).to_vec(),
             groups: params.groups(),
             buffers: buffers.to_vec(),
-        }));
+        });
+    }
+
+    /// Runs a kernel as another recording does.
+    pub fn push(&mut self, dispatch: Dispatch) {
+        self.commands.push(Command::Dispatch(dispatch));
     }
 
     /// Brings the first `len` elements of a buffer back. Reads come back in the order in which they were recorded.

@@ -1,4 +1,4 @@
-//! Y\[s\] = C·H\[s\] + d on index lists, and what the gradients need of Z (section 1): see [`masked`](super::masked).
+//! Y\[s\] = C·H\[s\] + d on index lists, and what the gradients need of Z (section 1): see [`masked`].
 
 use super::cpu::simd::{Simd, Sixteen, Work, widest};
 use super::inputs::Inputs;

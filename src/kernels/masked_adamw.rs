@@ -1,4 +1,4 @@
-//! A step of AdamW for A, straight from the rows of G, and each band's share of Σ A·G: see [`masked`](super::masked).
+//! A step of AdamW for A, straight from the rows of G, and each band's share of Σ A·G: see [`masked`].
 
 use super::cpu::simd::{Simd, Work, widest};
 use super::inputs::Inputs;

@@ -1,4 +1,4 @@
-//! ∂Loss/∂B and ∂Loss/∂C from the rows of G_B and G_T and the bands' shares of Σ A·G: see [`masked`](super::masked).
+//! ∂Loss/∂B and ∂Loss/∂C from the rows of G_B and G_T and the bands' shares of Σ A·G: see [`masked`].
 
 use super::cpu;
 use super::inputs::Inputs;

@@ -1,4 +1,4 @@
-//! Rows of Σ X·M·S·e, the sums over samples that every gradient of an accumulator is made of: see [`masked`](super::masked).
+//! Rows of Σ X·M·S·e, the sums over samples that every gradient of an accumulator is made of: see [`masked`].
 
 use super::cpu::simd::{Simd, Sixteen, Work, widest};
 use super::inputs::Inputs;

@@ -1,4 +1,4 @@
-//! ∂Loss/∂A = C·G from the rows of G, and each band's share of Σ A·G: see [`masked`](super::masked).
+//! ∂Loss/∂A = C·G from the rows of G, and each band's share of Σ A·G: see [`masked`].
 
 use super::cpu::simd::{Simd, Work, widest};
 use super::inputs::Inputs;

@@ -1,6 +1,6 @@
 //! A network with an optimiser: one call a training step.
 
-use super::network::Network;
+use super::network::{Network, joined};
 use super::parameters::Parameters;
 use super::pending::{PendingLoss, no_samples};
 use super::slices::Slice;
@@ -11,7 +11,7 @@ use crate::device::{Buffer, Device, Readback};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::optim::Optimizer;
-use crate::recording::TrafficByKernel;
+use crate::recording::{Recording, TrafficByKernel};
 
 /// A network in training: parameters, gradients and the optimiser's moments, all on the device.
 #[derive(Debug)]
@@ -128,16 +128,27 @@ impl Learner {
         readback.ok_or_else(no_samples)
     }
 
-    /// What [`Learner::step`] asks of the device for this batch, by kernel: see [`Recording::traffic`](crate::recording::Recording::traffic).
-    /// Nothing is computed.
-    pub fn traffic(&mut self, batch: &Batch) -> Result<Option<TrafficByKernel>> {
+    /// Hands what [`Learner::step`] would play for this batch to `see`, slice by slice, and plays nothing: to look into it, or to play a
+    /// dispatch alone. The buffers stand until a larger batch comes.
+    pub fn recordings(&mut self, batch: &Batch, mut see: impl FnMut(&Recording<'_>)) -> Result<()> {
         let update = Update {
             optimizer: self.optimizer,
             at: (self.steps + 1, 0.0),
             moments: &self.moments,
         };
+        let upstream = Upstream::Loss(self.loss);
         self.network
-            .pass_traffic(batch, Upstream::Loss(self.loss), Some(update))
+            .pass(batch, upstream, Some(update), |_, recording, _| {
+                see(recording);
+                Ok(())
+            })
+    }
+
+    /// What [`Learner::step`] asks of the device for this batch, by kernel: see [`Recording::traffic`]. Nothing is computed.
+    pub fn traffic(&mut self, batch: &Batch) -> Result<Option<TrafficByKernel>> {
+        let mut parts = Vec::new();
+        self.recordings(batch, |recording| parts.push(recording.traffic()))?;
+        Ok(joined(parts))
     }
 
     /// Steps done.

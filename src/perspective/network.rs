@@ -193,27 +193,12 @@ impl Network {
 
     /// What [`Network::backward`] asks of the device for this batch, by kernel: see [`Recording::traffic`]. Nothing is computed.
     pub fn traffic(&mut self, batch: &Batch, loss: Loss) -> Result<Option<TrafficByKernel>> {
-        self.pass_traffic(batch, Upstream::Loss(loss), None)
-    }
-
-    /// What a pass asks of the device; none if one of its kernels does not count its own.
-    pub(super) fn pass_traffic(
-        &mut self,
-        batch: &Batch,
-        upstream: Upstream<'_>,
-        update: Option<Update<'_>>,
-    ) -> Result<Option<TrafficByKernel>> {
-        let mut all = Some(TrafficByKernel::new());
-        self.pass(batch, upstream, update, |_, recording, _| {
-            all = all.take().zip(recording.traffic()).map(|(mut all, part)| {
-                for (kernel, traffic) in part {
-                    *all.entry(kernel).or_default() += traffic;
-                }
-                all
-            });
+        let mut parts = Vec::new();
+        self.pass(batch, Upstream::Loss(loss), None, |_, recording, _| {
+            parts.push(recording.traffic());
             Ok(())
         })?;
-        Ok(all)
+        Ok(joined(parts))
     }
 
     /// Records forward and backward for each slice of a batch, and after the last the update if there is one, and hands
@@ -324,4 +309,15 @@ impl Network {
         let values = self.values(buffers)?.into_iter().map(Values::into_f32);
         Parameters::from_values(self.architecture, values.collect())
     }
+}
+
+/// The traffic of recordings that are played one after the other; none if one of them has none.
+pub(super) fn joined(parts: Vec<Option<TrafficByKernel>>) -> Option<TrafficByKernel> {
+    let mut all = TrafficByKernel::new();
+    for part in parts {
+        for (kernel, traffic) in part? {
+            *all.entry(kernel).or_default() += traffic;
+        }
+    }
+    Some(all)
 }

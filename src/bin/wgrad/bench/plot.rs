@@ -52,10 +52,10 @@ pub fn draw(
 }
 
 /// The points of each device where `place` gives one, ascending.
-fn points<'a>(
-    measured: &'a [Measurement],
+fn points(
+    measured: &[Measurement],
     place: impl Fn(&Measurement) -> Option<usize>,
-) -> BTreeMap<&'a str, Points> {
+) -> BTreeMap<&str, Points> {
     let mut devices: BTreeMap<&str, Points> = BTreeMap::new();
     for one in measured {
         if let Some(place) = place(one) {
