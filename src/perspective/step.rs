@@ -130,6 +130,23 @@ fn grow(
     Ok(())
 }
 
+/// As [`grow`], for what differs from batch to batch though their samples are as many: an eighth more is made, so that
+/// batches soon grow nothing.
+fn grow_roomy(
+    device: &Device,
+    buffer: &mut Buffer,
+    what: &str,
+    element: Element,
+    len: usize,
+) -> Result<()> {
+    if buffer.len() >= len {
+        return Ok(());
+    }
+    let limit = (device.binding_limit() / 4) as usize;
+    let roomy = (len + len / 8).min(limit.max(len));
+    grow(device, buffer, what, element, roomy)
+}
+
 impl Step {
     pub(super) fn new(device: &Device, architecture: Architecture) -> Result<Self> {
         let floats = |what| device.allocate(what, Element::Float, 1);

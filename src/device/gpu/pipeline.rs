@@ -1,9 +1,15 @@
-//! A kernel's variant as a compute pipeline.
+//! A kernel's variant as a compute pipeline, with its bind groups.
 
 use crate::kernel::{Access, Kernel};
+use crate::recording::BufferId;
+use std::collections::HashMap;
+
+/// Bind groups that a pipeline keeps for recordings to come.
+const MAX_BIND_GROUPS: usize = 1024;
 
 pub(super) struct Pipeline {
     pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) groups: HashMap<Vec<BufferId>, wgpu::BindGroup>,
     layout: wgpu::BindGroupLayout,
 }
 
@@ -55,37 +61,59 @@ impl Pipeline {
             },
             cache: None,
         });
-        Self { pipeline, layout }
+        Self {
+            pipeline,
+            groups: HashMap::new(),
+            layout,
+        }
     }
 
-    /// The bind group for these storage buffers, with the uniform's place left to the dynamic offset.
-    pub(super) fn bind<'a>(
-        &self,
-        device: &wgpu::Device,
-        kernel: &Kernel,
-        buffers: impl Iterator<Item = &'a wgpu::Buffer>,
-        uniforms: &wgpu::Buffer,
+    /// The bind group for these buffers, made where there is none yet.
+    pub(super) fn group(
+        &mut self,
+        buffers: &[BufferId],
+        create: impl FnOnce(&wgpu::BindGroupLayout) -> wgpu::BindGroup,
     ) -> wgpu::BindGroup {
-        let mut entries: Vec<_> = (0..)
-            .zip(buffers)
-            .map(|(binding, buffer)| wgpu::BindGroupEntry {
-                binding,
-                resource: buffer.as_entire_binding(),
-            })
-            .collect();
-        let size = kernel.params_size().next_multiple_of(16) as u64;
-        entries.push(wgpu::BindGroupEntry {
-            binding: entries.len() as u32,
-            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer: uniforms,
-                offset: 0,
-                size: wgpu::BufferSize::new(size),
-            }),
-        });
-        device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(kernel.name),
-            layout: &self.layout,
-            entries: &entries,
-        })
+        if let Some(group) = self.groups.get(buffers) {
+            return group.clone();
+        }
+        // Buffers of a pool meet in ever new combinations: what was kept is let go before it grows without end.
+        if self.groups.len() >= MAX_BIND_GROUPS {
+            self.groups.clear();
+        }
+        let group = create(&self.layout);
+        self.groups.insert(buffers.to_vec(), group.clone());
+        group
     }
+}
+
+/// A bind group of these storage buffers, with the uniform's place left to the dynamic offset.
+pub(super) fn bind<'a>(
+    device: &wgpu::Device,
+    kernel: &Kernel,
+    layout: &wgpu::BindGroupLayout,
+    buffers: impl Iterator<Item = &'a wgpu::Buffer>,
+    uniforms: &wgpu::Buffer,
+) -> wgpu::BindGroup {
+    let mut entries: Vec<_> = (0..)
+        .zip(buffers)
+        .map(|(binding, buffer)| wgpu::BindGroupEntry {
+            binding,
+            resource: buffer.as_entire_binding(),
+        })
+        .collect();
+    let size = kernel.params_size().next_multiple_of(16) as u64;
+    entries.push(wgpu::BindGroupEntry {
+        binding: entries.len() as u32,
+        resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: uniforms,
+            offset: 0,
+            size: wgpu::BufferSize::new(size),
+        }),
+    });
+    device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(kernel.name),
+        layout,
+        entries: &entries,
+    })
 }

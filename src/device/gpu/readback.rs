@@ -1,6 +1,7 @@
 //! Values on their way back from the GPU, and the mappable buffers they come in.
 
 use super::lock;
+use super::staging::Held;
 use crate::device::Values;
 use crate::error::{Error, Result};
 use crate::kernel::Element;
@@ -38,6 +39,10 @@ impl ReadBuffers {
         lock(&self.elements).remove(&buffer);
     }
 
+    pub(super) fn forget_idle(&self) {
+        lock(&self.idle).clear();
+    }
+
     pub(super) fn wanted(&self, recording: &Recording<'_>) -> Wanted {
         let elements = lock(&self.elements);
         let reads = recording.commands().iter();
@@ -71,6 +76,7 @@ impl ReadBuffers {
     }
 
     fn give_back(&self, buffer: wgpu::Buffer) {
+        buffer.unmap();
         if buffer.size() <= KEPT {
             lock(&self.idle).push(buffer);
         }
@@ -89,13 +95,14 @@ pub(crate) struct Readback {
     )>,
     pool: Arc<ReadBuffers>,
     lost: Arc<Mutex<Option<String>>>,
+    _held: Arc<Held>,
 }
 
 impl Readback {
     pub(super) fn new(
         name: &str,
         device: &wgpu::Device,
-        submission: wgpu::SubmissionIndex,
+        (submission, held): (wgpu::SubmissionIndex, Arc<Held>),
         wanted: Wanted,
         buffer: Option<wgpu::Buffer>,
         pool: &Arc<ReadBuffers>,
@@ -117,6 +124,7 @@ impl Readback {
             buffer,
             pool: Arc::clone(pool),
             lost: Arc::clone(lost),
+            _held: held,
         }
     }
 
@@ -164,7 +172,6 @@ impl Readback {
             let view = view.map_err(|error| self.failure(error))?;
             self.split(&view)
         };
-        buffer.unmap();
         self.pool.give_back(buffer);
         Ok(values)
     }
@@ -184,5 +191,14 @@ impl Readback {
             }
         });
         parts.collect()
+    }
+}
+
+/// Values that nobody wanted: what is still being copied to their buffer is done before it serves again.
+impl Drop for Readback {
+    fn drop(&mut self) {
+        if let Some((buffer, _)) = self.buffer.take() {
+            self.pool.give_back(buffer);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A pass that keeps Z and ∂Loss/∂Z in memory, `[samples, 2K]` each: for dense inputs, output buckets and what is too
 //! large for [`Masked`](super::masked::Masked).
 
-use super::{Common, Roles, grow};
+use super::{Common, Roles, grow, grow_roomy};
 use crate::batch::{Batch, Inputs, SparseInputs};
 use crate::device::{Buffer, Device};
 use crate::error::Result;
@@ -83,7 +83,7 @@ impl Layered {
                     let lists = &lists[perspective];
                     let (places, starts) = (lists.indices().len(), lists.starts().len());
                     let offsets = lists.offsets().len();
-                    grow(
+                    grow_roomy(
                         device,
                         &mut inputs.values,
                         "index lists",
@@ -93,7 +93,7 @@ impl Layered {
                     let what = "starts of the index lists";
                     grow(device, &mut inputs.starts, what, Element::Word, starts)?;
                     let what = "samples of the transposed index";
-                    grow(device, &mut inputs.samples, what, Element::Word, places)?;
+                    grow_roomy(device, &mut inputs.samples, what, Element::Word, places)?;
                     let what = "offsets of the transposed index";
                     grow(device, &mut inputs.offsets, what, Element::Word, offsets)?;
                 }

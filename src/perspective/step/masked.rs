@@ -1,6 +1,6 @@
 //! A pass over index lists that keeps of Z a bit a lane (and its slope for SCReLU): see [`masked`].
 
-use super::{Common, Roles, Update, grow};
+use super::{Common, Roles, Update, grow, grow_roomy};
 use crate::activation::Activation;
 use crate::batch::{Batch, CHUNK, Inputs, SparseInputs};
 use crate::device::{Buffer, Class, Device};
@@ -151,7 +151,6 @@ impl Masked {
         let lanes = samples * 2 * architecture.hidden;
         let entries = lists[0].indices().len() + lists[1].indices().len();
         let words = |buffer: &mut Buffer, what, len| grow(device, buffer, what, Element::Word, len);
-        words(&mut self.lists, "index lists", 2 * (samples + 1) + entries)?;
         words(&mut self.bits, "mask bits", 2 * lanes / 32)?;
         let features = 2 * (architecture.inputs + 1);
         words(
@@ -159,6 +158,9 @@ impl Masked {
             "first chunks of the features",
             features,
         )?;
+        let words =
+            |buffer: &mut Buffer, what, len| grow_roomy(device, buffer, what, Element::Word, len);
+        words(&mut self.lists, "index lists", 2 * (samples + 1) + entries)?;
         let chunks = lists[0].chunk_starts().len() + lists[1].chunk_starts().len();
         words(
             &mut self.chunk_starts,
@@ -177,7 +179,8 @@ impl Masked {
             floats(&mut self.slopes, "slopes", lanes)?;
         }
         let rows = (sizes.totals[0] + sizes.totals[1]) * architecture.hidden;
-        floats(&mut self.rows, "sums over chunks", rows)?;
+        let what = "sums over chunks";
+        grow_roomy(device, &mut self.rows, what, Element::Float, rows)?;
         let shares = sizes.bands * 2 * architecture.hidden;
         floats(&mut self.shares, "shares of the gradient of C", shares)
     }

@@ -1,0 +1,52 @@
+//! What a GPU executor does with recordings that are out of the ordinary.
+
+mod common;
+
+use wgrad::Error;
+use wgrad::device::Values;
+use wgrad::kernel::Element;
+use wgrad::recording::Recording;
+
+/// Uploads of one recording: larger than what is kept, in parts that are joined, and after a command that reads.
+#[test]
+fn uploads_arrive_whole_and_in_their_places() {
+    let _turn = common::turn();
+    for device in [&*common::VULKAN, &*common::GL] {
+        let large: Vec<u32> = (0..(65 << 20) / 4).collect();
+        let to = device
+            .allocate("large", Element::Word, large.len())
+            .unwrap();
+        let small = device.allocate("small", Element::Word, 8).unwrap();
+        let mut recording = Recording::new();
+        recording.upload(small.id(), &[1_i32, 2, 3][..]);
+        recording.upload_at(small.id(), 3, &[0_u32; 0][..]);
+        recording.upload_at(small.id(), 3, &[4_u32, 5][..]);
+        recording.upload(to.id(), &large[..]);
+        recording.upload_at(small.id(), 5, &[6_u32, 7, 8][..]);
+        recording.read(small.id(), 8);
+        recording.upload_at(small.id(), 1, &[9_u32][..]);
+        recording.upload_at(small.id(), 1, &[10_u32][..]);
+        recording.read(small.id(), 3);
+        recording.read(to.id(), large.len());
+        let values = device.play(&recording).unwrap().wait().unwrap();
+        let words = [(1..=8).collect(), vec![1, 10, 3], large];
+        assert!(values == words.map(Values::Words), "{}", device.name());
+    }
+}
+
+#[test]
+fn a_recording_that_the_device_refuses_is_an_error_and_the_next_is_played() {
+    let _turn = common::turn();
+    for device in [&*common::VULKAN, &*common::GL] {
+        let buffer = device.upload("small", &[1.0, 2.0, 3.0, 4.0_f32]).unwrap();
+        let mut recording = Recording::new();
+        recording.upload_at(buffer.id(), 3, &[5.0, 6.0_f32]);
+        recording.read(buffer.id(), 4);
+        match device.play(&recording).err() {
+            Some(Error::Device { operation, .. }) => assert_eq!(operation, "play a recording"),
+            other => panic!("{}: {other:?}", device.name()),
+        }
+        let values = buffer.read().unwrap();
+        assert_eq!(values, Values::F32(vec![1.0, 2.0, 3.0, 4.0]));
+    }
+}
