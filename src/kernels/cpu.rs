@@ -2,6 +2,7 @@
 //! do not depend on the number of threads; nothing here contracts or reorders additions, so they do not depend on the
 //! SIMD level either.
 
+pub mod grouped;
 pub mod product;
 pub mod simd;
 

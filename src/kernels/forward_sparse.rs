@@ -1,5 +1,6 @@
 //! Y\[s\] = C·H\[s\] + d on index lists, and what the gradients need of Z (section 1): see [`masked`].
 
+use super::cpu::grouped::Grouped;
 use super::cpu::simd::{Simd, Sixteen, Work, widest};
 use super::inputs::Inputs;
 use super::libraries::{ACTIVATION, BITS, GRID};
@@ -164,7 +165,7 @@ struct Block<'a> {
     gradient: bool,
     first: usize,
     lists: &'a [u32],
-    weights: [&'a [Sixteen]; 2],
+    weights: [&'a Grouped<'a>; 2],
     small: &'a [f32],
     y: &'a mut [f32],
     /// Of each perspective, as what follows.
@@ -177,7 +178,13 @@ fn body(mut call: Call<'_, f32>) {
     let params: Params = call.params();
     let (activation, gradient) = meaning(call.variant);
     let (lists, small) = (call.words(0), call.floats(3));
-    let weights = [1, 2].map(|binding| call.floats(binding).as_chunks().0);
+    let units = params.hidden as usize / 16;
+    let [first, second] = [1, 2].map(|binding| call.floats(binding).as_chunks().0);
+    let is_tied = std::ptr::eq(first, second);
+    let reads = params.entries as usize / if is_tied { 1 } else { 2 };
+    let first = Grouped::new(first, units, reads);
+    let second = (!is_tied).then(|| Grouped::new(second, units, reads));
+    let weights = [&first, second.as_ref().unwrap_or(&first)];
     let (y, bits, slopes) = (call.floats_mut(4), call.words_mut(5), call.floats_mut(6));
     let (samples, hidden) = (params.samples as usize, params.hidden as usize);
     let (strip, total) = (params.first as usize, params.total as usize);
@@ -262,7 +269,7 @@ impl Block<'_> {
         let (total, units) = (p.total as usize, p.hidden as usize / 16);
         let starts = &self.lists[perspective * (total + 1) + self.first..][..sums.len() + 1];
         let indices = &self.lists[[p.indices_1, p.indices_2][perspective] as usize..];
-        let weights = self.weights[perspective];
+        let (weights, stride) = self.weights[perspective].parts(unit);
         let small = |at: u32| &self.small[at as usize..].as_chunks().0[unit..][..U];
         let bias = small([0, p.bias_2][perspective]);
         let output = small(p.output + perspective as u32 * p.hidden);
@@ -279,7 +286,7 @@ impl Block<'_> {
         for (s, sum) in sums.iter_mut().enumerate() {
             let mut z: [S::Vector; U] = bias;
             for &feature in &indices[starts[s] as usize..starts[s + 1] as usize] {
-                let row = &weights[feature as usize * units + unit..][..U];
+                let row = &weights[feature as usize * stride..][..U];
                 for i in 0..U {
                     z[i] = simd.add(z[i], simd.load(&row[i]));
                 }
