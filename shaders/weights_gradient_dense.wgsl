@@ -1,23 +1,39 @@
 // gradient[f, r] = Σ_s X[s, f]·dz[s, column + r], added to what stands there when `accumulate` is 1.
-// An invocation computes 4 features × 4 rows in registers, a workgroup 32 × 32. Past the edges it reads the last
-// element again and writes nothing.
+// A workgroup computes 64 features × 64 rows, an invocation 8 × 8 of them in registers; SHARED as in accumulator_dense,
+// 16 samples at a time. Past the edges it reads the last vector again, as zero past the samples, and writes nothing.
+override SHARED: u32 = 1u;
+
 struct Params {
     samples: u32,
     inputs: u32,
+    x_stride: u32,
     hidden: u32,
     stride: u32,
     column: u32,
     accumulate: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>; // [samples, inputs]
-@group(0) @binding(1) var<storage, read> dz: array<f32>; // [samples, stride]
-@group(0) @binding(2) var<storage, read_write> gradient: array<f32>; // [inputs, hidden]
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>; // [samples, x_stride / 4]
+@group(0) @binding(1) var<storage, read> dz: array<vec4<f32>>; // [samples, stride / 4]
+@group(0) @binding(2) var<storage, read_write> gradient: array<vec4<f32>>; // [inputs, hidden / 4]
 @group(0) @binding(3) var<uniform> params: Params;
 
-const TILE = 32u;
+const TILE = 64u;
+const DEPTH = 16u;
+const INVOCATIONS = 64u;
+var<workgroup> x_tile: array<vec4<f32>, 256>; // [DEPTH, TILE / 4]
+var<workgroup> dz_tile: array<vec4<f32>, 256>; // [DEPTH, TILE / 4]
 
-@compute @workgroup_size(64)
+fn x_at(sample: u32, four: u32) -> vec4<f32> {
+    let fours = params.x_stride / 4u;
+    return x[sample * fours + min(four, fours - 1u)];
+}
+
+fn dz_at(sample: u32, four: u32) -> vec4<f32> {
+    return dz[(sample * params.stride + params.column) / 4u + min(four, params.hidden / 4u - 1u)];
+}
+
+@compute @workgroup_size(INVOCATIONS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
@@ -25,53 +41,83 @@ fn main(
 ) {
     let tiles = (params.hidden + TILE - 1u) / TILE;
     let index = group_index(group, groups);
-    let feature = (index / tiles) * TILE + (invocation / 8u) * 4u;
-    let row = (index % tiles) * TILE + (invocation % 8u) * 4u;
-    if (feature >= params.inputs || row >= params.hidden) {
+    let first_feature = index / tiles * TILE;
+    let first_four = index % tiles * (TILE / 4u);
+    if (first_feature >= params.inputs) {
         return;
     }
-    let features = min(vec4(feature) + vec4(0u, 1u, 2u, 3u), vec4(params.inputs - 1u));
-    let rows = min(vec4(row) + vec4(0u, 1u, 2u, 3u), vec4(params.hidden - 1u)) + params.column;
-    var sum0 = vec4(0.0);
-    var sum1 = vec4(0.0);
-    var sum2 = vec4(0.0);
-    var sum3 = vec4(0.0);
-    for (var s = 0u; s < params.samples; s++) {
-        let at = rows + s * params.stride;
-        let g = vec4(dz[at.x], dz[at.y], dz[at.z], dz[at.w]);
-        let here = s * params.inputs;
-        sum0 += x[here + features.x] * g;
-        sum1 += x[here + features.y] * g;
-        sum2 += x[here + features.z] * g;
-        sum3 += x[here + features.w] * g;
-    }
-    store(feature, row, sum0);
-    store(feature + 1u, row, sum1);
-    store(feature + 2u, row, sum2);
-    store(feature + 3u, row, sum3);
-}
+    let row = invocation / 8u; // of the upper four features in the tile, as a vector
+    let feature = first_feature + row * 4u;
+    let four = first_four + invocation % 8u;
+    var tile = tile_of(vec4(0.0), vec4(0.0));
 
-fn store(feature: u32, row: u32, sum: vec4<f32>) {
-    if (feature >= params.inputs) {
-        return;
-    }
-    let at = feature * params.hidden + row;
-    put(at, sum.x);
-    if (row + 1u < params.hidden) {
-        put(at + 1u, sum.y);
-    }
-    if (row + 2u < params.hidden) {
-        put(at + 2u, sum.z);
-    }
-    if (row + 3u < params.hidden) {
-        put(at + 3u, sum.w);
-    }
-}
-
-fn put(at: u32, value: f32) {
-    if (params.accumulate == 1u) {
-        gradient[at] += value;
+    if (SHARED == 1u) {
+        for (var start = 0u; start < params.samples; start += DEPTH) {
+            for (var at = invocation; at < 256u; at += INVOCATIONS) {
+                let sample = start + at / 16u;
+                x_tile[at] = vec4(0.0);
+                dz_tile[at] = vec4(0.0);
+                if (sample < params.samples) {
+                    x_tile[at] = x_at(sample, first_feature / 4u + at % 16u);
+                    dz_tile[at] = dz_at(sample, first_four + at % 16u);
+                }
+            }
+            workgroupBarrier();
+            for (var s = 0u; s < DEPTH; s++) {
+                let from_x = s * 16u + row;
+                let from_dz = s * 16u + invocation % 8u;
+                add_products(
+                    &tile,
+                    x_tile[from_x],
+                    x_tile[from_x + 8u],
+                    dz_tile[from_dz],
+                    dz_tile[from_dz + 8u],
+                );
+            }
+            workgroupBarrier();
+        }
     } else {
-        gradient[at] = value;
+        let above = min(feature / 4u, params.x_stride / 4u - 1u);
+        let below = min(feature / 4u + 8u, params.x_stride / 4u - 1u);
+        let left = params.column / 4u + min(four, params.hidden / 4u - 1u);
+        let right = params.column / 4u + min(four + 8u, params.hidden / 4u - 1u);
+        for (var s = 0u; s < params.samples; s++) {
+            let from_x = s * (params.x_stride / 4u);
+            let from_dz = s * (params.stride / 4u);
+            add_products(
+                &tile,
+                x[from_x + above],
+                x[from_x + below],
+                dz[from_dz + left],
+                dz[from_dz + right],
+            );
+        }
+    }
+    store(feature, four, tile.left0, tile.right0);
+    store(feature + 1u, four, tile.left1, tile.right1);
+    store(feature + 2u, four, tile.left2, tile.right2);
+    store(feature + 3u, four, tile.left3, tile.right3);
+    store(feature + 32u, four, tile.left4, tile.right4);
+    store(feature + 33u, four, tile.left5, tile.right5);
+    store(feature + 34u, four, tile.left6, tile.right6);
+    store(feature + 35u, four, tile.left7, tile.right7);
+}
+
+fn store(feature: u32, four: u32, left: vec4<f32>, right: vec4<f32>) {
+    let fours = params.hidden / 4u;
+    let at = feature * fours + four;
+    if (feature < params.inputs && four < fours) {
+        put(at, left);
+    }
+    if (feature < params.inputs && four + 8u < fours) {
+        put(at + 8u, right);
+    }
+}
+
+fn put(at: u32, values: vec4<f32>) {
+    if (params.accumulate == 1u) {
+        gradient[at] += values;
+    } else {
+        gradient[at] = values;
     }
 }

@@ -23,8 +23,9 @@ linear  what a position costs at batch 65536 against 8192, a lane (a position / 
 cuda    K=128, 1024, 2048 at batch 16384 and 65536, without optimizer and with AdamW: wgrad on --device and on its CPU
         executor, PyTorch eager and compiled, of which the better one counts. 12 cases of 4 programs take long:
         --seconds, --hidden, --batch, --optimizer and --no-cpu make it less. Each case is printed as it ends.
-burn    one perspective's accumulator in burn (`burn/src/step.rs`) against half the time of wgrad's whole step of two, which
-        has the output layer besides; and dense steps of both, batch 1024. It needs no PyTorch.
+burn    one perspective's accumulator in burn (`burn/src/step.rs`, batch 2000: past 65,535 indices its gradient is wrong) against
+        half the time of wgrad's whole step of two, batch 4096, which has the output layer besides; and dense steps of
+        both, batch 1024. It needs no PyTorch.
 
 The loss is mean (sigmoid(y) - t)^2. Lists are random, F distinct features for each sample and perspective; PyTorch's batch lies on
 its device before the time starts, its gradients are dense (its default) and set to None before each step, and its products are
@@ -249,7 +250,7 @@ def cuda(options):
 
 def burn(options):
     sparse, dense = Shape(256, 4096), Shape(256, 1024, dense=True)
-    ours, theirs = turns(options, [Wgrad(options, sparse, options.device), Burn(options, "embedding", sparse.batch)])
+    ours, theirs = turns(options, [Wgrad(options, sparse, options.device), Burn(options, "embedding", 2000)])
     head(options, f"{sparse}; burn: one perspective's embedding, summed, and its gradient", "by burn")
     show(options, sparse, f"wgrad on {options.device}, whole step of two perspectives", ours, ratio(ours, theirs))
     half = [2 * rate for rate in ours]

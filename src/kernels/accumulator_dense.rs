@@ -2,19 +2,21 @@
 
 use super::cpu::product::{Matrix, product};
 use super::inputs::{Inputs, sum_bound};
-use super::libraries::GRID;
-use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
+use super::libraries::{GRID, TILE, TILED};
+use crate::kernel::{Binding, Call, Case, Kernel, Pass, Slot, Traffic};
 
 crate::parameters! {
     /// Sizes of one perspective's accumulator on dense inputs.
     pub struct Params {
         /// Samples in this slice of the batch.
         pub samples: u32,
-        /// K.
+        /// K, a multiple of 4.
         pub hidden: u32,
         /// N.
         pub inputs: u32,
-        /// Elements from one sample of Z to the next, 2K.
+        /// Elements from one sample of X to the next, N rounded up to a multiple of 4; zeros fill it up.
+        pub x_stride: u32,
+        /// Elements from one sample of Z to the next, 2K; a multiple of 4, as `column`.
         pub stride: u32,
         /// Where the perspective's rows begin in Z, 0 or K.
         pub column: u32,
@@ -24,7 +26,7 @@ crate::parameters! {
 impl crate::kernel::Params for Params {
     const KERNEL: &'static Kernel = &KERNEL;
     fn groups(&self) -> u32 {
-        self.samples.div_ceil(32) * self.hidden.div_ceil(32)
+        self.samples.div_ceil(64) * self.hidden.div_ceil(64)
     }
 }
 
@@ -34,8 +36,8 @@ pub static KERNEL: Kernel = Kernel {
     operation: Some("accumulator"),
     pass: Pass::Forward,
     wgsl: include_str!("../../shaders/accumulator_dense.wgsl"),
-    libraries: &[GRID],
-    variants: PLAIN,
+    libraries: &[GRID, TILE],
+    variants: TILED,
     bindings: &[
         Binding::floats("x"),
         Binding::floats("weights"),
@@ -58,7 +60,7 @@ fn twin(mut call: Call<'_, f64>) {
         for r in 0..hidden {
             let mut sum = bias[r];
             for f in 0..inputs {
-                sum += x[s * inputs + f] * weights[f * hidden + r];
+                sum += x[s * p.x_stride as usize + f] * weights[f * hidden + r];
             }
             z[s * p.stride as usize + p.column as usize + r] = sum;
         }
@@ -80,7 +82,7 @@ fn body(mut call: Call<'_, f32>) {
     }
     let x = Matrix {
         values: x,
-        row: inputs,
+        row: p.x_stride as usize,
         column: 1,
     };
     let weights = Matrix {
@@ -104,45 +106,60 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, N]: 0, 1, tile − 1, tile, tile + 1, a prime, a long sum, and past 65,535 workgroups.
+    // [samples, K, N]: 0, 1, tile − 1, tile, tile + 1, K of half a tile and a prime number of vectors, a long sum, and
+    // past 65,535 workgroups.
     let shapes = [
-        [0, 2, 3],
-        [1, 1, 1],
-        [31, 33, 5],
-        [32, 32, 32],
-        [33, 31, 64],
-        [37, 101, 768],
-        [2, 3, 45_056],
-        [2_097_200, 1, 1],
+        [0, 4, 3],
+        [1, 4, 1],
+        [63, 68, 5],
+        [64, 64, 16],
+        [65, 60, 17],
+        [37, 32, 768],
+        [3, 92, 33],
+        [2, 4, 45_056],
     ];
-    let case = |seed: usize, [samples, hidden, features]: [usize; 3]| {
-        let terms = features + 1;
-            let mut inputs = Inputs::new(100 + seed as u64);
-        let params = Params {
-            samples: samples as u32,
-            hidden: hidden as u32,
-            inputs: features as u32,
-            stride: 2 * hidden as u32,
-            column: (seed % 2 * hidden) as u32,
-        };
-        Case::new(
-            format!("L={samples} K={hidden} N={features}"),
-            0,
-            params,
-            vec![
-                Slot::Floats(inputs.for_sum(samples * features, terms)),
-                Slot::Floats(inputs.for_sum(features * hidden, terms)),
-                Slot::Floats(inputs.for_sum(hidden, terms)),
-                Slot::Update {
-                    values: vec![0.25; samples * 2 * hidden],
-                    bound: sum_bound(terms, 1.0),
-                },
-            ],
-        )
+    let mut cases = Vec::new();
+    for variant in 0..TILED.len() {
+        let cases_of = shapes.into_iter().enumerate();
+        cases.extend(cases_of.map(|(seed, shape)| case(variant, seed, shape)));
+    }
+    cases.push(case(0, shapes.len(), [4_194_400, 4, 1]));
+    cases
+}
+
+fn case(variant: usize, seed: usize, [samples, hidden, features]: [usize; 3]) -> Case {
+    let terms = features + 1;
+    let mut inputs = Inputs::new(100 + seed as u64);
+    let x_stride = features.next_multiple_of(4);
+    // The largest is of one perspective, to stay below what adapters bind.
+    let perspectives = if samples < 1 << 20 { 2 } else { 1 };
+    let params = Params {
+        samples: samples as u32,
+        hidden: hidden as u32,
+        inputs: features as u32,
+        x_stride: x_stride as u32,
+        stride: (perspectives * hidden) as u32,
+        column: (seed % perspectives * hidden) as u32,
     };
-    shapes
-        .into_iter()
-        .enumerate()
-        .map(|(seed, shape)| case(seed, shape))
-        .collect()
+    Case::new(
+        format!("L={samples} K={hidden} N={features}"),
+        variant,
+        params,
+        vec![
+            Slot::Floats(filled_up(&inputs.for_sum(samples * features, terms), features)),
+            Slot::Floats(inputs.for_sum(features * hidden, terms)),
+            Slot::Floats(inputs.for_sum(hidden, terms)),
+            Slot::Update {
+                values: vec![0.25; samples * perspectives * hidden],
+                bound: sum_bound(terms, 1.0),
+            },
+        ],
+    )
+}
+
+/// Rows of X, `[samples, features]`, filled up with zeros to a multiple of 4.
+pub fn filled_up(x: &[f32], features: usize) -> Vec<f32> {
+    let zeros = features.next_multiple_of(4) - features;
+    let rows = x.chunks(features.max(1));
+    rows.flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0.0, zeros))).collect()
 }

@@ -18,6 +18,25 @@ pub const FUNCTIONS: &str = include_str!("../../shaders/lib/functions.wgsl");
 pub const POWER: &str = include_str!("../../shaders/lib/power.wgsl");
 /// `sum_lanes`, over the `LANES` of each of the `COLUMNS` that its shader declares a workgroup to have.
 pub const LANES: &str = include_str!("../../shaders/lib/lanes.wgsl");
+/// `Tile` and `add_products`: 8 × 8 of a product in registers.
+pub const TILE: &str = include_str!("../../shaders/lib/tile.wgsl");
+
+/// The variant of [`TILED`] for GPUs.
+pub const SHARED: usize = 0;
+/// The variant of [`TILED`] for software adapters.
+pub const REGISTERS: usize = 1;
+
+/// The variants of a kernel of tiles: the operands of a workgroup pass through its memory, or do not.
+pub const TILED: &[Variant] = &[
+    Variant {
+        name: "shared",
+        constants: &[("SHARED", 1)],
+    },
+    Variant {
+        name: "registers",
+        constants: &[("SHARED", 0)],
+    },
+];
 
 /// The variants of a kernel that uses [`ACTIVATION`], in the order of [`Activation::ALL`](crate::activation::Activation::ALL).
 pub const ACTIVATIONS: &[Variant] = &[

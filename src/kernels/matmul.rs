@@ -3,9 +3,9 @@
 
 use super::cpu::product::{Matrix, product};
 use super::inputs::{Inputs, sum_bound};
-use super::libraries::GRID;
+use super::libraries::{GRID, TILED};
 use super::strided::{STRIDED, checked};
-use crate::kernel::{Binding, Call, Case, Kernel, Pass, Slot, Variant};
+use crate::kernel::{Binding, Call, Case, Kernel, Pass, Slot};
 use crate::shape::{Layout, Walk, place};
 
 crate::parameters! {
@@ -107,11 +107,6 @@ impl crate::kernel::Params for Params {
     }
 }
 
-/// The variant for GPUs.
-pub const SHARED: usize = 0;
-/// The variant for software adapters.
-pub const REGISTERS: usize = 1;
-
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "matmul",
@@ -119,16 +114,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Forward,
     wgsl: include_str!("../../shaders/matmul.wgsl"),
     libraries: &[GRID, STRIDED],
-    variants: &[
-        Variant {
-            name: "shared",
-            constants: &[("SHARED", 1)],
-        },
-        Variant {
-            name: "registers",
-            constants: &[("SHARED", 0)],
-        },
-    ],
+    variants: TILED,
     bindings: &[
         Binding::floats("a"),
         Binding::floats("b"),
@@ -234,7 +220,7 @@ fn cases() -> Vec<Case> {
         ("batches transposed".to_owned(), dense(&[4, 3, 8, 6]).permute(&[1, 0, 2, 3]), last_two(dense(&[3, 4, 5, 6]))),
     ]);
     let mut cases = Vec::new();
-    for variant in [SHARED, REGISTERS] {
+    for variant in 0..TILED.len() {
         for (seed, (name, a, b)) in (8000..).zip(&shapes) {
             let params = Params::new(a, b);
             let mut all = vec![(name.clone(), params)];

@@ -1,9 +1,10 @@
 //! ∂Loss/∂A_p\[f, r\] = Σ_s X\[s, f\]·dz\[s, column + r\] (section 1).
 
+use super::accumulator_dense::filled_up;
 use super::cpu::product::{Matrix, product};
 use super::inputs::{Inputs, sum_bound};
-use super::libraries::GRID;
-use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
+use super::libraries::{GRID, TILE, TILED};
+use crate::kernel::{Binding, Call, Case, Kernel, Pass, Slot, Traffic};
 
 crate::parameters! {
     /// Sizes of one perspective's accumulator on dense inputs.
@@ -12,9 +13,11 @@ crate::parameters! {
         pub samples: u32,
         /// N.
         pub inputs: u32,
-        /// K.
+        /// Elements from one sample of X to the next, N rounded up to a multiple of 4; what fills it up is not used.
+        pub x_stride: u32,
+        /// K, a multiple of 4.
         pub hidden: u32,
-        /// Elements from one sample of dz to the next, 2K.
+        /// Elements from one sample of dz to the next, 2K; a multiple of 4, as `column`.
         pub stride: u32,
         /// Where the perspective's rows begin in dz, 0 or K.
         pub column: u32,
@@ -26,7 +29,7 @@ crate::parameters! {
 impl crate::kernel::Params for Params {
     const KERNEL: &'static Kernel = &KERNEL;
     fn groups(&self) -> u32 {
-        self.inputs.div_ceil(32) * self.hidden.div_ceil(32)
+        self.inputs.div_ceil(64) * self.hidden.div_ceil(64)
     }
 }
 
@@ -36,8 +39,8 @@ pub static KERNEL: Kernel = Kernel {
     operation: Some("accumulator"),
     pass: Pass::Gradient,
     wgsl: include_str!("../../shaders/weights_gradient_dense.wgsl"),
-    libraries: &[GRID],
-    variants: PLAIN,
+    libraries: &[GRID, TILE],
+    variants: TILED,
     bindings: &[
         Binding::floats("x"),
         Binding::floats("dz"),
@@ -60,7 +63,7 @@ fn twin(mut call: Call<'_, f64>) {
             let at = f * hidden + r;
             let mut sum = if p.accumulate == 1 { gradient[at] } else { 0.0 };
             for s in 0..p.samples as usize {
-                sum += x[s * inputs + f] * dz[s * p.stride as usize + p.column as usize + r];
+                sum += x[s * p.x_stride as usize + f] * dz[s * p.stride as usize + p.column as usize + r];
             }
             gradient[at] = sum;
         }
@@ -83,7 +86,7 @@ fn body(mut call: Call<'_, f32>) {
     let x = Matrix {
         values: x,
         row: 1,
-        column: inputs,
+        column: p.x_stride as usize,
     };
     let dz = Matrix {
         values: &dz[p.column as usize..],
@@ -107,44 +110,50 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, N]: 0, 1, tile − 1, tile, tile + 1, a prime, a long sum, and past 65,535 workgroups.
+    // [samples, K, N]: 0, 1, tile − 1, tile, tile + 1, K of half a tile and a prime number of vectors, a long sum, and
+    // past 65,535 workgroups.
     let shapes = [
-        [0, 2, 3],
-        [1, 1, 1],
-        [5, 31, 33],
-        [32, 32, 32],
-        [64, 33, 31],
-        [37, 101, 768],
-        [30_011, 3, 5],
-        [1, 1, 2_097_200],
+        [0, 4, 3],
+        [1, 4, 1],
+        [15, 68, 63],
+        [16, 64, 64],
+        [17, 60, 65],
+        [37, 32, 768],
+        [5, 92, 33],
+        [30_011, 4, 5],
     ];
-    shapes
-        .into_iter()
-        .enumerate()
-        .map(|(seed, [samples, hidden, features])| {
-            let terms = samples + 1;
-            let mut inputs = Inputs::new(900 + seed as u64);
-            let params = Params {
-                samples: samples as u32,
-                inputs: features as u32,
-                hidden: hidden as u32,
-                stride: 2 * hidden as u32,
-                column: (seed / 2 % 2 * hidden) as u32,
-                accumulate: (seed % 2) as u32,
-            };
-            Case::new(
-                format!("L={samples} K={hidden} N={features} accumulate={}", seed % 2),
-                0,
-                params,
-                vec![
-                    Slot::Floats(inputs.for_sum(samples * features, terms)),
-                    Slot::Floats(inputs.for_sum(samples * 2 * hidden, terms)),
-                    Slot::Update {
-                        values: inputs.for_sum(features * hidden, terms),
-                        bound: sum_bound(terms, 1.0),
-                    },
-                ],
-            )
-        })
-        .collect()
+    let mut cases = Vec::new();
+    for variant in 0..TILED.len() {
+        let cases_of = shapes.into_iter().enumerate();
+        cases.extend(cases_of.map(|(seed, shape)| case(variant, seed, shape)));
+    }
+    cases.push(case(0, shapes.len(), [1, 4, 4_194_400]));
+    cases
+}
+
+fn case(variant: usize, seed: usize, [samples, hidden, features]: [usize; 3]) -> Case {
+    let terms = samples + 1;
+    let mut inputs = Inputs::new(900 + seed as u64);
+    let params = Params {
+        samples: samples as u32,
+        inputs: features as u32,
+        x_stride: features.next_multiple_of(4) as u32,
+        hidden: hidden as u32,
+        stride: 2 * hidden as u32,
+        column: (seed / 2 % 2 * hidden) as u32,
+        accumulate: (seed % 2) as u32,
+    };
+    Case::new(
+        format!("L={samples} K={hidden} N={features} accumulate={}", seed % 2),
+        variant,
+        params,
+        vec![
+            Slot::Floats(filled_up(&inputs.for_sum(samples * features, terms), features)),
+            Slot::Floats(inputs.for_sum(samples * 2 * hidden, terms)),
+            Slot::Update {
+                values: inputs.for_sum(features * hidden, terms),
+                bound: sum_bound(terms, 1.0),
+            },
+        ],
+    )
 }

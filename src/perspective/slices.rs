@@ -2,14 +2,15 @@
 
 use crate::batch::{Batch, Inputs, SparseInputs};
 use crate::error::Result;
+use crate::kernels::accumulator_dense::filled_up;
 use std::borrow::Cow;
 use std::ops::Range;
 
 /// The inputs of a slice, perspective by perspective.
 #[derive(Clone, Debug)]
 pub(super) enum SliceInputs<'a> {
-    /// X1 and X2, `[samples, N]`.
-    Dense([&'a [f32]; 2]),
+    /// X1 and X2, `[samples, N]`, rows filled up with zeros to a multiple of 4.
+    Dense([Cow<'a, [f32]>; 2]),
     /// Index lists with the transposed index of this slice.
     Sparse([Cow<'a, SparseInputs>; 2]),
 }
@@ -29,7 +30,7 @@ impl Slice<'_> {
     }
 }
 
-/// The slices of at most `most` samples each, in order. A batch that fits is one slice and is not copied.
+/// The slices of at most `most` samples each, in order. A batch that fits is one slice, whose lists are not copied.
 pub(super) fn cut(batch: &Batch, most: usize) -> Result<Vec<Slice<'_>>> {
     let starts = (0..batch.len()).step_by(most.max(1));
     starts
@@ -38,7 +39,10 @@ pub(super) fn cut(batch: &Batch, most: usize) -> Result<Vec<Slice<'_>>> {
             let inputs = match batch.inputs() {
                 Inputs::Dense { features, values } => {
                     let part = range.start * features..range.end * features;
-                    SliceInputs::Dense([&values[0][part.clone()], &values[1][part]])
+                    SliceInputs::Dense(values.each_ref().map(|x| match features % 4 {
+                        0 => Cow::Borrowed(&x[part.clone()]),
+                        _ => Cow::Owned(filled_up(&x[part.clone()], *features)),
+                    }))
                 }
                 Inputs::Sparse([first, second]) if range.len() == batch.len() => {
                     SliceInputs::Sparse([Cow::Borrowed(first), Cow::Borrowed(second)])

@@ -5,6 +5,7 @@ use super::op::Op;
 use super::tape::Saved;
 use crate::device::Class;
 use crate::error::Result;
+use crate::kernels::libraries::{REGISTERS, SHARED};
 use crate::kernels::{matmul, matmul_wide};
 use crate::shape::{Layout, Shape};
 
@@ -101,9 +102,9 @@ impl Op<'_> {
         }
         let whole = matmul::Params::new(&a_layout, &b_layout);
         let (variant, params) = match self.device().class() {
-            Class::Host => (matmul::SHARED, whole),
-            Class::Gpu => (matmul::SHARED, whole.in_parts()),
-            Class::Software => (matmul::REGISTERS, whole.in_parts()),
+            Class::Host => (SHARED, whole),
+            Class::Gpu => (SHARED, whole.in_parts()),
+            Class::Software => (REGISTERS, whole.in_parts()),
         };
         if params.parts == 1 {
             let result = self.output(shape)?;

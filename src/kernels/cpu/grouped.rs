@@ -28,7 +28,11 @@ impl<'a> Grouped<'a> {
         let features = rows.len() / units.max(1);
         if units <= UNITS || reads < USES * features {
             let values = Cow::Borrowed(rows);
-            return Self { values, packed: None, units };
+            return Self {
+                values,
+                packed: None,
+                units,
+            };
         }
         let mut values = vec![[0.0; 16]; rows.len()];
         let groups = values.par_chunks_mut(UNITS * features).enumerate();
@@ -39,7 +43,11 @@ impl<'a> Grouped<'a> {
                 part.copy_from_slice(&row[group * UNITS..][..width]);
             }
         });
-        Self { values: values.into(), packed: Some(features), units }
+        Self {
+            values: values.into(),
+            packed: Some(features),
+            units,
+        }
     }
 
     /// Where the parts that begin at `unit` are, and the distance from one row's to the next row's.

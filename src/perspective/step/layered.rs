@@ -3,9 +3,10 @@
 
 use super::{Common, Roles, grow, grow_roomy};
 use crate::batch::{Batch, Inputs, SparseInputs};
-use crate::device::{Buffer, Device};
+use crate::device::{Buffer, Class, Device};
 use crate::error::Result;
 use crate::kernel::Element;
+use crate::kernels::libraries::{REGISTERS, SHARED};
 use crate::kernels::{
     accumulator_dense, accumulator_sparse, activation_gradient, bias_gradient, output,
     output_gradient, weights_gradient_dense, weights_gradient_sparse,
@@ -18,6 +19,8 @@ use crate::recording::Recording;
 #[derive(Debug)]
 pub(super) struct Layered {
     architecture: Architecture,
+    /// The variant of the products of dense inputs.
+    tiled: usize,
     z: Buffer,
     dz: Buffer,
     inputs: [PerspectiveInputs; 2],
@@ -48,6 +51,10 @@ impl Layered {
         };
         Ok(Self {
             architecture,
+            tiled: match device.class() {
+                Class::Software => REGISTERS,
+                Class::Gpu | Class::Host => SHARED,
+            },
             z: floats("Z")?,
             dz: floats("∂Loss/∂Z")?,
             inputs: [inputs()?, inputs()?],
@@ -57,7 +64,7 @@ impl Layered {
     /// The most bytes that a sample takes in one buffer.
     pub(super) fn sample_bytes(architecture: &Architecture, batch: &Batch) -> u64 {
         let row = match batch.inputs() {
-            Inputs::Dense { features, .. } => *features,
+            Inputs::Dense { features, .. } => features.next_multiple_of(4),
             Inputs::Sparse(lists) => lists.iter().map(SparseInputs::longest).max().unwrap_or(1),
         };
         4 * row.max(2 * architecture.hidden) as u64
@@ -120,7 +127,7 @@ impl Layered {
         for (perspective, inputs) in self.inputs.iter().enumerate() {
             match &slice.inputs {
                 SliceInputs::Dense(values) => {
-                    recording.upload(inputs.values.id(), values[perspective]);
+                    recording.upload(inputs.values.id(), &*values[perspective]);
                 }
                 SliceInputs::Sparse(lists) => {
                     let lists = &lists[perspective];
@@ -142,10 +149,11 @@ impl Layered {
                         samples,
                         hidden,
                         inputs: self.architecture.inputs as u32,
+                        x_stride: self.architecture.inputs.next_multiple_of(4) as u32,
                         stride,
                         column,
                     };
-                    recording.dispatch(0, params, &[values, weights, bias, self.z.id()]);
+                    recording.dispatch(self.tiled, params, &[values, weights, bias, self.z.id()]);
                 }
                 SliceInputs::Sparse(lists) => {
                     let params = accumulator_sparse::Params {
@@ -243,13 +251,14 @@ impl Layered {
                     let params = weights_gradient_dense::Params {
                         samples,
                         inputs: architecture.inputs as u32,
+                        x_stride: architecture.inputs.next_multiple_of(4) as u32,
                         hidden,
                         stride: width,
                         column,
                         accumulate,
                     };
                     let buffers = [inputs.values.id(), self.dz.id(), gradient];
-                    recording.dispatch(0, params, &buffers);
+                    recording.dispatch(self.tiled, params, &buffers);
                 }
                 SliceInputs::Sparse(lists) => {
                     let params = weights_gradient_sparse::Params {

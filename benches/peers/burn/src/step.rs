@@ -12,10 +12,11 @@ use crate::{head, median, time, values};
 const INPUTS: usize = 768;
 const HIDDEN: usize = 256;
 
-/// Prints the seconds of `repeat` runs of one perspective's accumulator, 4096 sums of 32 rows of an embedding, and of
-/// the gradient of its weight; the sums and all of the last gradient are checked in f64.
+/// Prints the seconds of `repeat` runs of one perspective's accumulator, 2000 sums of 32 rows of an embedding, and of
+/// the gradient of its weight; the sums and all of the last gradient are checked in f64. Of 2048 sums and more, past
+/// 65,535 rows, the gradient of burn 0.22.1 is wrong.
 pub fn embedding(device: &Device, name: &str, repeat: usize) -> Result<()> {
-    let (batch, count) = (4096, 32);
+    let (batch, count) = (2000, 32);
     let lists = lists(batch, count);
     let indices = TensorData::new(lists.clone(), [batch, count]);
     let indices = Tensor::<2, Int>::from_data(indices, device);
