@@ -10,19 +10,21 @@ Exit status: 0 whatever the ratios, 1 if a program fails.
     cargo build --release --features cli
     python benches/peers/step.py cpu --wgrad target/release/wgrad --data examples/data/chess_train.bin
     python benches/peers/step.py linear --wgrad target/release/wgrad --device cpu
+    python benches/peers/step.py train --wgrad target/release/wgrad --data examples/data/chess_train.bin
     python benches/peers/step.py cuda --wgrad target/release/wgrad --device vulkan:NVIDIA --seconds 0.5
     cargo build --release --manifest-path benches/peers/burn/Cargo.toml
     python benches/peers/step.py burn --wgrad target/release/wgrad --device vulkan:llvmpipe
 
 cpu     P is PyTorch's rate, forward and backward of EmbeddingBag(mode="sum") without an optimizer, K=256, batch 4096, N=768, F=32,
-        untied CReLU, 2 threads: once with int64 lists and concatenated accumulators, as one writes it first, and once with
-        int32 lists and none concatenated, which is faster; P is the better. wgrad: the same shape, and with --data whole
-        steps with AdamW on real positions. With --dense instead: dense inputs, PyTorch's Linear, batch 1024.
+        untied CReLU, 2 threads, with int64 lists and concatenated accumulators, as one writes it first. Beside it int32 lists
+        and none concatenated, which is faster, and in brackets wgrad's speed by that. wgrad: the same shape, and with
+        --data whole steps with AdamW on real positions. With --dense instead: dense inputs, PyTorch's Linear, batch 1024.
 linear  what a position costs at batch 65536 against 8192, a lane (a position / K) at K=2048 against 512, and a position at
         N=45056 against 768. 1 is linear cost. It needs no PyTorch.
 cuda    K=128, 1024, 2048 at batch 16384 and 65536, without optimizer and with AdamW: wgrad on --device and on its CPU
         executor, PyTorch eager and compiled, of which the better one counts. 12 cases of 4 programs take long:
         --seconds, --hidden, --batch, --optimizer and --no-cpu make it less. Each case is printed as it ends.
+train   `wgrad train` on --data, batch 16384, against the steps alone: what loader, log and files cost. It needs no PyTorch.
 burn    one perspective's accumulator in burn (`burn/src/step.rs`, batch 2000: past 65,535 indices its gradient is wrong) against
         half the time of wgrad's whole step of two, batch 4096, which has the output layer besides; and dense steps of
         both, batch 1024. It needs no PyTorch.
@@ -39,6 +41,7 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 
 # Not measured here: bullet's retired CPU trainer, a native build on 2 cores of the same type of machine, positions/s.
 BULLET = {(256, "crelu"): 1.36e6, (128, "screlu"): 2.53e6}
@@ -106,6 +109,25 @@ class Wgrad:
         if line.get("share_of_floor") is not None:
             self.floors.append(line["share_of_floor"])
         return line["positions_per_second"]
+
+
+class Training:
+    """`wgrad train` from data to files on the CPU executor: loader, log and checkpoints included."""
+
+    warms = True
+
+    def __init__(self, options, shape):
+        self.name, self.epochs = "wgrad train on cpu", options.epochs
+        self.command = [options.wgrad, "train", "--json", "--device", "cpu", "--data", shape.data]
+        self.command += ["--hidden", shape.hidden, "--batch", shape.batch, "--activation", shape.activation]
+        self.command += ["--tied"] if shape.tied else []
+        if options.threads:
+            self.command += ["--threads", options.threads]
+
+    def __call__(self, _):
+        with tempfile.TemporaryDirectory() as out:
+            command = [*self.command, "--epochs", self.epochs, "--out", f"{out}/run"]
+            return line_of([str(part) for part in command])["positions_per_second"]
 
 
 class Burn:
@@ -177,16 +199,17 @@ def cpu(options):
         real = [Shape(256, activation="crelu", **common), Shape(128, activation="screlu", **common)]
     ours = [Wgrad(options, one, "cpu") for one in [shape, *real]]
     rates = turns(options, torches + ours)
-    p = max(rates[: len(torches)], key=statistics.median)
-    head(options, f"{shape}; P is PyTorch's better rate", "of P")
-    for one, its in zip(torches, rates):
-        show(options, shape, one.name, its, note="P" if its is p else "", is_p=its is p)
+    p, faster = rates[: len(torches)]
+    head(options, str(shape), "of P")
+    show(options, shape, torches[0].name, p, note="P")
+    show(options, shape, torches[1].name, faster, ratio(faster, p))
     targets = [{}] if options.dense else [{"target": 8, "goal": 12}, {"target": 12}, {"target": 20}]
     for one, its, target in zip(ours, rates[len(torches) :], targets + [{}] * len(real)):
         if one.shape.data:
             head(options, f"{one.shape}, whole steps", "of P")
-        note = ", ".join(f"{name} {value} P" for name, value in target.items())
-        show(options, one.shape, one.name, its, ratio(its, p), note, **target)
+        by_faster = ratio(its, faster)
+        note = ", ".join([f"[{by_faster:.2f}]", *(f"{name} {value} P" for name, value in target.items())])
+        show(options, one.shape, one.name, its, ratio(its, p), note, by_faster=by_faster, **target)
         if one.shape.data:
             constant = BULLET[one.shape.hidden, one.shape.activation]
             name = "bullet's retired CPU trainer: a published constant"
@@ -210,6 +233,15 @@ def linear(options):
             note = f"{time:.4g} ns" + ("" if cost is None else "; a cost of 1 is linear")
             program = f"wgrad on {options.device}" if options.json else str(one)
             show(options, one, program, its, cost, note, measure=f"cost of {name}", nanoseconds=time)
+
+
+def train(options):
+    for hidden, activation in ((256, "crelu"), (128, "screlu")):
+        shape = Shape(hidden, 16384, activation=activation, tied=True, optimizer="adamw", data=options.data)
+        whole, steps = turns(options, [Training(options, shape), Wgrad(options, shape, "cpu")])
+        head(options, f"{shape}, whole steps", "by steps")
+        show(options, shape, "wgrad train on cpu", whole, ratio(whole, steps), "target 0.9", target=0.9)
+        show(options, shape, "wgrad on cpu, the steps alone", steps)
 
 
 def cuda(options):
@@ -264,7 +296,7 @@ def burn(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mode", choices=("cpu", "linear", "cuda", "burn"))
+    parser.add_argument("mode", choices=("cpu", "linear", "train", "cuda", "burn"))
     parser.add_argument("--wgrad", required=True, help="the program")
     parser.add_argument("--burn", default="benches/peers/burn/target/release/burn-peer")
     parser.add_argument("--device", help="wgrad's, for all but cpu (cpu, vulkan:NVIDIA and vulkan:llvmpipe by mode)")
@@ -272,6 +304,7 @@ def main():
     parser.add_argument("--threads", type=int, help="of PyTorch and of wgrad on the CPU (cpu: 2, else their own choice)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of one program in one round")
+    parser.add_argument("--epochs", type=int, default=10, help="train: passes over the data a round")
     parser.add_argument("--repeat", type=int, default=5, help="burn: timed runs a round")
     parser.add_argument("--dense", action="store_true", help="cpu, cuda: dense inputs instead of lists")
     parser.add_argument("--tied", action="store_true", help="cuda: one accumulator for both perspectives")
@@ -285,12 +318,14 @@ def main():
     options = parser.parse_args()
     if options.rounds < 1 or options.seconds <= 0:
         parser.error("--rounds and --seconds must be positive")
-    if options.data and (options.mode != "cpu" or options.dense):
-        parser.error("--data goes with cpu, without --dense")
+    if options.data and (options.mode not in ("cpu", "train") or options.dense):
+        parser.error("--data goes with cpu and train, without --dense")
+    if options.mode == "train" and not options.data:
+        parser.error("train needs --data")
     options.device = options.device or {"cuda": "vulkan:NVIDIA", "burn": "vulkan:llvmpipe"}.get(options.mode, "cpu")
     if options.mode == "cpu":
         options.threads = options.threads or 2
-    {"cpu": cpu, "linear": linear, "cuda": cuda, "burn": burn}[options.mode](options)
+    {"cpu": cpu, "linear": linear, "train": train, "cuda": cuda, "burn": burn}[options.mode](options)
 
 
 if __name__ == "__main__":
