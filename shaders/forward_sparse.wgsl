@@ -105,12 +105,12 @@ fn main(
                 + dot(activate_4(z7, clip), small[output + 7u * stride]);
             if (GRADIENT == 1u) {
                 let place = (select(0u, params.total, second) + params.first + sample) * words + word;
-                bits[place] = gate(z0, clip) | gate(z1, clip) << 4u | gate(z2, clip) << 8u | gate(z3, clip) << 12u
-                    | gate(z4, clip) << 16u | gate(z5, clip) << 20u | gate(z6, clip) << 24u | gate(z7, clip) << 28u;
+                bits[place] = gate(z0, clip) | (gate(z1, clip) << 4u) | (gate(z2, clip) << 8u) | (gate(z3, clip) << 12u)
+                    | (gate(z4, clip) << 16u) | (gate(z5, clip) << 20u) | (gate(z6, clip) << 24u) | (gate(z7, clip) << 28u);
                 if (ACTIVATION != RELU) {
-                    bits[2u * params.total * words + place] = bits_of(z0 > clip) | bits_of(z1 > clip) << 4u
-                        | bits_of(z2 > clip) << 8u | bits_of(z3 > clip) << 12u | bits_of(z4 > clip) << 16u
-                        | bits_of(z5 > clip) << 20u | bits_of(z6 > clip) << 24u | bits_of(z7 > clip) << 28u;
+                    bits[2u * params.total * words + place] = bits_of(z0 > clip) | (bits_of(z1 > clip) << 4u)
+                        | (bits_of(z2 > clip) << 8u) | (bits_of(z3 > clip) << 12u) | (bits_of(z4 > clip) << 16u)
+                        | (bits_of(z5 > clip) << 20u) | (bits_of(z6 > clip) << 24u) | (bits_of(z7 > clip) << 28u);
                 }
                 if (ACTIVATION == SCRELU) {
                     let to = (select(0u, params.samples, second) + sample) * row + at;

@@ -221,13 +221,15 @@ impl Device {
         self.binding_limit
     }
 
-    /// A new buffer of `len` elements (room for at least a vector of four is made). `what` names it in errors.
+    /// A new buffer of `len` elements (room for whole vectors of four is made). `what` names it in errors.
     ///
     /// # Errors
     /// [`Error::Limit`] past [`Device::binding_limit`], [`Error::Device`] when memory runs out.
     pub fn allocate(&self, what: &str, element: Element, len: usize) -> Result<Buffer> {
         self.check_size(what, len)?;
-        let id = self.executor.allocate(what, element, len.max(4))?;
+        // Shaders read some as vectors of four, and where bounds are checked in the shader the last must be whole.
+        let whole = len.max(1).next_multiple_of(4);
+        let id = self.executor.allocate(what, element, whole)?;
         Ok(Buffer {
             device: self.clone(),
             id,

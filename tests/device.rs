@@ -50,3 +50,22 @@ fn a_recording_that_the_device_refuses_is_an_error_and_the_next_is_played() {
         assert_eq!(values, Values::F32(vec![1.0, 2.0, 3.0, 4.0]));
     }
 }
+
+/// A shader may read any buffer as vectors of four: the last must be there, or an adapter that checks bounds reads another.
+#[test]
+fn the_memory_of_a_buffer_is_a_whole_number_of_vectors() {
+    let _turn = common::turn();
+    let cpu = wgrad::device::Device::open(Some("cpu")).unwrap();
+    for device in [&*common::VULKAN, &*common::GL, &cpu] {
+        for len in [0, 1, 4, 5] {
+            let buffer = device.allocate("some", Element::Word, len).unwrap();
+            let whole = len.max(1).next_multiple_of(4) as u32;
+            let words: Vec<u32> = (0..whole).collect();
+            let mut recording = Recording::new();
+            recording.upload(buffer.id(), &words[..]);
+            recording.read(buffer.id(), words.len());
+            let values = device.play(&recording).unwrap().wait().unwrap();
+            assert_eq!(values, [Values::Words(words)], "{}", device.name());
+        }
+    }
+}
