@@ -22,23 +22,43 @@ const INDICES: usize = 32;
 /// The largest relative L2 error of a gradient that is timed.
 const TOLERANCE: f64 = 1e-5;
 
+/// What a step is given.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Sparse,
+    /// Lists and two output buckets: a step that keeps Z and ∂Loss/∂Z in memory, as all once did.
+    Buckets,
+    Dense,
+}
+
+impl Form {
+    fn name(self) -> &'static str {
+        match self {
+            Form::Sparse => "sparse",
+            Form::Buckets => "buckets",
+            Form::Dense => "dense",
+        }
+    }
+}
+
 /// Form, N, K and L, one of K and L varied at a time.
-const SHAPES: &[(bool, usize, usize, usize)] = &[
-    (false, 768, 32, 16384),
-    (false, 768, 128, 16384),
-    (false, 768, 512, 16384),
-    (false, 768, 2048, 16384),
-    (false, 768, 256, 1024),
-    (false, 768, 256, 4096),
-    (false, 768, 256, 16384),
-    (false, 768, 256, 65536),
-    (false, 45_056, 32, 1024),
-    (false, 45_056, 32, 16384),
-    (false, 45_056, 256, 16384),
-    (true, 768, 32, 1024),
-    (true, 768, 256, 1024),
-    (true, 768, 32, 16384),
-    (true, 45_056, 32, 1024),
+const SHAPES: &[(Form, usize, usize, usize)] = &[
+    (Form::Sparse, 768, 32, 16384),
+    (Form::Sparse, 768, 128, 16384),
+    (Form::Sparse, 768, 512, 16384),
+    (Form::Sparse, 768, 2048, 16384),
+    (Form::Sparse, 768, 256, 1024),
+    (Form::Sparse, 768, 256, 4096),
+    (Form::Sparse, 768, 256, 16384),
+    (Form::Sparse, 768, 256, 65536),
+    (Form::Buckets, 768, 256, 4096),
+    (Form::Sparse, 45_056, 32, 1024),
+    (Form::Sparse, 45_056, 32, 16384),
+    (Form::Sparse, 45_056, 256, 16384),
+    (Form::Dense, 768, 32, 1024),
+    (Form::Dense, 768, 256, 1024),
+    (Form::Dense, 768, 32, 16384),
+    (Form::Dense, 45_056, 32, 1024),
 ];
 
 /// The batch of the next step in the memory of the one before, with a new transposed index, as from a loader; dense inputs
@@ -57,7 +77,11 @@ fn renewed(spare: Batch, batch: &Batch) -> Batch {
             .unwrap()
     };
     let inputs = rayon::join(|| again(own, first), || again(other, second));
-    Batch::new(Inputs::Sparse(inputs.into()), targets).unwrap()
+    let renewed = Batch::new(Inputs::Sparse(inputs.into()), targets).unwrap();
+    match batch.buckets() {
+        Some(buckets) => renewed.with_buckets(buckets.to_vec()).unwrap(),
+        None => renewed,
+    }
 }
 
 /// The time of so many steps, until the last loss is there.
@@ -78,7 +102,8 @@ fn run(learner: &mut Learner, batch: &Batch, count: u64) -> Duration {
 }
 
 /// A learner whose gradients are right.
-fn learner(device: &Device, architecture: Architecture, dense: bool) -> Learner {
+fn learner(device: &Device, architecture: Architecture, form: Form) -> Learner {
+    let dense = form == Form::Dense;
     let few = if dense { 8 } else { 100 };
     let inputs = support::batch(dense, architecture.inputs, few, INDICES)
         .inputs()
@@ -93,16 +118,32 @@ fn steps(criterion: &mut Criterion) {
     for device in support::devices() {
         let mut group = criterion.benchmark_group(device.name());
         support::moderate(&mut group);
-        for &(dense, inputs, hidden, samples) in SHAPES {
-            let form = if dense { "dense" } else { "sparse" };
-            let label = format!("{form} N={inputs} K={hidden} L={samples}");
+        for &(form, inputs, hidden, samples) in SHAPES {
+            let label = format!("{} N={inputs} K={hidden} L={samples}", form.name());
             // Made only of what the filter leaves.
             let mut made = None;
             group.throughput(Throughput::Elements(samples as u64));
             group.bench_function(&label, |bencher| {
                 let (learner, batch) = made.get_or_insert_with(|| {
-                    let learner = learner(&device, Architecture::new(inputs, hidden), dense);
-                    (learner, support::batch(dense, inputs, samples, INDICES))
+                    let batch = support::batch(form == Form::Dense, inputs, samples, INDICES);
+                    let places = 0..samples as u32;
+                    match form {
+                        Form::Buckets => {
+                            let architecture = Architecture {
+                                buckets: 2,
+                                ..Architecture::new(inputs, hidden)
+                            };
+                            let buckets = places.map(|place| place % 2).collect();
+                            (
+                                learner(&device, architecture, form),
+                                batch.with_buckets(buckets).unwrap(),
+                            )
+                        }
+                        _ => (
+                            learner(&device, Architecture::new(inputs, hidden), form),
+                            batch,
+                        ),
+                    }
                 });
                 bencher.iter_custom(|count| run(learner, batch, count));
             });

@@ -26,7 +26,8 @@ pub fn gradient_error(
         Inputs::Sparse([lists, _]) => lists.len(),
         Inputs::Dense { features, values } => values[0].len() / features.max(&1),
     };
-    let batch = Batch::new(inputs, vec![0.0; samples])?;
+    let buckets = (0..samples).map(|sample| (sample % architecture.buckets.max(1)) as u32);
+    let batch = Batch::new(inputs, vec![0.0; samples])?.with_buckets(buckets.collect())?;
     let parameters = dyadic(architecture)?;
     let gradients = |device: &Device| -> Result<Vec<Values>> {
         let mut network = Network::new(device, &parameters)?;
