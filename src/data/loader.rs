@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
+use thread_priority::{ThreadPriority, set_current_thread_priority};
 
 /// Which batches a [`Loader`] makes.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +37,9 @@ pub struct LoaderSettings {
     pub target: Target,
     /// Threads that make batches, beside the one that reads. Has no influence on the batches.
     pub workers: usize,
+    /// Whether all threads give way to others, for a consumer that computes on the same cores: then batches are made while
+    /// it waits for one of its own threads. Has no influence on the batches.
+    pub gives_way: bool,
 }
 
 impl Default for LoaderSettings {
@@ -51,6 +55,7 @@ impl Default for LoaderSettings {
             target: Target::default(),
             workers: std::thread::available_parallelism()
                 .map_or(1, |cores| cores.get().min(BUSY_WORKERS)),
+            gives_way: false,
         }
     }
 }
@@ -118,6 +123,7 @@ type Reply = Result<LoadedBatch>;
 pub struct Loader {
     tickets: Option<Receiver<Receiver<Reply>>>,
     threads: Vec<JoinHandle<()>>,
+    gives_way: bool,
     spares: Pool<LoadedBatch>,
 }
 
@@ -137,6 +143,7 @@ impl Loader {
         let mut loader = Self {
             tickets: None,
             threads: Vec::new(),
+            gives_way: settings.gives_way,
             spares: Pool::new(),
         };
         let raw_spares = Pool::new();
@@ -179,7 +186,13 @@ impl Loader {
     }
 
     fn start(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
-        let thread = Builder::new().name(name.into()).spawn(body);
+        let gives_way = self.gives_way;
+        let thread = Builder::new().name(name.into()).spawn(move || {
+            if gives_way && let Err(error) = set_current_thread_priority(ThreadPriority::Min) {
+                log::debug!("the loader's threads keep their priority: {error}");
+            }
+            body();
+        });
         let thread = thread.map_err(|error| {
             Error::argument("workers", "threads that the system can start", error)
         })?;

@@ -7,7 +7,7 @@ use super::log::{self, Entry, Log};
 use super::run::Run;
 use super::settings::Settings;
 use crate::data::{Chess768, Dataset, FeatureSet, Loader, LoaderSettings, Target};
-use crate::device::Device;
+use crate::device::{Class, Device};
 use crate::error::{Error, Result};
 use crate::perspective::{Learner, Network, Parameters, PendingLoss};
 use std::collections::VecDeque;
@@ -308,6 +308,7 @@ impl Trainer {
                 scale: self.settings.scale,
             },
             workers: self.run.loader_threads(),
+            gives_way: self.device.class() == Class::Host,
         };
         Loader::new(&self.dataset, Arc::new(Chess768), &settings)
     }
