@@ -17,6 +17,8 @@ use wgrad::perspective::{Learner, Network, Parameters, PendingLoss};
 const IN_FLIGHT: usize = 4;
 /// Timed rounds, of which the median counts.
 const ROUNDS: usize = 5;
+/// Steps whose call alone is timed.
+const CALLS: usize = 9;
 /// The part of the time that finds out how many steps a round has.
 const WARM_UP: f64 = 0.1;
 
@@ -25,7 +27,7 @@ pub struct Timing {
     pub seconds: f64,
     /// To make the transposed index of both perspectives.
     pub index_seconds: f64,
-    /// Within the call of the step; none where that call computes.
+    /// Within the call of the step when none is on its way, for which a driver may wait; none where that call computes.
     pub host_seconds: Option<f64>,
     pub submissions: f64,
     /// None if a kernel does not count its own.
@@ -73,23 +75,36 @@ struct Runner<'a> {
     spare: Option<Batch>,
     steps: usize,
     index: Duration,
-    host: Duration,
 }
 
 impl Runner<'_> {
-    fn step(&mut self) -> Result<()> {
+    /// A step, and the time within its call.
+    fn step(&mut self) -> Result<Duration> {
         let start = Instant::now();
         let batch = self.positions.batch(self.steps, self.spare.take())?;
         self.index += start.elapsed();
         let start = Instant::now();
         let pending = self.engine.step(&batch)?;
-        self.host += start.elapsed();
+        let host = start.elapsed();
         if let Cow::Owned(batch) = batch {
             self.spare = Some(batch);
         }
         self.steps += 1;
         self.pending.push_back(pending);
-        self.wait_for_all_but(IN_FLIGHT)
+        self.wait_for_all_but(IN_FLIGHT)?;
+        Ok(host)
+    }
+
+    /// The median time within the call of a step that finds none on its way.
+    fn host(&mut self) -> Result<Duration> {
+        let calls = (0..CALLS).map(|_| {
+            let host = self.step()?;
+            self.wait_for_all_but(0)?;
+            Ok(host)
+        });
+        let mut calls = calls.collect::<Result<Vec<_>>>()?;
+        calls.sort();
+        Ok(calls[CALLS / 2])
     }
 
     fn wait_for_all_but(&mut self, left: usize) -> Result<()> {
@@ -111,7 +126,7 @@ impl Runner<'_> {
     /// The time of so many steps, until the last loss is there.
     fn round(&mut self, steps: usize) -> Result<Duration> {
         let start = Instant::now();
-        (0..steps).try_for_each(|_| self.step())?;
+        (0..steps).try_for_each(|_| self.step().map(drop))?;
         self.wait_for_all_but(0)?;
         Ok(start.elapsed())
     }
@@ -133,7 +148,6 @@ pub fn time(
         spare: None,
         steps: 0,
         index: Duration::ZERO,
-        host: Duration::ZERO,
     };
     // Pipelines are compiled and buffers made in the first; the others wait for each other as they will in a round.
     runner.round(1)?;
@@ -147,7 +161,7 @@ pub fn time(
     let steps = (seconds.mul_f64(1.0 - WARM_UP).as_secs_f64() / ROUNDS as f64 / each).max(1.0);
     let steps = steps as usize;
 
-    (runner.index, runner.host) = (Duration::ZERO, Duration::ZERO);
+    runner.index = Duration::ZERO;
     let before = device.objects().submissions;
     let mut rounds = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
@@ -155,14 +169,16 @@ pub fn time(
     }
     rounds.sort();
     let all = (ROUNDS * steps) as f64;
+    let submissions = (device.objects().submissions - before) as f64 / all;
+    let index_seconds = runner.index.as_secs_f64() / all;
     Ok(Timing {
         seconds: rounds[ROUNDS / 2].as_secs_f64() / steps as f64,
-        index_seconds: runner.index.as_secs_f64() / all,
+        index_seconds,
         host_seconds: match device.class() {
             Class::Host => None,
-            Class::Gpu | Class::Software => Some(runner.host.as_secs_f64() / all),
+            Class::Gpu | Class::Software => Some(runner.host()?.as_secs_f64()),
         },
-        submissions: (device.objects().submissions - before) as f64 / all,
+        submissions,
         traffic,
     })
 }
