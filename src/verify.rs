@@ -13,7 +13,7 @@ use crate::kernel::{Bound, Case, Element, Kernel, Slot};
 use crate::recording::{Command, Dispatch, Recording};
 use serde::Serialize;
 
-/// Elements behind each output that nobody may touch.
+/// Elements behind each output that nobody may touch, at least.
 const GUARDS: usize = 64;
 
 /// What became of a case.
@@ -96,6 +96,11 @@ pub fn compare(expected: &[f64], found: &[f64], bounds: &[f64]) -> Worst {
 /// What guards words.
 const GUARD: u32 = 0xDEAD_BEEF;
 
+/// So many that they end with the buffer's memory, which is a whole number of vectors of four.
+fn guards_after(len: usize) -> usize {
+    (len + GUARDS).next_multiple_of(4) - len
+}
+
 /// The values a slot owns after a run, and whether its guards are whole.
 struct Output {
     values: Vec<f64>,
@@ -124,12 +129,15 @@ fn run(
             Slot::Floats(values) => upload(prepare(values))?,
             Slot::Words(words) if words.is_empty() => device.allocate("case", Element::Word, 0)?,
             Slot::Words(words) => device.upload("case", words.as_slice())?,
-            Slot::Output { len, .. } => upload(poison(len + GUARDS))?,
+            Slot::Output { len, .. } => upload(poison(len + guards_after(*len)))?,
             Slot::UpdateWords(words) => {
-                let guarded = [words.as_slice(), &[GUARD; GUARDS]].concat();
-                device.upload("case", guarded.as_slice())?
+                let guards = vec![GUARD; guards_after(words.len())];
+                device.upload("case", [words.as_slice(), &guards].concat().as_slice())?
             }
-            Slot::Update { values, .. } => upload([prepare(values), poison(GUARDS)].concat())?,
+            Slot::Update { values, .. } => {
+                let guards = poison(guards_after(values.len()));
+                upload([prepare(values), guards].concat())?
+            }
         });
     }
     let mut recording = Recording::new();
@@ -160,7 +168,7 @@ fn run(
             _ => guard.is_nan(),
         };
         Some(Output {
-            guards_whole: guards.len() == GUARDS && guards.iter().all(is_whole),
+            guards_whole: guards.len() == guards_after(len) && guards.iter().all(is_whole),
             values,
         })
     });
