@@ -63,12 +63,12 @@ struct Counts {
 impl Gpu {
     pub(super) fn open(adapter: &wgpu::Adapter, name: String) -> Result<Self> {
         let limits = limits::limits(&adapter.limits());
-        // A buffer is addressed by u32 words in the shaders.
+        // A buffer is addressed by u32 words in the shaders, and is whole vectors of four.
         let binding_limit = limits
             .max_storage_buffer_binding_size
             .min(limits.max_buffer_size)
             .min(u64::from(u32::MAX) * 4)
-            & !3;
+            & !15;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_features: wgpu::Features::empty(),
