@@ -61,9 +61,9 @@ const SHAPES: &[(Form, usize, usize, usize)] = &[
     (Form::Dense, 45_056, 32, 1024),
 ];
 
-/// The batch of the next step in the memory of the one before, with a new transposed index, as from a loader; dense inputs
-/// need none.
-fn renewed(spare: Batch, batch: &Batch) -> Batch {
+/// The batch of the next step in the memory of the one before, with a new transposed index where the step reads it, as from
+/// a loader; dense inputs need none.
+fn renewed(spare: Batch, batch: &Batch, transposed: bool) -> Batch {
     let Inputs::Sparse([first, second]) = batch.inputs() else {
         return spare;
     };
@@ -73,7 +73,7 @@ fn renewed(spare: Batch, batch: &Batch) -> Batch {
     let again = |spare: SparseInputs, lists: &SparseInputs| {
         let (starts, indices) = (lists.starts(), lists.indices());
         spare
-            .refill("lists", lists.features(), starts, indices)
+            .refill("lists", lists.features(), starts, indices, transposed)
             .unwrap()
     };
     let inputs = rayon::join(|| again(own, first), || again(other, second));
@@ -89,7 +89,7 @@ fn run(learner: &mut Learner, batch: &Batch, count: u64) -> Duration {
     let (mut pending, mut spare) = (VecDeque::new(), batch.clone());
     let start = Instant::now();
     for _ in 0..count {
-        spare = renewed(spare, batch);
+        spare = renewed(spare, batch, learner.reads_transposed());
         pending.push_back(learner.step(&spare, 1e-3).unwrap());
         if pending.len() > IN_FLIGHT {
             assert!(pending.pop_front().unwrap().wait().unwrap().is_finite());

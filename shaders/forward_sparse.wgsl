@@ -143,28 +143,6 @@ fn main(
     }
 }
 
-fn activate_4(z: vec4<f32>, clip: vec4<f32>) -> vec4<f32> {
-    if (ACTIVATION == RELU) {
-        return max(z, vec4<f32>(0.0));
-    }
-    let clamped = min(max(z, vec4<f32>(0.0)), clip);
-    if (ACTIVATION == SCRELU) {
-        return clamped * clamped;
-    }
-    return clamped;
-}
-
-fn inside(z: vec4<f32>, clip: vec4<f32>) -> vec4<bool> {
-    if (ACTIVATION == RELU) {
-        return z >= vec4<f32>(0.0);
-    }
-    return (z >= vec4<f32>(0.0)) & (z <= clip);
-}
-
 fn gate(z: vec4<f32>, clip: vec4<f32>) -> u32 {
-    return bits_of(inside(z, clip));
-}
-
-fn slope_4(z: vec4<f32>, clip: vec4<f32>) -> vec4<f32> {
-    return select(vec4<f32>(0.0), 2.0 * z, inside(z, clip));
+    return bits_of(inside_4(z, clip));
 }

@@ -11,6 +11,7 @@ pub mod cpu;
 pub mod inputs;
 pub mod libraries;
 pub mod masked;
+pub mod pieces;
 pub mod strided;
 
 use crate::kernel::Kernel;
@@ -61,6 +62,8 @@ table! {
     masked_weights,
     masked_output,
     masked_adamw,
+    scatter_pieces,
+    join_pieces,
     sgd,
     adamw,
     unary,

@@ -25,3 +25,28 @@ fn activation_slope(z: f32, clip: f32) -> f32 {
     }
     return select(0.0, 1.0, inside);
 }
+
+fn activate_4(z: vec4<f32>, clip: vec4<f32>) -> vec4<f32> {
+    if (ACTIVATION == RELU) {
+        return max(z, vec4<f32>(0.0));
+    }
+    let clamped = min(max(z, vec4<f32>(0.0)), clip);
+    if (ACTIVATION == SCRELU) {
+        return clamped * clamped;
+    }
+    return clamped;
+}
+
+fn inside_4(z: vec4<f32>, clip: vec4<f32>) -> vec4<bool> {
+    if (ACTIVATION == RELU) {
+        return z >= vec4<f32>(0.0);
+    }
+    return (z >= vec4<f32>(0.0)) & (z <= clip);
+}
+
+fn slope_4(z: vec4<f32>, clip: vec4<f32>) -> vec4<f32> {
+    if (ACTIVATION == SCRELU) {
+        return select(vec4<f32>(0.0), 2.0 * z, inside_4(z, clip));
+    }
+    return select(vec4<f32>(0.0), vec4<f32>(1.0), inside_4(z, clip));
+}

@@ -1,27 +1,41 @@
 //! Index lists of ones: for each sample the features that it has.
 
-use super::transposed::Transposed;
+use super::transposed::{self, Transposed};
 use crate::error::{Error, Result};
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// What stands for "no index" in a padded list.
 pub const PADDING: i32 = -1;
 
 /// Sparse inputs of one perspective: for each sample the features that are 1, and the transposed index.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// The transposed index, for each feature the ascending list of samples that have it, is made where it is asked for, or when it is
+/// first read.
+#[derive(Clone, Debug)]
 pub struct SparseInputs {
     features: usize,
     starts: Vec<u32>,
     indices: Vec<u32>,
     /// Apart, so that a batch is cheap to move.
-    transposed: Box<Transposed>,
+    transposed: OnceLock<Box<Transposed>>,
+    /// That of earlier lists, for its memory.
+    memory: Box<Transposed>,
 }
+
+impl PartialEq for SparseInputs {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |inputs: &Self| (inputs.features, inputs.starts.len(), inputs.indices.len());
+        of(self) == of(other) && self.starts == other.starts && self.indices == other.indices
+    }
+}
+
+impl Eq for SparseInputs {}
 
 impl SparseInputs {
     /// From index lists `[L, width]`, padded with −1 in any place, over N = `features` inputs.
     ///
-    /// Builds the transposed index, for each feature the ascending list of samples that have it, by a stable
-    /// counting sort. An index out of `0..features`, or twice in one list, is an error that names the sample.
+    /// An index out of `0..features`, or twice in one list, is an error that names the sample.
     pub fn new(name: &str, features: usize, width: usize, indices: Vec<i32>) -> Result<Self> {
         if width == 0 {
             return Err(Error::argument(
@@ -65,28 +79,31 @@ impl SparseInputs {
             indices,
             ..Self::default()
         };
-        inputs.index(name, features)?;
+        inputs.check(name, features, false)?;
         Ok(inputs)
     }
 
-    /// As [`SparseInputs::from_lists`], in the memory of these: fresh memory for each batch takes longer than the index.
+    /// As [`SparseInputs::from_lists`], in the memory of these: fresh memory for each batch takes longer than the check. With
+    /// `transposed` the transposed index is made too.
     pub fn refill(
         mut self,
         name: &str,
         features: usize,
         starts: &[u32],
         indices: &[u32],
+        transposed: bool,
     ) -> Result<Self> {
         self.starts.clear();
         self.starts.extend_from_slice(starts);
         self.indices.clear();
         self.indices.extend_from_slice(indices);
-        self.index(name, features)?;
+        self.check(name, features, transposed)?;
         Ok(self)
     }
 
-    /// Checks the lists and makes the transposed index.
-    fn index(&mut self, name: &str, features: usize) -> Result<()> {
+    /// Checks the lists, and makes the transposed index where it is wanted.
+    fn check(&mut self, name: &str, features: usize, transposed: bool) -> Result<()> {
+        self.forget();
         let (starts, indices) = (&self.starts, &self.indices);
         if features == 0 {
             return Err(no_features(name));
@@ -101,10 +118,28 @@ impl SparseInputs {
             ));
         }
         self.features = features;
-        self.transposed.build(name, features, starts, indices)
+        if !transposed {
+            return transposed::check(name, features, starts, indices);
+        }
+        let mut made = std::mem::take(&mut self.memory);
+        made.build(name, features, starts, indices)?;
+        self.transposed = OnceLock::from(made);
+        Ok(())
     }
 
-    /// The same lists where each feature f is called `names[f]`, `[N]`: a permutation of 0..N. The transposed index is
+    /// Keeps of the transposed index the memory alone.
+    fn forget(&mut self) {
+        if let Some(old) = self.transposed.take() {
+            self.memory = old;
+        }
+    }
+
+    fn transposed(&self) -> &Transposed {
+        let of_lists = || Transposed::of(self.features, &self.starts, &self.indices).into();
+        self.transposed.get_or_init(of_lists)
+    }
+
+    /// The same lists where each feature f is called `names[f]`, `[N]`: a permutation of 0..N. A transposed index that is made is
     /// moved and not sorted anew, which costs a tenth.
     pub fn renamed(&self, names: &[u32]) -> Result<Self> {
         self.renamed_in(Self::default(), names)
@@ -128,7 +163,12 @@ impl SparseInputs {
         spare.indices.clear();
         let indices = self.indices.iter().map(|&index| names[index as usize]);
         spare.indices.extend(indices);
-        spare.transposed.rename(&self.transposed, &sources);
+        spare.forget();
+        if let Some(own) = self.transposed.get() {
+            let mut renamed = std::mem::take(&mut spare.memory);
+            renamed.rename(own, &sources);
+            spare.transposed = OnceLock::from(renamed);
+        }
         Ok(spare)
     }
 
@@ -146,7 +186,7 @@ impl SparseInputs {
         }
     }
 
-    /// The lists of consecutive samples, with a transposed index of their own.
+    /// The lists of consecutive samples.
     pub(crate) fn slice(&self, range: Range<usize>) -> Result<Self> {
         let begin = self.starts[range.start];
         let starts = &self.starts[range.start..=range.end];
@@ -196,22 +236,22 @@ impl SparseInputs {
 
     /// Where each feature's list of samples begins in [`Self::samples`], `[N + 1]`.
     pub fn offsets(&self) -> &[u32] {
-        &self.transposed.offsets
+        &self.transposed().offsets
     }
 
     /// The samples of each feature, ascending, one list after the other.
     pub fn samples(&self) -> &[u32] {
-        &self.transposed.samples
+        &self.transposed().samples
     }
 
     /// The first chunk of each feature, `[N + 1]`; a feature that no sample has has none.
     pub fn first_chunks(&self) -> &[u32] {
-        &self.transposed.first_chunks
+        &self.transposed().first_chunks
     }
 
     /// Where each chunk of at most [`CHUNK`](super::CHUNK) samples begins in [`Self::samples`], `[chunks + 1]`.
     pub fn chunk_starts(&self) -> &[u32] {
-        &self.transposed.chunk_starts
+        &self.transposed().chunk_starts
     }
 }
 
@@ -222,7 +262,8 @@ impl Default for SparseInputs {
             features: 0,
             starts: vec![0],
             indices: Vec::new(),
-            transposed: Box::default(),
+            transposed: OnceLock::new(),
+            memory: Box::default(),
         }
     }
 }
@@ -265,11 +306,16 @@ impl ListWriter {
         self.inputs
     }
 
-    /// The lists with their transposed index; errors as of [`SparseInputs::from_lists`].
-    pub(crate) fn finish(self, name: &str, features: usize) -> Result<SparseInputs> {
+    /// The lists, with their transposed index or without; errors as of [`SparseInputs::from_lists`].
+    pub(crate) fn finish(
+        self,
+        name: &str,
+        features: usize,
+        transposed: bool,
+    ) -> Result<SparseInputs> {
         let mut inputs = self.inputs;
         inputs.indices.truncate(self.used);
-        inputs.index(name, features)?;
+        inputs.check(name, features, transposed)?;
         Ok(inputs)
     }
 }

@@ -31,7 +31,28 @@ impl Transposed {
         let Some(counts) = count(features, indices) else {
             return Err(out_of_range(name, features, starts, indices));
         };
-        self.set_offsets(counts.into_iter());
+        self.sort(counts.into_iter(), starts, indices);
+        // Samples came in ascending order, so one that has a feature twice stands there twice in a row.
+        if !self.lists().all(strictly_ascending) {
+            return Err(twice(name, starts, indices));
+        }
+        Ok(())
+    }
+
+    /// That of lists that are checked.
+    pub(super) fn of(features: usize, starts: &[u32], indices: &[u32]) -> Self {
+        let mut counts = vec![0; features];
+        for &feature in indices {
+            counts[feature as usize] += 1;
+        }
+        let mut made = Self::default();
+        made.sort(counts.into_iter(), starts, indices);
+        made
+    }
+
+    /// The counting sort, with how often each feature occurs.
+    fn sort(&mut self, counts: impl Iterator<Item = u32>, starts: &[u32], indices: &[u32]) {
+        self.set_offsets(counts);
         let mut next = self.offsets.clone();
         // What an earlier batch has left here is written over.
         self.samples.resize(indices.len(), 0);
@@ -43,11 +64,6 @@ impl Transposed {
                 *next += 1;
             }
         }
-        // Samples came in ascending order, so one that has a feature twice stands there twice in a row.
-        if !self.lists().all(strictly_ascending) {
-            return Err(self.twice(name, starts, indices));
-        }
-        Ok(())
     }
 
     /// Becomes that of the lists that `other` is of, where what is feature f here was `sources[f]` there.
@@ -84,22 +100,44 @@ impl Transposed {
     fn lists(&self) -> impl Iterator<Item = &[u32]> {
         (0..self.offsets.len() - 1).map(|feature| self.list(feature))
     }
+}
 
-    /// Names the first sample that has a feature twice.
-    #[cold]
-    fn twice(&self, name: &str, starts: &[u32], indices: &[u32]) -> Error {
-        let neighbours = self.lists().flat_map(|list| list.windows(2));
-        let repeated = neighbours.filter(|pair| pair[0] == pair[1]);
-        let sample = repeated.map(|pair| pair[0] as usize).min().unwrap_or(0);
-        let list = &indices[starts[sample] as usize..starts[sample + 1] as usize];
+/// Refuses an index that is none of a feature, and one that stands twice in a list.
+pub(super) fn check(name: &str, features: usize, starts: &[u32], indices: &[u32]) -> Result<()> {
+    // Of each feature the last sample that had it, counted from 1.
+    let mut last = vec![0; features];
+    let mut is_twice = false;
+    for (sample, list) in (1..).zip(starts.windows(2)) {
+        for &feature in &indices[list[0] as usize..list[1] as usize] {
+            let Some(last) = last.get_mut(feature as usize) else {
+                return Err(out_of_range(name, features, starts, indices));
+            };
+            is_twice |= *last == sample;
+            *last = sample;
+        }
+    }
+    match is_twice {
+        true => Err(twice(name, starts, indices)),
+        false => Ok(()),
+    }
+}
+
+/// Names the first sample that has a feature twice.
+#[cold]
+fn twice(name: &str, starts: &[u32], indices: &[u32]) -> Error {
+    let lists = starts.windows(2).enumerate();
+    let mut again = lists.filter_map(|(sample, ends)| {
+        let list = &indices[ends[0] as usize..ends[1] as usize];
         let mut places = list.iter().enumerate();
         let again = places.find(|&(place, index)| list[..place].contains(index));
-        Error::argument(
-            format!("{name}, sample {sample}"),
-            "each index at most once",
-            format!("{} twice", again.map_or(0, |(_, &index)| index)),
-        )
-    }
+        again.map(|(_, index)| (sample, *index))
+    });
+    let (sample, index) = again.next().unwrap_or_default();
+    Error::argument(
+        format!("{name}, sample {sample}"),
+        "each index at most once",
+        format!("{index} twice"),
+    )
 }
 
 /// How often each feature occurs; none if an index is out of range.

@@ -40,6 +40,9 @@ pub struct LoaderSettings {
     /// Whether all threads give way to others, for a consumer that computes on the same cores: then batches are made while
     /// it waits for one of its own threads. Has no influence on the batches.
     pub gives_way: bool,
+    /// Whether the workers make the transposed index too; else who reads it first makes it. See
+    /// [`Network::reads_transposed`](crate::perspective::Network::reads_transposed).
+    pub transposed: bool,
 }
 
 impl Default for LoaderSettings {
@@ -56,6 +59,7 @@ impl Default for LoaderSettings {
             workers: std::thread::available_parallelism()
                 .map_or(1, |cores| cores.get().min(BUSY_WORKERS)),
             gives_way: false,
+            transposed: true,
         }
     }
 }
@@ -151,7 +155,12 @@ impl Loader {
         let (to_workers, work) = bounded(2 * settings.workers);
         loader.tickets = Some(tickets);
         for _ in 0..settings.workers {
-            let mut maker = BatchMaker::new(dataset, features.clone(), settings.target);
+            let mut maker = BatchMaker::new(
+                dataset,
+                features.clone(),
+                settings.target,
+                settings.transposed,
+            );
             let (spares, raw_spares) = (loader.spares.clone(), raw_spares.clone());
             let work = work.clone();
             loader.start("wgrad worker", move || {

@@ -26,15 +26,23 @@ pub(crate) struct BatchMaker<F: ?Sized> {
     features: Arc<F>,
     other_names: Option<Vec<u32>>,
     targets: Targets,
+    transposed: bool,
 }
 
 impl<F: FeatureSet + ?Sized> BatchMaker<F> {
-    pub(crate) fn new(dataset: &Dataset, features: Arc<F>, target: Target) -> Self {
+    /// For batches with the transposed index of their lists, or without.
+    pub(crate) fn new(
+        dataset: &Dataset,
+        features: Arc<F>,
+        target: Target,
+        transposed: bool,
+    ) -> Self {
         Self {
             dataset: dataset.clone(),
             other_names: features.other_names(),
             features,
             targets: Targets::new(target),
+            transposed,
         }
     }
 
@@ -52,10 +60,11 @@ impl<F: FeatureSet + ?Sized> BatchMaker<F> {
         };
         pulp::Arch::new().dispatch(fill)?;
         let features = self.features.features();
-        let own = draft.own.finish("features of the side to move", features)?;
+        let finish = |list: ListWriter, name| list.finish(name, features, self.transposed);
+        let own = finish(draft.own, "features of the side to move")?;
         let other = match &self.other_names {
             Some(names) => own.renamed_in(draft.other.into_memory(), names),
-            None => draft.other.finish("features of the other side", features),
+            None => finish(draft.other, "features of the other side"),
         };
         Ok(LoadedBatch {
             batch: Batch::new(Inputs::Sparse([own, other?]), draft.targets)?,

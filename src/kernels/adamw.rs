@@ -104,19 +104,23 @@ impl Params {
     }
 }
 
+/// Elements that one task moves.
+const PIECE: usize = 8192;
+
 fn body(mut call: Call<'_, f32>) {
     let p: Params = call.params();
     let gradient = call.floats(0);
     let (first, second, values) = (call.floats_mut(1), call.floats_mut(2), call.floats_mut(3));
-    gradient[..p.length as usize]
-        .par_iter()
-        .zip(first)
-        .zip(second)
-        .zip(values)
-        .with_min_len(super::cpu::PIECE)
-        .for_each(|(((&g, first), second), value)| {
-            p.move_element(g, first, second, value);
+    let gradient = gradient[..p.length as usize].par_chunks(PIECE);
+    let moments = first.par_chunks_mut(PIECE).zip(second.par_chunks_mut(PIECE));
+    let pieces = gradient.zip(moments).zip(values.par_chunks_mut(PIECE));
+    pieces.for_each(|((gradient, (first, second)), values)| {
+        super::cpu::vectorized(|| {
+            for (((&g, first), second), value) in gradient.iter().zip(first).zip(second).zip(values) {
+                p.move_element(g, first, second, value);
+            }
         });
+    });
 }
 
 fn traffic(_: usize, params: &[u8]) -> Traffic {

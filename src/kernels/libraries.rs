@@ -4,7 +4,7 @@ use crate::kernel::Variant;
 
 /// `group_index`: grids past 65,535 workgroups.
 pub const GRID: &str = include_str!("../../shaders/lib/grid.wgsl");
-/// `activate` and `activation_slope`, by the override `ACTIVATION`.
+/// `activate` and `activation_slope`, by the override `ACTIVATION`; the same for vectors.
 pub const ACTIVATION: &str = include_str!("../../shaders/lib/activation.wgsl");
 /// `moved`: an element's step of AdamW; its shader's parameters have the numbers.
 pub const ADAMW: &str = include_str!("../../shaders/lib/adamw.wgsl");

@@ -54,11 +54,44 @@ fn twin(mut call: Call<'_, f64>) {
     let e = call.floats_mut(2);
     let (q, scale) = (f64::from(p.power), f64::from(p.scale));
     for s in p.first as usize..(p.first + p.samples) as usize {
-        let (value, slope) = link.apply(y[s]);
-        let difference = value - targets[s];
-        let sign = if difference == 0.0 { 0.0 } else { difference.signum() };
-        e[s] = q * scale * difference.abs().powf(q - 1.0) * sign * slope;
+        e[s] = reference(link, (q, scale), y[s], targets[s]);
     }
+}
+
+/// e by the mathematics.
+pub(super) fn reference(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> f64 {
+    let (value, slope) = link.apply(y);
+    let difference = value - target;
+    let sign = if difference == 0.0 { 0.0 } else { difference.signum() };
+    q * scale * difference.abs().powf(q - 1.0) * sign * slope
+}
+
+/// e as the CPU executor computes it.
+#[inline]
+pub(super) fn value(link: Link, (q, scale): (f32, f32), y: f32, target: f32) -> f32 {
+    let (value, slope) = link.apply_f32(y);
+    let difference = value - target;
+    let sign = if difference == 0.0 { 0.0 } else { difference.signum() };
+    power_of(difference.abs(), q - 1.0) * q * scale * sign * slope
+}
+
+/// The error allowed for e on a GPU.
+pub(super) fn error(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> f64 {
+    const EPSILON: f64 = f32::EPSILON as f64;
+    let (value, slope) = link.apply(y);
+    let x = (value - target).abs();
+    let delta = link_error(link, y) + EPSILON * x;
+    // A power of 0 jumps at 0, where only an exact difference may stand.
+    let moved = if q == 1.0 {
+        0.0
+    } else {
+        (x + delta).powf(q - 1.0) - (x - delta).max(0.0).powf(q - 1.0)
+    };
+    let relative = power_error(x + delta, q - 1.0)
+        + if link == Link::Sigmoid { (10.0 + 2.0 * y.abs()) * EPSILON } else { 0.0 }
+        + 4.0 * EPSILON;
+    let error = moved + (x + delta).powf(q - 1.0) * relative;
+    q * scale * error * slope + f64::from(f32::MIN_POSITIVE)
 }
 
 fn body(mut call: Call<'_, f32>) {
@@ -70,12 +103,7 @@ fn body(mut call: Call<'_, f32>) {
     e.par_iter_mut()
         .zip(strip)
         .with_min_len(super::cpu::PIECE)
-        .for_each(|(e, s)| {
-            let (value, slope) = link.apply_f32(y[s]);
-            let difference = value - targets[s];
-            let sign = if difference == 0.0 { 0.0 } else { difference.signum() };
-            *e = power_of(difference.abs(), p.power - 1.0) * p.power * p.scale * sign * slope;
-        });
+        .for_each(|(e, s)| *e = value(link, (p.power, p.scale), y[s], targets[s]));
 }
 
 fn traffic(variant: usize, params: &[u8]) -> Traffic {
@@ -85,33 +113,16 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    const EPSILON: f64 = f32::EPSILON as f64;
     loss_cases()
         .into_iter()
         .enumerate()
         .map(|(index, case)| {
-            let q = f64::from(case.params.power);
+            let of_loss = (f64::from(case.params.power), f64::from(case.params.scale));
             let link = Link::ALL[case.variant];
-            let each: Vec<f64> = (0..case.y.len())
-                .map(|s| {
-                    let (y, t) = (f64::from(case.y[s]), f64::from(case.targets[s]));
-                    let (value, slope) = link.apply(y);
-                    let x = (value - t).abs();
-                    let delta = link_error(link, y) + EPSILON * x;
-                    // A power of 0 jumps at 0, where only an exact difference may stand.
-                    let moved = if q == 1.0 {
-                        0.0
-                    } else {
-                        (x + delta).powf(q - 1.0) - (x - delta).max(0.0).powf(q - 1.0)
-                    };
-                    let relative = power_error(x + delta, q - 1.0)
-                        + if link == Link::Sigmoid { (10.0 + 2.0 * y.abs()) * EPSILON } else { 0.0 }
-                        + 4.0 * EPSILON;
-                    let scale = q * f64::from(case.params.scale);
-                    let error = moved + (x + delta).powf(q - 1.0) * relative;
-                    scale * error * slope + f64::from(f32::MIN_POSITIVE)
-                })
-                .collect();
+            let each = case.y.iter().zip(&case.targets).map(|(&y, &target)| {
+                error(link, of_loss, f64::from(y), f64::from(target))
+            });
+            let each = each.collect();
             // Every other case is the second of two strips.
             let first = index as u32 % 2 * (case.params.samples / 3);
             let params = Params {

@@ -151,6 +151,11 @@ impl Learner {
         Ok(joined(parts))
     }
 
+    /// As [`Network::reads_transposed`].
+    pub fn reads_transposed(&self) -> bool {
+        self.network.reads_transposed()
+    }
+
     /// Steps done.
     pub fn steps(&self) -> u64 {
         self.steps

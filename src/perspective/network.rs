@@ -120,11 +120,17 @@ impl Network {
         Ok(())
     }
 
+    /// Whether gradients need the transposed index of a large batch's index lists on this device. Who makes batches in threads of
+    /// their own makes it there too; else the pass makes it.
+    pub fn reads_transposed(&self) -> bool {
+        self.step.reads_transposed()
+    }
+
     /// Y, `[L]`.
     pub fn forward(&mut self, batch: &Batch) -> Result<Vec<f32>> {
         self.check(batch)?;
         let mut output = Vec::with_capacity(batch.len());
-        let samples = self.step.begin(batch)?;
+        let samples = self.step.begin(batch, false)?;
         for slice in slices::cut(batch, samples)? {
             self.step.reserve(&slice)?;
             let mut recording = Recording::new();
@@ -213,7 +219,7 @@ impl Network {
         self.check(batch)?;
         upstream.check(batch)?;
         self.reserve_gradients()?;
-        let samples = self.step.begin(batch)?;
+        let samples = self.step.begin(batch, true)?;
         for slice in slices::cut(batch, samples)? {
             self.step.reserve(&slice)?;
             let mut recording = Recording::new();

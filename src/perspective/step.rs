@@ -1,24 +1,29 @@
 //! One pass over a slice of a batch, as commands: which kernels run, on which buffers, in which order.
 //!
-//! [`masked`] is the fast way, for index lists; [`layered`] takes everything. Callers know only [`Step::begin`],
-//! [`Step::reserve`] and [`Step::record_pass`], and the buffers of Y and the loss, so that another way to compute a pass
-//! changes these files alone.
+//! [`masked`] and, on a processor, [`scattered`] are the fast ways, for index lists; [`layered`] takes everything. Callers know only
+//! [`Step::begin`], [`Step::reserve`] and [`Step::record_pass`], and the buffers of Y and the loss, so that another way to
+//! compute a pass changes these files alone.
 
+mod joined;
 mod layered;
 mod masked;
+mod scattered;
 
 use super::architecture::Architecture;
 use super::slices::{Slice, SliceInputs};
 use super::upstream::Upstream;
-use crate::batch::Batch;
+use crate::batch::{Batch, SparseInputs};
 use crate::device::{Buffer, Device};
 use crate::error::{Error, Result};
 use crate::kernel::Element;
 use crate::kernels::{loss, loss_gradient, sum};
 use crate::optim::Optimizer;
 use crate::recording::{BufferId, Recording};
+use joined::Joined;
 use layered::Layered;
 use masked::{Masked, Pass};
+use scattered::Scattered;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// What grows with the samples may take this many bytes a buffer; a larger batch is cut over samples. Part of what the
@@ -31,11 +36,25 @@ pub(super) struct Step {
     device: Device,
     architecture: Architecture,
     common: Common,
+    joined: Joined,
     layered: Layered,
     masked: Masked,
-    /// Whether the batch goes the way of `masked`.
-    is_masked: bool,
+    scattered: Scattered,
+    way: Way,
+    /// Whether the batch is gone through backward too.
+    gradient: bool,
 }
+
+/// How a batch is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Layered,
+    Masked,
+    Scattered,
+}
+
+/// The index lists of both perspectives.
+type Lists<'a> = &'a [Cow<'a, SparseInputs>; 2];
 
 /// What every pass has.
 #[derive(Debug)]
@@ -161,9 +180,12 @@ impl Step {
                 bucket: device.allocate("buckets", Element::Word, 1)?,
                 loss: floats("loss")?,
             },
+            joined: Joined::new(device, architecture)?,
             layered: Layered::new(device, architecture)?,
             masked: Masked::new(device, architecture)?,
-            is_masked: false,
+            scattered: Scattered::new(device, architecture)?,
+            way: Way::Layered,
+            gradient: false,
         })
     }
 
@@ -177,16 +199,28 @@ impl Step {
         &self.common.loss
     }
 
-    /// Chooses the way for a batch; says how many of its samples one pass can take.
+    /// Whether gradients need the transposed index of a large batch.
+    pub(super) fn reads_transposed(&self) -> bool {
+        !self.scattered.applies()
+    }
+
+    /// Chooses the way for a batch, for gradients or for Y alone; says how many of its samples one pass can take.
     ///
     /// # Errors
     /// [`Error::Limit`] when not even one sample fits.
-    pub(super) fn begin(&mut self, batch: &Batch) -> Result<usize> {
-        self.is_masked = self.masked.takes(batch);
-        let bytes = if self.is_masked {
-            self.masked.sample_bytes(batch)
+    pub(super) fn begin(&mut self, batch: &Batch, gradient: bool) -> Result<usize> {
+        self.gradient = gradient;
+        self.way = if gradient && self.scattered.takes(batch) {
+            Way::Scattered
+        } else if self.masked.takes(batch, gradient) {
+            Way::Masked
         } else {
-            Layered::sample_bytes(&self.architecture, batch)
+            Way::Layered
+        };
+        let bytes = match self.way {
+            Way::Scattered => Scattered::sample_bytes(batch),
+            Way::Masked => self.masked.sample_bytes(batch),
+            Way::Layered => Layered::sample_bytes(&self.architecture, batch),
         };
         let limit = self.device.binding_limit();
         if bytes > limit {
@@ -220,8 +254,15 @@ impl Step {
             Element::Word,
             samples,
         )?;
-        match (&slice.inputs, self.is_masked) {
-            (SliceInputs::Sparse(lists), true) => self.masked.reserve(device, samples, lists),
+        match (&slice.inputs, self.way) {
+            (SliceInputs::Sparse(lists), Way::Scattered) => {
+                self.joined.reserve(device, samples, lists)?;
+                self.scattered.reserve(device, samples)
+            }
+            (SliceInputs::Sparse(lists), Way::Masked) => {
+                self.joined.reserve(device, samples, lists)?;
+                self.masked.reserve(device, samples, lists, self.gradient)
+            }
             _ => self.layered.reserve(device, slice),
         }
     }
@@ -234,22 +275,44 @@ impl Step {
         parameters: Roles<'_>,
         goal: Goal<'a>,
     ) {
-        let common = &self.common;
-        recording.upload(common.targets.id(), slice.targets);
-        if let Some(buckets) = slice.buckets {
-            recording.upload(common.bucket.id(), buckets);
-        }
+        let (common, joined) = (&self.common, &self.joined);
         let upstream = match goal {
             Goal::Output => None,
             Goal::Gradients { upstream, .. } => Some(upstream),
         };
-        if let Some(Upstream::Given(e)) = upstream {
-            recording.upload(common.e.id(), &e[slice.range.clone()]);
+        match upstream {
+            Some(Upstream::Given(e)) => {
+                let to = match self.way {
+                    Way::Scattered => &common.targets,
+                    _ => &common.e,
+                };
+                recording.upload(to.id(), &e[slice.range.clone()]);
+            }
+            _ => recording.upload(common.targets.id(), slice.targets),
         }
-        match (&slice.inputs, self.is_masked) {
-            (SliceInputs::Sparse(lists), true) => {
+        if let Some(buckets) = slice.buckets {
+            recording.upload(common.bucket.id(), buckets);
+        }
+        match (&slice.inputs, self.way, goal) {
+            (
+                SliceInputs::Sparse(lists),
+                Way::Scattered,
+                Goal::Gradients {
+                    upstream,
+                    total,
+                    gradients,
+                    ..
+                },
+            ) => self.scattered.record(
+                recording,
+                (slice, lists),
+                (common, joined),
+                (parameters, gradients),
+                (upstream.loss(), total),
+            ),
+            (SliceInputs::Sparse(lists), Way::Masked, _) => {
                 let gradient = upstream.is_some();
-                let masked = &self.masked;
+                let masked = (&self.masked, joined);
                 let pass = Pass::new(masked, recording, slice, lists, parameters, gradient);
                 for strip in pass.strips() {
                     pass.record_forward(recording, common, strip.clone(), gradient);
@@ -282,7 +345,7 @@ impl Step {
                 total,
                 update: Some(update),
                 ..
-            } if self.is_masked && slice.samples() == total => {
+            } if self.way == Way::Masked && slice.samples() == total => {
                 let is_adamw = matches!(update.optimizer, Optimizer::AdamW { .. });
                 is_adamw.then_some(update)
             }
@@ -375,7 +438,9 @@ impl Step {
             recording.dispatch(0, params, &[values, common.bucket.id(), to]);
         };
         let buckets = self.architecture.buckets as u32;
-        sum(recording, buckets, common.e.id(), gradients.output_bias());
+        if self.way != Way::Scattered {
+            sum(recording, buckets, common.e.id(), gradients.output_bias());
+        }
         if let Upstream::Loss(loss) = upstream {
             let params = loss::Params {
                 samples,

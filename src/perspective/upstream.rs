@@ -15,6 +15,14 @@ pub enum Upstream<'a> {
 }
 
 impl Upstream<'_> {
+    /// The loss, if there is one.
+    pub(super) fn loss(&self) -> Option<Loss> {
+        match self {
+            Self::Loss(loss) => Some(*loss),
+            Self::Given(_) => None,
+        }
+    }
+
     /// Refuses a loss out of its range and an e of another length than the batch.
     pub(super) fn check(&self, batch: &Batch) -> Result<()> {
         match self {

@@ -41,6 +41,7 @@ pub fn evaluate(
         shuffle: 0,
         target,
         workers: threads.max(1),
+        transposed: false,
         ..LoaderSettings::default()
     };
     let power = f64::from(objective.loss.power);

@@ -309,6 +309,7 @@ impl Trainer {
             },
             workers: self.run.loader_threads(),
             gives_way: self.device.class() == Class::Host,
+            transposed: self.learner.reads_transposed(),
         };
         Loader::new(&self.dataset, Arc::new(Chess768), &settings)
     }
@@ -488,6 +489,7 @@ fn check_ahead(dataset: &Dataset, threads: usize) -> Result<()> {
     let settings = LoaderSettings {
         shuffle: 0,
         workers: threads,
+        transposed: false,
         ..LoaderSettings::default()
     };
     let batches = CHECKED_AHEAD.div_ceil(settings.batch_size);

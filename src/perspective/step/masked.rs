@@ -1,6 +1,7 @@
 //! A pass over index lists that keeps of Z a bit a lane (and its slope for SCReLU): see [`masked`].
 
-use super::{Common, Roles, Update, grow, grow_roomy};
+use super::joined::{Joined, Places};
+use super::{Common, Lists, Roles, Update, grow, grow_roomy};
 use crate::activation::Activation;
 use crate::batch::{Batch, CHUNK, Inputs, SparseInputs};
 use crate::device::{Buffer, Class, Device};
@@ -11,8 +12,7 @@ use crate::kernels::{
 };
 use crate::perspective::architecture::Architecture;
 use crate::perspective::slices::Slice;
-use crate::recording::{BufferId, Recording};
-use std::borrow::Cow;
+use crate::recording::Recording;
 use std::ops::Range;
 
 /// From this many samples on, each invocation of the forward kernel works on several.
@@ -21,9 +21,6 @@ const MANY_SAMPLES: usize = 16_384;
 /// Lanes of slopes that stay in the caches of a processor.
 const NEAR_LANES: usize = 1 << 19;
 
-/// The index lists of both perspectives.
-type Lists<'a> = &'a [Cow<'a, SparseInputs>; 2];
-
 /// The buffers of such a pass.
 #[derive(Debug)]
 pub(super) struct Masked {
@@ -31,10 +28,6 @@ pub(super) struct Masked {
     on_host: bool,
     binding_limit: u64,
     interleave: u32,
-    /// Starts of both perspectives, then their indices.
-    lists: Buffer,
-    /// B of each accumulator, C and d.
-    small: Buffer,
     bits: Buffer,
     slopes: Buffer,
     /// Of both perspectives, as all that follows: the chunks of the transposed index,
@@ -58,8 +51,17 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn new(architecture: &Architecture, samples: usize, lists: [&SparseInputs; 2]) -> Self {
+    /// Without gradients there are no rows, and the transposed index is not read.
+    fn new(
+        architecture: &Architecture,
+        samples: usize,
+        lists: [&SparseInputs; 2],
+        gradient: bool,
+    ) -> Self {
         let total = |lists: &SparseInputs| {
+            if !gradient {
+                return 0;
+            }
             let chunks = lists.chunk_starts().len() - 1;
             masked::rows(architecture.activation, chunks, samples)
         };
@@ -75,8 +77,6 @@ impl Masked {
     pub(super) fn new(device: &Device, architecture: Architecture) -> Result<Self> {
         let floats = |what| device.allocate(what, Element::Float, 1);
         let words = |what| device.allocate(what, Element::Word, 1);
-        let accumulators = if architecture.tied { 1 } else { 2 };
-        let small = (accumulators + 2) * architecture.hidden + 1;
         Ok(Self {
             architecture,
             on_host: device.class() == Class::Host,
@@ -88,8 +88,6 @@ impl Masked {
                 _ if architecture.hidden.is_multiple_of(64) => 2,
                 _ => 1,
             },
-            lists: words("index lists")?,
-            small: device.allocate("B, C and d", Element::Float, small)?,
             bits: words("mask bits")?,
             slopes: floats("slopes")?,
             chunk_starts: words("chunks of the transposed index")?,
@@ -101,13 +99,13 @@ impl Masked {
     }
 
     /// Whether the kernels can take a batch, in slices or whole.
-    pub(super) fn takes(&self, batch: &Batch) -> bool {
+    pub(super) fn takes(&self, batch: &Batch, gradient: bool) -> bool {
         let Inputs::Sparse(lists) = batch.inputs() else {
             return false;
         };
         let architecture = &self.architecture;
         // A slice has no more chunks than the batch.
-        let sizes = Sizes::new(architecture, batch.len(), [&lists[0], &lists[1]]);
+        let sizes = Sizes::new(architecture, batch.len(), [&lists[0], &lists[1]], gradient);
         let rows = (sizes.totals[0] + sizes.totals[1]) * architecture.hidden;
         let shares = sizes.bands * 2 * architecture.hidden;
         architecture.buckets == 1
@@ -145,9 +143,13 @@ impl Masked {
         device: &Device,
         samples: usize,
         lists: Lists<'_>,
+        gradient: bool,
     ) -> Result<()> {
+        if !gradient {
+            return Ok(());
+        }
         let (architecture, strip) = (&self.architecture, self.strip());
-        let sizes = Sizes::new(architecture, samples, [&lists[0], &lists[1]]);
+        let sizes = Sizes::new(architecture, samples, [&lists[0], &lists[1]], true);
         let lanes = samples * 2 * architecture.hidden;
         let entries = lists[0].indices().len() + lists[1].indices().len();
         let words = |buffer: &mut Buffer, what, len| grow(device, buffer, what, Element::Word, len);
@@ -160,7 +162,6 @@ impl Masked {
         )?;
         let words =
             |buffer: &mut Buffer, what, len| grow_roomy(device, buffer, what, Element::Word, len);
-        words(&mut self.lists, "index lists", 2 * (samples + 1) + entries)?;
         let chunks = lists[0].chunk_starts().len() + lists[1].chunk_starts().len();
         words(
             &mut self.chunk_starts,
@@ -190,16 +191,13 @@ impl Masked {
 #[derive(Debug)]
 pub(super) struct Pass<'p> {
     buffers: &'p Masked,
+    joined: &'p Joined,
     lists: Lists<'p>,
     parameters: Roles<'p>,
     sizes: Sizes,
     chunks: [u32; 2],
     entries: [u32; 2],
-    /// Where each perspective's indices begin among the lists.
-    indices: [u32; 2],
-    /// Where B of the second perspective and C begin in `small`.
-    bias_2: u32,
-    output: u32,
+    places: Places,
     /// Whether slices of the batch came before.
     accumulate: u32,
 }
@@ -207,7 +205,7 @@ pub(super) struct Pass<'p> {
 impl<'p> Pass<'p> {
     /// Uploads the lists, with the transposed index if gradients follow, and joins the small parameters.
     pub(super) fn new<'a: 'p>(
-        buffers: &'p Masked,
+        (buffers, joined): (&'p Masked, &'p Joined),
         recording: &mut Recording<'a>,
         slice: &Slice<'_>,
         lists: Lists<'a>,
@@ -215,16 +213,7 @@ impl<'p> Pass<'p> {
         gradient: bool,
     ) -> Self {
         let architecture = &buffers.architecture;
-        let hidden = architecture.hidden;
-        let mut at = 0;
-        let mut upload = |words: &'a [u32]| {
-            recording.upload_at(buffers.lists.id(), at, words);
-            at += words.len();
-            (at - words.len()) as u32
-        };
-        upload(lists[0].starts());
-        upload(lists[1].starts());
-        let indices = [upload(lists[0].indices()), upload(lists[1].indices())];
+        let places = joined.record(recording, lists, parameters);
         let mut both = |buffer: &Buffer, of: fn(&SparseInputs) -> &[u32]| {
             recording.upload(buffer.id(), of(&lists[0]));
             recording.upload_at(buffer.id(), of(&lists[0]).len(), of(&lists[1]));
@@ -234,30 +223,23 @@ impl<'p> Pass<'p> {
             both(&buffers.transposed, SparseInputs::samples);
             both(&buffers.first_chunks, SparseInputs::first_chunks);
         }
-        let mut place = 0;
-        let mut join = |from: BufferId, len: usize| {
-            recording.copy(from, buffers.small.id(), place, len);
-            place += len;
-            (place - len) as u32
-        };
-        let mut bias_2 = join(parameters.bias(0), hidden);
-        if !architecture.tied {
-            bias_2 = join(parameters.bias(1), hidden);
-        }
-        let output = join(parameters.output_weights(), 2 * hidden);
-        join(parameters.output_bias(), 1);
         Self {
             buffers,
+            joined,
             lists,
             parameters,
-            sizes: Sizes::new(architecture, slice.samples(), [&lists[0], &lists[1]]),
-            chunks: lists
-                .each_ref()
-                .map(|lists| lists.chunk_starts().len() as u32 - 1),
+            sizes: Sizes::new(
+                architecture,
+                slice.samples(),
+                [&lists[0], &lists[1]],
+                gradient,
+            ),
+            chunks: lists.each_ref().map(|lists| match gradient {
+                true => lists.chunk_starts().len() as u32 - 1,
+                false => 0,
+            }),
             entries: lists.each_ref().map(|lists| lists.indices().len() as u32),
-            indices,
-            bias_2,
-            output,
+            places,
             accumulate: u32::from(slice.range.start > 0),
         }
     }
@@ -295,10 +277,10 @@ impl<'p> Pass<'p> {
             first: strip.start as u32,
             total: self.sizes.samples as u32,
             hidden: architecture.hidden as u32,
-            indices_1: self.indices[0],
-            indices_2: self.indices[1],
-            output: self.output,
-            bias_2: self.bias_2,
+            indices_1: self.places.indices[0],
+            indices_2: self.places.indices[1],
+            output: self.places.output,
+            bias_2: self.places.bias_2,
             interleave: *interleave,
             rounds: if strip.len() >= MANY_SAMPLES { 4 } else { 1 },
             inputs: architecture.inputs as u32,
@@ -306,10 +288,10 @@ impl<'p> Pass<'p> {
             clip: architecture.clip,
         };
         let buffers = [
-            self.buffers.lists.id(),
+            self.joined.lists(),
             self.parameters.weights(0),
             self.parameters.weights(1),
-            self.buffers.small.id(),
+            self.joined.small(),
             common.y.id(),
             self.buffers.bits.id(),
             self.buffers.slopes.id(),

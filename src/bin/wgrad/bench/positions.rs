@@ -27,7 +27,7 @@ pub struct Positions {
 }
 
 enum Prepared {
-    /// The transposed index is yet to be made.
+    /// The transposed index is yet to be made, and the lists to be checked.
     Lists([Lists; 2], Vec<f32>),
     /// X, which needs none.
     Dense(Batch),
@@ -57,6 +57,7 @@ impl Positions {
         let mut settings = LoaderSettings {
             batch_size: shape.batch,
             shuffle: 0,
+            transposed: false,
             ..LoaderSettings::default()
         };
         if threads > 0 {
@@ -106,13 +107,19 @@ impl Positions {
         })
     }
 
-    /// The batch of a step, in the memory of `spare`; index lists get their transposed index here, one thread a perspective.
-    pub fn batch(&self, step: usize, spare: Option<Batch>) -> Result<Cow<'_, Batch>> {
+    /// The batch of a step, in the memory of `spare`; index lists get their transposed index here where the step reads it, one
+    /// thread a perspective.
+    pub fn batch(
+        &self,
+        step: usize,
+        spare: Option<Batch>,
+        transposed: bool,
+    ) -> Result<Cow<'_, Batch>> {
         match &self.batches[step % self.batches.len()] {
             Prepared::Dense(batch) => Ok(Cow::Borrowed(batch)),
             Prepared::Lists([first, second], targets) => {
                 let inputs = |spare: SparseInputs, (starts, indices): &Lists| {
-                    spare.refill("index lists", self.features, starts, indices)
+                    spare.refill("index lists", self.features, starts, indices, transposed)
                 };
                 let (spare, mut memory) = match spare.map(Batch::into_parts) {
                     Some((Inputs::Sparse(spare), memory)) => (spare, memory),

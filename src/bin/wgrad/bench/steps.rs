@@ -25,7 +25,7 @@ const WARM_UP: f64 = 0.1;
 /// What a step takes, in the median over the rounds.
 pub struct Timing {
     pub seconds: f64,
-    /// To make the transposed index of both perspectives.
+    /// To check the lists of both perspectives and, where the step reads it, make the transposed index.
     pub index_seconds: f64,
     /// Within the call of the step when none is on its way, for which a driver may wait; none where that call computes.
     pub host_seconds: Option<f64>,
@@ -58,6 +58,13 @@ impl Engine {
         }
     }
 
+    fn reads_transposed(&self) -> bool {
+        match self {
+            Self::Learner(learner) => learner.reads_transposed(),
+            Self::Network(network) => network.reads_transposed(),
+        }
+    }
+
     fn traffic(&mut self, batch: &Batch) -> Result<Option<Traffic>> {
         let kernels = match self {
             Self::Learner(learner) => learner.traffic(batch)?,
@@ -81,7 +88,11 @@ impl Runner<'_> {
     /// A step, and the time within its call.
     fn step(&mut self) -> Result<Duration> {
         let start = Instant::now();
-        let batch = self.positions.batch(self.steps, self.spare.take())?;
+        let batch = {
+            let transposed = self.engine.reads_transposed();
+            self.positions
+                .batch(self.steps, self.spare.take(), transposed)?
+        };
         self.index += start.elapsed();
         let start = Instant::now();
         let pending = self.engine.step(&batch)?;
@@ -140,7 +151,7 @@ pub fn time(
     seconds: Duration,
 ) -> Result<Timing> {
     let mut engine = Engine::new(device, shape)?;
-    let traffic = engine.traffic(&*positions.batch(0, None)?)?;
+    let traffic = engine.traffic(&*positions.batch(0, None, false)?)?;
     let mut runner = Runner {
         engine,
         positions,

@@ -1,0 +1,41 @@
+// gradient[i] = Σ of the pieces' gradients of a matrix, in order, added to what stands there when `accumulate` is 1. In a piece
+// the rows lie in groups of 128 lanes, here one after the other.
+struct Params {
+    rows: u32,
+    hidden: u32, // lanes of a row
+    first: u32, // where the matrix begins in a piece
+    stride: u32, // from one piece to the next
+    pieces: u32,
+    accumulate: u32,
+}
+
+@group(0) @binding(0) var<storage, read> pieces: array<f32>;
+@group(0) @binding(1) var<storage, read_write> gradient: array<f32>; // [rows, hidden]
+@group(0) @binding(2) var<uniform> params: Params;
+
+const INVOCATIONS = 64u;
+const GROUP = 128u;
+
+@compute @workgroup_size(INVOCATIONS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let index = group_index(group, groups) * INVOCATIONS + invocation;
+    if (index >= params.rows * params.hidden) {
+        return;
+    }
+    let lane = index % params.hidden;
+    let start = lane / GROUP * GROUP;
+    let width = min(GROUP, params.hidden - start);
+    let place = params.first + start * params.rows + index / params.hidden * width + lane % GROUP;
+    var sum = 0.0;
+    if (params.accumulate == 1u) {
+        sum = gradient[index];
+    }
+    for (var piece = 0u; piece < params.pieces; piece++) {
+        sum += pieces[piece * params.stride + place];
+    }
+    gradient[index] = sum;
+}

@@ -1,0 +1,158 @@
+// Forward, loss gradient and backward in one, over pieces of a batch of index lists: Y and e of each sample, and the gradients of
+// all parameters over the samples of each piece. Sample after sample, e·C·S is added to the gradient of each row of A that the
+// sample's lists name. A workgroup has a piece, an invocation some lanes of both perspectives, so that no two add to the same place.
+struct Params {
+    samples: u32,
+    hidden: u32, // K, a multiple of 32
+    inputs: u32, // N
+    tied: u32,
+    indices_1: u32, // where each perspective's indices begin in `lists`
+    indices_2: u32,
+    output: u32, // where C begins in `small`; d stands behind it
+    bias_2: u32, // where B of the second perspective begins in `small`
+    piece: u32, // samples of a piece
+    entries: u32,
+    power: f32,
+    scale: f32, // 1/L
+    clip: f32,
+}
+
+@group(0) @binding(0) var<storage, read> lists: array<u32>; // starts [samples + 1] twice, then the indices
+@group(0) @binding(1) var<storage, read> weights_1: array<vec4<f32>>; // [N, K]
+@group(0) @binding(2) var<storage, read> weights_2: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> small: array<vec4<f32>>; // B of each accumulator, C [2K], d
+@group(0) @binding(4) var<storage, read> targets: array<f32>; // t, or e where it is given
+@group(0) @binding(5) var<storage, read_write> y: array<f32>; // [samples]
+@group(0) @binding(6) var<storage, read_write> e: array<f32>; // [samples]
+@group(0) @binding(7) var<storage, read_write> gradients: array<vec4<f32>>; // [pieces, all parameters]
+@group(0) @binding(8) var<uniform> params: Params;
+
+override GIVEN: u32 = 0u;
+
+const INVOCATIONS = 256u;
+const OWNED = 4u; // vectors of lanes of a perspective that an invocation has: K is at most 4 · 4 · INVOCATIONS
+const GROUP = 32u; // vectors of a group of lanes
+
+var<workgroup> sums: array<f32, INVOCATIONS>;
+
+@compute @workgroup_size(INVOCATIONS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let index = group_index(group, groups);
+    let row = params.hidden / 4u;
+    let accumulators = 2u - params.tied;
+    let matrix = params.inputs * row;
+    let of_bias = accumulators * matrix;
+    let of_output = of_bias + accumulators * row;
+    let length = of_output + 2u * row + 1u;
+    let base = index * length;
+    let first = min(index * params.piece, params.samples);
+    let end = min(first + params.piece, params.samples);
+    let clip = vec4<f32>(params.clip);
+
+    if (first < end) {
+        for (var i = 0u; i < OWNED; i++) {
+            let own = invocation + i * INVOCATIONS;
+            if (own < row) {
+                for (var perspective = 0u; perspective < 2u; perspective++) {
+                    let accumulator = perspective * (1u - params.tied);
+                    for (var feature = 0u; feature < params.inputs; feature++) {
+                        gradients[base + accumulator * matrix + place(feature, own)] = vec4<f32>(0.0);
+                    }
+                    gradients[base + of_bias + accumulator * row + own] = vec4<f32>(0.0);
+                    gradients[base + of_output + perspective * row + own] = vec4<f32>(0.0);
+                }
+            }
+        }
+    }
+
+    var total = 0.0;
+    for (var sample = first; sample < end; sample++) {
+        var z: array<vec4<f32>, 2u * OWNED>;
+        var part = 0.0;
+        for (var i = 0u; i < OWNED; i++) {
+            let own = invocation + i * INVOCATIONS;
+            if (own < row) {
+                for (var perspective = 0u; perspective < 2u; perspective++) {
+                    var sum = small[select(0u, params.bias_2 / 4u, perspective == 1u) + own];
+                    let to = list_end(perspective, sample);
+                    for (var j = list_start(perspective, sample); j < to; j++) {
+                        let source = lists[j] * row + own;
+                        if (perspective == 1u) {
+                            sum += weights_2[source];
+                        } else {
+                            sum += weights_1[source];
+                        }
+                    }
+                    z[2u * i + perspective] = sum;
+                    part += dot(activate_4(sum, clip), small[params.output / 4u + perspective * row + own]);
+                }
+            }
+        }
+        workgroupBarrier(); // `sums` may still be read for the sample before
+        sums[invocation] = part;
+        for (var reach = INVOCATIONS / 2u; reach > 0u; reach /= 2u) {
+            workgroupBarrier();
+            if (invocation < reach) {
+                sums[invocation] += sums[invocation + reach];
+            }
+        }
+        workgroupBarrier();
+        let output = sums[0] + small[params.output / 4u + 2u * row].x;
+        let gradient = loss_gradient(output, targets[sample]);
+        total += gradient;
+        if (invocation == 0u) {
+            y[sample] = output;
+            e[sample] = gradient;
+        }
+        for (var i = 0u; i < OWNED; i++) {
+            let own = invocation + i * INVOCATIONS;
+            if (own < row) {
+                for (var perspective = 0u; perspective < 2u; perspective++) {
+                    let accumulator = perspective * (1u - params.tied);
+                    let value = z[2u * i + perspective];
+                    let weight = small[params.output / 4u + perspective * row + own];
+                    let to_lane = gradient * slope_4(value, clip) * weight;
+                    gradients[base + of_output + perspective * row + own] += gradient * activate_4(value, clip);
+                    gradients[base + of_bias + accumulator * row + own] += to_lane;
+                    let to = list_end(perspective, sample);
+                    for (var j = list_start(perspective, sample); j < to; j++) {
+                        gradients[base + accumulator * matrix + place(lists[j], own)] += to_lane;
+                    }
+                }
+            }
+        }
+    }
+    if (first < end && invocation == 0u) {
+        gradients[base + length - 1u] = vec4<f32>(total, 0.0, 0.0, 0.0);
+    }
+}
+
+// Where the vector `own` of a row lies among the rows of a matrix, which lie in groups of lanes.
+fn place(feature: u32, own: u32) -> u32 {
+    let start = own / GROUP * GROUP;
+    let width = min(GROUP, params.hidden / 4u - start);
+    return start * params.inputs + feature * width + own % GROUP;
+}
+
+fn list_start(perspective: u32, sample: u32) -> u32 {
+    let indices = select(params.indices_1, params.indices_2, perspective == 1u);
+    return indices + lists[perspective * (params.samples + 1u) + sample];
+}
+
+fn list_end(perspective: u32, sample: u32) -> u32 {
+    return list_start(perspective, sample + 1u);
+}
+
+fn loss_gradient(output: f32, target_value: f32) -> f32 {
+    if (GIVEN == 1u) {
+        return target_value;
+    }
+    let linked = link(output);
+    let difference = linked.value - target_value;
+    let magnitude = power_of(abs(difference), params.power - 1.0) * params.power * params.scale;
+    return magnitude * sign(difference) * linked.slope;
+}

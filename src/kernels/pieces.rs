@@ -1,0 +1,49 @@
+//! Gradients over pieces of a batch, each of all parameters: the geometry that `scatter_pieces` and `join_pieces` share.
+//!
+//! A piece is some consecutive samples. Its gradients stand one after the other: those of A of each accumulator, `[N, K]` in groups
+//! of [`GROUP`] lanes as the rows of [`masked`]; of B of each; of C, `[2K]`; and of d, filled up to a vector of four.
+
+use super::masked::{self, GROUP};
+
+/// Where the gradients of a piece lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Pieces {
+    /// N.
+    pub inputs: usize,
+    /// K, a multiple of 32.
+    pub hidden: usize,
+    /// Accumulators with parameters of their own: 1 if they are tied, else 2.
+    pub accumulators: usize,
+}
+
+impl Pieces {
+    /// Where the gradient of A of an accumulator begins.
+    pub fn weights(&self, accumulator: usize) -> usize {
+        accumulator * self.inputs * self.hidden
+    }
+
+    /// Where the gradient of B of an accumulator begins.
+    pub fn bias(&self, accumulator: usize) -> usize {
+        self.weights(self.accumulators) + accumulator * self.hidden
+    }
+
+    /// Where the gradient of C begins.
+    pub fn output(&self) -> usize {
+        self.bias(self.accumulators)
+    }
+
+    /// Where the gradient of d stands.
+    pub fn output_bias(&self) -> usize {
+        self.output() + 2 * self.hidden
+    }
+
+    /// Floats of a piece.
+    pub fn len(&self) -> usize {
+        self.output_bias() + 4
+    }
+
+    /// Where an element `[row, lane]` of `rows` rows of `hidden` lanes lies among them.
+    pub fn place(rows: usize, hidden: usize, row: usize, lane: usize) -> usize {
+        masked::place(hidden, rows, row, lane / GROUP).start + lane % GROUP
+    }
+}

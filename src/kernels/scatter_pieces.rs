@@ -1,0 +1,596 @@
+//! Forward, loss gradient and backward on index lists in one kernel, over pieces of a batch: see [`pieces`](super::pieces).
+//!
+//! With e = ∂Loss/∂Y, the slope S of the activation and the sample's lists, for each perspective p,
+//!
+//! ```text
+//! Z[s]     = B + Σ A[f] over the list of s           Y[s] = d + Σ_p C·activation(Z[s])
+//! ∂Loss/∂A[f] += e[s]·C·S[s]  for each f of the list   ∂Loss/∂B += e[s]·C·S[s]
+//! ∂Loss/∂C    += e[s]·activation(Z[s])                 ∂Loss/∂d += e[s]
+//! ```
+//!
+//! Z is read where it was just written and no transposed index is needed; for that each piece has gradients of its own, and
+//! what the processor's caches do for it a GPU's threads do not: see `masked` for those.
+
+use super::cpu;
+use super::cpu::grouped::Grouped;
+use super::cpu::simd::{Simd, Sixteen, Work, widest};
+use super::inputs::Inputs;
+use super::libraries::{ACTIVATION, GRID, LINK, LINK_OPERATIONS};
+use super::loss_gradient;
+use super::masked::GROUP;
+use super::pieces::Pieces;
+use crate::activation::Activation;
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic, Variant};
+use crate::loss::Link;
+use rayon::prelude::*;
+use std::ops::Range;
+
+crate::parameters! {
+    /// Sizes, and where things begin in the joined buffers.
+    pub struct Params {
+        /// L.
+        pub samples: u32,
+        /// K, a multiple of 32.
+        pub hidden: u32,
+        /// N.
+        pub inputs: u32,
+        /// 1 if both perspectives have the same A and B.
+        pub tied: u32,
+        /// Where the first perspective's indices begin in `lists`.
+        pub indices_1: u32,
+        /// Where the second perspective's begin.
+        pub indices_2: u32,
+        /// Where C begins in `small`; d stands behind it.
+        pub output: u32,
+        /// Where B of the second perspective begins in `small`; that of the first stands at 0.
+        pub bias_2: u32,
+        /// Samples of a piece; the last may have fewer.
+        pub piece: u32,
+        /// Indices in both perspectives' lists.
+        pub entries: u32,
+        /// q.
+        pub power: f32,
+        /// 1/L with L the samples of the whole batch.
+        pub scale: f32,
+        /// T.
+        pub clip: f32,
+    }
+}
+
+/// The largest K that a workgroup can take: 16 lanes of each perspective an invocation.
+pub const LARGEST_HIDDEN: usize = 4096;
+
+impl Params {
+    fn pieces(&self) -> Pieces {
+        Pieces {
+            inputs: self.inputs as usize,
+            hidden: self.hidden as usize,
+            accumulators: if self.tied == 1 { 1 } else { 2 },
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.samples.div_ceil(self.piece) as usize
+    }
+
+    /// Starts `[samples + 1]` and indices of a perspective.
+    fn lists<'a>(&self, lists: &'a [u32], perspective: usize) -> (&'a [u32], &'a [u32]) {
+        let starts = self.samples as usize + 1;
+        let indices = [self.indices_1, self.indices_2][perspective] as usize;
+        (&lists[perspective * starts..][..starts], &lists[indices..])
+    }
+
+    /// Where B and C of a perspective begin in `small`.
+    fn small(&self, perspective: usize) -> (usize, usize) {
+        let bias = [0, self.bias_2][perspective] as usize;
+        (bias, (self.output + perspective as u32 * self.hidden) as usize)
+    }
+}
+
+impl crate::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        self.count() as u32
+    }
+}
+
+/// The variants: for each activation e given in place of the targets, then e by each link.
+const VARIANTS: &[Variant] = &[
+    variant("crelu.given", &[("ACTIVATION", 0), ("GIVEN", 1)]),
+    variant("crelu.identity", &[("ACTIVATION", 0), ("LINK", 0)]),
+    variant("crelu.sigmoid", &[("ACTIVATION", 0), ("LINK", 1)]),
+    variant("screlu.given", &[("ACTIVATION", 1), ("GIVEN", 1)]),
+    variant("screlu.identity", &[("ACTIVATION", 1), ("LINK", 0)]),
+    variant("screlu.sigmoid", &[("ACTIVATION", 1), ("LINK", 1)]),
+    variant("relu.given", &[("ACTIVATION", 2), ("GIVEN", 1)]),
+    variant("relu.identity", &[("ACTIVATION", 2), ("LINK", 0)]),
+    variant("relu.sigmoid", &[("ACTIVATION", 2), ("LINK", 1)]),
+];
+
+const fn variant(
+    name: &'static str,
+    constants: &'static [(&'static str, u32)],
+) -> Variant {
+    Variant { name, constants }
+}
+
+/// The variant for an activation, with e by a link or, without one, given.
+pub fn variant_for(activation: Activation, link: Option<Link>) -> usize {
+    (1 + Link::ALL.len()) * activation as usize + link.map_or(0, |link| 1 + link as usize)
+}
+
+fn meaning(variant: usize) -> (Activation, Option<Link>) {
+    let each = 1 + Link::ALL.len();
+    let link = (variant % each).checked_sub(1).map(|link| Link::ALL[link]);
+    (Activation::ALL[variant / each], link)
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "scatter_pieces",
+    operation: Some("network"),
+    pass: Pass::Gradient,
+    wgsl: include_str!("../../shaders/scatter_pieces.wgsl"),
+    libraries: &[GRID, ACTIVATION, LINK],
+    variants: VARIANTS,
+    bindings: &[
+        Binding::words("lists"),
+        Binding::floats("weights_1"),
+        Binding::floats("weights_2"),
+        Binding::floats("small"),
+        Binding::floats("targets"),
+        Binding::output("y"),
+        Binding::output("e"),
+        Binding::output("gradients"),
+    ],
+    fields: FIELDS,
+    twin,
+    cpu: Some(body),
+    traffic: Some(traffic),
+    cases,
+};
+
+/// What the reference reads.
+struct Read<'a> {
+    lists: &'a [u32],
+    weights: [&'a [f64]; 2],
+    small: &'a [f64],
+    targets: &'a [f64],
+}
+
+/// Y and e of each sample, and each term of a gradient as its place, its sample and what e is multiplied by.
+fn reference(
+    p: &Params,
+    variant: usize,
+    read: &Read<'_>,
+    (y, e): (&mut [f64], &mut [f64]),
+    mut add: impl FnMut(usize, usize, f64, f64),
+) {
+    let (activation, link) = meaning(variant);
+    let (pieces, hidden, clip) = (p.pieces(), p.hidden as usize, f64::from(p.clip));
+    let mut z = vec![0.0; 2 * hidden];
+    for s in 0..p.samples as usize {
+        let list = |perspective| {
+            let (starts, indices) = p.lists(read.lists, perspective);
+            indices[starts[s] as usize..starts[s + 1] as usize].iter().map(|&f| f as usize)
+        };
+        y[s] = read.small[p.output as usize + 2 * hidden];
+        for (perspective, weights) in read.weights.iter().enumerate() {
+            let (bias, output) = p.small(perspective);
+            for r in 0..hidden {
+                let terms = list(perspective).map(|f| weights[f * hidden + r]);
+                let value = read.small[bias + r] + terms.sum::<f64>();
+                z[perspective * hidden + r] = value;
+                y[s] += read.small[output + r] * activation.value(value, clip);
+            }
+        }
+        let of_loss = (f64::from(p.power), f64::from(p.scale));
+        e[s] = match link {
+            Some(link) => loss_gradient::reference(link, of_loss, y[s], read.targets[s]),
+            None => read.targets[s],
+        };
+        let base = s / p.piece as usize * pieces.len();
+        for perspective in 0..2 {
+            let (accumulator, (_, output)) = (perspective % pieces.accumulators, p.small(perspective));
+            for r in 0..hidden {
+                let value = z[perspective * hidden + r];
+                let to_lane = activation.slope(value, clip) * read.small[output + r];
+                let h = activation.value(value, clip);
+                add(base + pieces.output() + perspective * hidden + r, s, e[s], h);
+                add(base + pieces.bias(accumulator) + r, s, e[s], to_lane);
+                for f in list(perspective) {
+                    let place = Pieces::place(pieces.inputs, hidden, f, r);
+                    add(base + pieces.weights(accumulator) + place, s, e[s], to_lane);
+                }
+            }
+        }
+        add(base + pieces.output_bias(), s, e[s], 1.0);
+    }
+}
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let read = Read {
+        lists: call.words(0),
+        weights: [call.floats(1), call.floats(2)],
+        small: call.floats(3),
+        targets: call.floats(4),
+    };
+    let (y, e, gradients) = (call.floats_mut(5), call.floats_mut(6), call.floats_mut(7));
+    gradients[..p.count() * p.pieces().len()].fill(0.0);
+    reference(&p, call.variant, &read, (y, e), |place, _, e, by| gradients[place] += e * by);
+}
+
+/// Samples whose Z is written and read again: of so many lanes of a perspective, but not so few that the weights and gradients of a group
+/// are fetched for little.
+const BLOCK_LANES: usize = 1 << 15;
+const SMALLEST_BLOCK: usize = 128;
+
+/// A piece: what is read of all, and its own part of what is written.
+struct Piece<'a> {
+    params: Params,
+    variant: usize,
+    samples: Range<usize>,
+    lists: [(&'a [u32], &'a [u32]); 2],
+    weights: [&'a Grouped<'a>; 2],
+    small: &'a [f32],
+    targets: &'a [f32],
+    y: &'a mut [f32],
+    e: &'a mut [f32],
+    gradients: &'a mut [f32],
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let params: Params = call.params();
+    let lists = call.words(0);
+    let lists = [0, 1].map(|perspective| params.lists(lists, perspective));
+    let [first, second] = [1, 2].map(|binding| call.floats(binding).as_chunks().0);
+    let (small, targets) = (call.floats(3), call.floats(4));
+    let (y, e, gradients) = (call.floats_mut(5), call.floats_mut(6), call.floats_mut(7));
+    let is_tied = params.tied == 1;
+    let reads = params.entries as usize / if is_tied { 1 } else { 2 };
+    let units = params.hidden as usize / 16;
+    let first = Grouped::new(first, units, reads);
+    let second = (!is_tied).then(|| Grouped::new(second, units, reads));
+    let weights = [&first, second.as_ref().unwrap_or(&first)];
+    let (samples, piece) = (params.samples as usize, params.piece as usize);
+    let outputs = y[..samples].par_chunks_mut(piece).zip(e[..samples].par_chunks_mut(piece));
+    let gradients = gradients.par_chunks_mut(params.pieces().len());
+    let pieces = outputs.zip(gradients).enumerate();
+    pieces.for_each(|(index, ((y, e), gradients))| {
+        let samples = index * piece..index * piece + y.len();
+        let targets = &targets[samples.clone()];
+        widest(Piece {
+            params,
+            variant: call.variant,
+            samples,
+            lists,
+            weights,
+            small,
+            targets,
+            y,
+            e,
+            gradients,
+        });
+    });
+}
+
+impl Work for Piece<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn at<S: Simd>(mut self, simd: S) {
+        let hidden = self.params.hidden as usize;
+        self.gradients.fill(0.0);
+        let size = (BLOCK_LANES / hidden).max(SMALLEST_BLOCK).min(self.y.len());
+        let mut z = vec![[0.0; 16]; 2 * size * hidden / 16];
+        let mut sums = vec![[0.0; 16]; size];
+        for first in (0..self.y.len()).step_by(size) {
+            let block = first..self.y.len().min(first + size);
+            sums.fill([0.0; 16]);
+            self.each_group(simd, |piece, perspective, unit, width| match width {
+                8 => piece.forward::<S, 8>(simd, &block, (perspective, unit), &mut z, &mut sums),
+                4 => piece.forward::<S, 4>(simd, &block, (perspective, unit), &mut z, &mut sums),
+                _ => piece.forward::<S, 2>(simd, &block, (perspective, unit), &mut z, &mut sums),
+            });
+            self.losses(&block, &sums);
+            self.each_group(simd, |piece, perspective, unit, width| match width {
+                8 => piece.backward::<S, 8>(simd, &block, (perspective, unit), &z),
+                4 => piece.backward::<S, 4>(simd, &block, (perspective, unit), &z),
+                _ => piece.backward::<S, 2>(simd, &block, (perspective, unit), &z),
+            });
+        }
+        let output_bias = self.params.pieces().output_bias();
+        self.gradients[output_bias] = cpu::sum_lanes(self.e.len(), |s| self.e[s]);
+    }
+}
+
+impl Piece<'_> {
+    /// Goes over the groups of lanes that are worked on together: perspective, first unit of 16 lanes, and units.
+    #[inline(always)]
+    fn each_group<S: Simd>(&mut self, _: S, mut work: impl FnMut(&mut Self, usize, usize, usize)) {
+        let units = self.params.hidden as usize / 16;
+        let mut unit = 0;
+        while unit < units {
+            let width = match (S::UNITS, units - unit) {
+                (8.., 8..) => 8,
+                (4.., 4..) => 4,
+                _ => 2,
+            };
+            for perspective in 0..2 {
+                work(self, perspective, unit, width);
+            }
+            unit += width;
+        }
+    }
+
+    /// Where Z of the block stands for a perspective's lanes from `unit` on, `[samples, U]`.
+    fn z_place<const U: usize>(&self, block: usize, (perspective, unit): (usize, usize)) -> Range<usize> {
+        let start = (perspective * self.params.hidden as usize / 16 + unit) * block;
+        start..start + block * U
+    }
+
+    fn clip<S: Simd>(&self, simd: S) -> S::Vector {
+        simd.splat(match meaning(self.variant).0 {
+            Activation::Relu => f32::INFINITY,
+            _ => self.params.clip,
+        })
+    }
+
+    /// Z of 16·U lanes for the samples of a block, and their part of Y.
+    #[inline(always)]
+    fn forward<S: Simd, const U: usize>(
+        &self,
+        simd: S,
+        block: &Range<usize>,
+        (perspective, unit): (usize, usize),
+        z: &mut [Sixteen],
+        sums: &mut [Sixteen],
+    ) {
+        let (activation, _) = meaning(self.variant);
+        let (starts, indices) = self.lists[perspective];
+        let starts = &starts[self.samples.start + block.start..][..block.len() + 1];
+        let (weights, stride) = self.weights[perspective].parts(unit);
+        let (bias, output) = self.params.small(perspective);
+        let small = |at: usize| load(simd, &self.small[at + 16 * unit..]);
+        let (bias, output): ([S::Vector; U], [S::Vector; U]) = (small(bias), small(output));
+        let (zero, clip) = (simd.splat(0.0), self.clip(simd));
+        let place = self.z_place::<U>(block.len(), (perspective, unit));
+        let outputs = z[place].as_chunks_mut::<U>().0.iter_mut().zip(sums);
+        for (ends, (to, sum)) in starts.windows(2).zip(outputs) {
+            let mut z = bias;
+            for &feature in &indices[ends[0] as usize..ends[1] as usize] {
+                let row = &weights[feature as usize * stride..][..U];
+                for i in 0..U {
+                    z[i] = simd.add(z[i], simd.load(&row[i]));
+                }
+            }
+            let mut y = simd.load(sum);
+            for i in 0..U {
+                let h = activated(simd, activation, simd.clamp(z[i], zero, clip));
+                y = simd.add(y, simd.multiply(h, output[i]));
+                simd.store(&mut to[i], z[i]);
+            }
+            simd.store(sum, y);
+        }
+    }
+
+    /// Y and e of a block.
+    fn losses(&mut self, block: &Range<usize>, sums: &[Sixteen]) {
+        let p = &self.params;
+        let (_, link) = meaning(self.variant);
+        let bias = self.small[p.output as usize + 2 * p.hidden as usize];
+        for (s, sum) in block.clone().zip(sums) {
+            self.y[s] = bias + cpu::tree(*sum);
+            self.e[s] = match link {
+                Some(link) => {
+                    loss_gradient::value(link, (p.power, p.scale), self.y[s], self.targets[s])
+                }
+                None => self.targets[s],
+            };
+        }
+    }
+
+    /// Adds what 16·U lanes of a block's samples give to the gradients of A, B and C.
+    #[inline(always)]
+    fn backward<S: Simd, const U: usize>(
+        &mut self,
+        simd: S,
+        block: &Range<usize>,
+        (perspective, unit): (usize, usize),
+        z: &[Sixteen],
+    ) {
+        let (activation, _) = meaning(self.variant);
+        let (pieces, hidden) = (self.params.pieces(), self.params.hidden as usize);
+        let (starts, indices) = self.lists[perspective];
+        let starts = &starts[self.samples.start + block.start..][..block.len() + 1];
+        let (zero, clip) = (simd.splat(0.0), self.clip(simd));
+        let (_, output) = self.params.small(perspective);
+        let output: [S::Vector; U] = load(simd, &self.small[output + 16 * unit..]);
+        let place = self.z_place::<U>(block.len(), (perspective, unit));
+        let z = z[place].as_chunks::<U>().0;
+        let accumulator = perspective % pieces.accumulators;
+        let lane = 16 * unit;
+        let (weights, small) = self.gradients.split_at_mut(pieces.bias(0));
+        let of_group = pieces.weights(accumulator) + lane / GROUP * GROUP * pieces.inputs;
+        let width = GROUP.min(hidden - lane / GROUP * GROUP);
+        let weights = weights[of_group + lane % GROUP..].as_chunks_mut::<16>().0;
+        let [of_bias, of_output] = [pieces.bias(accumulator), pieces.output() + perspective * hidden]
+            .map(|place| place - pieces.bias(0) + lane);
+        let mut bias_sums: [S::Vector; U] = load(simd, &small[of_bias..]);
+        let mut output_sums: [S::Vector; U] = load(simd, &small[of_output..]);
+        for ((ends, z), e) in starts.windows(2).zip(z).zip(&self.e[block.clone()]) {
+            let e = simd.splat(*e);
+            let mut terms = [zero; U];
+            for i in 0..U {
+                let z = simd.load(&z[i]);
+                let h = activated(simd, activation, simd.clamp(z, zero, clip));
+                output_sums[i] = simd.add(output_sums[i], simd.multiply(e, h));
+                let slope = match activation {
+                    Activation::SCRelu => simd.multiply(e, simd.add(z, z)),
+                    _ => e,
+                };
+                let term = simd.multiply(slope, output[i]);
+                terms[i] = simd.select(simd.between(z, zero, clip), term, zero);
+                bias_sums[i] = simd.add(bias_sums[i], terms[i]);
+            }
+            for &feature in &indices[ends[0] as usize..ends[1] as usize] {
+                let row = &mut weights[feature as usize * (width / 16)..][..U];
+                for i in 0..U {
+                    let sum = simd.add(simd.load(&row[i]), terms[i]);
+                    simd.store(&mut row[i], sum);
+                }
+            }
+        }
+        store(simd, &bias_sums, &mut small[of_bias..]);
+        store(simd, &output_sums, &mut small[of_output..]);
+    }
+}
+
+/// activation(Z) of Z that is clamped.
+#[inline(always)]
+fn activated<S: Simd>(simd: S, activation: Activation, clamped: S::Vector) -> S::Vector {
+    match activation {
+        Activation::SCRelu => simd.multiply(clamped, clamped),
+        _ => clamped,
+    }
+}
+
+#[inline(always)]
+fn load<S: Simd, const U: usize>(simd: S, from: &[f32]) -> [S::Vector; U] {
+    let from = &from.as_chunks().0[..U];
+    std::array::from_fn(|i| simd.load(&from[i]))
+}
+
+#[inline(always)]
+fn store<S: Simd, const U: usize>(simd: S, from: &[S::Vector; U], to: &mut [f32]) {
+    for (to, from) in to.as_chunks_mut().0.iter_mut().zip(from) {
+        simd.store(to, *from);
+    }
+}
+
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let [samples, hidden, inputs, entries] =
+        [p.samples, p.hidden, p.inputs, p.entries].map(u64::from);
+    let pieces = p.count() as u64;
+    let accumulators = p.pieces().accumulators as u64;
+    let lanes = samples * 2 * hidden;
+    let rows = entries.min(accumulators * inputs);
+    let of_loss = meaning(variant).1.map_or(0, |link| LINK_OPERATIONS[link as usize] + 6);
+    Traffic {
+        read: 4 * (2 * (samples + 1) + entries + (accumulators + 2) * hidden + 1 + samples),
+        written: 4 * (2 * samples + pieces * p.pieces().len() as u64),
+        // A row of weights is read and a row of gradients read and written for each entry.
+        gathered_issued: 4 * 3 * entries * hidden,
+        gathered_distinct: 4 * (rows + entries.min(pieces * accumulators * inputs)) * hidden,
+        operations: 2 * entries * hidden + 6 * lanes + samples * (of_loss + 1),
+    }
+}
+
+fn cases() -> Vec<Case> {
+    // [samples, K, F, N, piece]: 0, 1, a block − 1, a block, a block + 1, pieces that are not full, groups of lanes that are
+    // not full, primes, the largest K. Longer pieces would pass the turns of loops that llvmpipe allows an invocation.
+    let shapes = [
+        [0, 32, 2, 5, 1],
+        [1, 32, 1, 1, 4],
+        [127, 256, 7, 40, 127],
+        [128, 96, 32, 768, 64],
+        [129, 288, 5, 31, 129],
+        [307, 160, 5, 45, 100],
+        [509, 64, 9, 45, 500],
+        [3, 4096, 3, 11, 2],
+    ];
+    let mut cases = Vec::new();
+    for variant in 0..VARIANTS.len() {
+        for (seed, shape) in shapes.into_iter().enumerate() {
+            cases.push(case(variant, seed, shape));
+        }
+    }
+    // Past 65,535 workgroups.
+    cases.push(case(0, 2 * shapes.len(), [65_537, 32, 1, 1, 1]));
+    cases
+}
+
+fn case(variant: usize, seed: usize, [samples, hidden, width, features, piece]: [usize; 5]) -> Case {
+    let mut inputs = Inputs::new(1700 + seed as u64);
+    let (_, link) = meaning(variant);
+    let lists = [(); 2].map(|()| inputs.sparse(samples, width, features));
+    let starts = lists.iter().flat_map(|lists| lists.starts());
+    let indices = lists.iter().flat_map(|lists| lists.indices());
+    let tied = seed % 2;
+    let params = Params {
+        samples: samples as u32,
+        hidden: hidden as u32,
+        inputs: features as u32,
+        tied: tied as u32,
+        indices_1: 2 * (samples as u32 + 1),
+        indices_2: (2 * (samples + 1) + lists[0].indices().len()) as u32,
+        output: (2 - tied) as u32 * hidden as u32,
+        bias_2: (1 - tied) as u32 * hidden as u32,
+        piece: piece as u32,
+        entries: lists.iter().map(|lists| lists.indices().len()).sum::<usize>() as u32,
+        power: [2.0, 2.5][seed / 2 % 2],
+        scale: 1.0 / samples.max(1) as f32,
+        clip: [1.0, 0.75][seed % 2],
+    };
+    // Sixteenths add up exactly, so every Z and Y is exact, some Z are 0 or T, and every mask is the reference's.
+    let small = inputs.sixteenths((4 - tied) * hidden + 1);
+    let weights = [(); 2].map(|()| inputs.sixteenths(features * hidden));
+    let weights = if tied == 1 { [weights[0].clone(), weights[0].clone()] } else { weights };
+    let targets = inputs.floats(samples, 0.0, 1.0);
+    let lists: Vec<u32> = starts.chain(indices).copied().collect();
+    let doubles = |values: &[f32]| -> Vec<f64> { values.iter().map(|&x| f64::from(x)).collect() };
+    let [first, second] = weights.each_ref().map(|weights| doubles(weights));
+    let (small_64, targets_64) = (doubles(&small), doubles(&targets));
+    let read = Read {
+        lists: &lists,
+        weights: [&first, &second],
+        small: &small_64,
+        targets: &targets_64,
+    };
+    let (mut y, mut e) = (vec![0.0; samples], vec![0.0; samples]);
+    reference(&params, variant, &read, (&mut y, &mut e), |_, _, _, _| {});
+    let of_loss = (f64::from(params.power), f64::from(params.scale));
+    let errors = y.iter().zip(&read.targets[..samples]).map(|(&y, &target)| match link {
+        Some(link) => loss_gradient::error(link, of_loss, y, target),
+        None => 0.0,
+    });
+    let errors: Vec<f64> = errors.collect();
+    // Of each gradient: its terms, the sum of their magnitudes, and what the errors of e come to.
+    let mut sums = vec![(0.0f64, 0.0, 0.0); params.count() * params.pieces().len()];
+    reference(&params, variant, &read, (&mut y, &mut e), |place, sample, e, by| {
+        let (terms, magnitude, error) = &mut sums[place];
+        *terms += 1.0;
+        *magnitude += (e * by).abs();
+        *error += errors[sample] * by.abs();
+    });
+    // Two roundings a product, one a sum.
+    let rounding = 2.0 * f64::from(f32::EPSILON);
+    let bounds = sums.iter().map(|(terms, magnitude, error)| rounding * terms.sqrt() * magnitude + error);
+    let bounds: Vec<f64> = bounds.collect();
+    Case::new(
+        format!("L={samples} K={hidden} F={width} N={features} piece={piece} tied={tied}"),
+        variant,
+        params,
+        vec![
+            Slot::Words(lists),
+            Slot::Floats(weights[0].clone()),
+            Slot::Floats(weights[1].clone()),
+            Slot::Floats(small),
+            Slot::Floats(targets),
+            Slot::Output {
+                len: samples,
+                bound: Bound::Exact,
+            },
+            Slot::Output {
+                len: samples,
+                bound: Bound::Each(errors),
+            },
+            Slot::Output {
+                len: bounds.len(),
+                bound: Bound::Each(bounds),
+            },
+        ],
+    )
+}

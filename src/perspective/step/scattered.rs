@@ -1,0 +1,166 @@
+//! The way of a processor for index lists of a SCReLU network: each sample is gone through once, forward and backward, while what it
+//! touches is in the caches, and its gradients are added row by row to those of its piece of the batch: see [`pieces`].
+//!
+//! [`masked`](super::masked) reads of CReLU and ReLU a bit a lane, which is less than the rows that are written here.
+
+use super::joined::Joined;
+use super::{Common, Lists, Roles, WORKSPACE_BYTES, grow};
+use crate::activation::Activation;
+use crate::batch::{Batch, Inputs};
+use crate::device::{Buffer, Class, Device};
+use crate::error::Result;
+use crate::kernel::Element;
+use crate::kernels::pieces::Pieces;
+use crate::kernels::{join_pieces, scatter_pieces};
+use crate::loss::Loss;
+use crate::perspective::architecture::Architecture;
+use crate::perspective::slices::Slice;
+use crate::recording::{BufferId, Recording};
+
+/// Samples of a piece. Pieces run side by side, and each costs its gradients once more. Part of what the bits of a run depend on.
+const PIECE: usize = 2048;
+
+/// A batch goes this way if it has so many indices for each row of a piece's gradients and more, so that few are joined for nothing.
+const USES: usize = 4;
+
+/// The buffer of such a pass.
+#[derive(Debug)]
+pub(super) struct Scattered {
+    architecture: Architecture,
+    /// Whether the device and the network are made for it.
+    applies: bool,
+    /// Bytes that the gradients of all pieces may take.
+    limit: u64,
+    pieces: Buffer,
+}
+
+impl Scattered {
+    pub(super) fn new(device: &Device, architecture: Architecture) -> Result<Self> {
+        Ok(Self {
+            architecture,
+            applies: device.class() == Class::Host
+                && architecture.activation == Activation::SCRelu
+                && architecture.buckets == 1
+                && architecture.hidden <= scatter_pieces::LARGEST_HIDDEN,
+            limit: device.binding_limit().min(WORKSPACE_BYTES),
+            pieces: device.allocate("gradients of the pieces", Element::Float, 1)?,
+        })
+    }
+
+    /// Whether large batches go this way.
+    pub(super) fn applies(&self) -> bool {
+        self.applies
+    }
+
+    fn geometry(&self) -> Pieces {
+        Pieces {
+            inputs: self.architecture.inputs,
+            hidden: self.architecture.hidden,
+            accumulators: if self.architecture.tied { 1 } else { 2 },
+        }
+    }
+
+    /// Floats of the gradients of all pieces.
+    fn len(&self, samples: usize) -> usize {
+        samples.div_ceil(PIECE) * self.geometry().len()
+    }
+
+    /// Whether the kernels can take a batch, in slices or whole, and should.
+    pub(super) fn takes(&self, batch: &Batch) -> bool {
+        let Inputs::Sparse(lists) = batch.inputs() else {
+            return false;
+        };
+        let entries: usize = lists.iter().map(|lists| lists.indices().len()).sum();
+        let geometry = self.geometry();
+        let rows = batch.len().div_ceil(PIECE) * geometry.accumulators * geometry.inputs;
+        self.applies && entries >= USES * rows && 4 * self.len(batch.len()) as u64 <= self.limit
+    }
+
+    /// The most bytes that a sample of a batch takes in one buffer.
+    pub(super) fn sample_bytes(batch: &Batch) -> u64 {
+        match batch.inputs() {
+            Inputs::Sparse(lists) => {
+                let lists = lists.iter().map(|lists| lists.longest() + 1);
+                4 * lists.sum::<usize>() as u64
+            }
+            Inputs::Dense { features, .. } => 4 * *features as u64,
+        }
+    }
+
+    pub(super) fn reserve(&mut self, device: &Device, samples: usize) -> Result<()> {
+        let (what, len) = ("gradients of the pieces", self.len(samples));
+        grow(device, &mut self.pieces, what, Element::Float, len)
+    }
+
+    /// Y, e and the gradients of all parameters, by a loss over `total` samples or, without one, from an e that stands in
+    /// the place of the targets; slices after the first of a batch add to those before.
+    pub(super) fn record<'a>(
+        &self,
+        recording: &mut Recording<'a>,
+        (slice, lists): (&Slice<'_>, Lists<'a>),
+        (common, joined): (&Common, &Joined),
+        (parameters, gradients): (Roles<'_>, Roles<'_>),
+        (loss, total): (Option<Loss>, usize),
+    ) {
+        let architecture = &self.architecture;
+        let places = joined.record(recording, lists, parameters);
+        let entries = lists[0].indices().len() + lists[1].indices().len();
+        let params = scatter_pieces::Params {
+            samples: slice.samples() as u32,
+            hidden: architecture.hidden as u32,
+            inputs: architecture.inputs as u32,
+            tied: u32::from(architecture.tied),
+            indices_1: places.indices[0],
+            indices_2: places.indices[1],
+            output: places.output,
+            bias_2: places.bias_2,
+            piece: PIECE as u32,
+            entries: entries as u32,
+            power: loss.map_or(1.0, |loss| loss.power),
+            scale: 1.0 / total as f32,
+            clip: architecture.clip,
+        };
+        let buffers = [
+            joined.lists(),
+            parameters.weights(0),
+            parameters.weights(1),
+            joined.small(),
+            common.targets.id(),
+            common.y.id(),
+            common.e.id(),
+            self.pieces.id(),
+        ];
+        let link = loss.map(|loss| loss.link);
+        let variant = scatter_pieces::variant_for(architecture.activation, link);
+        recording.dispatch(variant, params, &buffers);
+
+        let geometry = self.geometry();
+        let (inputs, hidden) = (geometry.inputs, geometry.hidden);
+        let mut join = |(rows, hidden): (usize, usize), first: usize, to: BufferId| {
+            let params = join_pieces::Params {
+                rows: rows as u32,
+                hidden: hidden as u32,
+                first: first as u32,
+                stride: geometry.len() as u32,
+                pieces: slice.samples().div_ceil(PIECE) as u32,
+                accumulate: u32::from(slice.range.start > 0),
+            };
+            recording.dispatch(0, params, &[self.pieces.id(), to]);
+        };
+        for accumulator in 0..geometry.accumulators {
+            let weights = geometry.weights(accumulator);
+            join((inputs, hidden), weights, gradients.weights(accumulator));
+            join(
+                (1, hidden),
+                geometry.bias(accumulator),
+                gradients.bias(accumulator),
+            );
+        }
+        join(
+            (1, 2 * hidden),
+            geometry.output(),
+            gradients.output_weights(),
+        );
+        join((1, 1), geometry.output_bias(), gradients.output_bias());
+    }
+}
