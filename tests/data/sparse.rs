@@ -62,12 +62,58 @@ fn the_transposed_index_is_the_naive_one() {
     }
 }
 
+/// The transposed index.
+fn index_of(inputs: &SparseInputs) -> [&[u32]; 4] {
+    [
+        inputs.offsets(),
+        inputs.samples(),
+        inputs.first_chunks(),
+        inputs.chunk_starts(),
+    ]
+}
+
+#[test]
+fn the_transposed_index_is_the_same_whenever_it_is_made() {
+    let batches = load(&[shipped("chess_validation.bin")], &settings(1000, 4000)).unwrap();
+    let mut memory = SparseInputs::default();
+    for inputs in batches.iter().take(3).flat_map(lists) {
+        let (features, starts, indices) = (inputs.features(), inputs.starts(), inputs.indices());
+        let from_lists =
+            SparseInputs::from_lists("X1", features, starts.to_vec(), indices.to_vec());
+        let from_lists = from_lists.unwrap();
+        assert_eq!(&from_lists, inputs);
+        assert_eq!(index_of(&from_lists), index_of(inputs));
+        for transposed in [false, true] {
+            let filled = memory.refill("X1", features, starts, indices, transposed);
+            memory = filled.unwrap();
+            assert_eq!(&memory, inputs);
+            assert_eq!(index_of(&memory), index_of(inputs));
+        }
+    }
+    let lists = |transposed| {
+        let lists = ([0u32, 2, 2, 5], [3u32, 1, 9, 2, 9]);
+        SparseInputs::default()
+            .refill("X1", 10, &lists.0, &lists.1, transposed)
+            .unwrap_err()
+    };
+    for transposed in [false, true] {
+        let expected = "X1, sample 2: expected each index at most once, found 9 twice";
+        assert_eq!(lists(transposed).to_string(), expected);
+    }
+}
+
 #[test]
 fn renamed_lists_are_those_with_other_names() {
     let lists = |indices: [i32; 9]| SparseInputs::new("X1", 4, 3, indices.to_vec()).unwrap();
     let before = lists([3, 0, -1, -1, -1, -1, 0, 1, 3]);
     let after = lists([0, 2, -1, -1, -1, -1, 2, 1, 0]);
-    assert_eq!(before.renamed(&[2, 1, 3, 0]).unwrap(), after);
+    // Before the transposed index is made, and after: then it is moved.
+    for _ in 0..2 {
+        let renamed = before.renamed(&[2, 1, 3, 0]).unwrap();
+        assert_eq!(renamed, after);
+        assert_eq!(index_of(&renamed), index_of(&after));
+        assert_eq!(index_of(&before)[1], [0, 2, 2, 0, 2]);
+    }
     for (names, found) in [
         (vec![0, 1, 2], "3 names"),
         (vec![0, 1, 2, 2], "[0, 1, 2, 2]"),

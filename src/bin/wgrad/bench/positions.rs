@@ -126,9 +126,15 @@ impl Positions {
                     _ => Default::default(),
                 };
                 let [own, other] = spare;
-                let (first, second) = rayon::join(|| inputs(own, first), || inputs(other, second));
+                // One here, so that only one thread has to be woken.
+                let mut of_other = None;
+                let of_own = rayon::in_place_scope(|scope| {
+                    scope.spawn(|_| of_other = Some(inputs(other, second)));
+                    inputs(own, first)
+                });
                 memory.clone_from(targets);
-                let inputs = Inputs::Sparse([first?, second?]);
+                let of_other = of_other.unwrap_or_else(|| Ok(SparseInputs::default()));
+                let inputs = Inputs::Sparse([of_own?, of_other?]);
                 Ok(Cow::Owned(Batch::new(inputs, memory)?))
             }
         }

@@ -1,7 +1,9 @@
 //! The network's gradients: the f64 reference against finite differences and identities, every executor against the
 //! reference.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod limits;
 
 use common::nets::{self, Net, relative_l2};
 use wgrad::batch::{Batch, Inputs, SparseInputs};
@@ -140,14 +142,15 @@ fn reference_gradients_agree_with_finite_differences() {
     );
 }
 
-/// Sizes around the tiles of the kernels: [inputs, hidden, samples, width].
-const SIZES: [[usize; 4]; 6] = [
+/// Sizes around the tiles of the kernels, and several pieces of samples: [inputs, hidden, samples, width].
+const SIZES: [[usize; 4]; 7] = [
     [1, 1, 1, 1],
     [9, 31, 33, 4],
     [64, 33, 1, 9],
     [97, 64, 130, 11],
     [40, 129, 17, 5],
     [768, 65, 40, 32],
+    [11, 20, 4100, 3],
 ];
 
 fn agrees_with_the_reference(device: &Device) {
@@ -210,8 +213,14 @@ fn gl_gradients_agree_with_the_reference() {
 #[test]
 fn a_sparse_batch_and_the_dense_batch_it_stands_for_agree() {
     let device = Device::reference();
-    for architecture in nets::architectures(23, 5) {
-        let net = nets::random(architecture, 19, 6, 3);
+    let samples = [19, 2100];
+    let cases = samples.map(|samples| {
+        nets::architectures(23, 5)
+            .into_iter()
+            .map(move |a| (a, samples))
+    });
+    for (architecture, samples) in cases.into_iter().flatten() {
+        let net = nets::random(architecture, samples, 6, 3);
         let sparse = gradients(
             &device,
             &net.parameters,
@@ -262,9 +271,15 @@ fn the_tied_gradient_is_the_sum_of_the_untied() {
 
 #[test]
 fn a_given_e_replaces_the_loss_and_a_unit_e_gives_the_derivatives_of_one_output() {
-    for device in [Device::reference(), Device::cpu().unwrap()] {
-        let net = nets::random(Architecture::new(23, 5), 19, 6, 7);
-        let mut network = Network::new(&device, &net.parameters).unwrap();
+    let devices = [Device::reference(), Device::cpu().unwrap()];
+    let activations = [Activation::CRelu, Activation::SCRelu];
+    for (device, activation) in devices.iter().flat_map(|d| activations.map(|a| (d, a))) {
+        let architecture = Architecture {
+            activation,
+            ..Architecture::new(23, 5)
+        };
+        let net = nets::random(architecture, 19, 6, 7);
+        let mut network = Network::new(device, &net.parameters).unwrap();
         let loss = compute(&mut network, &net.sparse, Upstream::Loss(Loss::MSE));
         let outputs = loss.output.iter().zip(net.sparse.targets());
         let e: Vec<f32> = outputs
@@ -281,16 +296,16 @@ fn a_given_e_replaces_the_loss_and_a_unit_e_gives_the_derivatives_of_one_output(
         let z = nets::preactivations(&net.parameters, &net.sparse);
         let h: Vec<f64> = z[4 * 10..5 * 10]
             .iter()
-            .map(|&z| Activation::CRelu.value(z, 1.0))
+            .map(|&z| activation.value(z, 1.0))
             .collect();
         assert_eq!(one.gradients[4], h);
         assert_eq!(one.gradients[5], [1.0]);
-        // And with C a unit vector, ∂H[u, s]/∂B = M[u, s], here for every u at once with C = 1.
+        // And with C a unit vector, ∂H[u, s]/∂B is the slope, for CReLU M[u, s], here for every u at once with C = 1.
         network.write(4, [1.0f32; 10].as_slice()).unwrap();
         let masks = compute(&mut network, &net.sparse, Upstream::Given(&unit));
         let mask: Vec<f64> = z[4 * 10..5 * 10]
             .iter()
-            .map(|&z| Activation::CRelu.slope(z, 1.0))
+            .map(|&z| activation.slope(z, 1.0))
             .collect();
         assert_eq!(
             [masks.gradients[2].as_slice(), &masks.gradients[3]].concat(),
@@ -349,124 +364,6 @@ fn the_mask_is_one_at_both_ends() {
 }
 
 #[test]
-fn a_batch_cut_over_samples_gives_the_gradients_of_the_whole() {
-    let _turn = common::turn();
-    for device in [
-        Device::reference(),
-        Device::cpu().unwrap(),
-        common::VULKAN.clone(),
-    ] {
-        for architecture in nets::architectures(23, 5) {
-            let net = nets::random(architecture, 300, 6, 11);
-            for batch in [&net.sparse, &net.dense] {
-                let whole = gradients(
-                    &device,
-                    &net.parameters,
-                    batch,
-                    Upstream::Loss(Loss::SIGMOID_MSE),
-                );
-                // Room for every parameter and the rows of sums, for 25 samples of 2K floats or 114 of lists.
-                let small = device.clone().with_binding_limit(4 * 32 * 2 * (23 + 2));
-                let cut = gradients(
-                    &small,
-                    &net.parameters,
-                    batch,
-                    Upstream::Loss(Loss::SIGMOID_MSE),
-                );
-                let error = worst_error(&whole, &cut);
-                assert!(error < 2e-6, "{}: {error:e}", device.name());
-                let losses = [whole.loss.unwrap(), cut.loss.unwrap()];
-                assert!(
-                    (losses[0] - losses[1]).abs() < 1e-6 * losses[0],
-                    "{losses:?}"
-                );
-                let mut network = Network::new(&small, &net.parameters).unwrap();
-                let output = network.forward(batch).unwrap();
-                let found: Vec<f64> = output.into_iter().map(f64::from).collect();
-                assert!(relative_l2(&whole.output, &found) < 1e-6);
-            }
-        }
-    }
-}
-
-#[test]
-fn what_does_not_fit_is_refused_by_name() {
-    let device = Device::cpu().unwrap().with_binding_limit(4000);
-    let wide = Parameters::zeros(Architecture::new(10, 101)).unwrap();
-    let error = Network::new(&device, &wide).unwrap_err().to_string();
-    assert!(
-        error.contains("A1")
-            && error.contains("4000")
-            && error.contains("largest K that fits is 96"),
-        "{error}"
-    );
-
-    let net = nets::random(
-        Architecture {
-            buckets: 2,
-            ..Architecture::new(5, 3)
-        },
-        4,
-        2,
-        1,
-    );
-    let mut network = Network::new(&Device::cpu().unwrap(), &net.parameters).unwrap();
-    let lists = |features| SparseInputs::new("lists", features, 1, vec![0]).unwrap();
-    let batch = |features| {
-        Batch::new(
-            Inputs::Sparse([lists(features), lists(features)]),
-            vec![0.5],
-        )
-        .unwrap()
-    };
-    for (batch, words) in [
-        (batch(6), "expected 5 features (N), found 6"),
-        (
-            batch(5),
-            "expected a bucket below 2 for each sample, found none",
-        ),
-        (
-            batch(5).with_buckets(vec![2]).unwrap(),
-            "expected at most 1, found 2",
-        ),
-    ] {
-        let error = network.forward(&batch).unwrap_err().to_string();
-        assert!(error.contains(words), "{error}");
-    }
-    let error = network
-        .gradients(&net.sparse, Upstream::Given(&[1.0]))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("expected 4 values, one a sample, found 1"),
-        "{error}"
-    );
-    let loss = Loss {
-        power: 0.5,
-        ..Loss::MSE
-    };
-    assert!(
-        network
-            .gradients(&net.sparse, Upstream::Loss(loss))
-            .is_err()
-    );
-    for architecture in [
-        Architecture::new(0, 1),
-        Architecture::new(1, 0),
-        Architecture {
-            clip: 0.0,
-            ..Architecture::new(1, 1)
-        },
-        Architecture {
-            clip: f32::NAN,
-            ..Architecture::new(1, 1)
-        },
-    ] {
-        assert!(Parameters::zeros(architecture).is_err(), "{architecture:?}");
-    }
-}
-
-#[test]
 fn a_step_of_adamw_moves_every_parameter_by_its_gradient() {
     let _turn = common::turn();
     let rate = 0.01f32;
@@ -512,5 +409,23 @@ fn a_step_of_adamw_moves_every_parameter_by_its_gradient() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn gradients_are_the_same_bits_with_any_number_of_threads() {
+    for architecture in nets::architectures(23, 160) {
+        let net = nets::random(architecture, 4500, 6, 13);
+        let found = [1, 2, 5].map(|threads| {
+            let device = Device::cpu_with_threads(threads).unwrap();
+            let loss = Upstream::Loss(Loss::SIGMOID_MSE);
+            let result = gradients(&device, &net.parameters, &net.sparse, loss);
+            let values = result.gradients.iter().flatten().chain(&result.output);
+            values.map(|value| value.to_bits()).collect::<Vec<_>>()
+        });
+        assert!(
+            found[0] == found[1] && found[0] == found[2],
+            "{architecture:?}"
+        );
     }
 }
