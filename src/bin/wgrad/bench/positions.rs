@@ -13,6 +13,15 @@ const BATCHES: usize = 4;
 /// Bytes that all of them may take, if they are more than one.
 const MOST_BYTES: usize = 256 << 20;
 
+/// How batches are made.
+#[derive(Clone, Copy)]
+pub struct Making {
+    /// With the transposed index, where the step reads it.
+    pub transposed: bool,
+    /// A thread a perspective; not where the step has the same processor.
+    pub side_by_side: bool,
+}
+
 /// Starts and indices of one perspective.
 type Lists = (Vec<u32>, Vec<u32>);
 
@@ -107,34 +116,38 @@ impl Positions {
         })
     }
 
-    /// The batch of a step, in the memory of `spare`; index lists get their transposed index here where the step reads it, one
-    /// thread a perspective.
+    /// The batch of a step, in the memory of `spare`; index lists are checked here and get their transposed index.
     pub fn batch(
         &self,
         step: usize,
         spare: Option<Batch>,
-        transposed: bool,
+        making: Making,
     ) -> Result<Cow<'_, Batch>> {
         match &self.batches[step % self.batches.len()] {
             Prepared::Dense(batch) => Ok(Cow::Borrowed(batch)),
             Prepared::Lists([first, second], targets) => {
                 let inputs = |spare: SparseInputs, (starts, indices): &Lists| {
-                    spare.refill("index lists", self.features, starts, indices, transposed)
+                    spare.refill(
+                        "index lists",
+                        self.features,
+                        starts,
+                        indices,
+                        making.transposed,
+                    )
                 };
                 let (spare, mut memory) = match spare.map(Batch::into_parts) {
                     Some((Inputs::Sparse(spare), memory)) => (spare, memory),
                     _ => Default::default(),
                 };
                 let [own, other] = spare;
-                // One here, so that only one thread has to be woken.
-                let mut of_other = None;
-                let of_own = rayon::in_place_scope(|scope| {
-                    scope.spawn(|_| of_other = Some(inputs(other, second)));
-                    inputs(own, first)
-                });
+                let first = || inputs(own, first);
+                let second = || inputs(other, second);
+                let (first, second) = match making.side_by_side {
+                    true => rayon::join(first, second),
+                    false => (first(), second()),
+                };
                 memory.clone_from(targets);
-                let of_other = of_other.unwrap_or_else(|| Ok(SparseInputs::default()));
-                let inputs = Inputs::Sparse([of_own?, of_other?]);
+                let inputs = Inputs::Sparse([first?, second?]);
                 Ok(Cow::Owned(Batch::new(inputs, memory)?))
             }
         }

@@ -1,9 +1,11 @@
 //! The clock: training steps as a trainer makes them, with the losses read a few steps late.
 
-use super::positions::Positions;
+use super::positions::{Making, Positions};
 use super::shape::Shape;
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 use wgrad::batch::Batch;
 use wgrad::device::{Class, Device};
@@ -74,76 +76,90 @@ impl Engine {
     }
 }
 
+/// Batches that are made ahead, as by a loader.
+const AHEAD: usize = 2;
+
+/// Makes the batches of the steps to come, in a thread of its own as a loader does.
+struct Maker<'a> {
+    positions: &'a Positions,
+    making: Making,
+    /// Time spent on them.
+    taken: AtomicU64,
+}
+
+impl<'a> Maker<'a> {
+    /// A batch in the memory of one that is done.
+    fn make(&self, step: usize, spare: Option<Batch>) -> Result<Cow<'a, Batch>> {
+        let start = Instant::now();
+        let batch = self.positions.batch(step, spare, self.making)?;
+        let taken = start.elapsed().as_nanos() as u64;
+        self.taken.fetch_add(taken, Ordering::Relaxed);
+        Ok(batch)
+    }
+
+    /// Batch after batch, until nobody wants more.
+    fn serve(&self, batches: &SyncSender<Result<Cow<'a, Batch>>>, spares: &Receiver<Batch>) {
+        for step in 0.. {
+            if batches
+                .send(self.make(step, spares.try_recv().ok()))
+                .is_err()
+            {
+                return;
+            }
+        }
+    }
+}
+
 struct Runner<'a> {
     engine: Engine,
-    positions: &'a Positions,
+    batches: Receiver<Result<Cow<'a, Batch>>>,
+    /// Batches whose memory the next may use, as a loader's goes round.
+    spares: Sender<Batch>,
     pending: VecDeque<PendingLoss>,
-    /// A batch whose memory the next may use, as a loader's goes round.
-    spare: Option<Batch>,
-    steps: usize,
-    index: Duration,
 }
 
 impl Runner<'_> {
-    /// A step, and the time within its call.
-    fn step(&mut self) -> Result<Duration> {
-        let start = Instant::now();
-        let batch = {
-            let transposed = self.engine.reads_transposed();
-            self.positions
-                .batch(self.steps, self.spare.take(), transposed)?
-        };
-        self.index += start.elapsed();
-        let start = Instant::now();
-        let pending = self.engine.step(&batch)?;
-        let host = start.elapsed();
+    fn step(&mut self) -> Result<()> {
+        // The maker is there as long as the receiver is.
+        let batch = self.batches.recv().map_err(|_| gone())??;
+        self.pending.push_back(self.engine.step(&batch)?);
         if let Cow::Owned(batch) = batch {
-            self.spare = Some(batch);
+            // After the last step nobody takes it.
+            let _ = self.spares.send(batch);
         }
-        self.steps += 1;
-        self.pending.push_back(pending);
-        self.wait_for_all_but(IN_FLIGHT)?;
-        Ok(host)
-    }
-
-    /// The median time within the call of a step that finds none on its way.
-    fn host(&mut self) -> Result<Duration> {
-        let calls = (0..CALLS).map(|_| {
-            let host = self.step()?;
-            self.wait_for_all_but(0)?;
-            Ok(host)
-        });
-        let mut calls = calls.collect::<Result<Vec<_>>>()?;
-        calls.sort();
-        Ok(calls[CALLS / 2])
-    }
-
-    fn wait_for_all_but(&mut self, left: usize) -> Result<()> {
-        while self.pending.len() > left
-            && let Some(pending) = self.pending.pop_front()
-        {
-            let loss = pending.wait()?;
-            if !loss.is_finite() {
-                return Err(Error::argument(
-                    "loss of a timed step",
-                    "a finite number",
-                    loss,
-                ));
-            }
-        }
-        Ok(())
+        wait_for_all_but(IN_FLIGHT, &mut self.pending)
     }
 
     /// The time of so many steps, until the last loss is there.
     fn round(&mut self, steps: usize) -> Result<Duration> {
         let start = Instant::now();
-        (0..steps).try_for_each(|_| self.step().map(drop))?;
-        self.wait_for_all_but(0)?;
+        (0..steps).try_for_each(|_| self.step())?;
+        wait_for_all_but(0, &mut self.pending)?;
         Ok(start.elapsed())
     }
 }
 
-/// Times steps for about so long.
+fn gone() -> Error {
+    Error::argument("batches of a bench", "a thread that makes them", "none")
+}
+
+fn wait_for_all_but(left: usize, pending: &mut VecDeque<PendingLoss>) -> Result<()> {
+    while pending.len() > left
+        && let Some(first) = pending.pop_front()
+    {
+        let loss = first.wait()?;
+        if !loss.is_finite() {
+            return Err(Error::argument(
+                "loss of a timed step",
+                "a finite number",
+                loss,
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Times steps for about so long. The batches are made meanwhile, in a thread beside.
 pub fn time(
     device: &Device,
     shape: &Shape,
@@ -151,15 +167,48 @@ pub fn time(
     seconds: Duration,
 ) -> Result<Timing> {
     let mut engine = Engine::new(device, shape)?;
-    let traffic = engine.traffic(&*positions.batch(0, None, false)?)?;
-    let mut runner = Runner {
-        engine,
-        positions,
-        pending: VecDeque::new(),
-        spare: None,
-        steps: 0,
-        index: Duration::ZERO,
+    let making = Making {
+        transposed: engine.reads_transposed(),
+        side_by_side: device.class() != Class::Host,
     };
+    let traffic = engine.traffic(&*positions.batch(0, None, making)?)?;
+    let maker = Maker {
+        positions,
+        making,
+        taken: AtomicU64::new(0),
+    };
+    let (mut engine, timing) = std::thread::scope(|scope| {
+        let (to_runner, batches) = sync_channel(AHEAD);
+        let (spares, to_maker) = channel();
+        let maker = &maker;
+        scope.spawn(move || maker.serve(&to_runner, &to_maker));
+        let mut runner = Runner {
+            engine,
+            batches,
+            spares,
+            pending: VecDeque::new(),
+        };
+        let timing = rounds(device, &mut runner, maker, seconds)?;
+        Ok::<_, Error>((runner.engine, timing))
+    })?;
+    let host_seconds = match device.class() {
+        Class::Host => None,
+        Class::Gpu | Class::Software => Some(host(&mut engine, &maker)?.as_secs_f64()),
+    };
+    Ok(Timing {
+        host_seconds,
+        traffic,
+        ..timing
+    })
+}
+
+/// Warms up, and times the rounds.
+fn rounds(
+    device: &Device,
+    runner: &mut Runner<'_>,
+    maker: &Maker<'_>,
+    seconds: Duration,
+) -> Result<Timing> {
     // Pipelines are compiled and buffers made in the first; the others wait for each other as they will in a round.
     runner.round(1)?;
     let warm = seconds.mul_f64(WARM_UP);
@@ -172,7 +221,7 @@ pub fn time(
     let steps = (seconds.mul_f64(1.0 - WARM_UP).as_secs_f64() / ROUNDS as f64 / each).max(1.0);
     let steps = steps as usize;
 
-    runner.index = Duration::ZERO;
+    maker.taken.store(0, Ordering::Relaxed);
     let before = device.objects().submissions;
     let mut rounds = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
@@ -180,16 +229,31 @@ pub fn time(
     }
     rounds.sort();
     let all = (ROUNDS * steps) as f64;
-    let submissions = (device.objects().submissions - before) as f64 / all;
-    let index_seconds = runner.index.as_secs_f64() / all;
+    let made = Duration::from_nanos(maker.taken.load(Ordering::Relaxed));
     Ok(Timing {
         seconds: rounds[ROUNDS / 2].as_secs_f64() / steps as f64,
-        index_seconds,
-        host_seconds: match device.class() {
-            Class::Host => None,
-            Class::Gpu | Class::Software => Some(runner.host()?.as_secs_f64()),
-        },
-        submissions,
-        traffic,
+        index_seconds: made.as_secs_f64() / all,
+        host_seconds: None,
+        submissions: (device.objects().submissions - before) as f64 / all,
+        traffic: None,
     })
+}
+
+/// The median time within the call of a step that finds none on its way, and nothing beside it.
+fn host(engine: &mut Engine, maker: &Maker<'_>) -> Result<Duration> {
+    let (mut spare, mut pending) = (None, VecDeque::new());
+    let calls = (0..CALLS).map(|step| {
+        let batch = maker.make(step, spare.take())?;
+        let start = Instant::now();
+        pending.push_back(engine.step(&batch)?);
+        let host = start.elapsed();
+        if let Cow::Owned(batch) = batch {
+            spare = Some(batch);
+        }
+        wait_for_all_but(0, &mut pending)?;
+        Ok(host)
+    });
+    let mut calls = calls.collect::<Result<Vec<_>>>()?;
+    calls.sort();
+    Ok(calls[CALLS / 2])
 }
