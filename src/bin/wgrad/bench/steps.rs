@@ -4,6 +4,7 @@ use super::positions::{Making, Positions};
 use super::shape::Shape;
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
@@ -19,8 +20,8 @@ use wgrad::perspective::{Learner, Network, Parameters, PendingLoss};
 const IN_FLIGHT: usize = 4;
 /// Timed rounds, of which the median counts.
 const ROUNDS: usize = 5;
-/// Steps whose call alone is timed.
-const CALLS: usize = 9;
+/// Steps whose call alone is timed: as many as the time allows, within these.
+const CALLS: RangeInclusive<usize> = 9..=999;
 /// The part of the time that finds out how many steps a round has.
 const WARM_UP: f64 = 0.1;
 
@@ -193,7 +194,7 @@ pub fn time(
     })?;
     let host_seconds = match device.class() {
         Class::Host => None,
-        Class::Gpu | Class::Software => Some(host(&mut engine, &maker)?.as_secs_f64()),
+        Class::Gpu | Class::Software => Some(host(&mut engine, &maker, seconds)?.as_secs_f64()),
     };
     Ok(Timing {
         host_seconds,
@@ -240,20 +241,19 @@ fn rounds(
 }
 
 /// The median time within the call of a step that finds none on its way, and nothing beside it.
-fn host(engine: &mut Engine, maker: &Maker<'_>) -> Result<Duration> {
-    let (mut spare, mut pending) = (None, VecDeque::new());
-    let calls = (0..CALLS).map(|step| {
-        let batch = maker.make(step, spare.take())?;
+fn host(engine: &mut Engine, maker: &Maker<'_>, seconds: Duration) -> Result<Duration> {
+    let (start, mut spare, mut pending) = (Instant::now(), None, VecDeque::new());
+    let mut calls = Vec::new();
+    while calls.len() < *CALLS.start() || calls.len() < *CALLS.end() && start.elapsed() < seconds {
+        let batch = maker.make(calls.len(), spare.take())?;
         let start = Instant::now();
         pending.push_back(engine.step(&batch)?);
-        let host = start.elapsed();
+        calls.push(start.elapsed());
         if let Cow::Owned(batch) = batch {
             spare = Some(batch);
         }
         wait_for_all_but(0, &mut pending)?;
-        Ok(host)
-    });
-    let mut calls = calls.collect::<Result<Vec<_>>>()?;
+    }
     calls.sort();
-    Ok(calls[CALLS / 2])
+    Ok(calls[calls.len() / 2])
 }
