@@ -37,8 +37,8 @@ impl Pieces {
         self.output() + 2 * self.hidden
     }
 
-    /// Floats of a piece.
-    pub fn len(&self) -> usize {
+    /// Floats of a piece, and so from one to the next.
+    pub fn stride(&self) -> usize {
         self.output_bias() + 4
     }
 

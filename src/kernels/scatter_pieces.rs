@@ -189,7 +189,7 @@ fn reference(
             Some(link) => loss_gradient::reference(link, of_loss, y[s], read.targets[s]),
             None => read.targets[s],
         };
-        let base = s / p.piece as usize * pieces.len();
+        let base = s / p.piece as usize * pieces.stride();
         for perspective in 0..2 {
             let (accumulator, (_, output)) = (perspective % pieces.accumulators, p.small(perspective));
             for r in 0..hidden {
@@ -217,7 +217,7 @@ fn twin(mut call: Call<'_, f64>) {
         targets: call.floats(4),
     };
     let (y, e, gradients) = (call.floats_mut(5), call.floats_mut(6), call.floats_mut(7));
-    gradients[..p.count() * p.pieces().len()].fill(0.0);
+    gradients[..p.count() * p.pieces().stride()].fill(0.0);
     reference(&p, call.variant, &read, (y, e), |place, _, e, by| gradients[place] += e * by);
 }
 
@@ -255,7 +255,7 @@ fn body(mut call: Call<'_, f32>) {
     let weights = [&first, second.as_ref().unwrap_or(&first)];
     let (samples, piece) = (params.samples as usize, params.piece as usize);
     let outputs = y[..samples].par_chunks_mut(piece).zip(e[..samples].par_chunks_mut(piece));
-    let gradients = gradients.par_chunks_mut(params.pieces().len());
+    let gradients = gradients.par_chunks_mut(params.pieces().stride());
     let pieces = outputs.zip(gradients).enumerate();
     pieces.for_each(|(index, ((y, e), gradients))| {
         let samples = index * piece..index * piece + y.len();
@@ -480,7 +480,7 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let of_loss = meaning(variant).1.map_or(0, |link| LINK_OPERATIONS[link as usize] + 6);
     Traffic {
         read: 4 * (2 * (samples + 1) + entries + (accumulators + 2) * hidden + 1 + samples),
-        written: 4 * (2 * samples + pieces * p.pieces().len() as u64),
+        written: 4 * (2 * samples + pieces * p.pieces().stride() as u64),
         // A row of weights is read and a row of gradients read and written for each entry.
         gathered_issued: 4 * 3 * entries * hidden,
         gathered_distinct: 4 * (rows + entries.min(pieces * accumulators * inputs)) * hidden,
@@ -558,7 +558,7 @@ fn case(variant: usize, seed: usize, [samples, hidden, width, features, piece]: 
     });
     let errors: Vec<f64> = errors.collect();
     // Of each gradient: its terms, the sum of their magnitudes, and what the errors of e come to.
-    let mut sums = vec![(0.0f64, 0.0, 0.0); params.count() * params.pieces().len()];
+    let mut sums = vec![(0.0f64, 0.0, 0.0); params.count() * params.pieces().stride()];
     reference(&params, variant, &read, (&mut y, &mut e), |place, sample, e, by| {
         let (terms, magnitude, error) = &mut sums[place];
         *terms += 1.0;

@@ -62,7 +62,7 @@ impl Scattered {
 
     /// Floats of the gradients of all pieces.
     fn len(&self, samples: usize) -> usize {
-        samples.div_ceil(PIECE) * self.geometry().len()
+        samples.div_ceil(PIECE) * self.geometry().stride()
     }
 
     /// Whether the kernels can take a batch, in slices or whole, and should.
@@ -141,7 +141,7 @@ impl Scattered {
                 rows: rows as u32,
                 hidden: hidden as u32,
                 first: first as u32,
-                stride: geometry.len() as u32,
+                stride: geometry.stride() as u32,
                 pieces: slice.samples().div_ceil(PIECE) as u32,
                 accumulate: u32::from(slice.range.start > 0),
             };
