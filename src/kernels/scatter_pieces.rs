@@ -407,6 +407,8 @@ impl Piece<'_> {
         let (zero, clip) = (simd.splat(0.0), self.clip(simd));
         let (_, output) = self.params.small(perspective);
         let output: [S::Vector; U] = load(simd, &self.small[output + 16 * unit..]);
+        let twice = output.map(|weight| simd.add(weight, weight));
+        let past_clip = simd.splat(self.params.clip.next_up());
         let place = self.z_place::<U>(block.len(), (perspective, unit));
         let z = z[place].as_chunks::<U>().0;
         let accumulator = perspective % pieces.accumulators;
@@ -424,14 +426,23 @@ impl Piece<'_> {
             let mut terms = [zero; U];
             for i in 0..U {
                 let z = simd.load(&z[i]);
-                let h = activated(simd, activation, simd.clamp(z, zero, clip));
-                output_sums[i] = simd.add(output_sums[i], simd.multiply(e, h));
-                let slope = match activation {
-                    Activation::SCRelu => simd.multiply(e, simd.add(z, z)),
-                    _ => e,
+                let clamped = simd.clamp(z, zero, clip);
+                let scaled = simd.multiply(e, clamped);
+                let (h, term, inside) = match activation {
+                    // Below 0 the term is 0 by itself.
+                    Activation::SCRelu => (
+                        simd.multiply(scaled, clamped),
+                        simd.multiply(scaled, twice[i]),
+                        simd.above(past_clip, z),
+                    ),
+                    _ => (
+                        scaled,
+                        simd.multiply(e, output[i]),
+                        simd.between(z, zero, clip),
+                    ),
                 };
-                let term = simd.multiply(slope, output[i]);
-                terms[i] = simd.select(simd.between(z, zero, clip), term, zero);
+                output_sums[i] = simd.add(output_sums[i], h);
+                terms[i] = simd.select(inside, term, zero);
                 bias_sums[i] = simd.add(bias_sums[i], terms[i]);
             }
             for &feature in &indices[ends[0] as usize..ends[1] as usize] {
