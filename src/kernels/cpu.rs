@@ -4,6 +4,7 @@
 
 pub mod grouped;
 pub mod product;
+pub mod scatter;
 pub mod simd;
 
 use rayon::prelude::*;
