@@ -87,9 +87,16 @@ fn renewed(spare: Batch, batch: &Batch, transposed: bool) -> Batch {
 /// The time of so many steps, until the last loss is there.
 fn run(learner: &mut Learner, batch: &Batch, count: u64) -> Duration {
     let (mut pending, mut spare) = (VecDeque::new(), batch.clone());
+    let transposed = match batch.inputs() {
+        Inputs::Sparse(lists) => {
+            let entries = lists.iter().map(|lists| lists.indices().len()).sum();
+            learner.reads_transposed(batch.len(), entries)
+        }
+        Inputs::Dense { .. } => false,
+    };
     let start = Instant::now();
     for _ in 0..count {
-        spare = renewed(spare, batch, learner.reads_transposed());
+        spare = renewed(spare, batch, transposed);
         pending.push_back(learner.step(&spare, 1e-3).unwrap());
         if pending.len() > IN_FLIGHT {
             assert!(pending.pop_front().unwrap().wait().unwrap().is_finite());

@@ -75,6 +75,12 @@ pub struct Variant {
     pub constants: &'static [(&'static str, u32)],
 }
 
+impl Variant {
+    pub(crate) const fn new(name: &'static str, constants: &'static [(&'static str, u32)]) -> Self {
+        Self { name, constants }
+    }
+}
+
 /// The variants of a kernel that has one form.
 pub const PLAIN: &[Variant] = &[Variant {
     name: "",

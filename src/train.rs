@@ -4,6 +4,7 @@
 pub mod checkpoint;
 pub mod evaluate;
 pub mod event;
+mod input;
 pub mod log;
 pub mod run;
 pub mod settings;

@@ -58,20 +58,13 @@ impl crate::kernel::Params for Params {
 
 /// The variants: with what the gradients need in the order of [`Activation::ALL`], then Y alone.
 const VARIANTS: &[Variant] = &[
-    variant("crelu", &[("ACTIVATION", 0), ("GRADIENT", 1)]),
-    variant("screlu", &[("ACTIVATION", 1), ("GRADIENT", 1)]),
-    variant("relu", &[("ACTIVATION", 2), ("GRADIENT", 1)]),
-    variant("crelu.output", &[("ACTIVATION", 0), ("GRADIENT", 0)]),
-    variant("screlu.output", &[("ACTIVATION", 1), ("GRADIENT", 0)]),
-    variant("relu.output", &[("ACTIVATION", 2), ("GRADIENT", 0)]),
+    Variant::new("crelu", &[("ACTIVATION", 0), ("GRADIENT", 1)]),
+    Variant::new("screlu", &[("ACTIVATION", 1), ("GRADIENT", 1)]),
+    Variant::new("relu", &[("ACTIVATION", 2), ("GRADIENT", 1)]),
+    Variant::new("crelu.output", &[("ACTIVATION", 0), ("GRADIENT", 0)]),
+    Variant::new("screlu.output", &[("ACTIVATION", 1), ("GRADIENT", 0)]),
+    Variant::new("relu.output", &[("ACTIVATION", 2), ("GRADIENT", 0)]),
 ];
-
-const fn variant(
-    name: &'static str,
-    constants: &'static [(&'static str, u32)],
-) -> Variant {
-    Variant { name, constants }
-}
 
 /// The variant for an activation, with or without what the gradients need.
 pub fn variant_for(activation: Activation, gradient: bool) -> usize {

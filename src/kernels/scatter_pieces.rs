@@ -90,23 +90,16 @@ impl crate::kernel::Params for Params {
 
 /// The variants: for each activation e given in place of the targets, then e by each link.
 const VARIANTS: &[Variant] = &[
-    variant("crelu.given", &[("ACTIVATION", 0), ("GIVEN", 1)]),
-    variant("crelu.identity", &[("ACTIVATION", 0), ("LINK", 0)]),
-    variant("crelu.sigmoid", &[("ACTIVATION", 0), ("LINK", 1)]),
-    variant("screlu.given", &[("ACTIVATION", 1), ("GIVEN", 1)]),
-    variant("screlu.identity", &[("ACTIVATION", 1), ("LINK", 0)]),
-    variant("screlu.sigmoid", &[("ACTIVATION", 1), ("LINK", 1)]),
-    variant("relu.given", &[("ACTIVATION", 2), ("GIVEN", 1)]),
-    variant("relu.identity", &[("ACTIVATION", 2), ("LINK", 0)]),
-    variant("relu.sigmoid", &[("ACTIVATION", 2), ("LINK", 1)]),
+    Variant::new("crelu.given", &[("ACTIVATION", 0), ("GIVEN", 1)]),
+    Variant::new("crelu.identity", &[("ACTIVATION", 0), ("LINK", 0)]),
+    Variant::new("crelu.sigmoid", &[("ACTIVATION", 0), ("LINK", 1)]),
+    Variant::new("screlu.given", &[("ACTIVATION", 1), ("GIVEN", 1)]),
+    Variant::new("screlu.identity", &[("ACTIVATION", 1), ("LINK", 0)]),
+    Variant::new("screlu.sigmoid", &[("ACTIVATION", 1), ("LINK", 1)]),
+    Variant::new("relu.given", &[("ACTIVATION", 2), ("GIVEN", 1)]),
+    Variant::new("relu.identity", &[("ACTIVATION", 2), ("LINK", 0)]),
+    Variant::new("relu.sigmoid", &[("ACTIVATION", 2), ("LINK", 1)]),
 ];
-
-const fn variant(
-    name: &'static str,
-    constants: &'static [(&'static str, u32)],
-) -> Variant {
-    Variant { name, constants }
-}
 
 /// The variant for an activation, with e by a link or, without one, given.
 pub fn variant_for(activation: Activation, link: Option<Link>) -> usize {

@@ -152,8 +152,8 @@ impl Learner {
     }
 
     /// As [`Network::reads_transposed`].
-    pub fn reads_transposed(&self) -> bool {
-        self.network.reads_transposed()
+    pub fn reads_transposed(&self, samples: usize, entries: usize) -> bool {
+        self.network.reads_transposed(samples, entries)
     }
 
     /// Steps done.

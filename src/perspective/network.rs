@@ -120,10 +120,10 @@ impl Network {
         Ok(())
     }
 
-    /// Whether gradients need the transposed index of a large batch's index lists on this device. Who makes batches in threads of
-    /// their own makes it there too; else the pass makes it.
-    pub fn reads_transposed(&self) -> bool {
-        self.step.reads_transposed()
+    /// Whether gradients read the transposed index of index lists of so many samples, with `entries` indices in both
+    /// perspectives. Who makes batches in threads of their own makes it there too; else the pass makes it.
+    pub fn reads_transposed(&self, samples: usize, entries: usize) -> bool {
+        self.step.reads_transposed(samples, entries)
     }
 
     /// Y, `[L]`.

@@ -199,9 +199,9 @@ impl Step {
         &self.common.loss
     }
 
-    /// Whether gradients need the transposed index of a large batch.
-    pub(super) fn reads_transposed(&self) -> bool {
-        !self.scattered.applies()
+    /// Whether gradients read the transposed index of so many samples' lists, with so many indices in all.
+    pub(super) fn reads_transposed(&self, samples: usize, entries: usize) -> bool {
+        !self.scattered.fits(samples, entries)
     }
 
     /// Chooses the way for a batch, for gradients or for Y alone; says how many of its samples one pass can take.
@@ -218,7 +218,7 @@ impl Step {
             Way::Layered
         };
         let bytes = match self.way {
-            Way::Scattered => Scattered::sample_bytes(batch),
+            Way::Scattered => 4 * Joined::sample_words(batch) as u64,
             Way::Masked => self.masked.sample_bytes(batch),
             Way::Layered => Layered::sample_bytes(&self.architecture, batch),
         };
@@ -261,7 +261,10 @@ impl Step {
             }
             (SliceInputs::Sparse(lists), Way::Masked) => {
                 self.joined.reserve(device, samples, lists)?;
-                self.masked.reserve(device, samples, lists, self.gradient)
+                match self.gradient {
+                    true => self.masked.reserve(device, samples, lists),
+                    false => Ok(()),
+                }
             }
             _ => self.layered.reserve(device, slice),
         }

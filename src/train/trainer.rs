@@ -3,6 +3,7 @@
 use super::checkpoint::{Checkpoint, write_result};
 use super::evaluate::{Evaluation, evaluate};
 use super::event::{Event, Summary};
+use super::input::{check_ahead, open_data};
 use super::log::{self, Entry, Log};
 use super::run::Run;
 use super::settings::Settings;
@@ -296,8 +297,9 @@ impl Trainer {
 
     /// The batches of all epochs to come, so that a new one begins without a wait.
     fn loader(&self) -> Result<Loader> {
+        let batch = self.settings.batch;
         let settings = LoaderSettings {
-            batch_size: self.settings.batch,
+            batch_size: batch,
             shuffle: self.settings.shuffle_buffer,
             seed: self.settings.seed,
             epoch: self.epoch,
@@ -309,7 +311,9 @@ impl Trainer {
             },
             workers: self.run.loader_threads(),
             gives_way: self.device.class() == Class::Host,
-            transposed: self.learner.reads_transposed(),
+            transposed: self
+                .learner
+                .reads_transposed(batch, 2 * batch * Chess768.width()),
         };
         Loader::new(&self.dataset, Arc::new(Chess768), &settings)
     }
@@ -479,27 +483,4 @@ impl Trainer {
             },
         }
     }
-}
-
-/// Positions of a dataset that are checked before a run writes anything; the rest is checked as it is streamed.
-const CHECKED_AHEAD: usize = 1 << 20;
-
-/// Looks at the first records of a dataset, so that a damaged file is refused before a directory is made.
-fn check_ahead(dataset: &Dataset, threads: usize) -> Result<()> {
-    let settings = LoaderSettings {
-        shuffle: 0,
-        workers: threads,
-        transposed: false,
-        ..LoaderSettings::default()
-    };
-    let batches = CHECKED_AHEAD.div_ceil(settings.batch_size);
-    Loader::new(dataset, Arc::new(Chess768), &settings)?
-        .take(batches)
-        .try_for_each(|loaded| loaded.map(drop))
-}
-
-fn open_data(run: &Run) -> Result<(Dataset, Option<Dataset>)> {
-    let validation = run.validation.as_ref();
-    let validation = validation.map(|path| Dataset::open(std::slice::from_ref(path)));
-    Ok((Dataset::open(&run.data)?, validation.transpose()?))
 }

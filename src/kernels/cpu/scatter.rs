@@ -80,13 +80,13 @@ impl Work for Piece<'_> {
         for first in (0..self.y.len()).step_by(size) {
             let block = first..self.y.len().min(first + size);
             sums.fill([0.0; 16]);
-            self.each_group(simd, |piece, perspective, unit, width| match width {
+            self.each_group::<S>(|piece, perspective, unit, width| match width {
                 8 => piece.forward::<S, 8>(simd, &block, (perspective, unit), &mut z, &mut sums),
                 4 => piece.forward::<S, 4>(simd, &block, (perspective, unit), &mut z, &mut sums),
                 _ => piece.forward::<S, 2>(simd, &block, (perspective, unit), &mut z, &mut sums),
             });
             self.losses(&block, &sums);
-            self.each_group(simd, |piece, perspective, unit, width| match width {
+            self.each_group::<S>(|piece, perspective, unit, width| match width {
                 8 => piece.backward::<S, 8>(simd, &block, (perspective, unit), &z),
                 4 => piece.backward::<S, 4>(simd, &block, (perspective, unit), &z),
                 _ => piece.backward::<S, 2>(simd, &block, (perspective, unit), &z),
@@ -100,7 +100,7 @@ impl Work for Piece<'_> {
 impl Piece<'_> {
     /// Goes over the groups of lanes that are worked on together: perspective, first unit of 16 lanes, and units.
     #[inline(always)]
-    fn each_group<S: Simd>(&mut self, _: S, mut work: impl FnMut(&mut Self, usize, usize, usize)) {
+    fn each_group<S: Simd>(&mut self, mut work: impl FnMut(&mut Self, usize, usize, usize)) {
         let units = self.params.hidden as usize / 16;
         let mut unit = 0;
         while unit < units {

@@ -2,6 +2,7 @@
 //! kernel may bind only eight.
 
 use super::{Lists, Roles, grow_roomy};
+use crate::batch::{Batch, Inputs};
 use crate::device::{Buffer, Device};
 use crate::error::Result;
 use crate::kernel::Element;
@@ -49,6 +50,14 @@ impl Joined {
         let entries = lists[0].indices().len() + lists[1].indices().len();
         let len = 2 * (samples + 1) + entries;
         grow_roomy(device, &mut self.lists, "index lists", Element::Word, len)
+    }
+
+    /// The most words that a sample of a batch takes among the lists.
+    pub(super) fn sample_words(batch: &Batch) -> usize {
+        match batch.inputs() {
+            Inputs::Sparse(lists) => lists.iter().map(|lists| lists.longest() + 1).sum(),
+            Inputs::Dense { .. } => 0,
+        }
     }
 
     pub(super) fn lists(&self) -> BufferId {

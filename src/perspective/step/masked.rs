@@ -126,10 +126,7 @@ impl Masked {
     /// The most bytes that a sample of a batch takes in one buffer.
     pub(super) fn sample_bytes(&self, batch: &Batch) -> u64 {
         let architecture = &self.architecture;
-        let lists = match batch.inputs() {
-            Inputs::Sparse(lists) => lists.iter().map(|lists| lists.longest() + 1).sum(),
-            Inputs::Dense { features, .. } => *features,
-        };
+        let lists = Joined::sample_words(batch);
         let bits = 2 * 2 * architecture.hidden / 32;
         let slopes = match architecture.activation {
             Activation::SCRelu if self.strip().is_none() => 2 * architecture.hidden,
@@ -138,16 +135,13 @@ impl Masked {
         4 * lists.max(bits).max(slopes) as u64
     }
 
+    /// For gradients; Y alone needs none of these buffers.
     pub(super) fn reserve(
         &mut self,
         device: &Device,
         samples: usize,
         lists: Lists<'_>,
-        gradient: bool,
     ) -> Result<()> {
-        if !gradient {
-            return Ok(());
-        }
         let (architecture, strip) = (&self.architecture, self.strip());
         let sizes = Sizes::new(architecture, samples, [&lists[0], &lists[1]], true);
         let lanes = samples * 2 * architecture.hidden;

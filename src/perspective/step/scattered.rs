@@ -47,11 +47,6 @@ impl Scattered {
         })
     }
 
-    /// Whether large batches go this way.
-    pub(super) fn applies(&self) -> bool {
-        self.applies
-    }
-
     fn geometry(&self) -> Pieces {
         Pieces {
             inputs: self.architecture.inputs,
@@ -70,21 +65,15 @@ impl Scattered {
         let Inputs::Sparse(lists) = batch.inputs() else {
             return false;
         };
-        let entries: usize = lists.iter().map(|lists| lists.indices().len()).sum();
-        let geometry = self.geometry();
-        let rows = batch.len().div_ceil(PIECE) * geometry.accumulators * geometry.inputs;
-        self.applies && entries >= USES * rows && 4 * self.len(batch.len()) as u64 <= self.limit
+        let entries = lists.iter().map(|lists| lists.indices().len()).sum();
+        self.fits(batch.len(), entries)
     }
 
-    /// The most bytes that a sample of a batch takes in one buffer.
-    pub(super) fn sample_bytes(batch: &Batch) -> u64 {
-        match batch.inputs() {
-            Inputs::Sparse(lists) => {
-                let lists = lists.iter().map(|lists| lists.longest() + 1);
-                4 * lists.sum::<usize>() as u64
-            }
-            Inputs::Dense { features, .. } => 4 * *features as u64,
-        }
+    /// The same of index lists of so many samples, with so many indices in all.
+    pub(super) fn fits(&self, samples: usize, entries: usize) -> bool {
+        let geometry = self.geometry();
+        let rows = samples.div_ceil(PIECE) * geometry.accumulators * geometry.inputs;
+        self.applies && entries >= USES * rows && 4 * self.len(samples) as u64 <= self.limit
     }
 
     pub(super) fn reserve(&mut self, device: &Device, samples: usize) -> Result<()> {

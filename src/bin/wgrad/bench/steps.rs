@@ -61,10 +61,10 @@ impl Engine {
         }
     }
 
-    fn reads_transposed(&self) -> bool {
+    fn reads_transposed(&self, samples: usize, entries: usize) -> bool {
         match self {
-            Self::Learner(learner) => learner.reads_transposed(),
-            Self::Network(network) => network.reads_transposed(),
+            Self::Learner(learner) => learner.reads_transposed(samples, entries),
+            Self::Network(network) => network.reads_transposed(samples, entries),
         }
     }
 
@@ -168,8 +168,9 @@ pub fn time(
     seconds: Duration,
 ) -> Result<Timing> {
     let mut engine = Engine::new(device, shape)?;
+    let entries = 2.0 * positions.indices * shape.batch as f64;
     let making = Making {
-        transposed: engine.reads_transposed(),
+        transposed: engine.reads_transposed(shape.batch, entries as usize),
         side_by_side: device.class() != Class::Host,
     };
     let traffic = engine.traffic(&*positions.batch(0, None, making)?)?;

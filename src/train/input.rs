@@ -1,0 +1,30 @@
+//! The data of a run: opened, and looked at before anything is written.
+
+use super::run::Run;
+use crate::data::{Chess768, Dataset, Loader, LoaderSettings};
+use crate::error::Result;
+use std::sync::Arc;
+
+/// Positions of a dataset that are checked before a run writes anything; the rest is checked as it is streamed.
+const CHECKED_AHEAD: usize = 1 << 20;
+
+/// Looks at the first records of a dataset, so that a damaged file is refused before a directory is made.
+pub(super) fn check_ahead(dataset: &Dataset, threads: usize) -> Result<()> {
+    let settings = LoaderSettings {
+        shuffle: 0,
+        workers: threads,
+        transposed: false,
+        ..LoaderSettings::default()
+    };
+    let batches = CHECKED_AHEAD.div_ceil(settings.batch_size);
+    Loader::new(dataset, Arc::new(Chess768), &settings)?
+        .take(batches)
+        .try_for_each(|loaded| loaded.map(drop))
+}
+
+/// The data of a run, and that of its validation.
+pub(super) fn open_data(run: &Run) -> Result<(Dataset, Option<Dataset>)> {
+    let validation = run.validation.as_ref();
+    let validation = validation.map(|path| Dataset::open(std::slice::from_ref(path)));
+    Ok((Dataset::open(&run.data)?, validation.transpose()?))
+}
