@@ -47,8 +47,8 @@ fn main(
     let matrix = params.inputs * row;
     let of_bias = accumulators * matrix;
     let of_output = of_bias + accumulators * row;
-    let length = of_output + 2u * row + 1u;
-    let base = index * length;
+    let of_output_bias = of_output + 2u * row;
+    let base = index * (of_output_bias + 4u);
     let first = min(index * params.piece, params.samples);
     let end = min(first + params.piece, params.samples);
     let clip = vec4<f32>(params.clip);
@@ -127,7 +127,11 @@ fn main(
         }
     }
     if (first < end && invocation == 0u) {
-        gradients[base + length - 1u] = vec4<f32>(total, 0.0, 0.0, 0.0);
+        let own = base + of_output_bias;
+        gradients[own] = vec4<f32>(total, 0.0, 0.0, 0.0);
+        for (var i = 1u; i < 4u; i++) {
+            gradients[own + i] = vec4<f32>();
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use super::libraries::{ACTIVATION, BITS, GRID};
 use super::masked;
 use crate::activation::Activation;
 use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic, Variant};
+use aligned_vec::avec;
 use rayon::prelude::*;
 
 crate::parameters! {
@@ -225,7 +226,7 @@ impl Work for Block<'_> {
     fn at<S: Simd>(mut self, simd: S) {
         let units = self.params.hidden as usize / 16;
         // One sum for each lane of sixteen, so that the order does not depend on the level.
-        let mut sums = vec![[0.0; 16]; self.y.len()];
+        let mut sums = avec![[0.0; 16]; self.y.len()];
         for perspective in 0..2 {
             let mut unit = 0;
             while unit < units {
@@ -242,7 +243,7 @@ impl Work for Block<'_> {
             samples.for_each(|words| masked::interleave(words, interleave));
         }
         let bias = self.small[self.params.output as usize + 2 * hidden];
-        for (y, sums) in self.y.iter_mut().zip(&sums) {
+        for (y, sums) in self.y.iter_mut().zip(sums.iter()) {
             *y = bias + super::cpu::tree(*sums);
         }
     }

@@ -1,7 +1,8 @@
 //! Gradients over pieces of a batch, each of all parameters: the geometry that `scatter_pieces` and `join_pieces` share.
 //!
 //! A piece is some consecutive samples. Its gradients stand one after the other: those of A of each accumulator, `[N, K]` in groups
-//! of [`GROUP`] lanes as the rows of [`masked`]; of B of each; of C, `[2K]`; and of d, filled up to a vector of four.
+//! of [`GROUP`] lanes as the rows of [`masked`]; of B of each; of C, `[2K]`; and of d, filled up to sixteen floats,
+//! so that every vector of a processor lies on a cache line of its own.
 
 use super::masked::{self, GROUP};
 
@@ -39,7 +40,7 @@ impl Pieces {
 
     /// Floats of a piece, and so from one to the next.
     pub fn stride(&self) -> usize {
-        self.output_bias() + 4
+        self.output_bias() + 16
     }
 
     /// Where an element `[row, lane]` of `rows` rows of `hidden` lanes lies among them.

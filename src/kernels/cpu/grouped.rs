@@ -2,8 +2,8 @@
 
 use super::simd::Sixteen;
 use crate::kernels::masked::GROUP;
+use aligned_vec::{AVec, avec};
 use rayon::prelude::*;
-use std::borrow::Cow;
 
 /// Units of sixteen lanes in a group.
 const UNITS: usize = GROUP / 16;
@@ -16,9 +16,9 @@ const USES: usize = 4;
 /// them. Packed they lie end to end.
 #[derive(Debug)]
 pub struct Grouped<'a> {
-    values: Cow<'a, [Sixteen]>,
-    /// N where the groups lie one after the other, each of N parts.
-    packed: Option<usize>,
+    rows: &'a [Sixteen],
+    /// All parts of the first group, then all of the second.
+    packed: Option<AVec<Sixteen>>,
     units: usize,
 }
 
@@ -26,37 +26,33 @@ impl<'a> Grouped<'a> {
     /// Of these rows of `units`, which are read `reads` times in all.
     pub fn new(rows: &'a [Sixteen], units: usize, reads: usize) -> Self {
         let features = rows.len() / units.max(1);
-        if units <= UNITS || reads < USES * features {
-            let values = Cow::Borrowed(rows);
-            return Self {
-                values,
-                packed: None,
-                units,
-            };
-        }
-        let mut values = vec![[0.0; 16]; rows.len()];
-        let groups = values.par_chunks_mut(UNITS * features).enumerate();
-        groups.for_each(|(group, parts)| {
-            let width = parts.len() / features;
-            let rows = rows.chunks(units);
-            for (part, row) in parts.chunks_mut(width).zip(rows) {
-                part.copy_from_slice(&row[group * UNITS..][..width]);
-            }
+        let packed = (units > UNITS && reads >= USES * features).then(|| {
+            let mut values = avec![[0.0; 16]; rows.len()];
+            let groups = values.par_chunks_mut(UNITS * features).enumerate();
+            groups.for_each(|(group, parts)| {
+                let width = parts.len() / features;
+                let rows = rows.chunks(units);
+                for (part, row) in parts.chunks_mut(width).zip(rows) {
+                    part.copy_from_slice(&row[group * UNITS..][..width]);
+                }
+            });
+            values
         });
         Self {
-            values: values.into(),
-            packed: Some(features),
+            rows,
+            packed,
             units,
         }
     }
 
     /// Where the parts that begin at `unit` are, and the distance from one row's to the next row's.
     pub fn parts(&self, unit: usize) -> (&[Sixteen], usize) {
-        let Some(features) = self.packed else {
-            return (&self.values[unit..], self.units);
+        let Some(packed) = &self.packed else {
+            return (&self.rows[unit..], self.units);
         };
+        let features = self.rows.len() / self.units;
         let first = unit / UNITS * UNITS;
         let width = UNITS.min(self.units - first);
-        (&self.values[first * features + unit - first..], width)
+        (&packed[first * features + unit - first..], width)
     }
 }

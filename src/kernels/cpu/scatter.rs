@@ -7,6 +7,7 @@ use crate::kernel::Call;
 use crate::kernels::loss_gradient;
 use crate::kernels::masked::GROUP;
 use crate::kernels::scatter_pieces::{Params, meaning};
+use aligned_vec::avec;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -75,8 +76,8 @@ impl Work for Piece<'_> {
         let hidden = self.params.hidden as usize;
         self.gradients.fill(0.0);
         let size = (BLOCK_LANES / hidden).max(SMALLEST_BLOCK).min(self.y.len());
-        let mut z = vec![[0.0; 16]; 2 * size * hidden / 16];
-        let mut sums = vec![[0.0; 16]; size];
+        let mut z = avec![[0.0; 16]; 2 * size * hidden / 16];
+        let mut sums = avec![[0.0; 16]; size];
         for first in (0..self.y.len()).step_by(size) {
             let block = first..self.y.len().min(first + size);
             sums.fill([0.0; 16]);
