@@ -1,6 +1,6 @@
 //! Rows of Σ X·M·S·e, the sums over samples that every gradient of an accumulator is made of: see [`masked`].
 
-use super::cpu::simd::{Simd, Sixteen, Work, widest};
+use super::cpu::simd::{Simd, Sixteen, UNITS_OF_ROW, Work, widest};
 use super::inputs::Inputs;
 use super::libraries::{ACTIVATION, ACTIVATIONS, BITS, GRID};
 use super::masked::{self, GROUP};
@@ -146,6 +146,12 @@ fn twin(mut call: Call<'_, f64>) {
     }
 }
 
+/// Words of a group's bits.
+const WORDS: usize = GROUP / 32;
+
+/// Of each of four values the sixteen subsets that have it: bit b of s is bit s of b.
+const SUBSETS: [u16; 4] = [0xAAAA, 0xCCCC, 0xF0F0, 0xFF00];
+
 /// Rows that one task sums.
 const BAND: usize = 128;
 /// The same where slopes are read: each band goes through the slopes of a strip once.
@@ -167,9 +173,11 @@ struct Sums<'a> {
     activation: Activation,
     chunk_starts: &'a [u32],
     list: &'a [u32],
+    /// All samples.
+    every: Vec<u32>,
     e: &'a [f32],
-    /// A bit a lane, sixteen a word.
-    bits: Cow<'a, [u16]>,
+    /// A bit a lane, in order.
+    bits: Cow<'a, [u32]>,
     slopes: &'a [Sixteen],
 }
 
@@ -182,11 +190,11 @@ fn body(mut call: Call<'_, f32>) {
     let (total, hidden) = (params.total as usize, params.hidden as usize);
     let kinds = if activation == Activation::Relu { 1 } else { 2 };
     let bits = match params.interleave {
-        1 => Cow::Borrowed(bytemuck::cast_slice(bits)),
+        1 => Cow::Borrowed(bits),
         interleave => {
             let words = bits[..kinds * total * 2 * hidden / 32].chunks(hidden / 32);
             let words = words.flat_map(|words| masked::in_order(words, interleave as usize));
-            Cow::Owned(bytemuck::cast_slice(&words.collect::<Vec<u32>>()).to_vec())
+            Cow::Owned(words.collect())
         }
     };
     let sums = Sums {
@@ -194,6 +202,7 @@ fn body(mut call: Call<'_, f32>) {
         activation,
         chunk_starts,
         list,
+        every: (0..params.total).collect(),
         e,
         bits,
         slopes: slopes.as_chunks().0,
@@ -222,67 +231,48 @@ impl Work for Band<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn at<S: Simd>(mut self, simd: S) {
-        let units = masked::lanes(self.sums.params.hidden as usize, self.group).len() / 16;
-        let mut unit = 0;
-        while unit < units {
-            unit += match (S::UNITS, units - unit) {
-                (8.., 8..) => self.lanes::<S, 8>(simd, unit, units),
-                (4.., 4..) => self.lanes::<S, 4>(simd, unit, units),
-                _ => self.lanes::<S, 2>(simd, unit, units),
+    fn at<S: Simd>(self, simd: S) {
+        let (sums, side) = (self.sums, self.side);
+        let strip = sums.params.strip();
+        let units = masked::lanes(sums.params.hidden as usize, self.group).len() / 16;
+        let sloped = sums.activation == Activation::SCRelu;
+        let rows = self.rows.as_chunks_mut::<16>().0;
+        let blocks = masked::blocks(sums.params.total as usize);
+        for (row, out) in (self.first..).zip(rows.chunks_mut(units)) {
+            let (plane, entries) = match row.checked_sub(side.chunks) {
+                None => (0, sums.chunk(side, row)),
+                Some(block) => (block / blocks, sums.block(block % blocks)),
             };
+            let adds = row < side.chunks && strip.start > 0;
+            if row >= side.chunks && entries.is_empty() {
+                continue;
+            }
+            let place = Place {
+                side,
+                plane,
+                group: self.group,
+            };
+            match sloped && plane == 0 {
+                true => sums.sloped(simd, place, entries, adds, out),
+                false => sums.masked(simd, place, entries, adds, out),
+            }
         }
     }
 }
 
-impl Band<'_> {
-    /// 16·U of the group's lanes from `unit` on, of every row; gives U.
-    #[inline(always)]
-    fn lanes<S: Simd, const U: usize>(&mut self, simd: S, unit: usize, units: usize) -> usize {
-        let (sums, side) = (self.sums, self.side);
-        let (strip, chunks) = (sums.params.strip(), side.chunks);
-        let blocks = masked::blocks(sums.params.total as usize);
-        let sloped = sums.activation == Activation::SCRelu;
-        let column = self.group * GROUP / 16 + unit;
-        let rows = self.rows.as_chunks_mut::<16>().0;
-        for (row, out) in (self.first..).zip(rows.chunks_mut(units)) {
-            let out = &mut out[unit..][..U];
-            let mut totals = [simd.splat(0.0); U];
-            if row < chunks {
-                if strip.start > 0 {
-                    totals = std::array::from_fn(|i| simd.load(&out[i]));
-                }
-                let entries = sums.entries(side, row, &strip).iter();
-                let entries = entries.map(|&sample| sample as usize);
-                if sloped {
-                    sums.sloped::<S, U>(simd, (side.perspective, column), entries, &mut totals);
-                } else {
-                    sums.masked::<S, U>(simd, (side.perspective, column), entries, &mut totals);
-                }
-            } else {
-                let (plane, block) = ((row - chunks) / blocks, (row - chunks) % blocks);
-                let entries = block * CHUNK..(block + 1) * CHUNK;
-                let entries = entries.start.max(strip.start)..entries.end.min(strip.end);
-                if entries.is_empty() {
-                    continue;
-                }
-                if sloped && plane == 0 {
-                    sums.sloped::<S, U>(simd, (side.perspective, column), entries, &mut totals);
-                } else {
-                    sums.masked::<S, U>(simd, (2 * plane + side.perspective, column), entries, &mut totals);
-                }
-            }
-            for i in 0..U {
-                simd.store(&mut out[i], totals[i]);
-            }
-        }
-        U
-    }
+/// Whose bits or slopes, of which lanes.
+#[derive(Clone, Copy)]
+struct Place {
+    side: Side,
+    /// 0 for M, 1 for Z > T.
+    plane: usize,
+    group: usize,
 }
 
 impl Sums<'_> {
     /// The samples of a chunk that are of the strip.
-    fn entries(&self, side: Side, row: usize, strip: &Range<usize>) -> &[u32] {
+    fn chunk(&self, side: Side, row: usize) -> &[u32] {
+        let strip = self.params.strip();
         let starts = &self.chunk_starts[side.starts + row..];
         let list = &self.list[side.list..][starts[0] as usize..starts[1] as usize];
         if strip.len() == self.params.total as usize {
@@ -292,47 +282,134 @@ impl Sums<'_> {
         &list[before(strip.start)..before(strip.end)]
     }
 
-    /// Adds Σ e·slope over samples of the strip, for 16·U lanes from `column` of a sample on.
+    /// The same of a block, which has every sample.
+    fn block(&self, block: usize) -> &[u32] {
+        let strip = self.params.strip();
+        let [start, end] = [block, block + 1].map(|block| (block * CHUNK).clamp(strip.start, strip.end));
+        &self.every[start..end]
+    }
+
+    /// Σ e·slope over samples, to or onto `out`.
     #[inline(always)]
-    fn sloped<S: Simd, const U: usize>(
+    fn sloped<S: Simd>(
         &self,
         simd: S,
-        (perspective, column): (usize, usize),
-        entries: impl Iterator<Item = usize>,
-        totals: &mut [S::Vector; U],
+        place: Place,
+        entries: &[u32],
+        adds: bool,
+        out: &mut [Sixteen],
     ) {
+        let mut unit = 0;
+        while unit < out.len() {
+            let own = &mut out[unit..];
+            unit += match (S::UNITS, own.len()) {
+                (8.., 8..) => self.sloped_lanes::<S, 8>(simd, (place, unit), entries, adds, own),
+                (4.., 4..) => self.sloped_lanes::<S, 4>(simd, (place, unit), entries, adds, own),
+                _ => self.sloped_lanes::<S, 2>(simd, (place, unit), entries, adds, own),
+            };
+        }
+    }
+
+    /// The same for 16·U lanes of the group from `unit` on; gives U.
+    #[inline(always)]
+    fn sloped_lanes<S: Simd, const U: usize>(
+        &self,
+        simd: S,
+        (place, unit): (Place, usize),
+        entries: &[u32],
+        adds: bool,
+        out: &mut [Sixteen],
+    ) -> usize {
         let sample_units = self.params.hidden as usize / 16;
         let first = self.params.first as usize;
-        let own = perspective * self.params.samples as usize * sample_units;
-        let all = &self.slopes[own..];
-        for sample in entries {
+        let own = place.side.perspective * self.params.samples as usize * sample_units;
+        let all = &self.slopes[own + place.group * UNITS_OF_ROW + unit..];
+        let out = &mut out[..U];
+        let mut totals = [simd.splat(0.0); U];
+        if adds {
+            totals = std::array::from_fn(|i| simd.load(&out[i]));
+        }
+        for &sample in entries {
+            let sample = sample as usize;
             let e = simd.splat(self.e[sample]);
-            let slopes = &all[(sample - first) * sample_units + column..][..U];
+            let slopes = &all[(sample - first) * sample_units..][..U];
             for i in 0..U {
                 let term = simd.multiply(e, simd.load(&slopes[i]));
                 totals[i] = simd.add(totals[i], term);
             }
         }
+        for i in 0..U {
+            simd.store(&mut out[i], totals[i]);
+        }
+        U
     }
 
-    /// Adds Σ e over the samples whose bit is set, for 16·U lanes from `column` of a sample on.
+    /// Σ e over those samples whose bit is set, to or onto `out`.
+    ///
+    /// Four samples at a time: sixteen sums there can be of their e, and the four bits of a lane say which is its own.
     #[inline(always)]
-    fn masked<S: Simd, const U: usize>(
+    fn masked<S: Simd>(
         &self,
         simd: S,
-        (plane, column): (usize, usize),
-        entries: impl Iterator<Item = usize>,
-        totals: &mut [S::Vector; U],
+        place: Place,
+        entries: &[u32],
+        adds: bool,
+        out: &mut [Sixteen],
     ) {
-        let sample_units = self.params.hidden as usize / 16;
-        let bits = &self.bits[plane * self.params.total as usize * sample_units..];
-        for sample in entries {
-            let e = simd.splat(self.e[sample]);
-            let bits = &bits[sample * sample_units + column..][..U];
-            for i in 0..U {
-                totals[i] = simd.add_where(bits[i], totals[i], e);
+        let words = self.params.hidden as usize / 32;
+        let plane = 2 * place.plane + place.side.perspective;
+        let bits = &self.bits[plane * self.params.total as usize * words + place.group * WORDS..];
+        let mut sums = [simd.splat(0.0); UNITS_OF_ROW];
+        // Were they constants, the masked additions would become shuffles.
+        let subsets = std::hint::black_box(SUBSETS);
+        let fours: &[[u32; 4]] = match out.len() {
+            UNITS_OF_ROW => entries.as_chunks().0,
+            _ => Default::default(),
+        };
+        for samples in fours {
+            let (mut e, mut rows) = ([0.0; 4], [&[0; WORDS]; 4]);
+            // A closure of an array's `map` may be called, and then not compiled for the level.
+            for i in 0..4 {
+                let sample = samples[i] as usize;
+                e[i] = self.e[sample];
+                rows[i] = bits[sample * words..].first_chunk().unwrap_or(rows[i]);
             }
+            add_four(simd, (e, subsets), rows, &mut sums);
         }
+        // The last few, and all where a row has fewer words.
+        for samples in entries[4 * fours.len()..].chunks(4) {
+            let (mut e, mut rows) = ([0.0; 4], [[0; WORDS]; 4]);
+            for (i, &sample) in samples.iter().enumerate() {
+                let sample = sample as usize;
+                e[i] = self.e[sample];
+                let row = &bits[sample * words..][..out.len() / 2];
+                rows[i][..row.len()].copy_from_slice(row);
+            }
+            add_four(simd, (e, subsets), rows.each_ref(), &mut sums);
+        }
+        let sums = simd.in_lane_order(sums);
+        for (out, sum) in out.iter_mut().zip(sums) {
+            let before = if adds { simd.load(out) } else { simd.splat(0.0) };
+            simd.store(out, simd.add(before, sum));
+        }
+    }
+}
+
+/// Adds to the sum of each lane those of four e whose bit is set.
+#[inline(always)]
+fn add_four<S: Simd>(
+    simd: S,
+    (e, subsets): ([f32; 4], [u16; 4]),
+    rows: [&[u32; WORDS]; 4],
+    sums: &mut [S::Vector; UNITS_OF_ROW],
+) {
+    let mut table = simd.splat(0.0);
+    for (e, subset) in e.into_iter().zip(subsets) {
+        table = simd.add_where(subset, table, simd.splat(e));
+    }
+    let nibbles = simd.nibbles(rows);
+    for (nibble, sum) in sums.iter_mut().enumerate() {
+        *sum = simd.add(*sum, simd.look_up(table, nibbles, nibble));
     }
 }
 

@@ -1,13 +1,21 @@
 //! Sixteen lanes at a time, at the widest level the processor has: what the two-perspective network's hot loops are
 //! written in. Every level gives the same bits: lanes never meet, and nothing is contracted.
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 /// Sixteen floats.
 pub type Sixteen = [f32; 16];
+
+/// Sixteens of lanes in a row of bits of four words.
+pub const UNITS_OF_ROW: usize = 8;
 
 /// A level of SIMD, as a token that proves the processor has it.
 pub trait Simd: Copy + Send + Sync {
     /// Sixteen lanes in registers.
     type Vector: Copy;
+    /// Sixteen words in registers.
+    type Words: Copy;
     /// How many vectors are kept in registers at once: half of the registers, or all where there are few.
     const UNITS: usize;
 
@@ -33,6 +41,26 @@ pub trait Simd: Copy + Send + Sync {
     fn select(self, bits: u16, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a + b where the lane's bit is set, else a.
     fn add_where(self, bits: u16, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// Of four rows of 128 bits the four bits of each lane side by side: nibble n of word 4i + d is lane 32d + 4n + i, bit s of it
+    /// from row s.
+    fn nibbles(self, rows: [&[u32; 4]; 4]) -> Self::Words;
+    /// table\[nibble n of each word\].
+    fn look_up(self, table: Self::Vector, nibbles: Self::Words, nibble: usize) -> Self::Vector;
+    /// What was added up by [`Simd::look_up`], a vector a nibble, in the order of the lanes.
+    #[inline(always)]
+    fn in_lane_order(self, sums: [Self::Vector; UNITS_OF_ROW]) -> [Self::Vector; UNITS_OF_ROW] {
+        let mut from: [Sixteen; UNITS_OF_ROW] = [[0.0; 16]; UNITS_OF_ROW];
+        for (to, sums) in from.iter_mut().zip(sums) {
+            self.store(to, sums);
+        }
+        std::array::from_fn(|unit| {
+            let lane = |j: usize| {
+                let lane = 16 * unit + j;
+                from[lane % 32 / 4][lane % 4 * 4 + lane / 32]
+            };
+            self.load(&std::array::from_fn(lane))
+        })
+    }
 }
 
 /// Work that is written once for every level.
@@ -69,6 +97,7 @@ pub struct Plain;
 
 impl Simd for Plain {
     type Vector = Sixteen;
+    type Words = [u32; 16];
     const UNITS: usize = 2;
 
     fn run<T>(self, work: impl FnOnce() -> T) -> T {
@@ -120,166 +149,20 @@ impl Simd for Plain {
     fn add_where(self, bits: u16, a: Sixteen, b: Sixteen) -> Sixteen {
         self.select(bits, self.add(a, b), a)
     }
+    #[inline(always)]
+    fn nibbles(self, rows: [&[u32; 4]; 4]) -> [u32; 16] {
+        let bit = |s: usize, word: usize| (rows[s][word % 4] >> (word / 4) & 0x1111_1111) << s;
+        std::array::from_fn(|word| (0..4).fold(0, |nibbles, s| nibbles | bit(s, word)))
+    }
+    #[inline(always)]
+    fn look_up(self, table: Sixteen, nibbles: [u32; 16], nibble: usize) -> Sixteen {
+        nibbles.map(|nibbles| table[(nibbles >> (4 * nibble) & 15) as usize])
+    }
 }
 
 #[inline(always)]
 fn bits(of: impl Fn(usize) -> bool) -> u16 {
     (0..16).fold(0, |bits, lane| bits | u16::from(of(lane)) << lane)
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::{Simd, Sixteen};
-    use bytemuck::cast;
-    use pulp::x86::{V3, V4};
-    use std::arch::x86_64::{__m256, __m512, _CMP_GE_OQ, _CMP_GT_OQ, _CMP_LE_OQ};
-
-    impl Simd for V4 {
-        type Vector = __m512;
-        const UNITS: usize = 8;
-
-        #[inline(always)]
-        fn run<T>(self, work: impl FnOnce() -> T) -> T {
-            self.vectorize(work)
-        }
-        #[inline(always)]
-        fn splat(self, value: f32) -> __m512 {
-            self.avx512f._mm512_set1_ps(value)
-        }
-        #[inline(always)]
-        fn load(self, from: &Sixteen) -> __m512 {
-            cast(*from)
-        }
-        #[inline(always)]
-        fn store(self, to: &mut Sixteen, from: __m512) {
-            *to = cast(from);
-        }
-        #[inline(always)]
-        fn add(self, a: __m512, b: __m512) -> __m512 {
-            self.avx512f._mm512_add_ps(a, b)
-        }
-        #[inline(always)]
-        fn multiply(self, a: __m512, b: __m512) -> __m512 {
-            self.avx512f._mm512_mul_ps(a, b)
-        }
-        // Where an operand is NaN, `min` and `max` give the second.
-        #[inline(always)]
-        fn clamp(self, a: __m512, low: __m512, high: __m512) -> __m512 {
-            let above = self.avx512f._mm512_max_ps(low, a);
-            self.avx512f._mm512_min_ps(high, above)
-        }
-        #[inline(always)]
-        fn between(self, a: __m512, low: __m512, high: __m512) -> u16 {
-            self.avx512f._mm512_cmp_ps_mask::<_CMP_GE_OQ>(a, low)
-                & self.avx512f._mm512_cmp_ps_mask::<_CMP_LE_OQ>(a, high)
-        }
-        #[inline(always)]
-        fn above(self, a: __m512, b: __m512) -> u16 {
-            self.avx512f._mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b)
-        }
-        #[inline(always)]
-        fn select(self, bits: u16, a: __m512, b: __m512) -> __m512 {
-            self.avx512f._mm512_mask_blend_ps(bits, b, a)
-        }
-        #[inline(always)]
-        fn add_where(self, bits: u16, a: __m512, b: __m512) -> __m512 {
-            self.avx512f._mm512_mask_add_ps(a, bits, a, b)
-        }
-    }
-
-    /// Lane i of the low and of the high half has bit i and i + 8.
-    const BITS: [[i32; 8]; 2] = [
-        [1, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6, 1 << 7],
-        [
-            1 << 8,
-            1 << 9,
-            1 << 10,
-            1 << 11,
-            1 << 12,
-            1 << 13,
-            1 << 14,
-            1 << 15,
-        ],
-    ];
-
-    /// All ones in the lanes whose bit is set.
-    #[inline(always)]
-    fn lanes(simd: V3, bits: u16, half: usize) -> __m256 {
-        let own = cast(BITS[half]);
-        let all = simd.avx._mm256_set1_epi32(i32::from(bits));
-        let set = simd.avx2._mm256_and_si256(all, own);
-        simd.avx
-            ._mm256_castsi256_ps(simd.avx2._mm256_cmpeq_epi32(set, own))
-    }
-
-    impl Simd for V3 {
-        type Vector = [__m256; 2];
-        const UNITS: usize = 4;
-
-        #[inline(always)]
-        fn run<T>(self, work: impl FnOnce() -> T) -> T {
-            self.vectorize(work)
-        }
-        #[inline(always)]
-        fn splat(self, value: f32) -> [__m256; 2] {
-            [self.avx._mm256_set1_ps(value); 2]
-        }
-        #[inline(always)]
-        fn load(self, from: &Sixteen) -> [__m256; 2] {
-            cast(*from)
-        }
-        #[inline(always)]
-        fn store(self, to: &mut Sixteen, from: [__m256; 2]) {
-            *to = cast(from);
-        }
-        #[inline(always)]
-        fn add(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
-            [0, 1].map(|half| self.avx._mm256_add_ps(a[half], b[half]))
-        }
-        #[inline(always)]
-        fn multiply(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
-            [0, 1].map(|half| self.avx._mm256_mul_ps(a[half], b[half]))
-        }
-        #[inline(always)]
-        fn clamp(self, a: [__m256; 2], low: [__m256; 2], high: [__m256; 2]) -> [__m256; 2] {
-            [0, 1].map(|half| {
-                let above = self.avx._mm256_max_ps(low[half], a[half]);
-                self.avx._mm256_min_ps(high[half], above)
-            })
-        }
-        #[inline(always)]
-        fn between(self, a: [__m256; 2], low: [__m256; 2], high: [__m256; 2]) -> u16 {
-            let [l, h] = [0, 1].map(|half| {
-                let from = self.avx._mm256_cmp_ps::<_CMP_GE_OQ>(a[half], low[half]);
-                let to = self.avx._mm256_cmp_ps::<_CMP_LE_OQ>(a[half], high[half]);
-                self.avx
-                    ._mm256_movemask_ps(self.avx._mm256_and_ps(from, to)) as u16
-            });
-            l | h << 8
-        }
-        #[inline(always)]
-        fn above(self, a: [__m256; 2], b: [__m256; 2]) -> u16 {
-            let [l, h] = [0, 1].map(|half| {
-                let above = self.avx._mm256_cmp_ps::<_CMP_GT_OQ>(a[half], b[half]);
-                self.avx._mm256_movemask_ps(above) as u16
-            });
-            l | h << 8
-        }
-        #[inline(always)]
-        fn select(self, bits: u16, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
-            [0, 1].map(|half| {
-                self.avx
-                    ._mm256_blendv_ps(b[half], a[half], lanes(self, bits, half))
-            })
-        }
-        #[inline(always)]
-        fn add_where(self, bits: u16, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
-            [0, 1].map(|half| {
-                let set = self.avx._mm256_and_ps(b[half], lanes(self, bits, half));
-                self.avx._mm256_add_ps(a[half], set)
-            })
-        }
-    }
 }
 
 #[cfg(test)]
@@ -291,6 +174,7 @@ mod tests {
         a: Sixteen,
         b: Sixteen,
         bits: u16,
+        rows: [[u32; 4]; 4],
     }
 
     impl Work for Everything {
@@ -307,13 +191,17 @@ mod tests {
                 simd.select(self.bits, a, b),
                 simd.add_where(self.bits, a, b),
             ];
+            let table = simd.load(&std::array::from_fn(|i| i as f32 * 0.75 - 3.0));
+            let nibbles = simd.nibbles(self.rows.each_ref());
+            let found = std::array::from_fn(|nibble| simd.look_up(table, nibbles, nibble));
+            let vectors = vectors.into_iter().chain(simd.in_lane_order(found));
             let vectors = vectors.map(|vector| {
                 let mut values = [0.0; 16];
                 simd.store(&mut values, vector);
                 values
             });
             let words = [simd.between(a, low, high), simd.above(a, high)];
-            (vectors.to_vec(), words.to_vec())
+            (vectors.collect(), words.to_vec())
         }
     }
 
@@ -329,8 +217,19 @@ mod tests {
                 a: std::array::from_fn(|lane| value(lane as u32)),
                 b: std::array::from_fn(|lane| value(lane as u32 * 3 + 1)),
                 bits: (seed * 40_503) as u16,
+                rows: std::array::from_fn(|row| {
+                    std::array::from_fn(|word| {
+                        (seed + 1).wrapping_mul(0x9E37_79B9 + (4 * row + word) as u32)
+                    })
+                }),
             };
             let plain = work().at(Plain);
+            let looked_up = &plain.0[5..];
+            for lane in 0..128 {
+                let of_row = |row: usize| work().rows[row][lane / 32] >> (lane % 32) & 1;
+                let own = (0..4).map(|row| of_row(row) << row).sum::<u32>();
+                assert_eq!(looked_up[lane / 16][lane % 16], own as f32 * 0.75 - 3.0);
+            }
             #[cfg(target_arch = "x86_64")]
             {
                 if let Some(simd) = pulp::x86::V3::try_new() {
