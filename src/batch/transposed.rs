@@ -2,6 +2,7 @@
 
 use super::sparse::PADDING;
 use crate::error::{Error, Result};
+use std::ops::Range;
 
 /// The most samples of a feature that are summed as one chunk: a longer list is several chunks, whose sums are added in
 /// order. Part of what the bits of a run depend on.
@@ -19,6 +20,11 @@ pub(super) struct Transposed {
     pub(super) chunk_starts: Vec<u32>,
 }
 
+/// Samples that are sorted among each other before they go to their places: what a sort touches stays in the second cache.
+const BLOCK: usize = 2048;
+/// A block has at least so many entries for each feature, else the places would take longer than the entries.
+const USES: usize = 4;
+
 impl Transposed {
     /// Becomes that of these lists, by a stable counting sort of the entries by feature. The memory is used again.
     pub(super) fn build(
@@ -28,42 +34,64 @@ impl Transposed {
         starts: &[u32],
         indices: &[u32],
     ) -> Result<()> {
-        let Some(counts) = count(features, indices) else {
+        let Some(counts) = counts(features, starts, indices) else {
             return Err(out_of_range(name, features, starts, indices));
         };
-        self.sort(counts.into_iter(), starts, indices);
-        // Samples came in ascending order, so one that has a feature twice stands there twice in a row.
-        if !self.lists().all(strictly_ascending) {
-            return Err(twice(name, starts, indices));
+        match self.sort(features, &counts, starts, indices) {
+            true => Ok(()),
+            false => Err(twice(name, starts, indices)),
         }
-        Ok(())
     }
 
     /// That of lists that are checked.
     pub(super) fn of(features: usize, starts: &[u32], indices: &[u32]) -> Self {
-        let mut counts = vec![0; features];
-        for &feature in indices {
-            counts[feature as usize] += 1;
-        }
         let mut made = Self::default();
-        made.sort(counts.into_iter(), starts, indices);
+        if let Some(counts) = counts(features, starts, indices) {
+            made.sort(features, &counts, starts, indices);
+        }
         made
     }
 
-    /// The counting sort, with how often each feature occurs.
-    fn sort(&mut self, counts: impl Iterator<Item = u32>, starts: &[u32], indices: &[u32]) {
-        self.set_offsets(counts);
+    /// The counting sort, with how often each feature occurs in each block, `[blocks, N]`. Says whether no sample has a
+    /// feature twice.
+    fn sort(&mut self, features: usize, counts: &[u32], starts: &[u32], indices: &[u32]) -> bool {
+        let counts = || counts.chunks_exact(features);
+        self.set_offsets((0..features).map(|feature| counts().map(|counts| counts[feature]).sum()));
         let mut next = self.offsets.clone();
         // What an earlier batch has left here is written over.
         self.samples.resize(indices.len(), 0);
-        let samples = self.samples.as_mut_slice();
-        for (sample, list) in starts.windows(2).enumerate() {
-            for &feature in &indices[list[0] as usize..list[1] as usize] {
-                let next = &mut next[feature as usize];
-                samples[*next as usize] = sample as u32;
-                *next += 1;
+        let (mut places, mut sorted) = (vec![0; features], Vec::new());
+        let mut is_ascending = true;
+        for (block, counts) in blocks(features, starts).zip(counts()) {
+            let entries = starts[block.start] as usize..starts[block.end] as usize;
+            sorted.resize(entries.len().max(sorted.len()), 0);
+            let mut end = 0;
+            for (place, count) in places.iter_mut().zip(counts) {
+                *place = end;
+                end += count;
+            }
+            let lists = starts[block.start..=block.end].windows(2);
+            for (sample, list) in (0u16..).zip(lists) {
+                for &feature in &indices[list[0] as usize..list[1] as usize] {
+                    let place = &mut places[feature as usize];
+                    sorted[*place as usize] = sample;
+                    *place += 1;
+                }
+            }
+            let mut rest = sorted.as_slice();
+            for (next, &count) in next.iter_mut().zip(counts) {
+                let (own, others) = rest.split_at(count as usize);
+                rest = others;
+                // Samples came in ascending order, so one that has a feature twice stands there twice in a row.
+                is_ascending &= strictly_ascending(own);
+                let to = &mut self.samples[*next as usize..][..own.len()];
+                for (to, sample) in to.iter_mut().zip(own) {
+                    *to = block.start as u32 + u32::from(*sample);
+                }
+                *next += count;
             }
         }
+        is_ascending
     }
 
     /// Becomes that of the lists that `other` is of, where what is feature f here was `sources[f]` there.
@@ -95,10 +123,6 @@ impl Transposed {
 
     fn list(&self, feature: usize) -> &[u32] {
         &self.samples[self.offsets[feature] as usize..self.offsets[feature + 1] as usize]
-    }
-
-    fn lists(&self) -> impl Iterator<Item = &[u32]> {
-        (0..self.offsets.len() - 1).map(|feature| self.list(feature))
     }
 }
 
@@ -140,25 +164,42 @@ fn twice(name: &str, starts: &[u32], indices: &[u32]) -> Error {
     )
 }
 
-/// How often each feature occurs; none if an index is out of range.
-fn count(features: usize, indices: &[u32]) -> Option<Vec<u32>> {
-    // Two tables, so that an increment seldom waits for the one before.
-    let [mut even, mut odd] = [vec![0u32; features], vec![0u32; features]];
-    let (pairs, last) = indices.as_chunks();
-    for &[first, second] in pairs {
-        *even.get_mut(first as usize)? += 1;
-        *odd.get_mut(second as usize)? += 1;
-    }
-    for &feature in last {
-        *even.get_mut(feature as usize)? += 1;
-    }
-    for (even, odd) in even.iter_mut().zip(odd) {
-        *even += odd;
-    }
-    Some(even)
+/// The blocks of samples that a sort goes through; samples of a block have 16 bits.
+fn blocks(features: usize, starts: &[u32]) -> impl Iterator<Item = Range<usize>> + Clone {
+    let samples = starts.len() - 1;
+    let entries = starts[samples] as usize;
+    let size = (USES * features * samples).div_ceil(entries.max(1));
+    let size = size.clamp(BLOCK, 1 << 16);
+    (0..samples)
+        .step_by(size)
+        .map(move |first| first..samples.min(first + size))
 }
 
-fn strictly_ascending(list: &[u32]) -> bool {
+/// How often each feature occurs in each block, `[blocks, N]`; none if an index is out of range.
+fn counts(features: usize, starts: &[u32], indices: &[u32]) -> Option<Vec<u32>> {
+    let blocks = blocks(features, starts);
+    let mut counts = vec![0u32; features * blocks.clone().count()];
+    let mut odd = vec![0u32; features];
+    for (block, counts) in blocks.zip(counts.chunks_exact_mut(features)) {
+        // Two tables, so that an increment seldom waits for the one before.
+        odd.fill(0);
+        let indices = &indices[starts[block.start] as usize..starts[block.end] as usize];
+        let (pairs, last) = indices.as_chunks();
+        for &[first, second] in pairs {
+            *counts.get_mut(first as usize)? += 1;
+            *odd.get_mut(second as usize)? += 1;
+        }
+        for &feature in last {
+            *counts.get_mut(feature as usize)? += 1;
+        }
+        for (count, odd) in counts.iter_mut().zip(&odd) {
+            *count += odd;
+        }
+    }
+    Some(counts)
+}
+
+fn strictly_ascending(list: &[u16]) -> bool {
     let pairs = list.iter().zip(list.iter().skip(1));
     // All are looked at, because that needs no branch for each.
     pairs.fold(true, |ascending, (first, second)| {
