@@ -5,7 +5,7 @@ mod sparse;
 mod transposed;
 
 pub use random::random_lists;
-pub(crate) use sparse::ListWriter;
+pub(crate) use sparse::{Check, ListWriter};
 pub use sparse::{PADDING, SparseInputs};
 pub use transposed::CHUNK;
 

@@ -8,6 +8,17 @@ use std::sync::OnceLock;
 /// What stands for "no index" in a padded list.
 pub const PADDING: i32 = -1;
 
+/// How lists are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// For indices out of range alone.
+    Range,
+    /// For those that stand twice in a list too.
+    Distinct,
+    /// The same, while the transposed index is made.
+    Transpose,
+}
+
 /// Sparse inputs of one perspective: for each sample the features that are 1, and the transposed index.
 ///
 /// The transposed index, for each feature the ascending list of samples that have it, is made where it is asked for, or when it is
@@ -80,7 +91,7 @@ impl SparseInputs {
             indices,
             ..Self::default()
         };
-        inputs.check(name, features, false)?;
+        inputs.check(name, features, Check::Distinct)?;
         Ok(inputs)
     }
 
@@ -98,12 +109,16 @@ impl SparseInputs {
         self.starts.extend_from_slice(starts);
         self.indices.clear();
         self.indices.extend_from_slice(indices);
-        self.check(name, features, transposed)?;
+        let check = match transposed {
+            true => Check::Transpose,
+            false => Check::Distinct,
+        };
+        self.check(name, features, check)?;
         Ok(self)
     }
 
     /// Checks the lists, and makes the transposed index where it is wanted.
-    fn check(&mut self, name: &str, features: usize, transposed: bool) -> Result<()> {
+    fn check(&mut self, name: &str, features: usize, check: Check) -> Result<()> {
         self.forget();
         let (starts, indices) = (&self.starts, &self.indices);
         if features == 0 {
@@ -119,13 +134,16 @@ impl SparseInputs {
             ));
         }
         self.features = features;
-        if !transposed {
-            return transposed::check(name, features, starts, indices);
+        match check {
+            Check::Range => transposed::check_range(name, features, starts, indices),
+            Check::Distinct => transposed::check(name, features, starts, indices),
+            Check::Transpose => {
+                let mut made = std::mem::take(&mut self.memory);
+                made.build(name, features, starts, indices)?;
+                self.transposed = OnceLock::from(made);
+                Ok(())
+            }
         }
-        let mut made = std::mem::take(&mut self.memory);
-        made.build(name, features, starts, indices)?;
-        self.transposed = OnceLock::from(made);
-        Ok(())
     }
 
     /// Keeps of the transposed index the memory alone.
@@ -307,16 +325,11 @@ impl ListWriter {
         self.inputs
     }
 
-    /// The lists, with their transposed index or without; errors as of [`SparseInputs::from_lists`].
-    pub(crate) fn finish(
-        self,
-        name: &str,
-        features: usize,
-        transposed: bool,
-    ) -> Result<SparseInputs> {
+    /// The lists; errors as of [`SparseInputs::from_lists`], if they are looked for.
+    pub(crate) fn finish(self, name: &str, features: usize, check: Check) -> Result<SparseInputs> {
         let mut inputs = self.inputs;
         inputs.indices.truncate(self.used);
-        inputs.check(name, features, transposed)?;
+        inputs.check(name, features, check)?;
         Ok(inputs)
     }
 }

@@ -146,6 +146,21 @@ pub(super) fn check(name: &str, features: usize, starts: &[u32], indices: &[u32]
     }
 }
 
+/// Refuses an index that is none of a feature.
+pub(super) fn check_range(
+    name: &str,
+    features: usize,
+    starts: &[u32],
+    indices: &[u32],
+) -> Result<()> {
+    // All are looked at, because that needs no branch for each.
+    let in_range = |sound, &feature: &u32| sound & ((feature as usize) < features);
+    match indices.iter().fold(true, in_range) {
+        true => Ok(()),
+        false => Err(out_of_range(name, features, starts, indices)),
+    }
+}
+
 /// Names the first sample that has a feature twice.
 #[cold]
 fn twice(name: &str, starts: &[u32], indices: &[u32]) -> Error {

@@ -32,6 +32,14 @@ pub trait FeatureSet: Send + Sync {
     fn other_names(&self) -> Option<Vec<u32>> {
         None
     }
+
+    /// Whether [`Self::write`] can give no index twice, whatever the position.
+    ///
+    /// Then a loader that makes no transposed index, in whose making it shows, does not look for it: that would take as long as to write the
+    /// features.
+    fn is_distinct(&self) -> bool {
+        false
+    }
 }
 
 /// The plain piece-square inputs: one for each colour, kind of piece and square, N = 768.
@@ -86,5 +94,10 @@ impl FeatureSet for Chess768 {
                 .map(|feature| ((feature + 384) % 768) ^ 56)
                 .collect(),
         )
+    }
+
+    fn is_distinct(&self) -> bool {
+        // A position has one piece a square.
+        true
     }
 }

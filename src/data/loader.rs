@@ -1,18 +1,18 @@
-//! Streams the batches of epochs: a reader thread, worker threads, and the consumer in order.
+//! Streams the batches of epochs: a reader thread, one that cuts batches, worker threads, and the consumer in order.
 //!
-//! The reader makes a ticket for each batch: the receiving end of a channel for one reply. Tickets go to
+//! The reader reads and shuffles a block while the one before is cut into batches. The cutter makes a ticket for each batch: the receiving end of a channel for one reply. Tickets go to
 //! the consumer, who waits on them one after the other, and the raw batch goes with the sending end to
-//! whichever worker is free. So the order is the reader's, no batch can overtake another, the number of
+//! whichever worker is free. So the order is the cutter's, no batch can overtake another, the number of
 //! tickets bounds what is in memory, and whoever drops an end wakes the other side.
 
 use super::dataset::Dataset;
 use super::features::FeatureSet;
 use super::maker::{BatchMaker, LoadedBatch};
 use super::pool::Pool;
-use super::shuffle::{Order, RawBatch, RawBatches};
+use super::shuffle::{Block, Blocks, Order, RawBatch, RawBatches};
 use super::target::Target;
 use crate::error::{Error, Result};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -35,7 +35,7 @@ pub struct LoaderSettings {
     pub skip: u64,
     /// What the samples' targets are.
     pub target: Target,
-    /// Threads that make batches, beside the one that reads. Has no influence on the batches.
+    /// Threads that make batches, beside the two that read and cut. Has no influence on the batches.
     pub workers: usize,
     /// Whether all threads give way to others, for a consumer that computes on the same cores: then batches are made while
     /// it waits for one of its own threads. Has no influence on the batches.
@@ -66,6 +66,9 @@ impl Default for LoaderSettings {
 
 /// The reader takes a quarter of a worker's time for a batch, so it keeps no more workers than these busy, with a margin.
 const BUSY_WORKERS: usize = 8;
+
+/// Blocks in memory: one is read while the other is used.
+const BLOCKS: usize = 2;
 
 /// Each worker has two batches waiting for it, so their number bounds the memory.
 const MOST_WORKERS: usize = 1024;
@@ -116,7 +119,7 @@ type Reply = Result<LoadedBatch>;
 /// one block, in text files also the reading of the lines before. As positions of different blocks never
 /// mix, files larger than a block should have been shuffled once when they were made. No batch has positions of two epochs.
 ///
-/// Memory: one block of 36 bytes a record, and at most 2·workers + 2 batches, each of up to 56 + 16·width bytes
+/// Memory: two blocks of 36 bytes a record, and at most 2·workers + 2 batches, each of up to 56 + 16·width bytes
 /// a sample (568 for [`Chess768`](super::Chess768)) and 8·N bytes, whatever the size of the files. Who gives batches back by
 /// [`Loader::recycle`] spares the system the clearing of pages, which takes longer than to fill them.
 ///
@@ -180,10 +183,14 @@ impl Loader {
             skip = 0;
         }
         if epochs > 0 {
-            let dataset = dataset.clone();
-            loader.start("wgrad reader", move || {
-                let batches = RawBatches::new(&dataset, order, epochs, skip, raw_spares);
-                read(batches, &to_consumer, &to_workers);
+            let (to_reader, memory) = unbounded();
+            let (to_cutter, blocks) = bounded(BLOCKS);
+            (0..BLOCKS).for_each(|_| drop(to_reader.send(Block::default())));
+            let reader = Blocks::new(dataset, order, epochs, skip);
+            loader.start("wgrad reader", move || reader.serve(&memory, &to_cutter))?;
+            let batches = RawBatches::new(order, skip, (blocks, to_reader), raw_spares);
+            loader.start("wgrad batches", move || {
+                cut(batches, &to_consumer, &to_workers);
             })?;
         }
         Ok(loader)
@@ -246,37 +253,33 @@ impl Drop for Loader {
     }
 }
 
-/// The reader: until the last epoch, the files or the consumer end it.
-fn read(
-    batches: Result<RawBatches>,
+/// Hands batches out: until the last epoch, the files or the consumer end it.
+fn cut(
+    batches: RawBatches,
     to_consumer: &Sender<Receiver<Reply>>,
     to_workers: &Sender<(RawBatch, Sender<Reply>)>,
 ) {
-    let hand_out = |raw: Result<RawBatch>| {
+    for raw in batches {
         let (reply, ticket) = bounded(1);
         if to_consumer.send(ticket).is_err() {
-            return false;
+            return;
         }
         match raw {
-            Ok(raw) => to_workers.send((raw, reply)).is_ok(),
+            Ok(raw) => {
+                if to_workers.send((raw, reply)).is_err() {
+                    return;
+                }
+            }
             Err(error) => {
                 // Nobody to read it is no fault: the loader was dropped.
                 let _ = reply.send(Err(error));
-                false
+                return;
             }
-        }
-    };
-    match batches {
-        Ok(mut batches) => {
-            batches.all(hand_out);
-        }
-        Err(error) => {
-            hand_out(Err(error));
         }
     }
 }
 
-/// A worker: until the reader is gone and all is done.
+/// A worker: until the cutter is gone and all is done.
 fn serve(
     work: &Receiver<(RawBatch, Sender<Reply>)>,
     raw_spares: &Pool<RawBatch>,

@@ -5,7 +5,7 @@ use super::features::{FeatureSet, Perspective};
 use super::record::Position;
 use super::shuffle::RawBatch;
 use super::target::{Target, Targets};
-use crate::batch::{Batch, Inputs, ListWriter};
+use crate::batch::{Batch, Check, Inputs, ListWriter};
 use crate::error::Result;
 use std::sync::Arc;
 
@@ -60,7 +60,12 @@ impl<F: FeatureSet + ?Sized> BatchMaker<F> {
         };
         pulp::Arch::new().dispatch(fill)?;
         let features = self.features.features();
-        let finish = |list: ListWriter, name| list.finish(name, features, self.transposed);
+        let wanted = match self.transposed {
+            true => Check::Transpose,
+            false if self.features.is_distinct() => Check::Range,
+            false => Check::Distinct,
+        };
+        let finish = |list: ListWriter, name| list.finish(name, features, wanted);
         let own = finish(draft.own, "features of the side to move")?;
         let other = match &self.other_names {
             Some(names) => own.renamed_in(draft.other.into_memory(), names),

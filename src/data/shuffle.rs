@@ -4,6 +4,7 @@ use super::dataset::{Dataset, Stream};
 use super::pool::Pool;
 use super::record::RawRecord;
 use crate::error::Result;
+use crossbeam_channel::{Receiver, Sender};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -26,111 +27,137 @@ pub(crate) struct RawBatch {
     pub(crate) positions: Vec<u64>,
 }
 
-/// The batches of one epoch after the other, in order. Holds one block.
-pub(crate) struct RawBatches {
+/// Consecutive records of the file order, and the order in which they come out.
+#[derive(Default)]
+pub(crate) struct Block {
+    /// Where it begins in the dataset.
+    start: u64,
+    records: Vec<RawRecord>,
+    /// Indices into `records`.
+    permutation: Vec<u32>,
+    /// Whether the next block is of another epoch.
+    ends_epoch: bool,
+}
+
+/// The blocks of one epoch after the other, in order.
+pub(crate) struct Blocks {
     dataset: Dataset,
     order: Order,
     /// Epochs after the one at hand.
     epochs: u64,
-    stream: Stream,
-    /// The number of the block after the one at hand.
-    next_block: u64,
-    /// Where the block at hand begins in the dataset.
-    start: u64,
-    block: Vec<RawRecord>,
-    /// The order of the block, as indices into it.
-    permutation: Vec<u32>,
-    /// How much of `permutation` is used up.
+    /// The number of the next block.
+    next: u64,
+    /// Where the next block is read from; none at the beginning of an epoch.
+    stream: Option<Stream>,
+}
+
+impl Blocks {
+    /// Those of `epochs` epochs, without those before the batch `skip` of the first, which must be there.
+    pub(crate) fn new(dataset: &Dataset, order: Order, epochs: u64, skip: u64) -> Self {
+        Self {
+            dataset: dataset.clone(),
+            order,
+            epochs: epochs - 1,
+            next: skip * order.batch_size as u64 / order.block(),
+            stream: None,
+        }
+    }
+
+    /// The next block in the memory of another; none after the last epoch.
+    fn read(&mut self, mut block: Block) -> Result<Option<Block>> {
+        let positions = self.dataset.positions();
+        if self.next * self.order.block() >= positions {
+            if self.epochs == 0 {
+                return Ok(None);
+            }
+            self.epochs -= 1;
+            self.order.epoch += 1;
+            (self.next, self.stream) = (0, None);
+        }
+        block.start = self.next * self.order.block();
+        let len = self.order.block().min(positions - block.start) as usize;
+        block.ends_epoch = block.start + len as u64 == positions;
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            none => none.insert(self.dataset.stream(block.start)?),
+        };
+        block.records.resize(len, RawRecord::default());
+        stream.read(&mut block.records)?;
+        block.permutation.clear();
+        block.permutation.extend(0..len as u32);
+        if self.order.shuffle > 0 {
+            let mut random = self.order.random(self.next);
+            block.permutation.shuffle(&mut random);
+        }
+        self.next += 1;
+        Ok(Some(block))
+    }
+
+    /// Reads as long as there is memory to read into and somebody to take it: ahead of who uses the blocks, because it takes longer
+    /// than the batches on their way would last.
+    pub(crate) fn serve(mut self, memory: &Receiver<Block>, blocks: &Sender<Result<Block>>) {
+        for block in memory {
+            let block = self.read(block).transpose();
+            let Some(block) = block else { return };
+            let is_last = block.is_err();
+            // Nobody to take it is no fault: the loader was dropped.
+            if blocks.send(block).is_err() || is_last {
+                return;
+            }
+        }
+    }
+}
+
+/// The batches that are cut from blocks, in order.
+pub(crate) struct RawBatches {
+    batch_size: usize,
+    blocks: Receiver<Result<Block>>,
+    /// Takes the memory of blocks that are used up.
+    memory: Sender<Block>,
+    block: Block,
+    /// How much of the block is used up,
     used: usize,
-    /// Records of the epoch still to come out.
-    left: u64,
-    /// Memory that has been read and is free again.
+    /// and how much of the first to leave out.
+    skip: usize,
+    /// Memory of batches that are done.
     spares: Pool<RawBatch>,
 }
 
 impl RawBatches {
-    /// The batches of `epochs` epochs, without the first `skip` of the first, of which there must be at least one more.
+    /// Those from the batch `skip` of the first epoch on.
     pub(crate) fn new(
-        dataset: &Dataset,
         order: Order,
-        epochs: u64,
         skip: u64,
+        (blocks, memory): (Receiver<Result<Block>>, Sender<Block>),
         spares: Pool<RawBatch>,
-    ) -> Result<Self> {
-        let first = skip * order.batch_size as u64;
-        let block = first / order.block();
-        let mut batches = Self {
-            dataset: dataset.clone(),
-            order,
-            epochs: epochs - 1,
-            stream: dataset.stream(block * order.block())?,
-            next_block: block,
-            start: 0,
-            block: Vec::new(),
-            permutation: Vec::new(),
+    ) -> Self {
+        Self {
+            batch_size: order.batch_size,
+            blocks,
+            memory,
+            block: Block::default(),
             used: 0,
-            left: dataset.positions() - first,
+            skip: (skip * order.batch_size as u64 % order.block()) as usize,
             spares,
-        };
-        batches.read_block()?;
-        batches.used = (first % order.block()) as usize;
-        Ok(batches)
-    }
-
-    /// Goes to the beginning of the next epoch, if there is one.
-    fn next_epoch(&mut self) -> Result<bool> {
-        if self.epochs == 0 {
-            return Ok(false);
         }
-        self.epochs -= 1;
-        self.order.epoch += 1;
-        self.stream = self.dataset.stream(0)?;
-        self.next_block = 0;
-        self.left = self.dataset.positions();
-        self.read_block()?;
-        Ok(true)
     }
 
-    fn read_block(&mut self) -> Result<()> {
-        self.start = self.next_block * self.order.block();
-        let len = self
-            .order
-            .block()
-            .min(self.dataset.positions() - self.start) as usize;
-        self.block.resize(len, RawRecord::default());
-        self.stream.read(&mut self.block)?;
-        self.permutation.clear();
-        self.permutation.extend(0..len as u32);
-        if self.order.shuffle > 0 {
-            self.permutation
-                .shuffle(&mut self.order.random(self.next_block));
-        }
-        self.next_block += 1;
-        self.used = 0;
-        Ok(())
+    fn is_used_up(&self) -> bool {
+        self.used == self.block.permutation.len()
     }
 
-    fn read_batch(&mut self) -> Result<RawBatch> {
-        let len = self.left.min(self.order.batch_size as u64) as usize;
-        let mut batch = self.spares.take().unwrap_or_default();
-        batch.records.clear();
-        batch.positions.clear();
-        batch.records.reserve_exact(len);
-        batch.positions.reserve_exact(len);
-        while batch.records.len() < len {
-            if self.used == self.permutation.len() {
-                self.read_block()?;
+    /// Goes on to the next block; none after the last, or when the reader is gone.
+    fn next_block(&mut self) -> Option<Result<()>> {
+        match self.blocks.recv().ok()? {
+            Ok(block) => {
+                let done = std::mem::replace(&mut self.block, block);
+                // The reader may have read its last.
+                let _ = self.memory.send(done);
+                self.used = std::mem::take(&mut self.skip);
+                Some(Ok(()))
             }
-            let rest = &self.permutation[self.used..];
-            let rest = &rest[..rest.len().min(len - batch.records.len())];
-            let records = rest.iter().map(|&at| self.block[at as usize]);
-            batch.records.extend(records);
-            let positions = rest.iter().map(|&at| self.start + u64::from(at));
-            batch.positions.extend(positions);
-            self.used += rest.len();
+            Err(error) => Some(Err(error)),
         }
-        self.left -= len as u64;
-        Ok(batch)
     }
 }
 
@@ -138,14 +165,30 @@ impl Iterator for RawBatches {
     type Item = Result<RawBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.left == 0 {
-            match self.next_epoch() {
-                Ok(true) => {}
-                Ok(false) => return None,
-                Err(error) => return Some(Err(error)),
+        let mut batch = self.spares.take().unwrap_or_default();
+        batch.records.clear();
+        batch.positions.clear();
+        batch.records.reserve_exact(self.batch_size);
+        batch.positions.reserve_exact(self.batch_size);
+        loop {
+            if self.is_used_up()
+                && let Err(error) = self.next_block()?
+            {
+                return Some(Err(error));
+            }
+            let block = &self.block;
+            let rest = &block.permutation[self.used..];
+            let rest = &rest[..rest.len().min(self.batch_size - batch.records.len())];
+            let records = rest.iter().map(|&at| block.records[at as usize]);
+            batch.records.extend(records);
+            let positions = rest.iter().map(|&at| block.start + u64::from(at));
+            batch.positions.extend(positions);
+            self.used += rest.len();
+            let ends = self.is_used_up() && self.block.ends_epoch;
+            if ends || batch.records.len() == self.batch_size {
+                return Some(Ok(batch));
             }
         }
-        Some(self.read_batch())
     }
 }
 

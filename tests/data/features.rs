@@ -85,3 +85,15 @@ fn the_names_of_the_other_side_are_what_it_writes() {
         assert_eq!(renamed, other, "{line}");
     }
 }
+
+#[test]
+fn no_feature_stands_twice_in_a_list() {
+    assert!(Chess768.is_distinct());
+    for line in sample_lines() {
+        for mut list in features(&line.parse().unwrap()) {
+            let length = list.len();
+            list.dedup();
+            assert_eq!(list.len(), length, "{line}");
+        }
+    }
+}

@@ -258,6 +258,53 @@ impl FeatureSet for Panics {
     }
 }
 
+/// A set of two features whose lists are always these.
+struct Always {
+    list: [u32; 2],
+    is_distinct: bool,
+}
+
+impl FeatureSet for Always {
+    fn features(&self) -> usize {
+        2
+    }
+    fn width(&self) -> usize {
+        2
+    }
+    fn write(&self, _: &Position, _: Perspective, list: &mut [u32]) -> usize {
+        list.copy_from_slice(&self.list);
+        2
+    }
+    fn is_distinct(&self) -> bool {
+        self.is_distinct
+    }
+}
+
+#[test]
+fn lists_are_checked_for_what_their_set_does_not_promise() {
+    let dataset = Dataset::open(&[shipped("chess_validation.bin")]).unwrap();
+    for (transposed, is_distinct) in [(true, true), (true, false), (false, true), (false, false)] {
+        let base = LoaderSettings {
+            transposed,
+            ..settings(100, 0)
+        };
+        let load = |list| {
+            let set = Always { list, is_distinct };
+            let mut loader = Loader::new(&dataset, Arc::new(set), &base).unwrap();
+            loader.next().unwrap().map_err(|error| error.to_string())
+        };
+        assert!(load([1, 0]).is_ok());
+        let error = load([0, 2]).unwrap_err();
+        assert!(error.contains("sample 0") && error.contains('2'), "{error}");
+        // Only who promises that there are none, and lets nobody sort, is taken at his word.
+        let twice = load([1, 1]);
+        assert_eq!(twice.is_ok(), is_distinct && !transposed);
+        if let Err(error) = twice {
+            assert!(error.contains("1 twice"), "{error}");
+        }
+    }
+}
+
 #[test]
 fn a_panic_in_a_worker_reaches_the_consumer_after_the_batches_before() {
     let folder = tempfile::tempdir().unwrap();
