@@ -161,34 +161,26 @@ impl SparseInputs {
     /// The same lists where each feature f is called `names[f]`, `[N]`: a permutation of 0..N. A transposed index that is made is
     /// moved and not sorted anew, which costs a tenth.
     pub fn renamed(&self, names: &[u32]) -> Result<Self> {
-        self.renamed_in(Self::default(), names)
+        let sources = sources(self.features, names)?;
+        let indices = self.indices.iter().map(|&index| names[index as usize]);
+        let mut renamed = Self {
+            starts: self.starts.clone(),
+            indices: indices.collect(),
+            ..Self::default()
+        };
+        renamed.follow(self, &sources);
+        Ok(renamed)
     }
 
-    /// As [`SparseInputs::renamed`], in the memory of `spare`.
-    pub(crate) fn renamed_in(&self, mut spare: Self, names: &[u32]) -> Result<Self> {
-        let mut sources = vec![u32::MAX; self.features];
-        for (feature, &name) in names.iter().enumerate() {
-            if let Some(source) = sources.get_mut(name as usize) {
-                *source = feature as u32;
-            }
+    /// These lists being those of `other`, where what is feature f here is called `sources[f]`.
+    fn follow(&mut self, other: &Self, sources: &[u32]) {
+        self.features = other.features;
+        self.forget();
+        if let Some(other) = other.transposed.get() {
+            let mut renamed = std::mem::take(&mut self.memory);
+            renamed.rename(other, sources);
+            self.transposed = OnceLock::from(renamed);
         }
-        if names.len() != self.features || sources.contains(&u32::MAX) {
-            let expected = format!("a permutation of 0 to {}", self.features - 1);
-            let found = format!("{} names, {:?}", names.len(), names);
-            return Err(Error::argument("names of features", expected, found));
-        }
-        spare.features = self.features;
-        spare.starts.clone_from(&self.starts);
-        spare.indices.clear();
-        let indices = self.indices.iter().map(|&index| names[index as usize]);
-        spare.indices.extend(indices);
-        spare.forget();
-        if let Some(own) = self.transposed.get() {
-            let mut renamed = std::mem::take(&mut spare.memory);
-            renamed.rename(own, &sources);
-            spare.transposed = OnceLock::from(renamed);
-        }
-        Ok(spare)
     }
 
     /// Forgets the lists and keeps their memory for others, `samples` of at most `width` features.
@@ -320,9 +312,34 @@ impl ListWriter {
         self.inputs.starts.push(self.used as u32);
     }
 
-    /// The memory, of lists that nobody wants.
-    pub(crate) fn into_memory(self) -> SparseInputs {
-        self.inputs
+    /// Adds the last list of `other` where each feature f is called `names[f]`; what has no name there keeps its own.
+    #[inline(always)]
+    pub(crate) fn push_renamed(&mut self, other: &Self, names: &[u32]) {
+        let starts = &other.inputs.starts;
+        let begin = starts
+            .len()
+            .checked_sub(2)
+            .map_or(0, |last| starts[last] as usize);
+        let list = &other.inputs.indices[begin..other.used];
+        self.push(|to| {
+            for (to, &feature) in to.iter_mut().zip(list) {
+                *to = names.get(feature as usize).copied().unwrap_or(feature);
+            }
+            list.len()
+        });
+    }
+
+    /// The lists, which are those of `other` by other names, as [`SparseInputs::renamed`].
+    pub(crate) fn finish_renamed(
+        self,
+        other: &SparseInputs,
+        names: &[u32],
+    ) -> Result<SparseInputs> {
+        let sources = sources(other.features, names)?;
+        let mut inputs = self.inputs;
+        inputs.indices.truncate(self.used);
+        inputs.follow(other, &sources);
+        Ok(inputs)
     }
 
     /// The lists; errors as of [`SparseInputs::from_lists`], if they are looked for.
@@ -332,6 +349,22 @@ impl ListWriter {
         inputs.check(name, features, check)?;
         Ok(inputs)
     }
+}
+
+/// Which feature each name is of; an error if the names are no permutation of the features.
+fn sources(features: usize, names: &[u32]) -> Result<Vec<u32>> {
+    let mut sources = vec![u32::MAX; features];
+    for (feature, &name) in names.iter().enumerate() {
+        if let Some(source) = sources.get_mut(name as usize) {
+            *source = feature as u32;
+        }
+    }
+    if names.len() != features || sources.contains(&u32::MAX) {
+        let expected = format!("a permutation of 0 to {}", features - 1);
+        let found = format!("{} names, {:?}", names.len(), names);
+        return Err(Error::argument("names of features", expected, found));
+    }
+    Ok(sources)
 }
 
 fn no_features(name: &str) -> Error {

@@ -153,11 +153,12 @@ pub(super) fn check_range(
     starts: &[u32],
     indices: &[u32],
 ) -> Result<()> {
-    // All are looked at, because that needs no branch for each.
-    let in_range = |sound, &feature: &u32| sound & ((feature as usize) < features);
-    match indices.iter().fold(true, in_range) {
-        true => Ok(()),
-        false => Err(out_of_range(name, features, starts, indices)),
+    let largest = || indices.iter().copied().max();
+    match pulp::Arch::new().dispatch(largest) {
+        Some(largest) if largest as usize >= features => {
+            Err(out_of_range(name, features, starts, indices))
+        }
+        _ => Ok(()),
     }
 }
 

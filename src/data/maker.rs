@@ -68,7 +68,7 @@ impl<F: FeatureSet + ?Sized> BatchMaker<F> {
         let finish = |list: ListWriter, name| list.finish(name, features, wanted);
         let own = finish(draft.own, "features of the side to move")?;
         let other = match &self.other_names {
-            Some(names) => own.renamed_in(draft.other.into_memory(), names),
+            Some(names) => draft.other.finish_renamed(&own, names),
             None => finish(draft.other, "features of the other side"),
         };
         Ok(LoadedBatch {
@@ -101,8 +101,9 @@ impl<F: FeatureSet + ?Sized> pulp::WithSimd for Fill<'_, F> {
             let write =
                 |perspective| move |list: &mut [u32]| features.write(&position, perspective, list);
             draft.own.push(write(Perspective::Own));
-            if maker.other_names.is_none() {
-                draft.other.push(write(Perspective::Other));
+            match &maker.other_names {
+                Some(names) => draft.other.push_renamed(&draft.own, names),
+                None => draft.other.push(write(Perspective::Other)),
             }
             draft.targets.push(maker.targets.of(&position));
             draft.scores.push(position.score());
