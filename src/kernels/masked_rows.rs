@@ -152,6 +152,9 @@ const WORDS: usize = GROUP / 32;
 /// Of each of four values the sixteen subsets that have it: bit b of s is bit s of b.
 const SUBSETS: [u16; 4] = [0xAAAA, 0xCCCC, 0xF0F0, 0xFF00];
 
+/// Samples whose bits of a group stay in the second cache.
+const NEAR_SAMPLES: usize = 1 << 15;
+
 /// Rows that one task sums.
 const BAND: usize = 128;
 /// The same where slopes are read: each band goes through the slopes of a strip once.
@@ -177,7 +180,9 @@ struct Sums<'a> {
     every: Vec<u32>,
     e: &'a [f32],
     /// A bit a lane, in order.
-    bits: Cow<'a, [u32]>,
+    bits: &'a [u32],
+    /// Those of M in whole groups of lanes, `[2, groups, total]`: what is gathered lies close together, whatever K.
+    whole: Cow<'a, [[u32; WORDS]]>,
     slopes: &'a [Sixteen],
 }
 
@@ -197,6 +202,7 @@ fn body(mut call: Call<'_, f32>) {
             Cow::Owned(words.collect())
         }
     };
+    let bits = bits.as_ref();
     let sums = Sums {
         params,
         activation,
@@ -205,6 +211,7 @@ fn body(mut call: Call<'_, f32>) {
         every: (0..params.total).collect(),
         e,
         bits,
+        whole: whole_groups(bits, total, hidden / 32),
         slopes: slopes.as_chunks().0,
     };
     let most = if activation == Activation::SCRelu { SLOPED_BAND } else { BAND };
@@ -227,6 +234,24 @@ fn body(mut call: Call<'_, f32>) {
     bands.into_par_iter().for_each(widest);
 }
 
+/// The words of M in groups: see [`Sums::whole`].
+fn whole_groups(bits: &[u32], total: usize, words: usize) -> Cow<'_, [[u32; WORDS]]> {
+    if words == WORDS {
+        return Cow::Borrowed(&bits.as_chunks().0[..2 * total]);
+    }
+    let groups = words / WORDS;
+    let mut whole = vec![[0; WORDS]; 2 * groups * total];
+    let parts = whole.par_chunks_mut(total.max(1)).enumerate();
+    parts.for_each(|(index, part)| {
+        let (perspective, group) = (index / groups, index % groups);
+        let samples = bits[perspective * total * words..].chunks_exact(words);
+        for (to, sample) in part.iter_mut().zip(samples) {
+            to.copy_from_slice(&sample[group * WORDS..][..WORDS]);
+        }
+    });
+    Cow::Owned(whole)
+}
+
 impl Work for Band<'_> {
     type Output = ();
 
@@ -238,11 +263,19 @@ impl Work for Band<'_> {
         let sloped = sums.activation == Activation::SCRelu;
         let rows = self.rows.as_chunks_mut::<16>().0;
         let blocks = masked::blocks(sums.params.total as usize);
-        for (row, out) in (self.first..).zip(rows.chunks_mut(units)) {
-            let (plane, entries) = match row.checked_sub(side.chunks) {
-                None => (0, sums.chunk(side, row)),
-                Some(block) => (block / blocks, sums.block(block % blocks)),
-            };
+        let entries = |row: usize| match row.checked_sub(side.chunks) {
+            None => (0, sums.chunk(side, row)),
+            Some(block) => (block / blocks, sums.block(block % blocks)),
+        };
+        let mut order: Vec<usize> = (0..rows.len() / units).collect();
+        if strip.len() > NEAR_SAMPLES {
+            // Rows that begin near each other read bits that lie near each other.
+            order.sort_by_cached_key(|row| entries(self.first + row).1.first().copied());
+        }
+        for index in order {
+            let row = self.first + index;
+            let out = &mut rows[index * units..][..units];
+            let (plane, entries) = entries(row);
             let adds = row < side.chunks && strip.start > 0;
             if row >= side.chunks && entries.is_empty() {
                 continue;
@@ -356,28 +389,30 @@ impl Sums<'_> {
         adds: bool,
         out: &mut [Sixteen],
     ) {
-        let words = self.params.hidden as usize / 32;
-        let plane = 2 * place.plane + place.side.perspective;
-        let bits = &self.bits[plane * self.params.total as usize * words + place.group * WORDS..];
+        let (total, words) = (self.params.total as usize, self.params.hidden as usize / 32);
+        let Place { side, plane, group } = place;
+        let bits = &self.bits[(2 * plane + side.perspective) * total * words + group * WORDS..];
         let mut sums = [simd.splat(0.0); UNITS_OF_ROW];
         // Were they constants, the masked additions would become shuffles.
         let subsets = std::hint::black_box(SUBSETS);
-        let fours: &[[u32; 4]] = match out.len() {
-            UNITS_OF_ROW => entries.as_chunks().0,
-            _ => Default::default(),
-        };
-        for samples in fours {
-            let (mut e, mut rows) = ([0.0; 4], [&[0; WORDS]; 4]);
-            // A closure of an array's `map` may be called, and then not compiled for the level.
-            for i in 0..4 {
-                let sample = samples[i] as usize;
-                e[i] = self.e[sample];
-                rows[i] = bits[sample * words..].first_chunk().unwrap_or(rows[i]);
+        let (fours, _) = entries.as_chunks::<4>();
+        let fours = match (plane, out.len()) {
+            (0, UNITS_OF_ROW) => {
+                let groups = words / WORDS;
+                let rows = &self.whole[(side.perspective * groups + group) * total..][..total];
+                self.add_fours(simd, subsets, fours, |sample| &rows[sample], &mut sums);
+                fours.len()
             }
-            add_four(simd, (e, subsets), rows, &mut sums);
-        }
+            (_, UNITS_OF_ROW) => {
+                let none = &[0; WORDS];
+                let row = |sample: usize| bits[sample * words..].first_chunk().unwrap_or(none);
+                self.add_fours(simd, subsets, fours, row, &mut sums);
+                fours.len()
+            }
+            _ => 0,
+        };
         // The last few, and all where a row has fewer words.
-        for samples in entries[4 * fours.len()..].chunks(4) {
+        for samples in entries[4 * fours..].chunks(4) {
             let (mut e, mut rows) = ([0.0; 4], [[0; WORDS]; 4]);
             for (i, &sample) in samples.iter().enumerate() {
                 let sample = sample as usize;
@@ -391,6 +426,28 @@ impl Sums<'_> {
         for (out, sum) in out.iter_mut().zip(sums) {
             let before = if adds { simd.load(out) } else { simd.splat(0.0) };
             simd.store(out, simd.add(before, sum));
+        }
+    }
+
+    /// Adds those of the samples in fours to the sums of 128 lanes.
+    #[inline(always)]
+    fn add_fours<'r, S: Simd>(
+        &self,
+        simd: S,
+        subsets: [u16; 4],
+        fours: &[[u32; 4]],
+        row: impl Fn(usize) -> &'r [u32; WORDS],
+        sums: &mut [S::Vector; UNITS_OF_ROW],
+    ) {
+        for samples in fours {
+            let (mut e, mut rows) = ([0.0; 4], [&[0; WORDS]; 4]);
+            // A closure of an array's `map` may be called, and then not compiled for the level.
+            for i in 0..4 {
+                let sample = samples[i] as usize;
+                e[i] = self.e[sample];
+                rows[i] = row(sample);
+            }
+            add_four(simd, (e, subsets), rows, sums);
         }
     }
 }
