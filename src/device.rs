@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::kernel::{Element, Params};
 use crate::recording::{BufferId, Data, Recording};
 use std::sync::Arc;
+use std::time::Duration;
 pub(crate) use stream::Loan;
 use stream::Stream;
 
@@ -63,6 +64,10 @@ trait Executor: Send + Sync {
     /// Counts of the objects it has made, where it makes any.
     fn objects(&self) -> Objects {
         Objects::default()
+    }
+    /// Time it has spent copying uploads into memory that the adapter reads, where it does.
+    fn staging(&self) -> Duration {
+        Duration::ZERO
     }
 }
 
@@ -318,6 +323,12 @@ impl Device {
     /// How many objects the executor has made.
     pub fn objects(&self) -> Objects {
         self.executor.objects()
+    }
+
+    /// How long it has copied uploads into memory that the adapter reads, since it was opened. Zero on the CPU and the reference, which
+    /// have no such memory.
+    pub fn staging(&self) -> Duration {
+        self.executor.staging()
     }
 }
 

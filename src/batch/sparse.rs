@@ -28,6 +28,8 @@ pub struct SparseInputs {
     features: usize,
     starts: Vec<u32>,
     indices: Vec<u32>,
+    /// The length of the longest list.
+    longest: u32,
     /// Apart, so that a batch is cheap to move.
     transposed: OnceLock<Box<Transposed>>,
     /// That of earlier lists, for its memory.
@@ -134,6 +136,8 @@ impl SparseInputs {
             ));
         }
         self.features = features;
+        let lengths = starts.windows(2).map(|list| list[1] - list[0]);
+        self.longest = lengths.max().unwrap_or(0);
         match check {
             Check::Range => transposed::check_range(name, features, starts, indices),
             Check::Distinct => transposed::check(name, features, starts, indices),
@@ -175,6 +179,7 @@ impl SparseInputs {
     /// These lists being those of `other`, where what is feature f here is called `sources[f]`.
     fn follow(&mut self, other: &Self, sources: &[u32]) {
         self.features = other.features;
+        self.longest = other.longest;
         self.forget();
         if let Some(other) = other.transposed.get() {
             let mut renamed = std::mem::take(&mut self.memory);
@@ -223,8 +228,7 @@ impl SparseInputs {
 
     /// The length of the longest list.
     pub fn longest(&self) -> usize {
-        let lengths = self.starts.windows(2).map(|list| list[1] - list[0]);
-        lengths.max().unwrap_or(0) as usize
+        self.longest as usize
     }
 
     /// The features of a sample, in the order in which they were given.
@@ -273,6 +277,7 @@ impl Default for SparseInputs {
             features: 0,
             starts: vec![0],
             indices: Vec::new(),
+            longest: 0,
             transposed: OnceLock::new(),
             memory: Box::default(),
         }

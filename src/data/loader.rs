@@ -1,9 +1,10 @@
 //! Streams the batches of epochs: a reader thread, one that cuts batches, worker threads, and the consumer in order.
 //!
-//! The reader reads and shuffles a block while the one before is cut into batches. The cutter makes a ticket for each batch: the receiving end of a channel for one reply. Tickets go to
-//! the consumer, who waits on them one after the other, and the raw batch goes with the sending end to
-//! whichever worker is free. So the order is the cutter's, no batch can overtake another, the number of
-//! tickets bounds what is in memory, and whoever drops an end wakes the other side.
+//! The reader reads and shuffles a block while the one before is cut into batches. The cutter makes a ticket for each
+//! batch: the receiving end of a channel for one reply. Tickets go to the consumer, who waits on them one after the
+//! other, and the raw batch goes with the sending end to whichever worker is free. So the order is the cutter's, no
+//! batch can overtake another, the number of tickets bounds what is in memory, and whoever drops an end wakes the other
+//! side.
 
 use super::dataset::Dataset;
 use super::features::FeatureSet;

@@ -23,6 +23,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Distance between the parameters of two dispatches: the default alignment of dynamic uniform offsets.
 const UNIFORM_SLOT: u64 = 256;
@@ -58,6 +59,7 @@ struct Counts {
     bind_groups: AtomicU64,
     pipelines: AtomicU64,
     submissions: AtomicU64,
+    staging_nanoseconds: AtomicU64,
 }
 
 impl Gpu {
@@ -157,7 +159,10 @@ impl Gpu {
             let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
             self.create_buffer("uploads", size, usage)
         });
-        staged.map_err(|error| self.failure("write uploads", error))
+        let (staged, taken) = staged.map_err(|error| self.failure("write uploads", error))?;
+        let counter = &self.counts.staging_nanoseconds;
+        counter.fetch_add(taken.as_nanos() as u64, Ordering::Relaxed);
+        Ok(staged)
     }
 
     /// The pipeline of a dispatch, compiled if it is the first, and its bind group, made where there is none yet.
@@ -362,5 +367,9 @@ impl Executor for Gpu {
             pipelines: load(&self.counts.pipelines),
             submissions: load(&self.counts.submissions),
         }
+    }
+
+    fn staging(&self) -> Duration {
+        Duration::from_nanos(self.counts.staging_nanoseconds.load(Ordering::Relaxed))
     }
 }

@@ -31,6 +31,7 @@ fn one_shape_is_one_object_with_its_sizes_and_its_speed() {
         ("source", "random".into()),
         ("submissions_per_step", 0.0.into()),
         ("host_seconds_per_step", Value::Null),
+        ("staging_seconds_per_step", Value::Null),
     ] {
         assert_eq!(one[key], value, "{key}");
     }

@@ -32,15 +32,20 @@ fn sparse_inputs_refuse_bad_lists() {
 #[test]
 fn the_transposed_index_is_the_naive_one() {
     let batches = load(&[shipped("chess_validation.bin")], &settings(1000, 4000)).unwrap();
+    // More samples than are sorted at a time.
+    let long = load(&[shipped("chess_validation.bin")], &settings(5000, 0)).unwrap();
     let padded_anywhere =
         SparseInputs::new("X1", 5, 3, vec![-1, 4, 0, 0, -1, -1, -1, -1, -1, 4, 3, 0]).unwrap();
     assert_eq!(padded_anywhere.samples(), [0, 1, 3, 3, 0, 3]);
     for inputs in batches
         .iter()
         .take(2)
+        .chain(&long[..1])
         .flat_map(lists)
         .chain([&padded_anywhere])
     {
+        let lengths = (0..inputs.len()).map(|sample| inputs.list(sample).len());
+        assert_eq!(inputs.longest(), lengths.max().unwrap());
         assert_eq!(inputs.offsets().len(), inputs.features() + 1);
         for feature in 0..inputs.features() {
             let [from, to] = [0, 1].map(|end| inputs.offsets()[feature + end] as usize);
@@ -59,6 +64,21 @@ fn the_transposed_index_is_the_naive_one() {
             *inputs.offsets().last().unwrap() as usize,
             inputs.samples().len()
         );
+    }
+}
+
+#[test]
+fn a_feature_twice_is_found_in_whatever_block_it_is() {
+    let starts: Vec<u32> = (0..=6000).map(|sample| 2 * sample).collect();
+    for wrong in [0, 2047, 2048, 5999] {
+        let mut indices = [0, 1].repeat(6000);
+        indices[2 * wrong] = 1;
+        for transposed in [true, false] {
+            let made = SparseInputs::default().refill("X1", 2, &starts, &indices, transposed);
+            let expected =
+                format!("X1, sample {wrong}: expected each index at most once, found 1 twice");
+            assert_eq!(made.unwrap_err().to_string(), expected);
+        }
     }
 }
 

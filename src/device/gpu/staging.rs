@@ -8,6 +8,7 @@ use crate::recording::{Command, Data, Recording};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 /// The smallest sheet: the parameters of a long recording.
 const SMALLEST: u64 = 1 << 16;
@@ -168,12 +169,12 @@ pub(super) struct Sheets {
 }
 
 impl Sheets {
-    /// Writes what a recording brings into sheets.
+    /// Writes what a recording brings into sheets; says how long the writing took.
     pub(super) fn stage(
         &mut self,
         recording: &Recording<'_>,
         mut create: impl FnMut(u64) -> wgpu::Buffer,
-    ) -> Result<Staged, wgpu::MapRangeError> {
+    ) -> Result<(Staged, Duration), wgpu::MapRangeError> {
         self.waiting.retain(|sheet| !sheet.is(FAILED));
         let plan = Plan::new(recording);
         let sheets = plan.sheets.iter().map(|&size| self.take(size, &mut create));
@@ -181,11 +182,13 @@ impl Sheets {
             sheets: sheets.collect(),
             pieces: plan.pieces,
         };
+        let start = Instant::now();
         staged.write(recording)?;
+        let taken = start.elapsed();
         for sheet in &staged.sheets {
             sheet.buffer.unmap();
         }
-        Ok(staged)
+        Ok((staged, taken))
     }
 
     /// The smallest idle sheet that is large enough, or a new one in the place of one that is not.

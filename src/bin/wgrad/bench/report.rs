@@ -30,6 +30,8 @@ pub struct Measurement {
     pub index_seconds_per_step: f64,
     /// On an adapter: within the call of the step, which does not wait for it.
     pub host_seconds_per_step: Option<f64>,
+    /// Of these, to copy the batch into memory that the adapter reads.
+    pub staging_seconds_per_step: Option<f64>,
     pub submissions_per_step: f64,
     /// What is read in order, written, and gathered once.
     pub bytes_per_step: Option<u64>,
@@ -75,7 +77,8 @@ impl Measurement {
             positions_per_second: shape.batch as f64 / timing.seconds,
             seconds_per_step: timing.seconds,
             index_seconds_per_step: timing.index_seconds,
-            host_seconds_per_step: timing.host_seconds,
+            host_seconds_per_step: timing.host_seconds.map(|[call, _]| call),
+            staging_seconds_per_step: timing.host_seconds.map(|[_, staging]| staging),
             submissions_per_step: timing.submissions,
             bytes_per_step: timing.traffic.map(|traffic| traffic.bytes()),
             gathered_bytes_per_step: timing.traffic.map(|traffic| traffic.gathered_issued),

@@ -30,8 +30,9 @@ pub struct Timing {
     pub seconds: f64,
     /// To check the lists of both perspectives and, where the step reads it, make the transposed index.
     pub index_seconds: f64,
-    /// Within the call of the step when none is on its way, for which a driver may wait; none where that call computes.
-    pub host_seconds: Option<f64>,
+    /// Within the call of the step when none is on its way, for which a driver may wait, and of it what is
+    /// copied into memory that the adapter reads; none where that call computes.
+    pub host_seconds: Option<[f64; 2]>,
     pub submissions: f64,
     /// None if a kernel does not count its own.
     pub traffic: Option<Traffic>,
@@ -195,7 +196,7 @@ pub fn time(
     })?;
     let host_seconds = match device.class() {
         Class::Host => None,
-        Class::Gpu | Class::Software => Some(host(&mut engine, &maker, seconds)?.as_secs_f64()),
+        Class::Gpu | Class::Software => Some(host(device, &mut engine, &maker, seconds)?),
     };
     Ok(Timing {
         host_seconds,
@@ -241,20 +242,28 @@ fn rounds(
     })
 }
 
-/// The median time within the call of a step that finds none on its way, and nothing beside it.
-fn host(engine: &mut Engine, maker: &Maker<'_>, seconds: Duration) -> Result<Duration> {
+/// The median time within the call of a step that finds none on its way, and nothing beside it; and of its copying.
+fn host(
+    device: &Device,
+    engine: &mut Engine,
+    maker: &Maker<'_>,
+    seconds: Duration,
+) -> Result<[f64; 2]> {
     let (start, mut spare, mut pending) = (Instant::now(), None, VecDeque::new());
     let mut calls = Vec::new();
     while calls.len() < *CALLS.start() || calls.len() < *CALLS.end() && start.elapsed() < seconds {
         let batch = maker.make(calls.len(), spare.take())?;
-        let start = Instant::now();
+        let (start, staging) = (Instant::now(), device.staging());
         pending.push_back(engine.step(&batch)?);
-        calls.push(start.elapsed());
+        calls.push([start.elapsed(), device.staging() - staging]);
         if let Cow::Owned(batch) = batch {
             spare = Some(batch);
         }
         wait_for_all_but(0, &mut pending)?;
     }
-    calls.sort();
-    Ok(calls[calls.len() / 2])
+    Ok([0, 1].map(|part| {
+        let mut times: Vec<_> = calls.iter().map(|call| call[part]).collect();
+        times.sort();
+        times[times.len() / 2].as_secs_f64()
+    }))
 }
