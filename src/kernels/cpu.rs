@@ -4,6 +4,7 @@
 
 pub mod grouped;
 pub mod product;
+pub mod rows;
 pub mod scatter;
 pub mod simd;
 
