@@ -186,7 +186,8 @@ impl Loader {
         if epochs > 0 {
             let (to_reader, memory) = unbounded();
             let (to_cutter, blocks) = bounded(BLOCKS);
-            (0..BLOCKS).for_each(|_| drop(to_reader.send(Block::default())));
+            // The cutter begins with an empty one, which goes round too.
+            (1..BLOCKS).for_each(|_| drop(to_reader.send(Block::default())));
             let reader = Blocks::new(dataset, order, epochs, skip);
             loader.start("wgrad reader", move || reader.serve(&memory, &to_cutter))?;
             let batches = RawBatches::new(order, skip, (blocks, to_reader), raw_spares);
