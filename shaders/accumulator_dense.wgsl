@@ -12,11 +12,12 @@ struct Params {
     x_stride: u32,
     stride: u32,
     column: u32,
+    bias: u32, // where B begins in `small`, a multiple of 4
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>; // [samples, x_stride / 4], zero past the inputs
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>; // [inputs, hidden / 4]
-@group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>; // [hidden / 4]
+@group(0) @binding(2) var<storage, read> small: array<vec4<f32>>; // B, [hidden / 4], among others
 @group(0) @binding(3) var<storage, read_write> z: array<vec4<f32>>; // [samples, stride / 4]
 @group(0) @binding(4) var<uniform> params: Params;
 
@@ -65,7 +66,8 @@ fn main(
     let sample = first_sample + place;
     let four = first_four + invocation % 8u;
     let last = params.hidden / 4u - 1u;
-    var tile = tile_of(bias[min(four, last)], bias[min(four + 8u, last)]);
+    let bias = params.bias / 4u;
+    var tile = tile_of(small[bias + min(four, last)], small[bias + min(four + 8u, last)]);
 
     if (SHARED == 1u) {
         for (var start = 0u; start < params.inputs; start += DEPTH) {

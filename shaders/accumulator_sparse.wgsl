@@ -5,6 +5,7 @@ struct Params {
     hidden: u32,
     stride: u32,
     column: u32,
+    bias: u32, // where B begins in `small`
     inputs: u32, // N; for the count of bytes alone, as entries is
     entries: u32,
 }
@@ -12,7 +13,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read> starts: array<u32>; // [samples + 1]
 @group(0) @binding(1) var<storage, read> indices: array<u32>; // one list a sample
 @group(0) @binding(2) var<storage, read> weights: array<f32>; // [N, hidden]
-@group(0) @binding(3) var<storage, read> bias: array<f32>; // [hidden]
+@group(0) @binding(3) var<storage, read> small: array<f32>; // B, [hidden], among others
 @group(0) @binding(4) var<storage, read_write> z: array<f32>; // [samples, stride]
 @group(0) @binding(5) var<uniform> params: Params;
 
@@ -31,7 +32,7 @@ fn main(
     if (sample >= params.samples || row >= params.hidden) {
         return;
     }
-    var sum = bias[row];
+    var sum = small[params.bias + row];
     let end = starts[sample + 1u];
     for (var i = starts[sample]; i < end; i++) {
         sum += weights[indices[i] * params.hidden + row];

@@ -4,11 +4,12 @@ struct Params {
     width: u32, // 2K
     buckets: u32,
     clip: f32,
+    output: u32, // where C begins in `small`
 }
 
 @group(0) @binding(0) var<storage, read> z: array<f32>; // [samples, width]
 @group(0) @binding(1) var<storage, read> e: array<f32>; // [samples]
-@group(0) @binding(2) var<storage, read> weights: array<f32>; // C, [buckets, width]
+@group(0) @binding(2) var<storage, read> small: array<f32>; // C, [buckets, width], among others
 @group(0) @binding(3) var<storage, read> bucket: array<u32>; // [samples]; not read with 1 bucket
 @group(0) @binding(4) var<storage, read_write> dz: array<f32>; // [samples, width]
 @group(0) @binding(5) var<uniform> params: Params;
@@ -34,5 +35,5 @@ fn main(
     }
     let at = sample * params.width + u;
     let slope = activation_slope(z[at], params.clip);
-    dz[at] = select(0.0, weights[b * params.width + u] * e[sample] * slope, slope > 0.0);
+    dz[at] = select(0.0, small[params.output + b * params.width + u] * e[sample] * slope, slope > 0.0);
 }

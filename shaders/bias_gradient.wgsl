@@ -1,4 +1,4 @@
-// gradient[r] = Σ_s dz[s, column + r], added to what stands there when `accumulate` is 1.
+// gradient[first + r] = Σ_s dz[s, column + r], added to what stands there when `accumulate` is 1.
 // A workgroup sums 16 rows in 16 slices of samples and joins the slices by a tree.
 struct Params {
     samples: u32,
@@ -6,10 +6,11 @@ struct Params {
     stride: u32,
     column: u32,
     accumulate: u32,
+    first: u32, // where the gradient begins
 }
 
 @group(0) @binding(0) var<storage, read> dz: array<f32>; // [samples, stride]
-@group(0) @binding(1) var<storage, read_write> gradient: array<f32>; // [hidden]
+@group(0) @binding(1) var<storage, read_write> gradient: array<f32>; // [first + hidden] and more
 @group(0) @binding(2) var<uniform> params: Params;
 
 const ROWS = 16u;
@@ -38,10 +39,11 @@ fn main(
         }
     }
     if (live && invocation < ROWS) {
+        let at = params.first + row;
         if (params.accumulate == 1u) {
-            gradient[row] += parts[invocation];
+            gradient[at] += parts[invocation];
         } else {
-            gradient[row] = parts[invocation];
+            gradient[at] = parts[invocation];
         }
     }
 }

@@ -1,6 +1,8 @@
-// terms[s] = |link(Y[s]) − t[s]|^q / L: what each sample adds to the loss.
+// What each sample adds to the loss, terms[s] = |P − t|^q / L with P = link(Y[s]), and the loss by its output,
+// e[s] = (q/L)·|P − t|^(q−1)·sign(P − t)·∂P/∂Y.
 struct Params {
-    samples: u32,
+    samples: u32, // of this strip, whose first is `first`
+    first: u32,
     power: f32,
     scale: f32, // 1/L
 }
@@ -8,7 +10,8 @@ struct Params {
 @group(0) @binding(0) var<storage, read> y: array<f32>; // [samples]
 @group(0) @binding(1) var<storage, read> targets: array<f32>; // t, [samples]
 @group(0) @binding(2) var<storage, read_write> terms: array<f32>; // [samples]
-@group(0) @binding(3) var<uniform> params: Params;
+@group(0) @binding(3) var<storage, read_write> e: array<f32>; // [samples]
+@group(0) @binding(4) var<uniform> params: Params;
 
 const INVOCATIONS = 64u;
 
@@ -18,10 +21,14 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) invocation: u32,
 ) {
-    let sample = group_index(group, groups) * INVOCATIONS + invocation;
-    if (sample >= params.samples) {
+    let own = group_index(group, groups) * INVOCATIONS + invocation;
+    if (own >= params.samples) {
         return;
     }
-    let difference = link(y[sample]).value - targets[sample];
+    let sample = params.first + own;
+    let linked = link(y[sample]);
+    let difference = linked.value - targets[sample];
     terms[sample] = power_of(abs(difference), params.power) * params.scale;
+    let magnitude = power_of(abs(difference), params.power - 1.0) * params.power * params.scale;
+    e[sample] = magnitude * sign(difference) * linked.slope;
 }

@@ -9,6 +9,7 @@ struct Params {
     rows_2: u32, // where the second perspective's rows begin
     total_1: u32, // rows of each perspective
     total_2: u32,
+    output: u32, // where C begins in `small`, a multiple of 4
     chunks: u32,
     learning_rate: f32,
     decay: f32, // 1 − η·w
@@ -24,7 +25,7 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> first_chunks: array<u32>; // [N + 1] for each perspective
 @group(0) @binding(1) var<storage, read> rows: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> output: array<vec4<f32>>; // C, [2K]
+@group(0) @binding(2) var<storage, read> small: array<vec4<f32>>; // C, [2K], among others
 @group(0) @binding(3) var<storage, read_write> first: array<vec4<f32>>; // m, [N, K]
 @group(0) @binding(4) var<storage, read_write> second: array<vec4<f32>>; // v, [N, K]
 @group(0) @binding(5) var<storage, read_write> weights: array<vec4<f32>>; // A, [N, K]
@@ -66,8 +67,9 @@ fn main(
     let one = params.perspective;
     let start_1 = lane_group * 32u * params.total_1 + lane;
     let start_2 = params.rows_2 / 4u + lane_group * 32u * params.total_2 + lane;
-    let c_one = output[one * row + vector];
-    let c_two = output[row + vector];
+    let output = params.output / 4u + vector;
+    let c_one = small[output + one * row];
+    let c_two = small[output + row];
     var share_one = vec4<f32>(0.0);
     var share_two = vec4<f32>(0.0);
     for (var feature = band * BAND; feature < end; feature++) {

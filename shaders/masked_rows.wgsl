@@ -8,18 +8,19 @@ struct Params {
     hidden: u32, // K, a multiple of 32
     chunks_1: u32, // chunks of each perspective
     chunks_2: u32,
-    list_2: u32, // where the second perspective's samples begin in `list`
+    starts: u32, // where the first perspective's chunk starts begin in `index`; the second's stand behind them
+    list_1: u32, // where each perspective's samples begin in `index`
+    list_2: u32,
     interleave: u32,
     entries: u32,
 }
 
-@group(0) @binding(0) var<storage, read> chunk_starts: array<u32>; // [chunks + 1] of each perspective
-@group(0) @binding(1) var<storage, read> list: array<u32>; // samples, chunk after chunk, of each perspective
-@group(0) @binding(2) var<storage, read> e: array<f32>; // [total]
-@group(0) @binding(3) var<storage, read> bits: array<u32>; // [2, total, K/32], twice where there is a clip
-@group(0) @binding(4) var<storage, read> slopes: array<vec4<f32>>; // [2, samples, K], SCReLU only
-@group(0) @binding(5) var<storage, read_write> rows: array<vec4<f32>>;
-@group(0) @binding(6) var<uniform> params: Params;
+@group(0) @binding(0) var<storage, read> index: array<u32>; // chunk starts, [chunks + 1], and samples, chunk after chunk, of each perspective
+@group(0) @binding(1) var<storage, read> e: array<f32>; // [total]
+@group(0) @binding(2) var<storage, read> bits: array<u32>; // [2, total, K/32], twice where there is a clip
+@group(0) @binding(3) var<storage, read> slopes: array<vec4<f32>>; // [2, samples, K], SCReLU only
+@group(0) @binding(4) var<storage, read_write> rows: array<vec4<f32>>;
+@group(0) @binding(5) var<uniform> params: Params;
 
 const SLOTS = 16u;
 const WORDS = 4u;
@@ -39,13 +40,13 @@ fn main(
     @builtin(local_invocation_index) invocation: u32,
 ) {
     let lane_groups = (params.hidden + 127u) / 128u;
-    let index = group_index(group, groups);
-    let lane_group = index % lane_groups;
+    let own_row = group_index(group, groups) / lane_groups;
+    let lane_group = group_index(group, groups) % lane_groups;
     let blocks = (params.total + CHUNK - 1u) / CHUNK;
     let extra = select(2u, 1u, ACTIVATION == RELU) * blocks;
     let total_1 = params.chunks_1 + extra;
-    let perspective = select(0u, 1u, index / lane_groups >= total_1);
-    let row = index / lane_groups - perspective * total_1;
+    let perspective = select(0u, 1u, own_row >= total_1);
+    let row = own_row - perspective * total_1;
     let chunks = select(params.chunks_1, params.chunks_2, perspective == 1u);
     let total = chunks + extra;
     let words = min(WORDS, params.hidden / 32u - lane_group * WORDS);
@@ -54,14 +55,14 @@ fn main(
 
     let is_chunk = row < chunks;
     let is_bias = row < chunks + blocks;
-    let starts = perspective * (params.chunks_1 + 1u) + row;
-    let first = perspective * params.list_2;
+    let starts = params.starts + perspective * (params.chunks_1 + 1u) + row;
+    let first = select(params.list_1, params.list_2, perspective == 1u);
     var begin = 0u;
     var end = 0u;
     if (row < total) {
         if (is_chunk) {
-            begin = first + chunk_starts[starts];
-            end = first + chunk_starts[starts + 1u];
+            begin = first + index[starts];
+            end = first + index[starts + 1u];
         } else {
             begin = max((row - chunks) % blocks * CHUNK, params.first);
             end = min((row - chunks) % blocks * CHUNK + CHUNK, params.first + params.samples);
@@ -87,7 +88,7 @@ fn main(
         for (var i = begin + slot; i < end; i += SLOTS) {
             var sample = i;
             if (is_chunk) {
-                sample = list[i];
+                sample = index[i];
             }
             if (sample < params.first || sample >= params.first + params.samples) {
                 continue;

@@ -8,6 +8,7 @@ struct Params {
     rows_2: u32, // where the second perspective's rows begin
     total_1: u32, // rows of each perspective
     total_2: u32,
+    output: u32, // where C begins in `small`, a multiple of 4
     accumulate: u32,
     chunks: u32,
 }
@@ -15,7 +16,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read> first_chunks: array<u32>; // [N + 1] for each perspective
 @group(0) @binding(1) var<storage, read> rows: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weights: array<vec4<f32>>; // A, [N, K]
-@group(0) @binding(3) var<storage, read> output: array<vec4<f32>>; // C, [2K]
+@group(0) @binding(3) var<storage, read> small: array<vec4<f32>>; // C, [2K], among others
 @group(0) @binding(4) var<storage, read_write> gradient: array<vec4<f32>>; // [N, K]
 @group(0) @binding(5) var<storage, read_write> shares: array<vec4<f32>>; // [bands, 2K]
 @group(0) @binding(6) var<uniform> params: Params;
@@ -43,7 +44,7 @@ fn main(
     let width = min(32u, row - lane_group * 32u);
     let lane = vector % 32u;
     for (var p = params.perspective; p < params.perspective + params.count; p++) {
-        let c = output[p * row + vector];
+        let c = small[params.output / 4u + p * row + vector];
         let total = select(params.total_1, params.total_2, p == 1u);
         let start = select(0u, params.rows_2 / 4u, p == 1u) + lane_group * 32u * total + lane;
         let chunks = p * (params.inputs + 1u);

@@ -4,14 +4,15 @@ struct Params {
     width: u32, // 2K
     buckets: u32,
     clip: f32,
+    output: u32, // where C begins in `small`
+    output_bias: u32, // where d begins
 }
 
 @group(0) @binding(0) var<storage, read> z: array<f32>; // [samples, width]
-@group(0) @binding(1) var<storage, read> weights: array<f32>; // C, [buckets, width]
-@group(0) @binding(2) var<storage, read> bias: array<f32>; // d, [buckets]
-@group(0) @binding(3) var<storage, read> bucket: array<u32>; // [samples]; not read with 1 bucket
-@group(0) @binding(4) var<storage, read_write> y: array<f32>; // [samples]
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> small: array<f32>; // C, [buckets, width], and d, [buckets], among others
+@group(0) @binding(2) var<storage, read> bucket: array<u32>; // [samples]; not read with 1 bucket
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [samples]
+@group(0) @binding(4) var<uniform> params: Params;
 
 const INVOCATIONS = 64u;
 var<workgroup> parts: array<f32, INVOCATIONS>;
@@ -30,9 +31,10 @@ fn main(
     if (params.buckets > 1u) {
         b = bucket[sample];
     }
+    let weights = params.output + b * params.width;
     var sum = 0.0;
     for (var u = invocation; u < params.width; u += INVOCATIONS) {
-        sum += weights[b * params.width + u] * activate(z[sample * params.width + u], params.clip);
+        sum += small[weights + u] * activate(z[sample * params.width + u], params.clip);
     }
     parts[invocation] = sum;
     for (var reach = INVOCATIONS / 2u; reach > 0u; reach /= 2u) {
@@ -42,6 +44,6 @@ fn main(
         }
     }
     if (invocation == 0u) {
-        y[sample] = bias[b] + parts[0];
+        y[sample] = small[params.output_bias + b] + parts[0];
     }
 }

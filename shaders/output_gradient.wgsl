@@ -1,4 +1,4 @@
-// gradient[b, u] = Σ activation(Z[s, u])·e[s] over the samples s of bucket b, added to what stands there when
+// gradient[first + (b, u)] = Σ activation(Z[s, u])·e[s] over the samples s of bucket b, added to what stands there when
 // `accumulate` is 1. A workgroup sums 16 units in 16 slices of samples and joins the slices by a tree.
 struct Params {
     samples: u32,
@@ -6,12 +6,13 @@ struct Params {
     buckets: u32,
     clip: f32,
     accumulate: u32,
+    first: u32, // where the gradient begins
 }
 
 @group(0) @binding(0) var<storage, read> z: array<f32>; // [samples, width]
 @group(0) @binding(1) var<storage, read> e: array<f32>; // [samples]
 @group(0) @binding(2) var<storage, read> bucket: array<u32>; // [samples]; not read with 1 bucket
-@group(0) @binding(3) var<storage, read_write> gradient: array<f32>; // [buckets, width]
+@group(0) @binding(3) var<storage, read_write> gradient: array<f32>; // first, then [buckets, width], and more
 @group(0) @binding(4) var<uniform> params: Params;
 
 const UNITS = 16u;
@@ -45,7 +46,7 @@ fn main(
         }
     }
     if (live && invocation < UNITS) {
-        let at = b * params.width + u;
+        let at = params.first + b * params.width + u;
         if (params.accumulate == 1u) {
             gradient[at] += parts[invocation];
         } else {

@@ -1,15 +1,16 @@
-// sums[b] = Σ values[s] over the samples of bucket b, added to what stands there when `accumulate` is 1.
+// sums[first + b] = Σ values[s] over the samples of bucket b, added to what stands there when `accumulate` is 1.
 // A workgroup a bucket. Each invocation sums every 256th value in ascending order, then a tree joins them: the order
 // is fixed by the number of samples alone.
 struct Params {
     samples: u32,
     buckets: u32,
     accumulate: u32,
+    first: u32, // where the first sum stands
 }
 
 @group(0) @binding(0) var<storage, read> values: array<f32>; // [samples]
 @group(0) @binding(1) var<storage, read> bucket: array<u32>; // [samples]; not read with 1 bucket
-@group(0) @binding(2) var<storage, read_write> sums: array<f32>; // [buckets]
+@group(0) @binding(2) var<storage, read_write> sums: array<f32>; // [first + buckets] and more
 @group(0) @binding(3) var<uniform> params: Params;
 
 const INVOCATIONS = 256u;
@@ -39,10 +40,11 @@ fn main(
         }
     }
     if (invocation == 0u) {
+        let at = params.first + b;
         if (params.accumulate == 1u) {
-            sums[b] += parts[0];
+            sums[at] += parts[0];
         } else {
-            sums[b] = parts[0];
+            sums[at] = parts[0];
         }
     }
 }

@@ -50,7 +50,6 @@ table! {
     accumulator_dense,
     output,
     loss,
-    loss_gradient,
     sum,
     activation_gradient,
     output_gradient,

@@ -1,4 +1,4 @@
-//! Losses of the network's output. Pure data; the kernels are `loss` and `loss_gradient`.
+//! Losses of the network's output. Pure data; the kernel is `loss`.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};

@@ -9,9 +9,9 @@
 
 mod architecture;
 mod file;
+mod layout;
 mod learner;
 mod network;
-mod padded;
 mod parameters;
 mod pending;
 mod slices;

@@ -176,6 +176,7 @@ fn a_recording_sums_its_traffic_by_kernel() {
         hidden: 8,
         stride: 16,
         column: 0,
+        bias: 0,
         inputs: 100,
         entries: 7,
     };

@@ -97,7 +97,10 @@ macro_rules! sabotaged {
 }
 
 fn sum_into(params: sum::Params, values: &[f32], bucket: &[u32], sums: &mut [f32]) {
-    for (b, sum) in sums[..params.buckets as usize].iter_mut().enumerate() {
+    for (b, sum) in sums[params.first as usize..][..params.buckets as usize]
+        .iter_mut()
+        .enumerate()
+    {
         let mine = |s: &usize| params.buckets == 1 || bucket[*s] as usize == b;
         let samples = (0..params.samples as usize).filter(mine);
         let total: f64 = samples.map(|s| f64::from(values[s])).sum();
@@ -109,7 +112,8 @@ fn sum_into(params: sum::Params, values: &[f32], bucket: &[u32], sums: &mut [f32
 sabotaged!(UNSPOILED, |_, _| {});
 sabotaged!(SLIGHTLY_OFF, |_, sums| sums[0] += 1e-3);
 sabotaged!(NOT_A_NUMBER, |_, sums| sums[0] = f32::NAN);
-sabotaged!(ONE_TOO_FAR, |params, sums| sums[params.buckets as usize] =
+sabotaged!(ONE_TOO_FAR, |params, sums| sums
+    [(params.first + params.buckets) as usize] =
     0.0);
 sabotaged!(FAR_TOO_FAR, |_, sums| *sums.last_mut().unwrap() = 0.0);
 static LAZY: Kernel = with_body(|_| {});
@@ -180,8 +184,8 @@ fn verify_rejects_sabotaged_shaders() {
         ("s < params.samples", "s + 1u < params.samples"),
         ("s += INVOCATIONS", "s += INVOCATIONS + 1u"),
         (
-            "sums[b] = parts[0];",
-            "sums[b] = parts[0]; sums[b + 1u] = 1.0;",
+            "sums[at] = parts[0];",
+            "sums[at] = parts[0]; sums[at + 1u] = 1.0;",
         ),
     ];
     for (from, to) in changes {

@@ -154,15 +154,12 @@ impl Gpu {
     }
 
     /// Writes what the recording brings where the submission finds it.
-    fn stage(&self, state: &mut State, recording: &Recording<'_>) -> Result<Staged> {
-        let staged = state.sheets.stage(recording, |size| {
-            let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
-            self.create_buffer("uploads", size, usage)
-        });
-        let (staged, taken) = staged.map_err(|error| self.failure("write uploads", error))?;
+    fn write(&self, staged: &Staged, recording: &Recording<'_>) -> Result<()> {
+        let taken = staged.write(recording);
+        let taken = taken.map_err(|error| self.failure("write uploads", error))?;
         let counter = &self.counts.staging_nanoseconds;
         counter.fetch_add(taken.as_nanos() as u64, Ordering::Relaxed);
-        Ok(staged)
+        Ok(())
     }
 
     /// The pipeline of a dispatch, compiled if it is the first, and its bind group, made where there is none yet.
@@ -331,13 +328,18 @@ impl Executor for Gpu {
     fn play(&self, recording: &Recording<'_>) -> Result<Pending> {
         let mut state = lock(&self.state);
         let pending = self.scoped("play a recording", || {
-            let staged = self.stage(&mut state, recording)?;
+            let staged = state.sheets.stage(recording, |size| {
+                let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
+                self.create_buffer("uploads", size, usage)
+            });
             let wanted = self.reads.wanted(recording);
             let reads = self.reads.take(&wanted, |size| {
                 let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
                 self.create_buffer("read back", size, usage)
             });
             let commands = self.encode(&mut state, recording, &staged, reads.as_ref())?;
+            // Last, because a batch's megabytes push out of the caches what encoding works on.
+            self.write(&staged, recording)?;
             let submission = self.queue.submit([commands]);
             let held = state.sheets.take_back(staged);
             self.counts.submissions.fetch_add(1, Ordering::Relaxed);

@@ -20,6 +20,8 @@ crate::parameters! {
         pub stride: u32,
         /// Where the perspective's rows begin in Z, 0 or K.
         pub column: u32,
+        /// Where B begins in `small`, a multiple of 4.
+        pub bias: u32,
     }
 }
 
@@ -41,7 +43,7 @@ pub static KERNEL: Kernel = Kernel {
     bindings: &[
         Binding::floats("x"),
         Binding::floats("weights"),
-        Binding::floats("bias"),
+        Binding::floats("small"),
         Binding::update("z"),
     ],
     fields: FIELDS,
@@ -53,7 +55,8 @@ pub static KERNEL: Kernel = Kernel {
 
 fn twin(mut call: Call<'_, f64>) {
     let p: Params = call.params();
-    let (x, weights, bias) = (call.floats(0), call.floats(1), call.floats(2));
+    let (x, weights) = (call.floats(0), call.floats(1));
+    let bias = &call.floats(2)[p.bias as usize..];
     let z = call.floats_mut(3);
     let (hidden, inputs) = (p.hidden as usize, p.inputs as usize);
     for s in 0..p.samples as usize {
@@ -69,7 +72,8 @@ fn twin(mut call: Call<'_, f64>) {
 
 fn body(mut call: Call<'_, f32>) {
     let p: Params = call.params();
-    let (x, weights, bias) = (call.floats(0), call.floats(1), call.floats(2));
+    let (x, weights) = (call.floats(0), call.floats(1));
+    let bias = &call.floats(2)[p.bias as usize..];
     let z = call.floats_mut(3);
     let (hidden, inputs, stride) = (p.hidden as usize, p.inputs as usize, p.stride as usize);
     let (samples, column) = (p.samples as usize, p.column as usize);
@@ -140,6 +144,7 @@ fn case(variant: usize, seed: usize, [samples, hidden, features]: [usize; 3]) ->
         x_stride: x_stride as u32,
         stride: (perspectives * hidden) as u32,
         column: (seed % perspectives * hidden) as u32,
+        bias: (seed % 3 * 4) as u32,
     };
     Case::new(
         format!("L={samples} K={hidden} N={features}"),
@@ -148,7 +153,7 @@ fn case(variant: usize, seed: usize, [samples, hidden, features]: [usize; 3]) ->
         vec![
             Slot::Floats(filled_up(&inputs.for_sum(samples * features, terms), features)),
             Slot::Floats(inputs.for_sum(features * hidden, terms)),
-            Slot::Floats(inputs.for_sum(hidden, terms)),
+            Slot::Floats(inputs.for_sum(seed % 3 * 4 + hidden, terms)),
             Slot::Update {
                 values: vec![0.25; samples * perspectives * hidden],
                 bound: sum_bound(terms, 1.0),

@@ -17,6 +17,8 @@ crate::parameters! {
         pub stride: u32,
         /// Where the perspective's rows begin in Z, 0 or K.
         pub column: u32,
+        /// Where B begins in `small`.
+        pub bias: u32,
         /// N.
         pub inputs: u32,
         /// Indices in all lists.
@@ -43,7 +45,7 @@ pub static KERNEL: Kernel = Kernel {
         Binding::words("starts"),
         Binding::words("indices"),
         Binding::floats("weights"),
-        Binding::floats("bias"),
+        Binding::floats("small"),
         Binding::update("z"),
     ],
     fields: FIELDS,
@@ -56,7 +58,7 @@ pub static KERNEL: Kernel = Kernel {
 fn twin(mut call: Call<'_, f64>) {
     let p: Params = call.params();
     let (starts, indices) = (call.words(0), call.words(1));
-    let (weights, bias) = (call.floats(2), call.floats(3));
+    let (weights, bias) = (call.floats(2), &call.floats(3)[p.bias as usize..]);
     let z = call.floats_mut(4);
     let hidden = p.hidden as usize;
     for s in 0..p.samples as usize {
@@ -73,7 +75,7 @@ fn twin(mut call: Call<'_, f64>) {
 fn body(mut call: Call<'_, f32>) {
     let p: Params = call.params();
     let (starts, indices) = (call.words(0), call.words(1));
-    let (weights, bias) = (call.floats(2), call.floats(3));
+    let (weights, bias) = (call.floats(2), &call.floats(3)[p.bias as usize..]);
     let z = call.floats_mut(4);
     let (hidden, stride) = (p.hidden as usize, p.stride as usize);
     z[..p.samples as usize * stride]
@@ -124,6 +126,7 @@ fn cases() -> Vec<Case> {
             hidden: hidden as u32,
             stride: 2 * hidden as u32,
             column: (seed % 2 * hidden) as u32,
+            bias: (seed % 3) as u32,
             inputs: features as u32,
             entries: lists.indices().len() as u32,
         };
@@ -135,7 +138,7 @@ fn cases() -> Vec<Case> {
                 Slot::Words(lists.starts().to_vec()),
                 Slot::Words(lists.indices().to_vec()),
                 Slot::Floats(inputs.floats(features * hidden, -1.0, 1.0)),
-                Slot::Floats(inputs.floats(hidden, -1.0, 1.0)),
+                Slot::Floats(inputs.floats(seed % 3 + hidden, -1.0, 1.0)),
                 Slot::Update {
                     values: z,
                     bound: Bound::Sum {

@@ -17,6 +17,8 @@ crate::parameters! {
         pub buckets: u32,
         /// T.
         pub clip: f32,
+        /// Where C begins in `small`.
+        pub output: u32,
     }
 }
 
@@ -38,7 +40,7 @@ pub static KERNEL: Kernel = Kernel {
     bindings: &[
         Binding::floats("z"),
         Binding::floats("e"),
-        Binding::floats("weights"),
+        Binding::floats("small"),
         Binding::words("bucket"),
         Binding::output("dz"),
     ],
@@ -52,7 +54,8 @@ pub static KERNEL: Kernel = Kernel {
 fn twin(mut call: Call<'_, f64>) {
     let p: Params = call.params();
     let activation = Activation::ALL[call.variant];
-    let (z, e, weights) = (call.floats(0), call.floats(1), call.floats(2));
+    let (z, e) = (call.floats(0), call.floats(1));
+    let weights = &call.floats(2)[p.output as usize..];
     let bucket = call.words(3);
     let dz = call.floats_mut(4);
     let width = p.width as usize;
@@ -68,7 +71,8 @@ fn twin(mut call: Call<'_, f64>) {
 fn body(mut call: Call<'_, f32>) {
     let p: Params = call.params();
     let activation = Activation::ALL[call.variant];
-    let (z, e, weights) = (call.floats(0), call.floats(1), call.floats(2));
+    let (z, e) = (call.floats(0), call.floats(1));
+    let weights = &call.floats(2)[p.output as usize..];
     let bucket = call.words(3);
     let dz = call.floats_mut(4);
     let width = p.width as usize;
@@ -130,6 +134,7 @@ fn cases() -> Vec<Case> {
                 width: width as u32,
                 buckets: buckets as u32,
                 clip,
+                output: (seed % 3) as u32,
             };
             cases.push(Case::new(
                 format!("L={samples} 2K={width} buckets={buckets} T={clip}"),
@@ -138,7 +143,7 @@ fn cases() -> Vec<Case> {
                 vec![
                     Slot::Floats(inputs.around_kinks(samples * width, clip)),
                     Slot::Floats(inputs.floats(samples, -1.0, 1.0)),
-                    Slot::Floats(inputs.floats(buckets * width, -1.0, 1.0)),
+                    Slot::Floats(inputs.floats(seed % 3 + buckets * width, -1.0, 1.0)),
                     Slot::Words(inputs.words(samples, buckets as u32)),
                     Slot::Output {
                         len: samples * width,

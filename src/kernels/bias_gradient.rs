@@ -18,6 +18,8 @@ crate::parameters! {
         pub column: u32,
         /// 1 adds to what stands in the output, 0 overwrites it.
         pub accumulate: u32,
+        /// Where the gradient begins.
+        pub first: u32,
     }
 }
 
@@ -47,7 +49,7 @@ pub static KERNEL: Kernel = Kernel {
 fn twin(mut call: Call<'_, f64>) {
     let p: Params = call.params();
     let dz = call.floats(0);
-    let gradient = call.floats_mut(1);
+    let gradient = &mut call.floats_mut(1)[p.first as usize..];
     for r in 0..p.hidden as usize {
         let mut sum = if p.accumulate == 1 { gradient[r] } else { 0.0 };
         for s in 0..p.samples as usize {
@@ -60,7 +62,7 @@ fn twin(mut call: Call<'_, f64>) {
 fn body(mut call: Call<'_, f32>) {
     let p: Params = call.params();
     let dz = call.floats(0);
-    let gradient = call.floats_mut(1);
+    let gradient = &mut call.floats_mut(1)[p.first as usize..];
     let hidden = p.hidden as usize;
     let sums = cpu::sum_rows(p.samples as usize, hidden, |range, sums| {
         for s in range {
@@ -108,6 +110,7 @@ fn cases() -> Vec<Case> {
                 stride: 2 * hidden as u32,
                 column: (seed / 2 % 2 * hidden) as u32,
                 accumulate: (seed % 2) as u32,
+                first: (seed % 3) as u32,
             };
             Case::new(
                 format!("L={samples} K={hidden} accumulate={}", seed % 2),
@@ -116,7 +119,8 @@ fn cases() -> Vec<Case> {
                 vec![
                     Slot::Floats(inputs.for_sum(samples * 2 * hidden, terms)),
                     Slot::Update {
-                        values: inputs.for_sum(hidden, terms),
+                        // What stands beside the gradient must stay.
+                        values: inputs.for_sum(seed % 3 + hidden + 1, terms),
                         bound: sum_bound(terms, 1.0),
                     },
                 ],

@@ -1,16 +1,20 @@
-//! terms\[s\] = |link(Y\[s\]) − t\[s\]|^q / L: what each sample adds to the loss (section 1).
+//! What each sample adds to the loss, terms\[s\] = |P − t|^q / L with P = link(Y\[s\]), and the loss by its output,
+//! e\[s\] = (q/L)·|P − t|^(q−1)·sign(P − t)·∂P/∂Y (section 1).
 
 use super::inputs::Inputs;
 use super::libraries::{GRID, LINK, LINK_OPERATIONS, LINKS};
 use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic};
 use crate::loss::Link;
 use rayon::prelude::*;
+use std::ops::Range;
 
 crate::parameters! {
     /// The loss of a batch.
     pub struct Params {
-        /// Samples in this slice of the batch.
+        /// Samples of this strip.
         pub samples: u32,
+        /// The strip's first sample among all.
+        pub first: u32,
         /// q.
         pub power: f32,
         /// 1/L with L the samples of the whole batch.
@@ -29,14 +33,15 @@ impl crate::kernel::Params for Params {
 pub static KERNEL: Kernel = Kernel {
     name: "loss",
     operation: Some("loss"),
-    pass: Pass::Forward,
+    pass: Pass::Gradient,
     wgsl: include_str!("../../shaders/loss.wgsl"),
     libraries: &[GRID, LINK],
     variants: LINKS,
     bindings: &[
         Binding::floats("y"),
         Binding::floats("targets"),
-        Binding::output("terms"),
+        Binding::update("terms"),
+        Binding::update("e"),
     ],
     fields: FIELDS,
     twin,
@@ -45,34 +50,79 @@ pub static KERNEL: Kernel = Kernel {
     cases,
 };
 
+impl Params {
+    fn strip(&self) -> Range<usize> {
+        self.first as usize..(self.first + self.samples) as usize
+    }
+}
+
 fn twin(mut call: Call<'_, f64>) {
     let p: Params = call.params();
     let link = Link::ALL[call.variant];
     let (y, targets) = (call.floats(0), call.floats(1));
-    let terms = call.floats_mut(2);
-    for s in 0..p.samples as usize {
+    let (terms, e) = (call.floats_mut(2), call.floats_mut(3));
+    let (q, scale) = (f64::from(p.power), f64::from(p.scale));
+    for s in p.strip() {
         let (value, _) = link.apply(y[s]);
-        terms[s] = (value - targets[s]).abs().powf(f64::from(p.power)) * f64::from(p.scale);
+        terms[s] = (value - targets[s]).abs().powf(q) * scale;
+        e[s] = reference(link, (q, scale), y[s], targets[s]);
     }
+}
+
+/// e by the mathematics.
+pub(super) fn reference(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> f64 {
+    let (value, slope) = link.apply(y);
+    let difference = value - target;
+    let sign = if difference == 0.0 { 0.0 } else { difference.signum() };
+    q * scale * difference.abs().powf(q - 1.0) * sign * slope
+}
+
+/// e as the CPU executor computes it.
+#[inline]
+pub(super) fn value(link: Link, (q, scale): (f32, f32), y: f32, target: f32) -> f32 {
+    let (value, slope) = link.apply_f32(y);
+    let difference = value - target;
+    let sign = if difference == 0.0 { 0.0 } else { difference.signum() };
+    power_of(difference.abs(), q - 1.0) * q * scale * sign * slope
+}
+
+/// The error allowed for e on a GPU.
+pub(super) fn error(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> f64 {
+    const EPSILON: f64 = f32::EPSILON as f64;
+    let (value, slope) = link.apply(y);
+    let x = (value - target).abs();
+    let delta = link_error(link, y) + EPSILON * x;
+    // A power of 0 jumps at 0, where only an exact difference may stand.
+    let moved = if q == 1.0 {
+        0.0
+    } else {
+        (x + delta).powf(q - 1.0) - (x - delta).max(0.0).powf(q - 1.0)
+    };
+    let relative = power_error(x + delta, q - 1.0)
+        + if link == Link::Sigmoid { (10.0 + 2.0 * y.abs()) * EPSILON } else { 0.0 }
+        + 4.0 * EPSILON;
+    let error = moved + (x + delta).powf(q - 1.0) * relative;
+    q * scale * error * slope + f64::from(f32::MIN_POSITIVE)
 }
 
 fn body(mut call: Call<'_, f32>) {
     let p: Params = call.params();
     let link = Link::ALL[call.variant];
-    let (y, targets) = (call.floats(0), call.floats(1));
-    let terms = &mut call.floats_mut(2)[..p.samples as usize];
-    terms
-        .par_iter_mut()
-        .enumerate()
+    let (y, targets) = (&call.floats(0)[p.strip()], &call.floats(1)[p.strip()]);
+    let (terms, e) = (call.floats_mut(2), call.floats_mut(3));
+    let outputs = terms[p.strip()].par_iter_mut().zip(&mut e[p.strip()]);
+    outputs
+        .zip(y.par_iter().zip(targets))
         .with_min_len(super::cpu::PIECE)
-        .for_each(|(s, term)| {
-            let (value, _) = link.apply_f32(y[s]);
-            *term = power_of((value - targets[s]).abs(), p.power) * p.scale;
+        .for_each(|((term, e), (&y, &target))| {
+            let (value, _) = link.apply_f32(y);
+            *term = power_of((value - target).abs(), p.power) * p.scale;
+            *e = self::value(link, (p.power, p.scale), y, target);
         });
 }
 
 /// |x|^q for x ≥ 0 with the common powers exact.
-pub(super) fn power_of(x: f32, q: f32) -> f32 {
+fn power_of(x: f32, q: f32) -> f32 {
     match q {
         0.0 => 1.0,
         1.0 => x,
@@ -81,18 +131,57 @@ pub(super) fn power_of(x: f32, q: f32) -> f32 {
     }
 }
 
-/// Outputs, targets, power and scale shared by the cases of the loss and of its gradient.
-pub(super) struct LossCase {
-    pub name: String,
-    pub variant: usize,
-    pub params: Params,
-    pub y: Vec<f32>,
-    pub targets: Vec<f32>,
+/// The error of P as f32 computes it, in absolute terms: WGSL allows exp 3 + 2|x| ulp, the division 2.5 and each other
+/// operation half, so P ≤ 1 is within (3 + 2|y|)·P(1 − P) + 4 ulps; a link of identity has none.
+fn link_error(link: Link, y: f64) -> f64 {
+    const EPSILON: f64 = f32::EPSILON as f64;
+    match link {
+        Link::Identity => 0.0,
+        Link::Sigmoid => {
+            let (value, slope) = link.apply(y);
+            ((3.0 + 2.0 * y.abs()) * slope + 4.0 * value.min(1.0)) * EPSILON
+        }
+    }
+}
+
+/// The relative error allowed for x^q on a GPU, where pow inherits from exp2(q·log2 x): log2 within 2⁻²¹ absolute or 3
+/// ulp, scaled by q, then exp2's 3 + 2|q·log2 x| ulp; the exact powers round once.
+fn power_error(x: f64, q: f64) -> f64 {
+    const EPSILON: f64 = f32::EPSILON as f64;
+    if q == 0.0 || q == 1.0 {
+        return 0.0;
+    }
+    if q == 2.0 || x == 0.0 {
+        return EPSILON;
+    }
+    let log = x.log2();
+    let of_log = (2f64.powi(-21)).max(3.0 * EPSILON * log.abs()) * q + q * log.abs() * EPSILON;
+    of_log * std::f64::consts::LN_2 + (3.0 + 2.0 * (q * log).abs()) * EPSILON
+}
+
+/// How far a link's loss, of these q and 1/L, may be off at an output and a target.
+type ErrorOf = fn(Link, (f64, f64), f64, f64) -> f64;
+
+/// The error allowed for a term on a GPU.
+fn term_error(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> f64 {
+    let x = (link.apply(y).0 - target).abs();
+    let delta = link_error(link, y) + f64::from(f32::EPSILON) * x;
+    // |x + δ|^q differs from |x|^q by at most q·(x + δ)^(q−1)·δ.
+    let moved = q * (x + delta).powf(q - 1.0) * delta;
+    let rounded = (x + delta).powf(q) * (power_error(x + delta, q) + 2.0 * f64::from(f32::EPSILON));
+    // Results below the smallest normal number may be flushed to 0.
+    (moved + rounded) * scale + f64::from(f32::MIN_POSITIVE)
+}
+
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    // The difference, its two powers, two scales, and the product with q, the sign and the slope.
+    Traffic::elementwise(p.samples, 2, 2, LINK_OPERATIONS[variant] + 8)
 }
 
 /// Sizes 0, 1, tile − 1, tile, tile + 1, a prime and past 65,535 workgroups; powers 1, 2, 2.5 and 4; outputs to ±30,
 /// some of them exactly on their target, and as far as ±200 where the exponential underflows.
-pub(super) fn loss_cases() -> Vec<LossCase> {
+fn cases() -> Vec<Case> {
     let shapes = [0usize, 1, 63, 64, 65, 997, 4_194_400];
     let mut cases = Vec::new();
     for variant in 0..LINKS.len() {
@@ -119,87 +208,30 @@ pub(super) fn loss_cases() -> Vec<LossCase> {
                     }
                 }
             }
-            let params = Params {
-                samples: samples as u32,
-                power,
-                scale: 1.0 / samples.max(1) as f32,
+            let scale = 1.0 / samples.max(1) as f32;
+            let of_loss = (f64::from(power), f64::from(scale));
+            let link = Link::ALL[variant];
+            let bound = |of: ErrorOf| {
+                let each = y.iter().zip(&targets);
+                let each = each.map(|(&y, &t)| of(link, of_loss, f64::from(y), f64::from(t)));
+                Bound::Each(each.collect())
             };
-            cases.push(LossCase {
-                name: format!("L={samples} q={power}"),
-                variant,
-                params,
-                y,
-                targets,
-            });
+            let bounds = [bound(term_error), bound(error)];
+            // Every other case is the second of two strips; what stands before it must stay.
+            let first = seed % 2 * (samples / 3);
+            let params = Params {
+                samples: (samples - first) as u32,
+                first: first as u32,
+                power,
+                scale,
+            };
+            let mut slots = vec![Slot::Floats(y), Slot::Floats(targets)];
+            slots.extend(bounds.map(|bound| Slot::Update {
+                values: vec![0.25; samples],
+                bound,
+            }));
+            cases.push(Case::new(format!("L={samples} q={power}"), variant, params, slots));
         }
     }
     cases
-}
-
-/// The error of P as f32 computes it, in absolute terms: WGSL allows exp 3 + 2|x| ulp, the division 2.5 and each other
-/// operation half, so P ≤ 1 is within (3 + 2|y|)·P(1 − P) + 4 ulps; a link of identity has none.
-pub(super) fn link_error(link: Link, y: f64) -> f64 {
-    const EPSILON: f64 = f32::EPSILON as f64;
-    match link {
-        Link::Identity => 0.0,
-        Link::Sigmoid => {
-            let (value, slope) = link.apply(y);
-            ((3.0 + 2.0 * y.abs()) * slope + 4.0 * value.min(1.0)) * EPSILON
-        }
-    }
-}
-
-/// The relative error allowed for x^q on a GPU, where pow inherits from exp2(q·log2 x): log2 within 2⁻²¹ absolute or 3
-/// ulp, scaled by q, then exp2's 3 + 2|q·log2 x| ulp; the exact powers round once.
-pub(super) fn power_error(x: f64, q: f64) -> f64 {
-    const EPSILON: f64 = f32::EPSILON as f64;
-    if q == 0.0 || q == 1.0 {
-        return 0.0;
-    }
-    if q == 2.0 || x == 0.0 {
-        return EPSILON;
-    }
-    let log = x.log2();
-    let of_log = (2f64.powi(-21)).max(3.0 * EPSILON * log.abs()) * q + q * log.abs() * EPSILON;
-    of_log * std::f64::consts::LN_2 + (3.0 + 2.0 * (q * log).abs()) * EPSILON
-}
-
-fn traffic(variant: usize, params: &[u8]) -> Traffic {
-    let p: Params = bytemuck::pod_read_unaligned(params);
-    // The difference, its power and the scale.
-    Traffic::elementwise(p.samples, 2, 1, LINK_OPERATIONS[variant] + 3)
-}
-
-fn cases() -> Vec<Case> {
-    let bound = |case: &LossCase, s: usize| {
-        let (y, t) = (f64::from(case.y[s]), f64::from(case.targets[s]));
-        let (q, scale) = (f64::from(case.params.power), f64::from(case.params.scale));
-        let link = Link::ALL[case.variant];
-        let x = (link.apply(y).0 - t).abs();
-        let delta = link_error(link, y) + f64::from(f32::EPSILON) * x;
-        // |x + δ|^q differs from |x|^q by at most q·(x + δ)^(q−1)·δ.
-        let moved = q * (x + delta).powf(q - 1.0) * delta;
-        let rounded = (x + delta).powf(q) * (power_error(x + delta, q) + 2.0 * f64::from(f32::EPSILON));
-        // Results below the smallest normal number may be flushed to 0.
-        (moved + rounded) * scale + f64::from(f32::MIN_POSITIVE)
-    };
-    loss_cases()
-        .into_iter()
-        .map(|case| {
-            let each = (0..case.y.len()).map(|s| bound(&case, s)).collect();
-            Case::new(
-                case.name.clone(),
-                case.variant,
-                case.params,
-                vec![
-                    Slot::Floats(case.y.clone()),
-                    Slot::Floats(case.targets.clone()),
-                    Slot::Output {
-                        len: case.y.len(),
-                        bound: Bound::Each(each),
-                    },
-                ],
-            )
-        })
-        .collect()
 }

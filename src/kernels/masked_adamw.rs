@@ -25,6 +25,8 @@ crate::parameters! {
         pub total_1: u32,
         /// Rows of the second.
         pub total_2: u32,
+        /// Where C begins in `small`, a multiple of 4.
+        pub output: u32,
         /// Chunks of all counted perspectives.
         pub chunks: u32,
         /// η.
@@ -61,6 +63,7 @@ impl Params {
             rows_2: weights.rows_2,
             total_1: weights.total_1,
             total_2: weights.total_2,
+            output: weights.output,
             chunks: weights.chunks,
             learning_rate: step.learning_rate,
             decay: step.decay,
@@ -121,7 +124,7 @@ pub static KERNEL: Kernel = Kernel {
     bindings: &[
         Binding::words("first_chunks"),
         Binding::floats("rows"),
-        Binding::floats("output"),
+        Binding::floats("small"),
         Binding::update("first"),
         Binding::update("second"),
         Binding::update("weights"),
@@ -137,7 +140,8 @@ pub static KERNEL: Kernel = Kernel {
 fn twin(mut call: Call<'_, f64>) {
     let p: Params = call.params();
     let step = p.step();
-    let (first_chunks, rows, output) = (call.words(0), call.floats(1), call.floats(2));
+    let (first_chunks, rows) = (call.words(0), call.floats(1));
+    let output = &call.floats(2)[p.output as usize..];
     let rows = p.rows(first_chunks, rows);
     let (first, second) = (call.floats_mut(3), call.floats_mut(4));
     let (weights, shares) = (call.floats_mut(5), call.floats_mut(6));
@@ -177,7 +181,8 @@ struct Band<'a> {
 
 fn body(mut call: Call<'_, f32>) {
     let params: Params = call.params();
-    let (first_chunks, rows, output) = (call.words(0), call.floats(1), call.floats(2));
+    let (first_chunks, rows) = (call.words(0), call.floats(1));
+    let output = &call.floats(2)[params.output as usize..];
     let rows = params.rows(first_chunks, rows);
     let (inputs, hidden) = (params.inputs as usize, params.hidden as usize);
     let mut bands = |binding| call.floats_mut(binding)[..inputs * hidden].par_chunks_mut(BAND * hidden);
@@ -301,7 +306,7 @@ fn cases() -> Vec<Case> {
             vec![
                 Slot::Words(first_chunks),
                 Slot::Floats(inputs.sixteenths(rows)),
-                Slot::Floats(inputs.sixteenths(2 * hidden)),
+                Slot::Floats(inputs.sixteenths(params.output as usize + 2 * hidden)),
                 update(first, moment.clone()),
                 update(second, moment),
                 update(

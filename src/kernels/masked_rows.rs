@@ -23,7 +23,11 @@ crate::parameters! {
         pub chunks_1: u32,
         /// Chunks of the second's.
         pub chunks_2: u32,
-        /// Where the second perspective's samples begin in `list`.
+        /// Where the first perspective's chunk starts begin in `index`; the second's stand behind them.
+        pub starts: u32,
+        /// Where the first perspective's samples begin in `index`.
+        pub list_1: u32,
+        /// Where the second perspective's begin.
         pub list_2: u32,
         /// How lanes lie in words, as in `forward_sparse`.
         pub interleave: u32,
@@ -64,8 +68,8 @@ impl Params {
         [0, 1].map(|perspective| Side {
             perspective,
             chunks: chunks[perspective],
-            starts: perspective * (chunks[0] + 1),
-            list: perspective * self.list_2 as usize,
+            starts: self.starts as usize + perspective * (chunks[0] + 1),
+            list: [self.list_1, self.list_2][perspective] as usize,
             total: masked::rows(activation, chunks[perspective], self.total as usize),
         })
     }
@@ -80,8 +84,7 @@ pub static KERNEL: Kernel = Kernel {
     libraries: &[GRID, ACTIVATION, BITS],
     variants: ACTIVATIONS,
     bindings: &[
-        Binding::words("chunk_starts"),
-        Binding::words("list"),
+        Binding::words("index"),
         Binding::floats("e"),
         Binding::words("bits"),
         Binding::floats("slopes"),
@@ -97,15 +100,15 @@ pub static KERNEL: Kernel = Kernel {
 fn twin(mut call: Call<'_, f64>) {
     let p: Params = call.params();
     let activation = Activation::ALL[call.variant];
-    let (chunk_starts, list) = (call.words(0), call.words(1));
-    let (e, bits, slopes) = (call.floats(2), call.words(3), call.floats(4));
-    let rows = call.floats_mut(5);
+    let index = call.words(0);
+    let (e, bits, slopes) = (call.floats(1), call.words(2), call.floats(3));
+    let rows = call.floats_mut(4);
     let (total, hidden) = (p.total as usize, p.hidden as usize);
     let (blocks, words) = (masked::blocks(total), hidden / 32);
     let strip = p.strip();
     let mut first = 0;
     for side in p.sides(activation) {
-        let (starts, list) = (&chunk_starts[side.starts..], &list[side.list..]);
+        let (starts, list) = (&index[side.starts..], &index[side.list..]);
         for row in 0..side.total {
             let of_row: Vec<usize> = if row < side.chunks {
                 let entries = &list[starts[row] as usize..starts[row + 1] as usize];
@@ -200,8 +203,16 @@ fn case(variant: usize, seed: usize, shape: [usize; 5]) -> Case {
     let mut inputs = Inputs::new(1400 + seed as u64);
     let sparse = [(); 2].map(|()| inputs.sparse(samples, width, features));
     let [chunks_1, chunks_2] = sparse.each_ref().map(|p| p.chunk_starts().len() - 1);
-    let joined = |of: fn(&SparseInputs) -> &[u32]| sparse.iter().flat_map(of).copied().collect();
-    let list: Vec<u32> = joined(SparseInputs::samples);
+    // Something else stands before it.
+    let mut index = vec![u32::MAX; seed % 3];
+    let mut join = |of: fn(&SparseInputs) -> &[u32]| {
+        sparse.each_ref().map(|lists| {
+            index.extend(of(lists));
+            (index.len() - of(lists).len()) as u32
+        })
+    };
+    let [starts, _] = join(SparseInputs::chunk_starts);
+    let [list_1, list_2] = join(SparseInputs::samples);
     // Every other shape with room for it is the second of two strips.
     let first = if seed % 2 == 1 { samples.saturating_sub(1) / CHUNK * CHUNK } else { 0 };
     let params = Params {
@@ -211,9 +222,11 @@ fn case(variant: usize, seed: usize, shape: [usize; 5]) -> Case {
         hidden: hidden as u32,
         chunks_1: chunks_1 as u32,
         chunks_2: chunks_2 as u32,
-        list_2: sparse[0].samples().len() as u32,
+        starts,
+        list_1,
+        list_2,
         interleave: interleave as u32,
-        entries: list.len() as u32,
+        entries: sparse.iter().map(|lists| lists.samples().len() as u32).sum(),
     };
     let words = samples * 2 * hidden / 32;
     let (kinds, slopes) = match activation {
@@ -227,8 +240,7 @@ fn case(variant: usize, seed: usize, shape: [usize; 5]) -> Case {
         variant,
         params,
         vec![
-            Slot::Words(joined(SparseInputs::chunk_starts)),
-            Slot::Words(list),
+            Slot::Words(index),
             Slot::Floats(inputs.floats(samples, -1.0, 1.0)),
             Slot::Words(inputs.words(kinds * words, u32::MAX)),
             Slot::Floats(inputs.floats(slopes, -1.0, 1.0)),

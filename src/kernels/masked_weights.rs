@@ -24,6 +24,8 @@ crate::parameters! {
         pub total_1: u32,
         /// Rows of the second.
         pub total_2: u32,
+        /// Where C begins in `small`, a multiple of 4.
+        pub output: u32,
         /// 1 adds to the gradient, 0 overwrites it.
         pub accumulate: u32,
         /// Chunks of all counted perspectives.
@@ -50,7 +52,7 @@ pub static KERNEL: Kernel = Kernel {
         Binding::words("first_chunks"),
         Binding::floats("rows"),
         Binding::floats("weights"),
-        Binding::floats("output"),
+        Binding::floats("small"),
         Binding::update("gradient"),
         Binding::update("shares"),
     ],
@@ -64,7 +66,7 @@ pub static KERNEL: Kernel = Kernel {
 fn twin(mut call: Call<'_, f64>) {
     let p: Params = call.params();
     let (first_chunks, rows) = (call.words(0), call.floats(1));
-    let (weights, output) = (call.floats(2), call.floats(3));
+    let (weights, output) = (call.floats(2), &call.floats(3)[p.output as usize..]);
     let (gradient, shares) = (call.floats_mut(4), call.floats_mut(5));
     let (inputs, hidden) = (p.inputs as usize, p.hidden as usize);
     for perspective in p.perspective as usize..(p.perspective + p.count) as usize {
@@ -110,7 +112,7 @@ fn body(mut call: Call<'_, f32>) {
         second: params.rows_2 as usize,
         totals: [params.total_1 as usize, params.total_2 as usize],
     };
-    let (weights, output) = (call.floats(2), call.floats(3));
+    let (weights, output) = (call.floats(2), &call.floats(3)[params.output as usize..]);
     let (gradient, shares) = (call.floats_mut(4), call.floats_mut(5));
     let (inputs, hidden) = (rows.inputs, rows.hidden);
     let gradient = &mut gradient[..inputs * hidden];
@@ -210,7 +212,7 @@ fn cases() -> Vec<Case> {
                 Slot::Words(first_chunks),
                 Slot::Floats(inputs.floats(rows, -1.0, 1.0)),
                 Slot::Floats(inputs.floats(features * hidden, -1.0, 1.0)),
-                Slot::Floats(inputs.floats(2 * hidden, -1.0, 1.0)),
+                Slot::Floats(inputs.floats(params.output as usize + 2 * hidden, -1.0, 1.0)),
                 Slot::Update {
                     values: inputs.floats(features * hidden, -1.0, 1.0),
                     bound: Bound::Sum {
@@ -255,6 +257,7 @@ pub(super) fn shape(inputs: &mut Inputs, shape: [usize; 5]) -> (Params, Vec<u32>
         rows_2: totals[0] * hidden as u32,
         total_1: totals[0],
         total_2: totals[1],
+        output: (features % 3 * 4) as u32,
         accumulate: 0,
         chunks: (perspective..perspective + count).map(|p| totals[p] - 2).sum(),
     };

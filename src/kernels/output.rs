@@ -18,6 +18,10 @@ crate::parameters! {
         pub buckets: u32,
         /// T.
         pub clip: f32,
+        /// Where C begins in `small`.
+        pub output: u32,
+        /// Where d begins.
+        pub output_bias: u32,
     }
 }
 
@@ -38,8 +42,7 @@ pub static KERNEL: Kernel = Kernel {
     variants: ACTIVATIONS,
     bindings: &[
         Binding::floats("z"),
-        Binding::floats("weights"),
-        Binding::floats("bias"),
+        Binding::floats("small"),
         Binding::words("bucket"),
         Binding::output("y"),
     ],
@@ -53,9 +56,9 @@ pub static KERNEL: Kernel = Kernel {
 fn twin(mut call: Call<'_, f64>) {
     let p: Params = call.params();
     let activation = Activation::ALL[call.variant];
-    let (z, weights, bias) = (call.floats(0), call.floats(1), call.floats(2));
-    let bucket = call.words(3);
-    let y = call.floats_mut(4);
+    let (z, small, bucket) = (call.floats(0), call.floats(1), call.words(2));
+    let [weights, bias] = [p.output, p.output_bias].map(|first| &small[first as usize..]);
+    let y = call.floats_mut(3);
     let width = p.width as usize;
     for s in 0..p.samples as usize {
         let b = if p.buckets == 1 { 0 } else { bucket[s] as usize };
@@ -70,9 +73,9 @@ fn twin(mut call: Call<'_, f64>) {
 fn body(mut call: Call<'_, f32>) {
     let p: Params = call.params();
     let activation = Activation::ALL[call.variant];
-    let (z, weights, bias) = (call.floats(0), call.floats(1), call.floats(2));
-    let bucket = call.words(3);
-    let y = call.floats_mut(4);
+    let (z, small, bucket) = (call.floats(0), call.floats(1), call.words(2));
+    let [weights, bias] = [p.output, p.output_bias].map(|first| &small[first as usize..]);
+    let y = call.floats_mut(3);
     let width = p.width as usize;
     let samples = y[..p.samples as usize].par_iter_mut().enumerate();
     samples.with_min_len(64).for_each(|(s, y)| {
@@ -127,6 +130,8 @@ fn cases() -> Vec<Case> {
                 width: width as u32,
                 buckets: buckets as u32,
                 clip,
+                output: (seed % 3) as u32,
+                output_bias: (seed % 3 + buckets * width) as u32,
             };
             cases.push(Case::new(
                 format!("L={samples} 2K={width} buckets={buckets} T={clip}"),
@@ -134,8 +139,7 @@ fn cases() -> Vec<Case> {
                 params,
                 vec![
                     Slot::Floats(inputs.kinks_for_sum(samples * width, clip, terms)),
-                    Slot::Floats(inputs.for_sum(buckets * width, terms)),
-                    Slot::Floats(inputs.for_sum(buckets, terms)),
+                    Slot::Floats(inputs.for_sum(seed % 3 + buckets * (width + 1), terms)),
                     Slot::Words(inputs.words(samples, buckets as u32)),
                     Slot::Output {
                         len: samples,

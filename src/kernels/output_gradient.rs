@@ -19,6 +19,8 @@ crate::parameters! {
         pub clip: f32,
         /// 1 adds to what stands in the output, 0 overwrites it.
         pub accumulate: u32,
+        /// Where the gradient begins.
+        pub first: u32,
     }
 }
 
@@ -55,7 +57,7 @@ fn twin(mut call: Call<'_, f64>) {
     let activation = Activation::ALL[call.variant];
     let (z, e) = (call.floats(0), call.floats(1));
     let bucket = call.words(2);
-    let gradient = call.floats_mut(3);
+    let gradient = &mut call.floats_mut(3)[p.first as usize..];
     let width = p.width as usize;
     for b in 0..p.buckets as usize {
         for u in 0..width {
@@ -76,7 +78,7 @@ fn body(mut call: Call<'_, f32>) {
     let activation = Activation::ALL[call.variant];
     let (z, e) = (call.floats(0), call.floats(1));
     let bucket = call.words(2);
-    let gradient = call.floats_mut(3);
+    let gradient = &mut call.floats_mut(3)[p.first as usize..];
     let (width, clip) = (p.width as usize, p.clip);
     let sums = cpu::sum_rows(p.samples as usize, p.buckets as usize * width, |range, sums| {
         for s in range {
@@ -135,6 +137,7 @@ fn cases() -> Vec<Case> {
                 buckets: buckets as u32,
                 clip,
                 accumulate,
+                first: (seed % 3) as u32,
             };
             cases.push(Case::new(
                 format!("L={samples} 2K={width} buckets={buckets} T={clip} accumulate={accumulate}"),
@@ -145,7 +148,8 @@ fn cases() -> Vec<Case> {
                     Slot::Floats(inputs.for_sum(samples, terms)),
                     Slot::Words(inputs.words(samples, buckets as u32)),
                     Slot::Update {
-                        values: inputs.for_sum(buckets * width, terms),
+                        // What stands beside the gradient must stay.
+                        values: inputs.for_sum(seed % 3 + buckets * width + 1, terms),
                         bound: sum_bound(terms, 2.0),
                     },
                 ],

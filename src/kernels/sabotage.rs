@@ -15,7 +15,7 @@ pub static KERNEL: Kernel = Kernel {
     fields: sum::KERNEL.fields,
     twin: |mut call: Call<'_, f64>| {
         let params: sum::Params = call.params();
-        for sum in &mut call.floats_mut(2)[..params.buckets as usize] {
+        for sum in &mut call.floats_mut(2)[params.first as usize..][..params.buckets as usize] {
             *sum = 1e9;
         }
     },

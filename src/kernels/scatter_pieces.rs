@@ -13,7 +13,7 @@
 
 use super::inputs::Inputs;
 use super::libraries::{ACTIVATION, GRID, LINK, LINK_OPERATIONS};
-use super::loss_gradient;
+use super::loss;
 use super::pieces::Pieces;
 use crate::activation::Activation;
 use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic, Variant};
@@ -173,7 +173,7 @@ fn reference(
         }
         let of_loss = (f64::from(p.power), f64::from(p.scale));
         e[s] = match link {
-            Some(link) => loss_gradient::reference(link, of_loss, y[s], read.targets[s]),
+            Some(link) => loss::reference(link, of_loss, y[s], read.targets[s]),
             None => read.targets[s],
         };
         let base = s / p.piece as usize * pieces.stride();
@@ -292,7 +292,7 @@ fn case(variant: usize, seed: usize, [samples, hidden, width, features, piece]: 
     reference(&params, variant, &read, (&mut y, &mut e), |_, _, _, _| {});
     let of_loss = (f64::from(params.power), f64::from(params.scale));
     let errors = y.iter().zip(&read.targets[..samples]).map(|(&y, &target)| match link {
-        Some(link) => loss_gradient::error(link, of_loss, y, target),
+        Some(link) => loss::error(link, of_loss, y, target),
         None => 0.0,
     });
     let errors: Vec<f64> = errors.collect();

@@ -1,4 +1,4 @@
-//! sums\[b\] = Σ values\[s\] over the samples of bucket b: the loss, and ∂Loss/∂d (section 1).
+//! sums\[first + b\] = Σ values\[s\] over the samples of bucket b: the loss, and ∂Loss/∂d (section 1).
 
 use super::cpu;
 use super::inputs::{Inputs, sum_bound};
@@ -14,6 +14,8 @@ crate::parameters! {
         pub buckets: u32,
         /// 1 adds to what stands in the output, 0 overwrites it.
         pub accumulate: u32,
+        /// Where the first sum stands.
+        pub first: u32,
     }
 }
 
@@ -48,21 +50,21 @@ fn twin(mut call: Call<'_, f64>) {
     let p: Params = call.params();
     let (values, bucket) = (call.floats(0), call.words(1));
     let sums = call.floats_mut(2);
-    for b in 0..p.buckets as usize {
-        let mut sum = if p.accumulate == 1 { sums[b] } else { 0.0 };
+    for (b, at) in (0..p.buckets as usize).zip(p.first as usize..) {
+        let mut sum = if p.accumulate == 1 { sums[at] } else { 0.0 };
         for s in 0..p.samples as usize {
             if p.buckets == 1 || bucket[s] as usize == b {
                 sum += values[s];
             }
         }
-        sums[b] = sum;
+        sums[at] = sum;
     }
 }
 
 fn body(mut call: Call<'_, f32>) {
     let p: Params = call.params();
     let (values, bucket) = (call.floats(0), call.words(1));
-    let sums = &mut call.floats_mut(2)[..p.buckets as usize];
+    let sums = &mut call.floats_mut(2)[p.first as usize..][..p.buckets as usize];
     for (b, sum) in sums.iter_mut().enumerate() {
         let total = cpu::sum_lanes(p.samples as usize, |s| {
             if p.buckets == 1 || bucket[s] as usize == b {
@@ -110,6 +112,7 @@ fn cases() -> Vec<Case> {
                 samples: samples as u32,
                 buckets: buckets as u32,
                 accumulate: (seed % 2) as u32,
+                first: (seed % 3) as u32,
             };
             Case::new(
                 format!("L={samples} buckets={buckets} accumulate={}", seed % 2),
@@ -119,7 +122,8 @@ fn cases() -> Vec<Case> {
                     Slot::Floats(inputs.for_sum(samples, terms)),
                     Slot::Words(inputs.words(samples, buckets as u32)),
                     Slot::Update {
-                        values: inputs.for_sum(buckets, terms),
+                        // What stands beside the sums must stay.
+                        values: inputs.for_sum(seed % 3 + buckets, terms),
                         bound: sum_bound(terms, 1.0),
                     },
                 ],

@@ -19,7 +19,7 @@ pub struct Learner {
     network: Network,
     loss: Loss,
     optimizer: Optimizer,
-    /// For each moment of the optimiser, a buffer a parameter.
+    /// For each moment of the optimiser, buffers like those of the parameters.
     moments: Vec<Vec<Buffer>>,
     steps: u64,
 }

@@ -1,7 +1,7 @@
 //! The network on a device: outputs and gradients.
 
 use super::architecture::Architecture;
-use super::padded;
+use super::layout;
 use super::parameters::Parameters;
 use super::pending::{PendingLoss, no_samples};
 use super::slices::{self, Slice};
@@ -45,7 +45,7 @@ impl Network {
     pub fn new(device: &Device, parameters: &Parameters) -> Result<Self> {
         let architecture = *parameters.architecture();
         Self::check_fits(device, &architecture)?;
-        let widened = padded::widened(&architecture);
+        let widened = layout::widened(&architecture);
         let mut network = Self {
             device: device.clone(),
             architecture,
@@ -64,16 +64,14 @@ impl Network {
     pub fn check_fits(device: &Device, architecture: &Architecture) -> Result<()> {
         architecture.check()?;
         let limit = device.binding_limit();
-        for tensor in padded::widened(architecture).tensors() {
-            let needed = 4 * tensor.len() as u64;
+        for buffer in layout::buffers(&layout::widened(architecture)) {
+            let needed = 4 * buffer.len as u64;
             if needed > limit {
-                // A grows with N·K, C with 2K a bucket.
-                let row = architecture.inputs.max(2 * architecture.buckets) as u64;
-                let widest = padded::whole_words(limit / 4 / row);
+                let widest = layout::largest_hidden(architecture, limit / 4);
                 return Err(Error::Limit {
                     what: format!(
                         "{} with N = {} and K = {}",
-                        tensor.name, architecture.inputs, architecture.hidden
+                        buffer.name, architecture.inputs, architecture.hidden
                     ),
                     device: device.name().to_owned(),
                     needed,
@@ -104,18 +102,19 @@ impl Network {
     pub fn write<'a>(&mut self, tensor: usize, data: impl Into<Data<'a>>) -> Result<()> {
         let data = data.into();
         let tensors = self.architecture.tensors();
-        let Some(buffer) = self.parameters.get(tensor) else {
+        let (buffer, first) = layout::place(&self.widened, tensor);
+        let Some(tensor) = tensors.get(tensor) else {
             let expected = format!("below {}", tensors.len());
             return Err(Error::argument("place of a parameter", expected, tensor));
         };
-        let tensor = &tensors[tensor];
         if data.len() != tensor.len() || matches!(data, Data::Words(_)) {
             let expected = format!("{} floats", tensor.len());
             return Err(Error::argument(tensor.name, expected, data.len()));
         }
         let mut recording = Recording::new();
-        let widened = padded::widen(&self.architecture, tensor.name, data);
-        recording.upload(buffer.id(), widened.data());
+        let widened = layout::widen(&self.architecture, tensor.name, data);
+        let buffer = self.parameters[buffer].id();
+        recording.upload_at(buffer, first, widened.data());
         self.device.play(&recording)?.wait()?;
         Ok(())
     }
@@ -273,24 +272,25 @@ impl Network {
         Ok(())
     }
 
-    /// A buffer for each parameter, of its size on the device.
+    /// Buffers that hold a value for each parameter, as they lie on the device.
     pub(super) fn like_parameters(&self, what: &str) -> Result<Vec<Buffer>> {
-        let tensors = self.widened.tensors().into_iter();
-        tensors
-            .map(|tensor| {
-                let what = format!("{what} {}", tensor.name);
+        let buffers = layout::buffers(&self.widened).into_iter();
+        buffers
+            .map(|buffer| {
+                let what = format!("{what} {}", buffer.name);
                 let what = what.trim_start();
-                self.device.allocate(what, Element::Float, tensor.len())
+                self.device.allocate(what, Element::Float, buffer.len)
             })
             .collect()
     }
 
     /// Puts values into buffers made by [`Network::like_parameters`].
     pub(super) fn upload(&self, buffers: &[Buffer], values: &Parameters) -> Result<()> {
-        for ((tensor, values), buffer) in values.iter().zip(buffers) {
-            let widened = padded::widen(&self.architecture, tensor.name, Data::Floats(values));
+        for (index, (tensor, values)) in values.iter().enumerate() {
+            let (buffer, first) = layout::place(&self.widened, index);
+            let widened = layout::widen(&self.architecture, tensor.name, Data::Floats(values));
             let mut recording = Recording::new();
-            recording.upload(buffer.id(), widened.data());
+            recording.upload_at(buffers[buffer].id(), first, widened.data());
             self.device.play(&recording)?.wait()?;
         }
         Ok(())
@@ -299,16 +299,15 @@ impl Network {
     /// Reads buffers made by [`Network::like_parameters`] back, one at a time: together they may be more than the device
     /// can map.
     fn values(&self, buffers: &[Buffer]) -> Result<Vec<Values>> {
-        let tensors = self.architecture.tensors().into_iter().zip(buffers);
-        tensors
-            .map(|(tensor, buffer)| {
-                Ok(padded::narrow(
-                    &self.architecture,
-                    tensor.name,
-                    buffer.read()?,
-                ))
-            })
-            .collect()
+        let mut tensors = Vec::new();
+        for (shared, buffer) in layout::buffers(&self.widened).iter().zip(buffers) {
+            tensors.extend(layout::split(&self.widened, shared, buffer.read()?));
+        }
+        let names = self.architecture.tensors().into_iter();
+        let narrowed = names
+            .zip(tensors)
+            .map(|(tensor, values)| layout::narrow(&self.architecture, tensor.name, values));
+        Ok(narrowed.collect())
     }
 
     pub(super) fn read(&self, buffers: &[Buffer]) -> Result<Parameters> {

@@ -4,23 +4,24 @@
 //! [`Step::begin`], [`Step::reserve`] and [`Step::record_pass`], and the buffers of Y and the loss, so that another way to
 //! compute a pass changes these files alone.
 
-mod joined;
 mod layered;
+mod lists;
 mod masked;
 mod scattered;
 
 use super::architecture::Architecture;
+use super::layout::Small;
 use super::slices::{Slice, SliceInputs};
 use super::upstream::Upstream;
 use crate::batch::{Batch, SparseInputs};
 use crate::device::{Buffer, Device};
 use crate::error::{Error, Result};
 use crate::kernel::Element;
-use crate::kernels::{loss, loss_gradient, sum};
+use crate::kernels::{loss, sum};
 use crate::optim::Optimizer;
 use crate::recording::{BufferId, Recording};
-use joined::Joined;
 use layered::Layered;
+use lists::ListBuffer;
 use masked::{Masked, Pass};
 use scattered::Scattered;
 use std::borrow::Cow;
@@ -36,7 +37,7 @@ pub(super) struct Step {
     device: Device,
     architecture: Architecture,
     common: Common,
-    joined: Joined,
+    lists: ListBuffer,
     layered: Layered,
     masked: Masked,
     scattered: Scattered,
@@ -92,18 +93,19 @@ pub(super) struct Update<'a> {
     pub(super) optimizer: Optimizer,
     /// The step's number, counted from 1, and the learning rate.
     pub(super) at: (u64, f32),
-    /// For each moment a buffer a parameter.
+    /// For each moment buffers like those of the parameters.
     pub(super) moments: &'a [Vec<Buffer>],
 }
 
 impl Update<'_> {
-    fn moments(&self, parameter: usize) -> Vec<BufferId> {
-        let buffers = self.moments.iter();
-        buffers.map(|buffers| buffers[parameter].id()).collect()
+    /// Those of a buffer of parameters.
+    fn moments(&self, buffer: usize) -> Vec<BufferId> {
+        let moments = self.moments.iter();
+        moments.map(|buffers| buffers[buffer].id()).collect()
     }
 }
 
-/// The buffers of one parameter set in the order of the architecture's tensors, by role.
+/// The buffers of one parameter set, by role: see [`layout`](super::layout).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Roles<'a> {
     buffers: &'a [Buffer],
@@ -118,19 +120,14 @@ impl<'a> Roles<'a> {
         }
     }
 
+    /// A.
+
     fn weights(&self, perspective: usize) -> BufferId {
         self.buffers[if self.tied { 0 } else { perspective }].id()
     }
 
-    fn bias(&self, perspective: usize) -> BufferId {
-        self.buffers[if self.tied { 1 } else { 2 + perspective }].id()
-    }
-
-    fn output_weights(&self) -> BufferId {
-        self.buffers[self.buffers.len() - 2].id()
-    }
-
-    fn output_bias(&self) -> BufferId {
+    /// B of each accumulator, C and d: see [`Small`].
+    fn small(&self) -> BufferId {
         self.buffers[self.buffers.len() - 1].id()
     }
 }
@@ -180,7 +177,7 @@ impl Step {
                 bucket: device.allocate("buckets", Element::Word, 1)?,
                 loss: floats("loss")?,
             },
-            joined: Joined::new(device, architecture)?,
+            lists: ListBuffer::new(device)?,
             layered: Layered::new(device, architecture)?,
             masked: Masked::new(device, architecture)?,
             scattered: Scattered::new(device, architecture)?,
@@ -217,22 +214,27 @@ impl Step {
         } else {
             Way::Layered
         };
-        let bytes = match self.way {
-            Way::Scattered => 4 * Joined::sample_words(batch) as u64,
-            Way::Masked => self.masked.sample_bytes(batch),
-            Way::Layered => Layered::sample_bytes(&self.architecture, batch),
+        // What does not grow with the samples, and what each takes.
+        let (fixed, bytes) = match self.way {
+            Way::Scattered => (8, 4 * ListBuffer::sample_words(batch) as u64),
+            Way::Masked => (
+                self.masked.fixed_bytes(batch, gradient),
+                self.masked.sample_bytes(batch),
+            ),
+            Way::Layered => (0, Layered::sample_bytes(&self.architecture, batch)),
         };
         let limit = self.device.binding_limit();
-        if bytes > limit {
+        if fixed + bytes > limit {
             return Err(Error::Limit {
                 what: "one sample of the batch".to_owned(),
                 device: self.device.name().to_owned(),
-                needed: bytes,
+                needed: fixed + bytes,
                 limit,
                 advice: String::new(),
             });
         }
-        Ok((limit.min(WORKSPACE_BYTES) / bytes).max(1) as usize)
+        let room = limit.min(WORKSPACE_BYTES).saturating_sub(fixed);
+        Ok((room / bytes).max(1) as usize)
     }
 
     /// Makes the buffers large enough for a slice; nothing happens where they are.
@@ -256,11 +258,11 @@ impl Step {
         )?;
         match (&slice.inputs, self.way) {
             (SliceInputs::Sparse(lists), Way::Scattered) => {
-                self.joined.reserve(device, samples, lists)?;
+                self.lists.reserve(device, samples, lists)?;
                 self.scattered.reserve(device, samples)
             }
             (SliceInputs::Sparse(lists), Way::Masked) => {
-                self.joined.reserve(device, samples, lists)?;
+                self.lists.reserve(device, samples, lists)?;
                 match self.gradient {
                     true => self.masked.reserve(device, samples, lists),
                     false => Ok(()),
@@ -278,7 +280,7 @@ impl Step {
         parameters: Roles<'_>,
         goal: Goal<'a>,
     ) {
-        let (common, joined) = (&self.common, &self.joined);
+        let common = &self.common;
         let upstream = match goal {
             Goal::Output => None,
             Goal::Gradients { upstream, .. } => Some(upstream),
@@ -306,20 +308,23 @@ impl Step {
                     gradients,
                     ..
                 },
-            ) => self.scattered.record(
-                recording,
-                (slice, lists),
-                (common, joined),
-                (parameters, gradients),
-                (upstream.loss(), total),
-            ),
+            ) => {
+                self.scattered.record(
+                    recording,
+                    (slice, lists),
+                    (common, &self.lists),
+                    (parameters, gradients),
+                    (upstream.loss(), total),
+                );
+                self.record_loss(recording, goal, 0..slice.samples());
+            }
             (SliceInputs::Sparse(lists), Way::Masked, _) => {
                 let gradient = upstream.is_some();
-                let masked = (&self.masked, joined);
+                let masked = (&self.masked, &self.lists);
                 let pass = Pass::new(masked, recording, slice, lists, parameters, gradient);
                 for strip in pass.strips() {
                     pass.record_forward(recording, common, strip.clone(), gradient);
-                    self.record_loss_gradient(recording, goal, strip.clone());
+                    self.record_loss(recording, goal, strip.clone());
                     if gradient {
                         pass.record_rows(recording, common, strip);
                     }
@@ -331,7 +336,7 @@ impl Step {
             _ => {
                 let layered = &self.layered;
                 layered.record_forward(recording, slice, common, parameters);
-                self.record_loss_gradient(recording, goal, 0..slice.samples());
+                self.record_loss(recording, goal, 0..slice.samples());
                 if let Goal::Gradients { gradients, .. } = goal {
                     layered.record_backward(recording, slice, common, parameters, gradients);
                 }
@@ -382,25 +387,20 @@ impl Step {
             None => 0,
         };
         let pairs = parameters.buffers.iter().zip(gradients.buffers);
-        for (parameter, (values, gradient)) in pairs.enumerate().skip(done) {
+        for (buffer, (values, gradient)) in pairs.enumerate().skip(done) {
             update.optimizer.record(
                 recording,
                 update.at,
                 values.len(),
                 gradient.id(),
-                &update.moments(parameter),
+                &update.moments(buffer),
                 values.id(),
             );
         }
     }
 
-    /// Computes e for a strip of the slice, if it comes from a loss.
-    fn record_loss_gradient(
-        &self,
-        recording: &mut Recording<'_>,
-        goal: Goal<'_>,
-        strip: Range<usize>,
-    ) {
+    /// Computes the loss of each sample of a strip of the slice, and e, if it comes from a loss.
+    fn record_loss(&self, recording: &mut Recording<'_>, goal: Goal<'_>, strip: Range<usize>) {
         let Goal::Gradients {
             upstream: Upstream::Loss(loss),
             total,
@@ -409,21 +409,27 @@ impl Step {
         else {
             return;
         };
-        let params = loss_gradient::Params {
+        let params = loss::Params {
             samples: strip.len() as u32,
             first: strip.start as u32,
             power: loss.power,
             scale: 1.0 / total as f32,
         };
-        let Common { y, targets, e, .. } = &self.common;
-        recording.dispatch(loss.link as usize, params, &[y.id(), targets.id(), e.id()]);
+        let Common {
+            y,
+            targets,
+            terms,
+            e,
+            ..
+        } = &self.common;
+        let buffers = [y.id(), targets.id(), terms.id(), e.id()];
+        recording.dispatch(loss.link as usize, params, &buffers);
     }
 
     /// The gradient of d, and the slice's part of the loss of the batch.
     fn record_sums(&self, recording: &mut Recording<'_>, slice: &Slice<'_>, goal: Goal<'_>) {
         let Goal::Gradients {
             upstream,
-            total,
             gradients,
             ..
         } = goal
@@ -432,30 +438,23 @@ impl Step {
         };
         let common = &self.common;
         let samples = slice.samples() as u32;
-        let sum = |recording: &mut Recording<'_>, buckets, values, to| {
+        let sum = |recording: &mut Recording<'_>, buckets, values, (to, first)| {
             let params = sum::Params {
                 samples,
                 buckets,
                 accumulate: u32::from(slice.range.start > 0),
+                first,
             };
             recording.dispatch(0, params, &[values, common.bucket.id(), to]);
         };
         let buckets = self.architecture.buckets as u32;
         if self.way != Way::Scattered {
-            sum(recording, buckets, common.e.id(), gradients.output_bias());
+            let first = Small::new(&self.architecture).output_bias;
+            let to = (gradients.small(), first);
+            sum(recording, buckets, common.e.id(), to);
         }
-        if let Upstream::Loss(loss) = upstream {
-            let params = loss::Params {
-                samples,
-                power: loss.power,
-                scale: 1.0 / total as f32,
-            };
-            let Common {
-                y, targets, terms, ..
-            } = common;
-            let buffers = [y.id(), targets.id(), terms.id()];
-            recording.dispatch(loss.link as usize, params, &buffers);
-            sum(recording, 1, terms.id(), common.loss.id());
+        if let Upstream::Loss(_) = upstream {
+            sum(recording, 1, common.terms.id(), (common.loss.id(), 0));
         }
     }
 }

@@ -110,7 +110,7 @@ impl Plan {
     }
 }
 
-/// The data of one recording in sheets, ready to be copied from.
+/// The sheets of one recording, and where in them its data goes.
 pub(super) struct Staged {
     sheets: Vec<Sheet>,
     pieces: Vec<Piece>,
@@ -131,7 +131,19 @@ impl Staged {
         })
     }
 
-    fn write(&self, recording: &Recording<'_>) -> Result<(), wgpu::MapRangeError> {
+    /// Writes what the recording brings, and hands the sheets over to the device; says how long the writing took. Copies from
+    /// them may be encoded before.
+    pub(super) fn write(&self, recording: &Recording<'_>) -> Result<Duration, wgpu::MapRangeError> {
+        let start = Instant::now();
+        self.fill(recording)?;
+        let taken = start.elapsed();
+        for sheet in &self.sheets {
+            sheet.buffer.unmap();
+        }
+        Ok(taken)
+    }
+
+    fn fill(&self, recording: &Recording<'_>) -> Result<(), wgpu::MapRangeError> {
         let views = self.sheets.iter();
         let views = views.map(|sheet| sheet.buffer.get_mapped_range_mut(..));
         let mut views = views.collect::<Result<Vec<_>, _>>()?;
@@ -169,26 +181,19 @@ pub(super) struct Sheets {
 }
 
 impl Sheets {
-    /// Writes what a recording brings into sheets; says how long the writing took.
+    /// Mapped sheets for what a recording brings.
     pub(super) fn stage(
         &mut self,
         recording: &Recording<'_>,
         mut create: impl FnMut(u64) -> wgpu::Buffer,
-    ) -> Result<(Staged, Duration), wgpu::MapRangeError> {
+    ) -> Staged {
         self.waiting.retain(|sheet| !sheet.is(FAILED));
         let plan = Plan::new(recording);
         let sheets = plan.sheets.iter().map(|&size| self.take(size, &mut create));
-        let staged = Staged {
+        Staged {
             sheets: sheets.collect(),
             pieces: plan.pieces,
-        };
-        let start = Instant::now();
-        staged.write(recording)?;
-        let taken = start.elapsed();
-        for sheet in &staged.sheets {
-            sheet.buffer.unmap();
         }
-        Ok((staged, taken))
     }
 
     /// The smallest idle sheet that is large enough, or a new one in the place of one that is not.

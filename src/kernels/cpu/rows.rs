@@ -37,8 +37,7 @@ struct Band<'a> {
 struct Sums<'a> {
     params: Params,
     activation: Activation,
-    chunk_starts: &'a [u32],
-    list: &'a [u32],
+    index: &'a [u32],
     /// All samples.
     every: Vec<u32>,
     e: &'a [f32],
@@ -54,9 +53,9 @@ struct Sums<'a> {
 pub(in crate::kernels) fn body(mut call: Call<'_, f32>) {
     let params: Params = call.params();
     let activation = Activation::ALL[call.variant];
-    let (chunk_starts, list) = (call.words(0), call.words(1));
-    let (e, bits, slopes) = (call.floats(2), call.words(3), call.floats(4));
-    let mut rows = call.floats_mut(5);
+    let index = call.words(0);
+    let (e, bits, slopes) = (call.floats(1), call.words(2), call.floats(3));
+    let mut rows = call.floats_mut(4);
     let (total, hidden) = (params.total as usize, params.hidden as usize);
     let kinds = if activation == Activation::Relu { 1 } else { 2 };
     let bits = match params.interleave {
@@ -71,8 +70,7 @@ pub(in crate::kernels) fn body(mut call: Call<'_, f32>) {
     let sums = Sums {
         params,
         activation,
-        chunk_starts,
-        list,
+        index,
         every: (0..params.total).collect(),
         e,
         bits,
@@ -180,8 +178,8 @@ impl Sums<'_> {
     /// The samples of a chunk that are of the strip.
     fn chunk(&self, side: Side, row: usize) -> &[u32] {
         let strip = self.params.strip();
-        let starts = &self.chunk_starts[side.starts + row..];
-        let list = &self.list[side.list..][starts[0] as usize..starts[1] as usize];
+        let starts = &self.index[side.starts + row..];
+        let list = &self.index[side.list..][starts[0] as usize..starts[1] as usize];
         if strip.len() == self.params.total as usize {
             return list;
         }

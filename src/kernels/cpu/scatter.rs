@@ -4,7 +4,7 @@ use super::grouped::Grouped;
 use super::simd::{Simd, Sixteen, Work, widest};
 use crate::activation::Activation;
 use crate::kernel::Call;
-use crate::kernels::loss_gradient;
+use crate::kernels::loss;
 use crate::kernels::masked::GROUP;
 use crate::kernels::scatter_pieces::{Params, meaning};
 use aligned_vec::avec;
@@ -180,9 +180,7 @@ impl Piece<'_> {
         for (s, sum) in block.clone().zip(sums) {
             self.y[s] = bias + super::tree(*sum);
             self.e[s] = match link {
-                Some(link) => {
-                    loss_gradient::value(link, (p.power, p.scale), self.y[s], self.targets[s])
-                }
+                Some(link) => loss::value(link, (p.power, p.scale), self.y[s], self.targets[s]),
                 None => self.targets[s],
             };
         }

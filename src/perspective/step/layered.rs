@@ -12,6 +12,7 @@ use crate::kernels::{
     output_gradient, weights_gradient_dense, weights_gradient_sparse,
 };
 use crate::perspective::architecture::Architecture;
+use crate::perspective::layout::Small;
 use crate::perspective::slices::{Slice, SliceInputs};
 use crate::recording::Recording;
 
@@ -142,7 +143,8 @@ impl Layered {
             let (stride, column) = (2 * hidden, perspective as u32 * hidden);
             let values = inputs.values.id();
             let weights = parameters.weights(perspective);
-            let bias = parameters.bias(perspective);
+            let bias = Small::new(&self.architecture).bias(perspective);
+            let small = parameters.small();
             match &slice.inputs {
                 SliceInputs::Dense(_) => {
                     let params = accumulator_dense::Params {
@@ -152,8 +154,9 @@ impl Layered {
                         x_stride: self.architecture.inputs.next_multiple_of(4) as u32,
                         stride,
                         column,
+                        bias,
                     };
-                    recording.dispatch(self.tiled, params, &[values, weights, bias, self.z.id()]);
+                    recording.dispatch(self.tiled, params, &[values, weights, small, self.z.id()]);
                 }
                 SliceInputs::Sparse(lists) => {
                     let params = accumulator_sparse::Params {
@@ -161,24 +164,27 @@ impl Layered {
                         hidden,
                         stride,
                         column,
+                        bias,
                         inputs: self.architecture.inputs as u32,
                         entries: lists[perspective].indices().len() as u32,
                     };
                     let starts = inputs.starts.id();
-                    recording.dispatch(0, params, &[starts, values, weights, bias, self.z.id()]);
+                    recording.dispatch(0, params, &[starts, values, weights, small, self.z.id()]);
                 }
             }
         }
+        let small = Small::new(&self.architecture);
         let params = output::Params {
             samples,
             width: 2 * hidden,
             buckets: self.architecture.buckets as u32,
             clip: self.architecture.clip,
+            output: small.output,
+            output_bias: small.output_bias,
         };
         let buffers = [
             self.z.id(),
-            parameters.output_weights(),
-            parameters.output_bias(),
+            parameters.small(),
             common.bucket.id(),
             common.y.id(),
         ];
@@ -198,6 +204,7 @@ impl Layered {
         let (hidden, samples) = (architecture.hidden as u32, slice.samples() as u32);
         let (width, buckets, clip) = (2 * hidden, architecture.buckets as u32, architecture.clip);
         let accumulate = u32::from(slice.range.start > 0);
+        let small = Small::new(architecture);
 
         let params = output_gradient::Params {
             samples,
@@ -205,12 +212,13 @@ impl Layered {
             buckets,
             clip,
             accumulate,
+            first: small.output,
         };
         let buffers = [
             self.z.id(),
             common.e.id(),
             common.bucket.id(),
-            gradients.output_weights(),
+            gradients.small(),
         ];
         recording.dispatch(self.variant(), params, &buffers);
         let params = activation_gradient::Params {
@@ -218,11 +226,12 @@ impl Layered {
             width,
             buckets,
             clip,
+            output: small.output,
         };
         let buffers = [
             self.z.id(),
             common.e.id(),
-            parameters.output_weights(),
+            parameters.small(),
             common.bucket.id(),
             self.dz.id(),
         ];
@@ -242,8 +251,9 @@ impl Layered {
                 stride: width,
                 column,
                 accumulate,
+                first: small.bias(perspective),
             };
-            let buffers = [self.dz.id(), gradients.bias(perspective)];
+            let buffers = [self.dz.id(), gradients.small()];
             recording.dispatch(0, params, &buffers);
             let gradient = gradients.weights(perspective);
             match &slice.inputs {

@@ -1,6 +1,6 @@
 //! A pass over index lists that keeps of Z a bit a lane (and its slope for SCReLU): see [`masked`].
 
-use super::joined::{Joined, Places};
+use super::lists::{ListBuffer, upload_joined};
 use super::{Common, Lists, Roles, Update, grow, grow_roomy};
 use crate::activation::Activation;
 use crate::batch::{Batch, CHUNK, Inputs, SparseInputs};
@@ -11,6 +11,7 @@ use crate::kernels::{
     forward_sparse, masked, masked_adamw, masked_output, masked_rows, masked_weights,
 };
 use crate::perspective::architecture::Architecture;
+use crate::perspective::layout::Small;
 use crate::perspective::slices::Slice;
 use crate::recording::Recording;
 use std::ops::Range;
@@ -30,13 +31,9 @@ pub(super) struct Masked {
     interleave: u32,
     bits: Buffer,
     slopes: Buffer,
-    /// Of both perspectives, as all that follows: the chunks of the transposed index,
-    chunk_starts: Buffer,
-    /// its samples,
-    transposed: Buffer,
-    /// the first chunk of each feature,
-    first_chunks: Buffer,
-    /// and the sums over chunks and blocks.
+    /// Of the transposed index of both perspectives: the first chunk of each feature, where chunks start, and the samples.
+    index: Buffer,
+    /// The sums over chunks and blocks of both perspectives.
     rows: Buffer,
     shares: Buffer,
 }
@@ -90,9 +87,7 @@ impl Masked {
             },
             bits: words("mask bits")?,
             slopes: floats("slopes")?,
-            chunk_starts: words("chunks of the transposed index")?,
-            transposed: words("samples of the transposed index")?,
-            first_chunks: words("first chunks of the features")?,
+            index: words("transposed index")?,
             rows: floats("sums over chunks")?,
             shares: floats("shares of the gradient of C")?,
         })
@@ -111,6 +106,21 @@ impl Masked {
         architecture.buckets == 1
             && architecture.hidden <= forward_sparse::LARGEST_HIDDEN
             && 4 * rows.max(shares) as u64 <= self.binding_limit
+            && 2 * self.fixed_bytes(batch, gradient) <= self.binding_limit
+    }
+
+    /// Bytes beside those of the samples: a start more of each perspective's lists, or all of the transposed index but its samples.
+    pub(super) fn fixed_bytes(&self, batch: &Batch, gradient: bool) -> u64 {
+        let words = match batch.inputs() {
+            Inputs::Sparse(lists) if gradient => {
+                let parts = lists.iter();
+                parts
+                    .map(|lists| lists.first_chunks().len() + lists.chunk_starts().len())
+                    .sum()
+            }
+            _ => 2,
+        };
+        4 * words as u64
     }
 
     /// The samples of a strip, if not all are one. On the host slopes go through memory slowly, so only as many are kept
@@ -126,7 +136,7 @@ impl Masked {
     /// The most bytes that a sample of a batch takes in one buffer.
     pub(super) fn sample_bytes(&self, batch: &Batch) -> u64 {
         let architecture = &self.architecture;
-        let lists = Joined::sample_words(batch);
+        let lists = ListBuffer::sample_words(batch);
         let bits = 2 * 2 * architecture.hidden / 32;
         let slopes = match architecture.activation {
             Activation::SCRelu if self.strip().is_none() => 2 * architecture.hidden,
@@ -145,28 +155,11 @@ impl Masked {
         let (architecture, strip) = (&self.architecture, self.strip());
         let sizes = Sizes::new(architecture, samples, [&lists[0], &lists[1]], true);
         let lanes = samples * 2 * architecture.hidden;
-        let entries = lists[0].indices().len() + lists[1].indices().len();
-        let words = |buffer: &mut Buffer, what, len| grow(device, buffer, what, Element::Word, len);
-        words(&mut self.bits, "mask bits", 2 * lanes / 32)?;
-        let features = 2 * (architecture.inputs + 1);
-        words(
-            &mut self.first_chunks,
-            "first chunks of the features",
-            features,
-        )?;
-        let words =
-            |buffer: &mut Buffer, what, len| grow_roomy(device, buffer, what, Element::Word, len);
-        let chunks = lists[0].chunk_starts().len() + lists[1].chunk_starts().len();
-        words(
-            &mut self.chunk_starts,
-            "chunks of the transposed index",
-            chunks,
-        )?;
-        words(
-            &mut self.transposed,
-            "samples of the transposed index",
-            entries,
-        )?;
+        let words = 2 * lanes / 32;
+        grow(device, &mut self.bits, "mask bits", Element::Word, words)?;
+        let words = index_of(lists).iter().map(|part| part.len()).sum();
+        let what = "transposed index";
+        grow_roomy(device, &mut self.index, what, Element::Word, words)?;
         let floats =
             |buffer: &mut Buffer, what, len| grow(device, buffer, what, Element::Float, len);
         if architecture.activation == Activation::SCRelu {
@@ -185,21 +178,24 @@ impl Masked {
 #[derive(Debug)]
 pub(super) struct Pass<'p> {
     buffers: &'p Masked,
-    joined: &'p Joined,
+    list_buffer: &'p ListBuffer,
     lists: Lists<'p>,
     parameters: Roles<'p>,
     sizes: Sizes,
     chunks: [u32; 2],
-    entries: [u32; 2],
-    places: Places,
+    small: Small,
+    /// Where each perspective's indices begin among the lists.
+    indices: [u32; 2],
+    /// Where the parts of the index begin, as in [`index_of`].
+    index: [u32; 6],
     /// Whether slices of the batch came before.
     accumulate: u32,
 }
 
 impl<'p> Pass<'p> {
-    /// Uploads the lists, with the transposed index if gradients follow, and joins the small parameters.
+    /// Uploads the lists, with the transposed index if gradients follow.
     pub(super) fn new<'a: 'p>(
-        (buffers, joined): (&'p Masked, &'p Joined),
+        (buffers, list_buffer): (&'p Masked, &'p ListBuffer),
         recording: &mut Recording<'a>,
         slice: &Slice<'_>,
         lists: Lists<'a>,
@@ -207,19 +203,14 @@ impl<'p> Pass<'p> {
         gradient: bool,
     ) -> Self {
         let architecture = &buffers.architecture;
-        let places = joined.record(recording, lists, parameters);
-        let mut both = |buffer: &Buffer, of: fn(&SparseInputs) -> &[u32]| {
-            recording.upload(buffer.id(), of(&lists[0]));
-            recording.upload_at(buffer.id(), of(&lists[0]).len(), of(&lists[1]));
+        let indices = list_buffer.record(recording, lists);
+        let index = match gradient {
+            true => upload_joined(recording, buffers.index.id(), index_of(lists)),
+            false => Default::default(),
         };
-        if gradient {
-            both(&buffers.chunk_starts, SparseInputs::chunk_starts);
-            both(&buffers.transposed, SparseInputs::samples);
-            both(&buffers.first_chunks, SparseInputs::first_chunks);
-        }
         Self {
             buffers,
-            joined,
+            list_buffer,
             lists,
             parameters,
             sizes: Sizes::new(
@@ -232,8 +223,9 @@ impl<'p> Pass<'p> {
                 true => lists.chunk_starts().len() as u32 - 1,
                 false => 0,
             }),
-            entries: lists.each_ref().map(|lists| lists.indices().len() as u32),
-            places,
+            small: Small::new(architecture),
+            indices,
+            index,
             accumulate: u32::from(slice.range.start > 0),
         }
     }
@@ -271,10 +263,10 @@ impl<'p> Pass<'p> {
             first: strip.start as u32,
             total: self.sizes.samples as u32,
             hidden: architecture.hidden as u32,
-            indices_1: self.places.indices[0],
-            indices_2: self.places.indices[1],
-            output: self.places.output,
-            bias_2: self.places.bias_2,
+            indices_1: self.indices[0],
+            indices_2: self.indices[1],
+            output: self.small.output,
+            bias_2: self.small.bias_2,
             interleave: *interleave,
             rounds: if strip.len() >= MANY_SAMPLES { 4 } else { 1 },
             inputs: architecture.inputs as u32,
@@ -282,10 +274,10 @@ impl<'p> Pass<'p> {
             clip: architecture.clip,
         };
         let buffers = [
-            self.joined.lists(),
+            self.list_buffer.id(),
             self.parameters.weights(0),
             self.parameters.weights(1),
-            self.joined.small(),
+            self.parameters.small(),
             common.y.id(),
             self.buffers.bits.id(),
             self.buffers.slopes.id(),
@@ -302,6 +294,7 @@ impl<'p> Pass<'p> {
         strip: Range<usize>,
     ) {
         let architecture = &self.buffers.architecture;
+        let [_, _, starts, _, list_1, list_2] = self.index;
         let params = masked_rows::Params {
             samples: strip.len() as u32,
             first: strip.start as u32,
@@ -309,13 +302,14 @@ impl<'p> Pass<'p> {
             hidden: architecture.hidden as u32,
             chunks_1: self.chunks[0],
             chunks_2: self.chunks[1],
-            list_2: self.entries[0],
+            starts,
+            list_1,
+            list_2,
             interleave: self.buffers.interleave,
             entries: self.of_strip(&strip),
         };
         let buffers = [
-            self.buffers.chunk_starts.id(),
-            self.buffers.transposed.id(),
+            self.buffers.index.id(),
             common.e.id(),
             self.buffers.bits.id(),
             self.buffers.slopes.id(),
@@ -348,6 +342,7 @@ impl<'p> Pass<'p> {
                 rows_2,
                 total_1,
                 total_2,
+                output: self.small.output,
                 accumulate,
                 chunks: if architecture.tied {
                     self.chunks.iter().sum()
@@ -355,10 +350,11 @@ impl<'p> Pass<'p> {
                     self.chunks[accumulator]
                 },
             };
-            let first_chunks = self.buffers.first_chunks.id();
+            // The first chunks stand at its beginning.
+            let index = self.buffers.index.id();
             let (rows, shares) = (self.buffers.rows.id(), self.buffers.shares.id());
             let weights = self.parameters.weights(accumulator);
-            let output = self.parameters.output_weights();
+            let small = self.parameters.small();
             let adamw = update.and_then(|update| {
                 let params = update.optimizer.adamw(update.at, params.inputs * hidden)?;
                 Some((params, update.moments(accumulator)))
@@ -366,34 +362,45 @@ impl<'p> Pass<'p> {
             if let Some((adamw, moments)) = adamw {
                 let params = masked_adamw::Params::new(params, adamw);
                 let [first, second] = [moments[0], moments[1]];
-                let buffers = [first_chunks, rows, output, first, second, weights, shares];
+                let buffers = [index, rows, small, first, second, weights, shares];
                 recording.dispatch(0, params, &buffers);
             } else {
                 let gradient = gradients.weights(accumulator);
-                let buffers = [first_chunks, rows, weights, output, gradient, shares];
+                let buffers = [index, rows, weights, small, gradient, shares];
                 recording.dispatch(0, params, &buffers);
             }
-            let params = masked_output::Params {
-                hidden,
-                perspective,
-                count,
-                blocks: masked::blocks(self.sizes.samples) as u32,
-                bands: self.sizes.bands as u32,
-                rows_2,
-                total_1,
-                total_2,
-                accumulate,
-                clip: architecture.clip,
-            };
-            let buffers = [
-                self.buffers.rows.id(),
-                self.buffers.shares.id(),
-                self.parameters.bias(accumulator),
-                self.parameters.output_weights(),
-                gradients.bias(accumulator),
-                gradients.output_weights(),
-            ];
-            recording.dispatch(architecture.activation as usize, params, &buffers);
         }
+        let params = masked_output::Params {
+            hidden,
+            tied: u32::from(architecture.tied),
+            blocks: masked::blocks(self.sizes.samples) as u32,
+            bands: self.sizes.bands as u32,
+            rows_2,
+            total_1,
+            total_2,
+            bias_2: self.small.bias_2,
+            output: self.small.output,
+            accumulate,
+            clip: architecture.clip,
+        };
+        let buffers = [
+            self.buffers.rows.id(),
+            self.buffers.shares.id(),
+            self.parameters.small(),
+            gradients.small(),
+        ];
+        recording.dispatch(architecture.activation as usize, params, &buffers);
     }
+}
+
+/// The transposed index of both perspectives, part by part.
+fn index_of<'a>([first, second]: Lists<'a>) -> [&'a [u32]; 6] {
+    [
+        first.first_chunks(),
+        second.first_chunks(),
+        first.chunk_starts(),
+        second.chunk_starts(),
+        first.samples(),
+        second.samples(),
+    ]
 }

@@ -3,7 +3,7 @@
 //!
 //! [`masked`](super::masked) reads of CReLU and ReLU a bit a lane, which is less than the rows that are written here.
 
-use super::joined::Joined;
+use super::lists::ListBuffer;
 use super::{Common, Lists, Roles, WORKSPACE_BYTES, grow};
 use crate::activation::Activation;
 use crate::batch::{Batch, Inputs};
@@ -14,6 +14,7 @@ use crate::kernels::pieces::Pieces;
 use crate::kernels::{join_pieces, scatter_pieces};
 use crate::loss::Loss;
 use crate::perspective::architecture::Architecture;
+use crate::perspective::layout::Small;
 use crate::perspective::slices::Slice;
 use crate::recording::{BufferId, Recording};
 
@@ -87,22 +88,23 @@ impl Scattered {
         &self,
         recording: &mut Recording<'a>,
         (slice, lists): (&Slice<'_>, Lists<'a>),
-        (common, joined): (&Common, &Joined),
+        (common, list_buffer): (&Common, &ListBuffer),
         (parameters, gradients): (Roles<'_>, Roles<'_>),
         (loss, total): (Option<Loss>, usize),
     ) {
         let architecture = &self.architecture;
-        let places = joined.record(recording, lists, parameters);
+        let indices = list_buffer.record(recording, lists);
+        let small = Small::new(architecture);
         let entries = lists[0].indices().len() + lists[1].indices().len();
         let params = scatter_pieces::Params {
             samples: slice.samples() as u32,
             hidden: architecture.hidden as u32,
             inputs: architecture.inputs as u32,
             tied: u32::from(architecture.tied),
-            indices_1: places.indices[0],
-            indices_2: places.indices[1],
-            output: places.output,
-            bias_2: places.bias_2,
+            indices_1: indices[0],
+            indices_2: indices[1],
+            output: small.output,
+            bias_2: small.bias_2,
             piece: PIECE as u32,
             entries: entries as u32,
             power: loss.map_or(1.0, |loss| loss.power),
@@ -110,10 +112,10 @@ impl Scattered {
             clip: architecture.clip,
         };
         let buffers = [
-            joined.lists(),
+            list_buffer.id(),
             parameters.weights(0),
             parameters.weights(1),
-            joined.small(),
+            parameters.small(),
             common.targets.id(),
             common.y.id(),
             common.e.id(),
@@ -139,17 +141,8 @@ impl Scattered {
         for accumulator in 0..geometry.accumulators {
             let weights = geometry.weights(accumulator);
             join((inputs, hidden), weights, gradients.weights(accumulator));
-            join(
-                (1, hidden),
-                geometry.bias(accumulator),
-                gradients.bias(accumulator),
-            );
         }
-        join(
-            (1, 2 * hidden),
-            geometry.output(),
-            gradients.output_weights(),
-        );
-        join((1, 1), geometry.output_bias(), gradients.output_bias());
+        let small = small.output_bias as usize + 1;
+        join((1, small), geometry.bias(0), gradients.small());
     }
 }
