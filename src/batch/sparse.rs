@@ -295,6 +295,9 @@ pub(crate) struct ListWriter {
 /// Lists that the indices grow by at a time: so many zeros stay in the first cache until they are written over.
 const GROWTH: usize = 64;
 
+/// Features that are named at a time.
+const NAMED: usize = 8;
+
 impl ListWriter {
     /// Adds the list that `write` makes: it gets `width` places with anything in them and returns how many it has filled.
     ///
@@ -302,36 +305,56 @@ impl ListWriter {
     /// If it says that these were more.
     #[inline(always)]
     pub(crate) fn push(&mut self, write: impl FnOnce(&mut [u32]) -> usize) {
-        let indices = &mut self.inputs.indices;
-        let end = self.used + self.width;
-        if indices.len() < end {
-            indices.resize(end + GROWTH * self.width, 0);
-        }
-        let count = write(&mut indices[self.used..end]);
+        let count = write(self.places());
         assert!(
             count <= self.width,
             "{count} features in a list of at most {}",
             self.width
         );
-        self.used += count;
-        self.inputs.starts.push(self.used as u32);
+        self.end(count);
     }
 
-    /// Adds the last list of `other` where each feature f is called `names[f]`; what has no name there keeps its own.
+    /// Adds the last list of `other`, of the same width, where each feature f is called `names[f]`. What has no name gets any.
     #[inline(always)]
     pub(crate) fn push_renamed(&mut self, other: &Self, names: &[u32]) {
         let starts = &other.inputs.starts;
-        let begin = starts
-            .len()
-            .checked_sub(2)
-            .map_or(0, |last| starts[last] as usize);
-        let list = &other.inputs.indices[begin..other.used];
-        self.push(|to| {
-            for (to, &feature) in to.iter_mut().zip(list) {
-                *to = names.get(feature as usize).copied().unwrap_or(feature);
+        let begin = starts.len().checked_sub(2).map_or(0, |last| starts[last]) as usize;
+        let count = other.used - begin;
+        let list = &other.inputs.indices[begin..begin + self.width];
+        // Without names the lists will be refused.
+        let Some(last) = names.len().checked_sub(1) else {
+            return;
+        };
+        // Whole vectors, because what is named behind the list does not matter.
+        let (vectors, rest) = self.places().as_chunks_mut::<NAMED>();
+        let (list, list_rest) = list.as_chunks::<NAMED>();
+        for (to, from) in vectors.iter_mut().zip(list).take(count.div_ceil(NAMED)) {
+            for i in 0..NAMED {
+                to[i] = names[(from[i] as usize).min(last)];
             }
-            list.len()
-        });
+        }
+        for (to, from) in rest.iter_mut().zip(list_rest) {
+            *to = names[(*from as usize).min(last)];
+        }
+        self.end(count);
+    }
+
+    /// Where the next list goes.
+    #[inline(always)]
+    fn places(&mut self) -> &mut [u32] {
+        let indices = &mut self.inputs.indices;
+        let end = self.used + self.width;
+        if indices.len() < end {
+            indices.resize(end + GROWTH * self.width, 0);
+        }
+        &mut indices[self.used..end]
+    }
+
+    /// Ends the list that stands there.
+    #[inline(always)]
+    fn end(&mut self, count: usize) {
+        self.used += count;
+        self.inputs.starts.push(self.used as u32);
     }
 
     /// The lists, which are those of `other` by other names, as [`SparseInputs::renamed`].
