@@ -1,17 +1,20 @@
-// sums[first + b] = Σ values[s] over the samples of bucket b, added to what stands there when `accumulate` is 1.
-// A workgroup a bucket. Each invocation sums every 256th value in ascending order, then a tree joins them: the order
+// sums[first + b] = Σ values[s] over the samples of bucket b, and total[0] = Σ terms[s], added to what stands there when `accumulate`
+// is 1. A workgroup a bucket, and one for the total. Each invocation sums every 256th value in ascending order, then a tree joins them: the order
 // is fixed by the number of samples alone.
 struct Params {
     samples: u32,
     buckets: u32,
     accumulate: u32,
     first: u32, // where the first sum stands
+    totals: u32, // 1 if the terms are summed
 }
 
 @group(0) @binding(0) var<storage, read> values: array<f32>; // [samples]
 @group(0) @binding(1) var<storage, read> bucket: array<u32>; // [samples]; not read with 1 bucket
 @group(0) @binding(2) var<storage, read_write> sums: array<f32>; // [first + buckets] and more
-@group(0) @binding(3) var<uniform> params: Params;
+@group(0) @binding(3) var<storage, read> terms: array<f32>; // [samples]
+@group(0) @binding(4) var<storage, read_write> total: array<f32>; // [1]
+@group(0) @binding(5) var<uniform> params: Params;
 
 const INVOCATIONS = 256u;
 var<workgroup> parts: array<f32, INVOCATIONS>;
@@ -23,12 +26,15 @@ fn main(
     @builtin(local_invocation_index) invocation: u32,
 ) {
     let b = group_index(group, groups);
-    if (b >= params.buckets) {
+    if (b >= params.buckets + params.totals) {
         return;
     }
+    let is_total = b == params.buckets;
     var sum = 0.0;
     for (var s = invocation; s < params.samples; s += INVOCATIONS) {
-        if (params.buckets == 1u || bucket[s] == b) {
+        if (is_total) {
+            sum += terms[s];
+        } else if (params.buckets == 1u || bucket[s] == b) {
             sum += values[s];
         }
     }
@@ -40,11 +46,12 @@ fn main(
         }
     }
     if (invocation == 0u) {
-        let at = params.first + b;
-        if (params.accumulate == 1u) {
-            sums[at] += parts[0];
+        let adds = params.accumulate == 1u;
+        if (is_total) {
+            total[0] = select(0.0, total[0], adds) + parts[0];
         } else {
-            sums[at] = parts[0];
+            let at = params.first + b;
+            sums[at] = select(0.0, sums[at], adds) + parts[0];
         }
     }
 }

@@ -90,6 +90,13 @@ macro_rules! sabotaged {
             let (values, bucket) = (call.floats(0), call.words(1));
             let sums = call.floats_mut(2);
             sum_into(params, values, bucket, sums);
+            let (terms, total) = (call.floats(3), call.floats_mut(4));
+            let of_terms = sum::Params {
+                buckets: params.totals,
+                first: 0,
+                ..params
+            };
+            sum_into(of_terms, terms, &[], total);
             let spoil: fn(&sum::Params, &mut [f32]) = $spoil;
             spoil(&params, sums);
         });
@@ -176,16 +183,13 @@ fn verify_rejects_sabotaged_shaders() {
             "parts[invocation] = sum;",
             "parts[invocation] = sum * 1.001;",
         ),
-        (
-            "if (params.accumulate == 1u)",
-            "if (params.accumulate == 2u)",
-        ),
+        ("params.accumulate == 1u", "params.accumulate == 2u"),
         ("bucket[s] == b", "bucket[s] == b + 1u"),
         ("s < params.samples", "s + 1u < params.samples"),
         ("s += INVOCATIONS", "s += INVOCATIONS + 1u"),
         (
-            "sums[at] = parts[0];",
-            "sums[at] = parts[0]; sums[at + 1u] = 1.0;",
+            "let at = params.first + b;",
+            "let at = params.first + b; sums[at + 1u] = 1.0;",
         ),
     ];
     for (from, to) in changes {

@@ -73,7 +73,11 @@ fn twin(mut call: Call<'_, f64>) {
 pub(super) fn reference(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> f64 {
     let (value, slope) = link.apply(y);
     let difference = value - target;
-    let sign = if difference == 0.0 { 0.0 } else { difference.signum() };
+    let sign = if difference == 0.0 {
+        0.0
+    } else {
+        difference.signum()
+    };
     q * scale * difference.abs().powf(q - 1.0) * sign * slope
 }
 
@@ -82,7 +86,11 @@ pub(super) fn reference(link: Link, (q, scale): (f64, f64), y: f64, target: f64)
 pub(super) fn value(link: Link, (q, scale): (f32, f32), y: f32, target: f32) -> f32 {
     let (value, slope) = link.apply_f32(y);
     let difference = value - target;
-    let sign = if difference == 0.0 { 0.0 } else { difference.signum() };
+    let sign = if difference == 0.0 {
+        0.0
+    } else {
+        difference.signum()
+    };
     power_of(difference.abs(), q - 1.0) * q * scale * sign * slope
 }
 
@@ -99,7 +107,11 @@ pub(super) fn error(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> 
         (x + delta).powf(q - 1.0) - (x - delta).max(0.0).powf(q - 1.0)
     };
     let relative = power_error(x + delta, q - 1.0)
-        + if link == Link::Sigmoid { (10.0 + 2.0 * y.abs()) * EPSILON } else { 0.0 }
+        + if link == Link::Sigmoid {
+            (10.0 + 2.0 * y.abs()) * EPSILON
+        } else {
+            0.0
+        }
         + 4.0 * EPSILON;
     let error = moved + (x + delta).powf(q - 1.0) * relative;
     q * scale * error * slope + f64::from(f32::MIN_POSITIVE)
@@ -204,7 +216,11 @@ fn cases() -> Vec<Case> {
                 for (y, target) in y.iter().zip(&mut targets) {
                     let difference = Link::Sigmoid.apply(f64::from(*y)).0 - f64::from(*target);
                     if difference.abs() < 1e-3 {
-                        *target = if *target < 0.5 { *target + 0.25 } else { *target - 0.25 };
+                        *target = if *target < 0.5 {
+                            *target + 0.25
+                        } else {
+                            *target - 0.25
+                        };
                     }
                 }
             }
@@ -230,7 +246,12 @@ fn cases() -> Vec<Case> {
                 values: vec![0.25; samples],
                 bound,
             }));
-            cases.push(Case::new(format!("L={samples} q={power}"), variant, params, slots));
+            cases.push(Case::new(
+                format!("L={samples} q={power}"),
+                variant,
+                params,
+                slots,
+            ));
         }
     }
     cases

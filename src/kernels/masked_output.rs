@@ -51,8 +51,12 @@ impl Params {
     /// For each accumulator where its B begins, and the perspectives that have it.
     fn biases(&self) -> impl Iterator<Item = (usize, Range<usize>)> + use<> {
         let each = 2 / self.accumulators();
-        let firsts = [0, self.bias_2 as usize].into_iter().take(self.accumulators());
-        firsts.enumerate().map(move |(accumulator, first)| (first, accumulator..accumulator + each))
+        let firsts = [0, self.bias_2 as usize]
+            .into_iter()
+            .take(self.accumulators());
+        firsts
+            .enumerate()
+            .map(move |(accumulator, first)| (first, accumulator..accumulator + each))
     }
 }
 
@@ -79,7 +83,11 @@ pub static KERNEL: Kernel = Kernel {
 
 /// H = w·S·Z where Z is inside: w.
 fn inside_weight(activation: Activation) -> f32 {
-    if activation == Activation::SCRelu { 0.5 } else { 1.0 }
+    if activation == Activation::SCRelu {
+        0.5
+    } else {
+        1.0
+    }
 }
 
 fn twin(mut call: Call<'_, f64>) {
@@ -97,7 +105,9 @@ fn twin(mut call: Call<'_, f64>) {
         let before = if p.accumulate == 1 { gradient[at] } else { 0.0 };
         gradient[at] = before + sum;
     };
-    let lanes = p.biases().flat_map(|(bias, perspectives)| (0..hidden).map(move |r| (bias, perspectives.clone(), r)));
+    let lanes = p
+        .biases()
+        .flat_map(|(bias, perspectives)| (0..hidden).map(move |r| (bias, perspectives.clone(), r)));
     for (bias, perspectives, r) in lanes {
         let mut of_bias = 0.0;
         for perspective in perspectives {
@@ -112,8 +122,13 @@ fn twin(mut call: Call<'_, f64>) {
                 _ => (sum(total - 2 * blocks), sum(total - blocks)),
             };
             let u = perspective * hidden + r;
-            let share: f64 = (0..p.bands as usize).map(|band| shares[band * 2 * hidden + u]).sum();
-            put(output + u, inside_weight * (small[bias + r] * inside + share) + full * above);
+            let share: f64 = (0..p.bands as usize)
+                .map(|band| shares[band * 2 * hidden + u])
+                .sum();
+            put(
+                output + u,
+                inside_weight * (small[bias + r] * inside + share) + full * above,
+            );
             of_bias += small[output + u] * inside;
         }
         put(bias + r, of_bias);
@@ -136,32 +151,33 @@ fn body(mut call: Call<'_, f32>) {
     for (bias, perspectives) in p.biases() {
         let mut of_bias = vec![0.0; hidden];
         for perspective in perspectives {
-        let total = [p.total_1, p.total_2][perspective] as usize;
-        let rows = &rows[[0, p.rows_2 as usize][perspective]..];
-        let sum = |first: usize| {
-            let mut sums = vec![0.0; hidden];
-            for group in 0..hidden.div_ceil(GROUP) {
-                let sums = &mut sums[masked::lanes(hidden, group)];
-                for row in first..first + blocks {
-                    cpu::add(sums, &rows[masked::place(hidden, total, row, group)]);
+            let total = [p.total_1, p.total_2][perspective] as usize;
+            let rows = &rows[[0, p.rows_2 as usize][perspective]..];
+            let sum = |first: usize| {
+                let mut sums = vec![0.0; hidden];
+                for group in 0..hidden.div_ceil(GROUP) {
+                    let sums = &mut sums[masked::lanes(hidden, group)];
+                    for row in first..first + blocks {
+                        cpu::add(sums, &rows[masked::place(hidden, total, row, group)]);
+                    }
                 }
+                sums
+            };
+            let (inside, above) = match activation {
+                Activation::Relu => (sum(total - blocks), vec![0.0; hidden]),
+                _ => (sum(total - 2 * blocks), sum(total - blocks)),
+            };
+            let mut share = vec![0.0; hidden];
+            for shares in shares.chunks(2 * hidden).take(p.bands as usize) {
+                cpu::add(&mut share, &shares[perspective * hidden..][..hidden]);
             }
-            sums
-        };
-        let (inside, above) = match activation {
-            Activation::Relu => (sum(total - blocks), vec![0.0; hidden]),
-            _ => (sum(total - 2 * blocks), sum(total - blocks)),
-        };
-        let mut share = vec![0.0; hidden];
-        for shares in shares.chunks(2 * hidden).take(p.bands as usize) {
-            cpu::add(&mut share, &shares[perspective * hidden..][..hidden]);
-        }
-        for r in 0..hidden {
-            share[r] = inside_weight * (small[bias + r] * inside[r] + share[r]) + full * above[r];
-            of_bias[r] += small[output + perspective * hidden + r] * inside[r];
-        }
-        let column = output + perspective * hidden;
-        cpu::put(&mut gradient[column..][..hidden], &share, p.accumulate);
+            for r in 0..hidden {
+                share[r] =
+                    inside_weight * (small[bias + r] * inside[r] + share[r]) + full * above[r];
+                of_bias[r] += small[output + perspective * hidden + r] * inside[r];
+            }
+            let column = output + perspective * hidden;
+            cpu::put(&mut gradient[column..][..hidden], &share, p.accumulate);
         }
         cpu::put(&mut gradient[bias..][..hidden], &of_bias, p.accumulate);
     }
@@ -171,7 +187,11 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let p: Params = bytemuck::pod_read_unaligned(params);
     let [hidden, blocks, bands] = [p.hidden, p.blocks, p.bands].map(u64::from);
     let biases = p.accumulators() as u64;
-    let kinds = if Activation::ALL[variant] == Activation::Relu { 1 } else { 2 };
+    let kinds = if Activation::ALL[variant] == Activation::Relu {
+        1
+    } else {
+        2
+    };
     let before = u64::from(p.accumulate) * (biases + 2);
     let terms = 2 * (kinds * blocks + bands);
     Traffic {

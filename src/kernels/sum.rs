@@ -1,4 +1,4 @@
-//! sums\[first + b\] = Σ values\[s\] over the samples of bucket b: the loss, and ∂Loss/∂d (section 1).
+//! sums\[first + b\] = Σ values\[s\] over the samples of bucket b, which is ∂Loss/∂d, and total\[0\] = Σ terms\[s\], the loss (section 1).
 
 use super::cpu;
 use super::inputs::{Inputs, sum_bound};
@@ -6,23 +6,25 @@ use super::libraries::GRID;
 use crate::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
 
 crate::parameters! {
-    /// A sum over samples, by bucket.
+    /// Sums over samples, those of the values by bucket.
     pub struct Params {
-        /// Values.
+        /// Values, and terms.
         pub samples: u32,
-        /// Sums; with 1 the bucket buffer is not read.
+        /// Sums of values; with 1 the bucket buffer is not read.
         pub buckets: u32,
         /// 1 adds to what stands in the output, 0 overwrites it.
         pub accumulate: u32,
         /// Where the first sum stands.
         pub first: u32,
+        /// 1 if the terms are summed, 0 if they are not read.
+        pub totals: u32,
     }
 }
 
 impl crate::kernel::Params for Params {
     const KERNEL: &'static Kernel = &KERNEL;
     fn groups(&self) -> u32 {
-        self.buckets
+        self.buckets + self.totals
     }
 }
 
@@ -38,6 +40,8 @@ pub static KERNEL: Kernel = Kernel {
         Binding::floats("values"),
         Binding::words("bucket"),
         Binding::update("sums"),
+        Binding::floats("terms"),
+        Binding::update("total"),
     ],
     fields: FIELDS,
     twin,
@@ -59,6 +63,11 @@ fn twin(mut call: Call<'_, f64>) {
         }
         sums[at] = sum;
     }
+    let (terms, total) = (call.floats(3), call.floats_mut(4));
+    if p.totals == 1 {
+        let before = if p.accumulate == 1 { total[0] } else { 0.0 };
+        total[0] = before + terms[..p.samples as usize].iter().sum::<f64>();
+    }
 }
 
 fn body(mut call: Call<'_, f32>) {
@@ -75,17 +84,23 @@ fn body(mut call: Call<'_, f32>) {
         });
         *sum = if p.accumulate == 1 { *sum + total } else { total };
     }
+    let (terms, total) = (call.floats(3), call.floats_mut(4));
+    if p.totals == 1 {
+        let sum = cpu::sum_lanes(p.samples as usize, |s| terms[s]);
+        total[0] = if p.accumulate == 1 { total[0] + sum } else { sum };
+    }
 }
 
 fn traffic(_: usize, params: &[u8]) -> Traffic {
     let p: Params = bytemuck::pod_read_unaligned(params);
-    let [samples, buckets] = [p.samples, p.buckets].map(u64::from);
+    let [samples, buckets, totals] = [p.samples, p.buckets, p.totals].map(u64::from);
+    let values = if buckets > 0 { samples } else { 0 } + totals * samples;
     let bucket = if buckets > 1 { samples } else { 0 };
-    let before = u64::from(p.accumulate) * buckets;
+    let before = u64::from(p.accumulate) * (buckets + totals);
     Traffic {
-        read: 4 * (samples + bucket + before),
-        written: 4 * buckets,
-        operations: samples + before,
+        read: 4 * (values + bucket + before),
+        written: 4 * (buckets + totals),
+        operations: values + before,
         ..Traffic::default()
     }
 }
@@ -101,6 +116,7 @@ fn cases() -> Vec<Case> {
         [9973, 8],
         [1_000_003, 1],
         [17, 65_537],
+        [300, 0],
     ];
     shapes
         .into_iter()
@@ -113,6 +129,7 @@ fn cases() -> Vec<Case> {
                 buckets: buckets as u32,
                 accumulate: (seed % 2) as u32,
                 first: (seed % 3) as u32,
+                totals: u32::from(seed % 4 != 1),
             };
             Case::new(
                 format!("L={samples} buckets={buckets} accumulate={}", seed % 2),
@@ -120,10 +137,15 @@ fn cases() -> Vec<Case> {
                 params,
                 vec![
                     Slot::Floats(inputs.for_sum(samples, terms)),
-                    Slot::Words(inputs.words(samples, buckets as u32)),
+                    Slot::Words(inputs.words(samples, buckets.max(1) as u32)),
                     Slot::Update {
                         // What stands beside the sums must stay.
                         values: inputs.for_sum(seed % 3 + buckets, terms),
+                        bound: sum_bound(terms, 1.0),
+                    },
+                    Slot::Floats(inputs.for_sum(samples, terms)),
+                    Slot::Update {
+                        values: inputs.for_sum(1, terms),
                         bound: sum_bound(terms, 1.0),
                     },
                 ],

@@ -120,8 +120,7 @@ impl<'a> Roles<'a> {
         }
     }
 
-    /// A.
-
+    /// A of a perspective.
     fn weights(&self, perspective: usize) -> BufferId {
         self.buffers[if self.tied { 0 } else { perspective }].id()
     }
@@ -426,7 +425,7 @@ impl Step {
         recording.dispatch(loss.link as usize, params, &buffers);
     }
 
-    /// The gradient of d, and the slice's part of the loss of the batch.
+    /// The gradient of d where it is not there yet, and the slice's part of the loss of the batch.
     fn record_sums(&self, recording: &mut Recording<'_>, slice: &Slice<'_>, goal: Goal<'_>) {
         let Goal::Gradients {
             upstream,
@@ -437,24 +436,23 @@ impl Step {
             return;
         };
         let common = &self.common;
-        let samples = slice.samples() as u32;
-        let sum = |recording: &mut Recording<'_>, buckets, values, (to, first)| {
-            let params = sum::Params {
-                samples,
-                buckets,
-                accumulate: u32::from(slice.range.start > 0),
-                first,
-            };
-            recording.dispatch(0, params, &[values, common.bucket.id(), to]);
+        let params = sum::Params {
+            samples: slice.samples() as u32,
+            buckets: match self.way {
+                Way::Scattered => 0,
+                Way::Masked | Way::Layered => self.architecture.buckets as u32,
+            },
+            accumulate: u32::from(slice.range.start > 0),
+            first: Small::new(&self.architecture).output_bias,
+            totals: u32::from(upstream.loss().is_some()),
         };
-        let buckets = self.architecture.buckets as u32;
-        if self.way != Way::Scattered {
-            let first = Small::new(&self.architecture).output_bias;
-            let to = (gradients.small(), first);
-            sum(recording, buckets, common.e.id(), to);
-        }
-        if let Upstream::Loss(_) = upstream {
-            sum(recording, 1, common.terms.id(), (common.loss.id(), 0));
-        }
+        let buffers = [
+            common.e.id(),
+            common.bucket.id(),
+            gradients.small(),
+            common.terms.id(),
+            common.loss.id(),
+        ];
+        recording.dispatch(0, params, &buffers);
     }
 }
