@@ -135,6 +135,13 @@ impl<'a> Recording<'a> {
         Self::default()
     }
 
+    /// An empty list with room for so many commands.
+    pub fn with_capacity(commands: usize) -> Self {
+        Self {
+            commands: Vec::with_capacity(commands),
+        }
+    }
+
     /// The commands so far.
     pub fn commands(&self) -> &[Command<'a>] {
         &self.commands

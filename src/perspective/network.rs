@@ -14,6 +14,9 @@ use crate::kernel::Element;
 use crate::loss::Loss;
 use crate::recording::{Data, Recording, TrafficByKernel};
 
+/// More commands than a pass and its update have as a rule: growing takes half of the time that recording them does.
+const COMMANDS: usize = 64;
+
 /// What a gradient call returns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gradients {
@@ -221,7 +224,7 @@ impl Network {
         let samples = self.step.begin(batch, true)?;
         for slice in slices::cut(batch, samples)? {
             self.step.reserve(&slice)?;
-            let mut recording = Recording::new();
+            let mut recording = Recording::with_capacity(COMMANDS);
             let parameters = Roles::new(&self.widened, &self.parameters);
             let gradients = Roles::new(&self.widened, &self.gradients);
             let goal = Goal::Gradients {
