@@ -295,9 +295,6 @@ pub(crate) struct ListWriter {
 /// Lists that the indices grow by at a time: so many zeros stay in the first cache until they are written over.
 const GROWTH: usize = 64;
 
-/// Features that are named at a time.
-const NAMED: usize = 8;
-
 impl ListWriter {
     /// Adds the list that `write` makes: it gets `width` places with anything in them and returns how many it has filled.
     ///
@@ -314,29 +311,17 @@ impl ListWriter {
         self.end(count);
     }
 
-    /// Adds the last list of `other`, of the same width, where each feature f is called `names[f]`. What has no name gets any.
+    /// Adds the last list of `other`, of the same width, where each feature has the `name` that this gives it. It is asked for what
+    /// stands behind the list too: whole vectors take less time, and there the result does not matter.
     #[inline(always)]
-    pub(crate) fn push_renamed(&mut self, other: &Self, names: &[u32]) {
+    pub(crate) fn push_renamed(&mut self, other: &Self, name: impl Fn(u32) -> u32) {
         let starts = &other.inputs.starts;
         let begin = starts.len().checked_sub(2).map_or(0, |last| starts[last]) as usize;
-        let count = other.used - begin;
         let list = &other.inputs.indices[begin..begin + self.width];
-        // Without names the lists will be refused.
-        let Some(last) = names.len().checked_sub(1) else {
-            return;
-        };
-        // Whole vectors, because what is named behind the list does not matter.
-        let (vectors, rest) = self.places().as_chunks_mut::<NAMED>();
-        let (list, list_rest) = list.as_chunks::<NAMED>();
-        for (to, from) in vectors.iter_mut().zip(list).take(count.div_ceil(NAMED)) {
-            for i in 0..NAMED {
-                to[i] = names[(from[i] as usize).min(last)];
-            }
+        for (to, &feature) in self.places().iter_mut().zip(list) {
+            *to = name(feature);
         }
-        for (to, from) in rest.iter_mut().zip(list_rest) {
-            *to = names[(*from as usize).min(last)];
-        }
-        self.end(count);
+        self.end(other.used - begin);
     }
 
     /// Where the next list goes.

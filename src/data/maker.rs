@@ -102,7 +102,10 @@ impl<F: FeatureSet + ?Sized> pulp::WithSimd for Fill<'_, F> {
                 |perspective| move |list: &mut [u32]| features.write(&position, perspective, list);
             draft.own.push(write(Perspective::Own));
             match &maker.other_names {
-                Some(names) => draft.other.push_renamed(&draft.own, names),
+                Some(names) => {
+                    let name = |feature| features.other_name(feature, names);
+                    draft.other.push_renamed(&draft.own, name);
+                }
                 None => draft.other.push(write(Perspective::Other)),
             }
             draft.targets.push(maker.targets.of(&position));
