@@ -69,12 +69,13 @@ impl Architecture {
                 return Err(Error::argument(name, "at most 2147483647", size));
             }
         }
-        if self.inputs.saturating_mul(self.hidden) > u32::MAX as usize
-            || self.buckets.saturating_mul(2 * self.hidden) > u32::MAX as usize
-        {
+        // B of two accumulators, C and d, which share a buffer.
+        let of_buckets = self.buckets.saturating_mul(2 * self.hidden + 1);
+        let small = of_buckets.saturating_add(2 * self.hidden);
+        if self.inputs.saturating_mul(self.hidden).max(small) > u32::MAX as usize {
             return Err(Error::argument(
                 "architecture",
-                "at most 4294967295 weights in A and in C",
+                "at most 4294967295 weights in A, and in B, C and d together",
                 format!(
                     "N = {}, K = {}, {} buckets",
                     self.inputs, self.hidden, self.buckets
