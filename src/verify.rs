@@ -178,6 +178,7 @@ fn run(
 /// The bound of each element of an output.
 fn bounds(bound: &Bound, expected: &[f64], magnitudes: Option<&Output>) -> Vec<f64> {
     let epsilon = f64::from(f32::EPSILON);
+    let magnitudes = magnitudes.map_or(&[][..], |output| &output.values);
     match bound {
         Bound::Exact => vec![0.0; expected.len()],
         Bound::Ulps { ulps, absolute } => {
@@ -186,8 +187,13 @@ fn bounds(bound: &Bound, expected: &[f64], magnitudes: Option<&Output>) -> Vec<f
         }
         Bound::Sum { terms, c } => {
             let scale = c * epsilon * (*terms as f64).sqrt();
-            let magnitudes = magnitudes.map_or(&[][..], |output| &output.values);
             magnitudes.iter().map(|sum| scale * sum.abs()).collect()
+        }
+        Bound::Sums { terms, c } => {
+            let each = magnitudes.iter().zip(terms);
+            let bound =
+                |(sum, &terms): (&f64, &usize)| c * epsilon * (terms as f64).sqrt() * sum.abs();
+            each.map(bound).collect()
         }
         Bound::Each(bounds) => bounds.clone(),
     }
@@ -207,7 +213,7 @@ pub fn verify_case(
         Slot::UpdateWords(_) => Some(Bound::Exact),
         Slot::Floats(_) | Slot::Words(_) => None,
     };
-    let sums = |slot: &Slot| matches!(bound_of(slot), Some(Bound::Sum { .. }));
+    let sums = |slot: &Slot| matches!(bound_of(slot), Some(Bound::Sum { .. } | Bound::Sums { .. }));
     let magnitudes = if case.slots.iter().any(sums) {
         run(reference, kernel, case, true)?
     } else {

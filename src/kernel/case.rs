@@ -22,6 +22,13 @@ pub enum Bound {
         /// A small constant, stated by the case.
         c: f64,
     },
+    /// The same where elements are sums of different lengths: `terms` for each.
+    Sums {
+        /// Number of products summed into each element.
+        terms: Vec<usize>,
+        /// A small constant, stated by the case.
+        c: f64,
+    },
     /// An absolute bound for each element, derived by the case.
     Each(Vec<f64>),
 }

@@ -240,6 +240,11 @@ fn cases() -> Vec<Case> {
                 accumulate: (seed % 2) as u32,
                 clip: [1.0, 0.75, 127.0 / 64.0][seed % 3],
             };
+            // Those of B of each accumulator, of C, and of what stays.
+            let of_bias = (1 + tied) * blocks + 1;
+            let mut terms = vec![of_bias; (2 - tied) * hidden];
+            terms.resize(small - 1, 2 * blocks + bands + 1);
+            terms.push(1);
             cases.push(Case::new(
                 format!("K={hidden} blocks={blocks} bands={bands} chunks={chunks} tied={tied}"),
                 variant,
@@ -250,10 +255,7 @@ fn cases() -> Vec<Case> {
                     Slot::Floats(inputs.floats(small, -1.0, 1.0)),
                     Slot::Update {
                         values: inputs.floats(small, -1.0, 1.0),
-                        bound: Bound::Sum {
-                            terms: 2 * blocks + bands + 1,
-                            c: 2.0,
-                        },
+                        bound: Bound::Sums { terms, c: 2.0 },
                     },
                 ],
             ));
