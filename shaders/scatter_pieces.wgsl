@@ -1,4 +1,4 @@
-// Forward, loss gradient and backward in one, over pieces of a batch of index lists: Y and e of each sample, and the gradients of
+// Forward, loss gradient and backward in one, over pieces of a batch of index lists: Y and the term of the loss of each sample, and the gradients of
 // all parameters over the samples of each piece. Sample after sample, e·C·S is added to the gradient of each row of A that the
 // sample's lists name. A workgroup has a piece, an invocation some lanes of both perspectives, so that no two add to the same place.
 struct Params {
@@ -23,7 +23,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> small: array<vec4<f32>>; // B of each accumulator, C [2K], d
 @group(0) @binding(4) var<storage, read> targets: array<f32>; // t, or e where it is given
 @group(0) @binding(5) var<storage, read_write> y: array<f32>; // [samples]
-@group(0) @binding(6) var<storage, read_write> e: array<f32>; // [samples]
+@group(0) @binding(6) var<storage, read_write> terms: array<f32>; // [samples]; 0 where e is given
 @group(0) @binding(7) var<storage, read_write> gradients: array<vec4<f32>>; // [pieces, all parameters]
 @group(0) @binding(8) var<uniform> params: Params;
 
@@ -102,11 +102,12 @@ fn main(
         }
         workgroupBarrier();
         let output = sums[0] + small[params.output / 4u + 2u * row].x;
-        let gradient = loss_gradient(output, targets[sample]);
+        let loss = loss_of(output, targets[sample]);
+        let gradient = loss.gradient;
         total += gradient;
         if (invocation == 0u) {
             y[sample] = output;
-            e[sample] = gradient;
+            terms[sample] = loss.term;
         }
         for (var i = 0u; i < OWNED; i++) {
             let own = invocation + i * INVOCATIONS;
@@ -151,12 +152,18 @@ fn list_end(perspective: u32, sample: u32) -> u32 {
     return list_start(perspective, sample + 1u);
 }
 
-fn loss_gradient(output: f32, target_value: f32) -> f32 {
+struct Loss {
+    term: f32,
+    gradient: f32, // e
+}
+
+fn loss_of(output: f32, target_value: f32) -> Loss {
     if (GIVEN == 1u) {
-        return target_value;
+        return Loss(0.0, target_value);
     }
     let linked = link(output);
     let difference = linked.value - target_value;
     let magnitude = power_of(abs(difference), params.power - 1.0) * params.power * params.scale;
-    return magnitude * sign(difference) * linked.slope;
+    let term = power_of(abs(difference), params.power) * params.scale;
+    return Loss(term, magnitude * sign(difference) * linked.slope);
 }

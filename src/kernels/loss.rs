@@ -63,14 +63,12 @@ fn twin(mut call: Call<'_, f64>) {
     let (terms, e) = (call.floats_mut(2), call.floats_mut(3));
     let (q, scale) = (f64::from(p.power), f64::from(p.scale));
     for s in p.strip() {
-        let (value, _) = link.apply(y[s]);
-        terms[s] = (value - targets[s]).abs().powf(q) * scale;
-        e[s] = reference(link, (q, scale), y[s], targets[s]);
+        (terms[s], e[s]) = reference(link, (q, scale), y[s], targets[s]);
     }
 }
 
-/// e by the mathematics.
-pub(super) fn reference(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> f64 {
+/// A term and e by the mathematics.
+pub(super) fn reference(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> (f64, f64) {
     let (value, slope) = link.apply(y);
     let difference = value - target;
     let sign = if difference == 0.0 {
@@ -78,12 +76,15 @@ pub(super) fn reference(link: Link, (q, scale): (f64, f64), y: f64, target: f64)
     } else {
         difference.signum()
     };
-    q * scale * difference.abs().powf(q - 1.0) * sign * slope
+    (
+        difference.abs().powf(q) * scale,
+        q * scale * difference.abs().powf(q - 1.0) * sign * slope,
+    )
 }
 
-/// e as the CPU executor computes it.
+/// A term and e as the CPU executor computes them.
 #[inline]
-pub(super) fn value(link: Link, (q, scale): (f32, f32), y: f32, target: f32) -> f32 {
+pub(super) fn value(link: Link, (q, scale): (f32, f32), y: f32, target: f32) -> (f32, f32) {
     let (value, slope) = link.apply_f32(y);
     let difference = value - target;
     let sign = if difference == 0.0 {
@@ -91,7 +92,10 @@ pub(super) fn value(link: Link, (q, scale): (f32, f32), y: f32, target: f32) -> 
     } else {
         difference.signum()
     };
-    power_of(difference.abs(), q - 1.0) * q * scale * sign * slope
+    (
+        power_of(difference.abs(), q) * scale,
+        power_of(difference.abs(), q - 1.0) * q * scale * sign * slope,
+    )
 }
 
 /// The error allowed for e on a GPU.
@@ -127,9 +131,7 @@ fn body(mut call: Call<'_, f32>) {
         .zip(y.par_iter().zip(targets))
         .with_min_len(super::cpu::PIECE)
         .for_each(|((term, e), (&y, &target))| {
-            let (value, _) = link.apply_f32(y);
-            *term = power_of((value - target).abs(), p.power) * p.scale;
-            *e = self::value(link, (p.power, p.scale), y, target);
+            (*term, *e) = value(link, (p.power, p.scale), y, target);
         });
 }
 
@@ -172,10 +174,10 @@ fn power_error(x: f64, q: f64) -> f64 {
 }
 
 /// How far a link's loss, of these q and 1/L, may be off at an output and a target.
-type ErrorOf = fn(Link, (f64, f64), f64, f64) -> f64;
+pub(super) type ErrorOf = fn(Link, (f64, f64), f64, f64) -> f64;
 
 /// The error allowed for a term on a GPU.
-fn term_error(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> f64 {
+pub(super) fn term_error(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> f64 {
     let x = (link.apply(y).0 - target).abs();
     let delta = link_error(link, y) + f64::from(f32::EPSILON) * x;
     // |x + δ|^q differs from |x|^q by at most q·(x + δ)^(q−1)·δ.

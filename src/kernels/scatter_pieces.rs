@@ -127,7 +127,7 @@ pub static KERNEL: Kernel = Kernel {
         Binding::floats("small"),
         Binding::floats("targets"),
         Binding::output("y"),
-        Binding::output("e"),
+        Binding::output("terms"),
         Binding::output("gradients"),
     ],
     fields: FIELDS,
@@ -145,12 +145,12 @@ struct Read<'a> {
     targets: &'a [f64],
 }
 
-/// Y and e of each sample, and each term of a gradient as its place, its sample and what e is multiplied by.
+/// Y and the term of the loss of each sample, and each term of a gradient as its place, its sample and what e is multiplied by.
 fn reference(
     p: &Params,
     variant: usize,
     read: &Read<'_>,
-    (y, e): (&mut [f64], &mut [f64]),
+    (y, terms): (&mut [f64], &mut [f64]),
     mut add: impl FnMut(usize, usize, f64, f64),
 ) {
     let (activation, link) = meaning(variant);
@@ -172,10 +172,11 @@ fn reference(
             }
         }
         let of_loss = (f64::from(p.power), f64::from(p.scale));
-        e[s] = match link {
+        let (term, e) = match link {
             Some(link) => loss::reference(link, of_loss, y[s], read.targets[s]),
-            None => read.targets[s],
+            None => (0.0, read.targets[s]),
         };
+        terms[s] = term;
         let base = s / p.piece as usize * pieces.stride();
         for perspective in 0..2 {
             let (accumulator, (_, output)) = (perspective % pieces.accumulators, p.small(perspective));
@@ -183,15 +184,15 @@ fn reference(
                 let value = z[perspective * hidden + r];
                 let to_lane = activation.slope(value, clip) * read.small[output + r];
                 let h = activation.value(value, clip);
-                add(base + pieces.output() + perspective * hidden + r, s, e[s], h);
-                add(base + pieces.bias(accumulator) + r, s, e[s], to_lane);
+                add(base + pieces.output() + perspective * hidden + r, s, e, h);
+                add(base + pieces.bias(accumulator) + r, s, e, to_lane);
                 for f in list(perspective) {
                     let place = Pieces::place(pieces.inputs, hidden, f, r);
-                    add(base + pieces.weights(accumulator) + place, s, e[s], to_lane);
+                    add(base + pieces.weights(accumulator) + place, s, e, to_lane);
                 }
             }
         }
-        add(base + pieces.output_bias(), s, e[s], 1.0);
+        add(base + pieces.output_bias(), s, e, 1.0);
     }
 }
 
@@ -203,9 +204,9 @@ fn twin(mut call: Call<'_, f64>) {
         small: call.floats(3),
         targets: call.floats(4),
     };
-    let (y, e, gradients) = (call.floats_mut(5), call.floats_mut(6), call.floats_mut(7));
+    let (y, terms, gradients) = (call.floats_mut(5), call.floats_mut(6), call.floats_mut(7));
     gradients[..p.count() * p.pieces().stride()].fill(0.0);
-    reference(&p, call.variant, &read, (y, e), |place, _, e, by| gradients[place] += e * by);
+    reference(&p, call.variant, &read, (y, terms), |place, _, e, by| gradients[place] += e * by);
 }
 
 fn traffic(variant: usize, params: &[u8]) -> Traffic {
@@ -216,7 +217,7 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let accumulators = p.pieces().accumulators as u64;
     let lanes = samples * 2 * hidden;
     let rows = entries.min(accumulators * inputs);
-    let of_loss = meaning(variant).1.map_or(0, |link| LINK_OPERATIONS[link as usize] + 6);
+    let of_loss = meaning(variant).1.map_or(0, |link| LINK_OPERATIONS[link as usize] + 8);
     Traffic {
         read: 4 * (2 * (samples + 1) + entries + (accumulators + 2) * hidden + 1 + samples),
         written: 4 * (2 * samples + pieces * p.pieces().stride() as u64),
@@ -288,17 +289,18 @@ fn case(variant: usize, seed: usize, [samples, hidden, width, features, piece]: 
         small: &small_64,
         targets: &targets_64,
     };
-    let (mut y, mut e) = (vec![0.0; samples], vec![0.0; samples]);
-    reference(&params, variant, &read, (&mut y, &mut e), |_, _, _, _| {});
+    let (mut y, mut terms) = (vec![0.0; samples], vec![0.0; samples]);
+    reference(&params, variant, &read, (&mut y, &mut terms), |_, _, _, _| {});
     let of_loss = (f64::from(params.power), f64::from(params.scale));
-    let errors = y.iter().zip(&read.targets[..samples]).map(|(&y, &target)| match link {
-        Some(link) => loss::error(link, of_loss, y, target),
-        None => 0.0,
-    });
-    let errors: Vec<f64> = errors.collect();
+    let errors_by = |error: loss::ErrorOf| -> Vec<f64> {
+        let each = y.iter().zip(&read.targets[..samples]);
+        let error = |(&y, &target): (&f64, &f64)| link.map_or(0.0, |link| error(link, of_loss, y, target));
+        each.map(error).collect()
+    };
+    let (term_errors, errors) = (errors_by(loss::term_error), errors_by(loss::error));
     // Of each gradient: its terms, the sum of their magnitudes, and what the errors of e come to.
     let mut sums = vec![(0.0f64, 0.0, 0.0); params.count() * params.pieces().stride()];
-    reference(&params, variant, &read, (&mut y, &mut e), |place, sample, e, by| {
+    reference(&params, variant, &read, (&mut y, &mut terms), |place, sample, e, by| {
         let (terms, magnitude, error) = &mut sums[place];
         *terms += 1.0;
         *magnitude += (e * by).abs();
@@ -324,7 +326,7 @@ fn case(variant: usize, seed: usize, [samples, hidden, width, features, piece]: 
             },
             Slot::Output {
                 len: samples,
-                bound: Bound::Each(errors),
+                bound: Bound::Each(term_errors),
             },
             Slot::Output {
                 len: bounds.len(),

@@ -307,16 +307,13 @@ impl Step {
                     gradients,
                     ..
                 },
-            ) => {
-                self.scattered.record(
-                    recording,
-                    (slice, lists),
-                    (common, &self.lists),
-                    (parameters, gradients),
-                    (upstream.loss(), total),
-                );
-                self.record_loss(recording, goal, 0..slice.samples());
-            }
+            ) => self.scattered.record(
+                recording,
+                (slice, lists),
+                (common, &self.lists),
+                (parameters, gradients),
+                (upstream.loss(), total),
+            ),
             (SliceInputs::Sparse(lists), Way::Masked, _) => {
                 let gradient = upstream.is_some();
                 let masked = (&self.masked, &self.lists);

@@ -26,7 +26,8 @@ struct Piece<'a> {
     small: &'a [f32],
     targets: &'a [f32],
     y: &'a mut [f32],
-    e: &'a mut [f32],
+    terms: &'a mut [f32],
+    e: Vec<f32>,
     gradients: &'a mut [f32],
 }
 
@@ -37,7 +38,7 @@ pub(in crate::kernels) fn body(mut call: Call<'_, f32>) {
     let lists = [0, 1].map(|perspective| params.lists(lists, perspective));
     let [first, second] = [1, 2].map(|binding| call.floats(binding).as_chunks().0);
     let (small, targets) = (call.floats(3), call.floats(4));
-    let (y, e, gradients) = (call.floats_mut(5), call.floats_mut(6), call.floats_mut(7));
+    let (y, terms, gradients) = (call.floats_mut(5), call.floats_mut(6), call.floats_mut(7));
     let is_tied = params.tied == 1;
     let reads = params.entries as usize / if is_tied { 1 } else { 2 };
     let units = params.hidden as usize / 16;
@@ -47,10 +48,10 @@ pub(in crate::kernels) fn body(mut call: Call<'_, f32>) {
     let (samples, piece) = (params.samples as usize, params.piece as usize);
     let outputs = y[..samples]
         .par_chunks_mut(piece)
-        .zip(e[..samples].par_chunks_mut(piece));
+        .zip(terms[..samples].par_chunks_mut(piece));
     let gradients = gradients.par_chunks_mut(params.pieces().stride());
     let pieces = outputs.zip(gradients).enumerate();
-    pieces.for_each(|(index, ((y, e), gradients))| {
+    pieces.for_each(|(index, ((y, terms), gradients))| {
         let samples = index * piece..index * piece + y.len();
         let targets = &targets[samples.clone()];
         widest(Piece {
@@ -61,8 +62,9 @@ pub(in crate::kernels) fn body(mut call: Call<'_, f32>) {
             weights,
             small,
             targets,
+            e: vec![0.0; y.len()],
             y,
-            e,
+            terms,
             gradients,
         });
     });
@@ -172,16 +174,16 @@ impl Piece<'_> {
         }
     }
 
-    /// Y and e of a block.
+    /// Y, the terms of the loss and e of a block.
     fn losses(&mut self, block: &Range<usize>, sums: &[Sixteen]) {
         let p = &self.params;
         let (_, link) = meaning(self.variant);
         let bias = self.small[p.output as usize + 2 * p.hidden as usize];
         for (s, sum) in block.clone().zip(sums) {
             self.y[s] = bias + super::tree(*sum);
-            self.e[s] = match link {
+            (self.terms[s], self.e[s]) = match link {
                 Some(link) => loss::value(link, (p.power, p.scale), self.y[s], self.targets[s]),
-                None => self.targets[s],
+                None => (0.0, self.targets[s]),
             };
         }
     }

@@ -82,7 +82,7 @@ impl Scattered {
         grow(device, &mut self.pieces, what, Element::Float, len)
     }
 
-    /// Y, e and the gradients of all parameters, by a loss over `total` samples or, without one, from an e that stands in
+    /// Y, the losses of the samples and the gradients of all parameters, by a loss over `total` samples or, without one, from an e that stands in
     /// the place of the targets; slices after the first of a batch add to those before.
     pub(super) fn record<'a>(
         &self,
@@ -118,7 +118,7 @@ impl Scattered {
             parameters.small(),
             common.targets.id(),
             common.y.id(),
-            common.e.id(),
+            common.terms.id(),
             self.pieces.id(),
         ];
         let link = loss.map(|loss| loss.link);
