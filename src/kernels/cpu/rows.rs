@@ -152,26 +152,31 @@ impl Work for Band<'_> {
             if row >= side.chunks && entries.is_empty() {
                 continue;
             }
-            let place = Place {
+            let row = Row {
                 side,
                 plane,
                 group: self.group,
+                entries,
+                adds,
             };
             match sloped && plane == 0 {
-                true => sums.sloped(simd, place, entries, adds, out),
-                false => sums.masked(simd, place, entries, adds, out),
+                true => sums.sloped(simd, row, out),
+                false => sums.masked(simd, row, out),
             }
         }
     }
 }
 
-/// Whose bits or slopes, of which lanes.
+/// What is summed: whose bits or slopes, of which lanes, over which samples.
 #[derive(Clone, Copy)]
-struct Place {
+struct Row<'a> {
     side: Side,
     /// 0 for M, 1 for Z > T.
     plane: usize,
     group: usize,
+    entries: &'a [u32],
+    /// Whether to what stands there.
+    adds: bool,
 }
 
 impl Sums<'_> {
@@ -197,21 +202,14 @@ impl Sums<'_> {
 
     /// Σ e·slope over samples, to or onto `out`.
     #[inline(always)]
-    fn sloped<S: Simd>(
-        &self,
-        simd: S,
-        place: Place,
-        entries: &[u32],
-        adds: bool,
-        out: &mut [Sixteen],
-    ) {
+    fn sloped<S: Simd>(&self, simd: S, row: Row<'_>, out: &mut [Sixteen]) {
         let mut unit = 0;
         while unit < out.len() {
             let own = &mut out[unit..];
             unit += match (S::UNITS, own.len()) {
-                (8.., 8..) => self.sloped_lanes::<S, 8>(simd, (place, unit), entries, adds, own),
-                (4.., 4..) => self.sloped_lanes::<S, 4>(simd, (place, unit), entries, adds, own),
-                _ => self.sloped_lanes::<S, 2>(simd, (place, unit), entries, adds, own),
+                (8.., 8..) => self.sloped_lanes::<S, 8>(simd, row, unit, own),
+                (4.., 4..) => self.sloped_lanes::<S, 4>(simd, row, unit, own),
+                _ => self.sloped_lanes::<S, 2>(simd, row, unit, own),
             };
         }
     }
@@ -221,21 +219,20 @@ impl Sums<'_> {
     fn sloped_lanes<S: Simd, const U: usize>(
         &self,
         simd: S,
-        (place, unit): (Place, usize),
-        entries: &[u32],
-        adds: bool,
+        row: Row<'_>,
+        unit: usize,
         out: &mut [Sixteen],
     ) -> usize {
         let sample_units = self.params.hidden as usize / 16;
         let first = self.params.first as usize;
-        let own = place.side.perspective * self.params.samples as usize * sample_units;
-        let all = &self.slopes[own + place.group * UNITS_OF_ROW + unit..];
+        let own = row.side.perspective * self.params.samples as usize * sample_units;
+        let all = &self.slopes[own + row.group * UNITS_OF_ROW + unit..];
         let out = &mut out[..U];
         let mut totals = [simd.splat(0.0); U];
-        if adds {
+        if row.adds {
             totals = std::array::from_fn(|i| simd.load(&out[i]));
         }
-        for &sample in entries {
+        for &sample in row.entries {
             let sample = sample as usize;
             let e = simd.splat(self.e[sample]);
             let slopes = &all[(sample - first) * sample_units..][..U];
@@ -254,16 +251,15 @@ impl Sums<'_> {
     ///
     /// Four samples at a time: sixteen sums there can be of their e, and the four bits of a lane say which is its own.
     #[inline(always)]
-    fn masked<S: Simd>(
-        &self,
-        simd: S,
-        place: Place,
-        entries: &[u32],
-        adds: bool,
-        out: &mut [Sixteen],
-    ) {
+    fn masked<S: Simd>(&self, simd: S, row: Row<'_>, out: &mut [Sixteen]) {
         let (total, words) = (self.params.total as usize, self.params.hidden as usize / 32);
-        let Place { side, plane, group } = place;
+        let Row {
+            side,
+            plane,
+            group,
+            entries,
+            adds,
+        } = row;
         let bits = &self.bits[(2 * plane + side.perspective) * total * words + group * WORDS..];
         let mut sums = [simd.splat(0.0); UNITS_OF_ROW];
         // Were they constants, the masked additions would become shuffles.
