@@ -5,6 +5,7 @@
 //! record ([`Position`]), list its features ([`FeatureSet`]) and its target ([`Target`]), and the batches
 //! come out in an order that depends on the seed and the epoch alone.
 
+mod chess768;
 mod dataset;
 mod features;
 mod format;
@@ -17,8 +18,9 @@ mod target;
 mod text;
 
 pub use crate::batch::{Batch, Inputs, PADDING, SparseInputs};
+pub use chess768::Chess768;
 pub use dataset::Dataset;
-pub use features::{Chess768, FeatureSet, Perspective};
+pub use features::{FeatureSet, Perspective};
 pub use loader::{Loader, LoaderSettings};
 pub use maker::LoadedBatch;
 pub use record::{Fault, Piece, Position};

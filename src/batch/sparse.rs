@@ -295,40 +295,30 @@ pub(crate) struct ListWriter {
 /// Lists that the indices grow by at a time: so many zeros stay in the first cache until they are written over.
 const GROWTH: usize = 64;
 
+/// Places behind those of a list, so that it can be written in whole vectors.
+const BEHIND: usize = 16;
+
 impl ListWriter {
-    /// Adds the list that `write` makes: it gets `width` places with anything in them and returns how many it has filled.
+    /// Adds a list to each of two: `write` gets places for both, `width` and [`BEHIND`] more with anything in them, and returns how
+    /// many it has filled.
     ///
     /// # Panics
-    /// If it says that these were more.
+    /// If it says that these were more than `width`.
     #[inline(always)]
-    pub(crate) fn push(&mut self, write: impl FnOnce(&mut [u32]) -> usize) {
-        let count = write(self.places());
-        assert!(
-            count <= self.width,
-            "{count} features in a list of at most {}",
-            self.width
-        );
-        self.end(count);
-    }
-
-    /// Adds the last list of `other`, of the same width, where each feature has the `name` that this gives it. It is asked for what
-    /// stands behind the list too: whole vectors take less time, and there the result does not matter.
-    #[inline(always)]
-    pub(crate) fn push_renamed(&mut self, other: &Self, name: impl Fn(u32) -> u32) {
-        let starts = &other.inputs.starts;
-        let begin = starts.len().checked_sub(2).map_or(0, |last| starts[last]) as usize;
-        let list = &other.inputs.indices[begin..begin + self.width];
-        for (to, &feature) in self.places().iter_mut().zip(list) {
-            *to = name(feature);
-        }
-        self.end(other.used - begin);
+    pub(crate) fn push_both(
+        [first, second]: [&mut Self; 2],
+        write: impl FnOnce([&mut [u32]; 2]) -> [usize; 2],
+    ) {
+        let [one, two] = write([first.places(), second.places()]);
+        first.end(one);
+        second.end(two);
     }
 
     /// Where the next list goes.
     #[inline(always)]
     fn places(&mut self) -> &mut [u32] {
         let indices = &mut self.inputs.indices;
-        let end = self.used + self.width;
+        let end = self.used + self.width + BEHIND;
         if indices.len() < end {
             indices.resize(end + GROWTH * self.width, 0);
         }
@@ -338,6 +328,11 @@ impl ListWriter {
     /// Ends the list that stands there.
     #[inline(always)]
     fn end(&mut self, count: usize) {
+        assert!(
+            count <= self.width,
+            "{count} features in a list of at most {}",
+            self.width
+        );
         self.used += count;
         self.inputs.starts.push(self.used as u32);
     }

@@ -1,7 +1,7 @@
 //! Makes a batch of raw records: checks them, lists their features, computes their targets.
 
 use super::dataset::Dataset;
-use super::features::{FeatureSet, Perspective};
+use super::features::FeatureSet;
 use super::record::Position;
 use super::shuffle::RawBatch;
 use super::target::{Target, Targets};
@@ -98,16 +98,9 @@ impl<F: FeatureSet + ?Sized> pulp::WithSimd for Fill<'_, F> {
                 fault.at(path, format_args!("record {number} (counted from 0)"))
             })?;
             let features = &*maker.features;
-            let write =
-                |perspective| move |list: &mut [u32]| features.write(&position, perspective, list);
-            draft.own.push(write(Perspective::Own));
-            match &maker.other_names {
-                Some(names) => {
-                    let name = |feature| features.other_name(feature, names);
-                    draft.other.push_renamed(&draft.own, name);
-                }
-                None => draft.other.push(write(Perspective::Other)),
-            }
+            let names = maker.other_names.as_deref();
+            let lists = [&mut draft.own, &mut draft.other];
+            ListWriter::push_both(lists, |lists| features.write_both(&position, names, lists));
             draft.targets.push(maker.targets.of(&position));
             draft.scores.push(position.score());
             draft.results.push(position.result());

@@ -79,7 +79,12 @@ impl Position {
     /// Reads and checks a little-endian bulletformat record.
     #[inline(always)]
     pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Result<Self, Fault> {
-        Self::new(read(bytes))
+        let board = read(bytes);
+        if !is_sound(&board) {
+            // Read anew, so that a sound one need not stand in memory.
+            check(&read(bytes))?;
+        }
+        Ok(Self(board))
     }
 
     /// The little-endian bulletformat record.

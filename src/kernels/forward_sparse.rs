@@ -205,7 +205,7 @@ fn body(mut call: Call<'_, f32>) {
         y,
     });
     let blocks: Vec<_> = blocks.collect();
-    blocks.into_par_iter().for_each(widest);
+    blocks.into_par_iter().with_max_len(1).for_each(widest);
 }
 
 /// Each perspective's `length` elements, from `first` on.

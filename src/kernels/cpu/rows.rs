@@ -103,7 +103,7 @@ pub(in crate::kernels) fn body(mut call: Call<'_, f32>) {
             }));
         }
     }
-    bands.into_par_iter().for_each(widest);
+    bands.into_par_iter().with_max_len(1).for_each(widest);
 }
 
 /// The words of M in groups: see [`Sums::whole`].

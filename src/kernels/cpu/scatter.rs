@@ -50,7 +50,7 @@ pub(in crate::kernels) fn body(mut call: Call<'_, f32>) {
         .par_chunks_mut(piece)
         .zip(terms[..samples].par_chunks_mut(piece));
     let gradients = gradients.par_chunks_mut(params.pieces().stride());
-    let pieces = outputs.zip(gradients).enumerate();
+    let pieces = outputs.zip(gradients).enumerate().with_max_len(1);
     pieces.for_each(|(index, ((y, terms), gradients))| {
         let samples = index * piece..index * piece + y.len();
         let targets = &targets[samples.clone()];

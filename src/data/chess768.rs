@@ -1,0 +1,134 @@
+//! The features of plain chess positions.
+
+use super::features::{FeatureSet, Perspective};
+use super::record::Position;
+use bulletformat::ChessBoard;
+
+/// N.
+const FEATURES: usize = 768;
+/// The most pieces on a board.
+const PIECES: usize = 32;
+
+/// The plain piece-square inputs: one for each colour, kind of piece and square, N = 768.
+///
+/// A piece of kind k on square s, as the side to move sees it, has the index 64·k + s for its owner, with
+/// s flipped (s ^ 56) for the other side, and 384 more in the perspective that it does not belong to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chess768;
+
+/// The feature of each code of a record on square 0, the opponent's codes from 8 on.
+const fn first_features(perspective: Perspective) -> [u32; 16] {
+    let opposite = match perspective {
+        Perspective::Own => 0,
+        Perspective::Other => 8,
+    };
+    let mut first = [0; 16];
+    let mut code = 0;
+    while code < 16 {
+        let seen = code ^ opposite;
+        first[code as usize] = 384 * (seen >> 3) + 64 * (seen & 7);
+        code += 1;
+    }
+    first
+}
+
+const OWN: [u32; 16] = first_features(Perspective::Own);
+const OTHER: [u32; 16] = first_features(Perspective::Other);
+
+impl FeatureSet for Chess768 {
+    fn features(&self) -> usize {
+        FEATURES
+    }
+
+    fn width(&self) -> usize {
+        PIECES
+    }
+
+    #[inline(always)]
+    fn write(&self, position: &Position, perspective: Perspective, list: &mut [u32]) -> usize {
+        let (first, flip) = match perspective {
+            Perspective::Own => (&OWN, 0),
+            Perspective::Other => (&OTHER, 56),
+        };
+        let board = position.board();
+        let mut squares = board.occ;
+        let count = squares.count_ones() as usize;
+        // By pairs, as they stand in the bytes of a record: of an odd number the last writes one feature too many.
+        let (pairs, _) = list.as_chunks_mut::<2>();
+        for (pair, codes) in pairs.iter_mut().zip(&board.pcs).take(count.div_ceil(2)) {
+            for (feature, code) in pair.iter_mut().zip([codes & 15, codes >> 4]) {
+                *feature = first[usize::from(code)] + (squares.trailing_zeros() ^ flip);
+                squares &= squares.wrapping_sub(1);
+            }
+        }
+        count
+    }
+
+    fn other_names(&self) -> Option<Vec<u32>> {
+        let name = |feature: u32| (feature + 384) % 768 ^ 56;
+        Some((0..FEATURES as u32).map(name).collect())
+    }
+
+    #[inline(always)]
+    fn write_both(
+        &self,
+        position: &Position,
+        _: Option<&[u32]>,
+        [own, other]: [&mut [u32]; 2],
+    ) -> [usize; 2] {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V4::try_new() {
+            let board = position.board();
+            if let Some(count) = quarters(simd, board, [&mut *own, &mut *other]) {
+                return [count; 2];
+            }
+        }
+        [
+            self.write(position, Perspective::Own, own),
+            self.write(position, Perspective::Other, other),
+        ]
+    }
+
+    fn is_distinct(&self) -> bool {
+        // A position has one piece a square.
+        true
+    }
+}
+
+/// Both lists of a board, sixteen squares at a time; none if they leave less room behind a list than a vector has.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn quarters(simd: pulp::x86::V4, board: &ChessBoard, lists: [&mut [u32]; 2]) -> Option<usize> {
+    const SQUARES: [u32; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+    /// Where a lane's code is found in the eight bytes of the next sixteen: in which half, and how far up.
+    const HALVES: [u32; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1];
+    const SHIFTS: [u32; 16] = [0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28];
+    use bytemuck::cast;
+    use std::arch::x86_64::__m512i;
+    let f = simd.avx512f;
+    let [own, other] = lists;
+    let own = own.first_chunk_mut::<{ PIECES + 16 }>()?;
+    let other = other.first_chunk_mut::<{ PIECES + 16 }>()?;
+    let mut codes = u128::from_le_bytes(board.pcs);
+    let mut occupied = board.occ;
+    let mut squares: __m512i = cast(SQUARES);
+    let mut count = 0;
+    for _ in 0..4 {
+        let next = f._mm512_set1_epi64(codes as i64);
+        let next = f._mm512_permutexvar_epi32(cast(HALVES), next);
+        let code = f._mm512_srlv_epi32(next, cast(SHIFTS));
+        let square = f._mm512_maskz_compress_epi32(occupied as u16, squares);
+        let flipped = f._mm512_xor_si512(square, f._mm512_set1_epi32(56));
+        // A look-up takes the lowest four bits of its index.
+        let seen = f._mm512_add_epi32(f._mm512_permutexvar_epi32(code, cast(OWN)), square);
+        let seen_by_other = f._mm512_add_epi32(f._mm512_permutexvar_epi32(code, cast(OTHER)), flipped);
+        let pieces = (occupied as u16).count_ones();
+        own[count..][..16].copy_from_slice(&cast::<_, [u32; 16]>(seen));
+        other[count..][..16].copy_from_slice(&cast::<_, [u32; 16]>(seen_by_other));
+        count += pieces as usize;
+        codes >>= 4 * pieces;
+        occupied >>= 16;
+        squares = f._mm512_add_epi32(squares, f._mm512_set1_epi32(16));
+    }
+    Some(count)
+}
