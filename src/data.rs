@@ -16,6 +16,7 @@ mod record;
 mod shuffle;
 mod target;
 mod text;
+mod turns;
 
 pub use crate::batch::{Batch, Inputs, PADDING, SparseInputs};
 pub use chess768::Chess768;

@@ -61,6 +61,10 @@ trait Executor: Send + Sync {
     fn free(&self, buffer: BufferId);
     /// Plays the commands in order.
     fn play(&self, recording: &Recording<'_>) -> Result<Pending>;
+    /// Those it computes on, where it has some of its own.
+    fn threads(&self) -> Option<Arc<rayon::ThreadPool>> {
+        None
+    }
     /// Counts of the objects it has made, where it makes any.
     fn objects(&self) -> Objects {
         Objects::default()
@@ -318,6 +322,11 @@ impl Device {
     /// Waits until every tensor operation so far is done.
     pub fn finish(&self) -> Result<()> {
         self.stream.finish()
+    }
+
+    /// The threads that the CPU executor computes on, for other work in turns with it; none where a device has none of its own.
+    pub fn threads(&self) -> Option<Arc<rayon::ThreadPool>> {
+        self.executor.threads()
     }
 
     /// How many objects the executor has made.

@@ -121,7 +121,8 @@ fn quarters(simd: pulp::x86::V4, board: &ChessBoard, lists: [&mut [u32]; 2]) -> 
         let flipped = f._mm512_xor_si512(square, f._mm512_set1_epi32(56));
         // A look-up takes the lowest four bits of its index.
         let seen = f._mm512_add_epi32(f._mm512_permutexvar_epi32(code, cast(OWN)), square);
-        let seen_by_other = f._mm512_add_epi32(f._mm512_permutexvar_epi32(code, cast(OTHER)), flipped);
+        let seen_by_other =
+            f._mm512_add_epi32(f._mm512_permutexvar_epi32(code, cast(OTHER)), flipped);
         let pieces = (occupied as u16).count_ones();
         own[count..][..16].copy_from_slice(&cast::<_, [u32; 16]>(seen));
         other[count..][..16].copy_from_slice(&cast::<_, [u32; 16]>(seen_by_other));

@@ -21,7 +21,7 @@ pub trait FeatureSet: Send + Sync {
 
     /// Writes the features of a perspective to the beginning of `list` and returns their number.
     ///
-    /// `list` has [`Self::width`] places or more, with anything in them; what is left there behind the features does not matter. Indices are
+    /// `list` has [`Self::width`] places with anything in them; what is left there behind the features does not matter. Indices are
     /// below [`Self::features`], each at most once.
     fn write(&self, position: &Position, perspective: Perspective, list: &mut [u32]) -> usize;
 
@@ -33,9 +33,10 @@ pub trait FeatureSet: Send + Sync {
         None
     }
 
-    /// Writes the features of both perspectives, each as by [`Self::write`]; `names` are [`Self::other_names`].
+    /// Writes the features of both perspectives, each as by [`Self::write`], into lists that may have more places behind; `names` are
+    /// [`Self::other_names`].
     ///
-    /// For sets that have a faster way to write both at once.
+    /// For sets that have a faster way to write both at once. A loader gives 16 places behind each list, room for a vector.
     #[inline(always)]
     fn write_both(
         &self,
@@ -43,6 +44,7 @@ pub trait FeatureSet: Send + Sync {
         names: Option<&[u32]>,
         [own, other]: [&mut [u32]; 2],
     ) -> [usize; 2] {
+        let [own, other] = [own, other].map(|list| &mut list[..self.width()]);
         let count = self.write(position, Perspective::Own, own);
         let Some(names) = names else {
             return [count, self.write(position, Perspective::Other, other)];

@@ -5,6 +5,8 @@
 //! other, and the raw batch goes with the sending end to whichever worker is free. So the order is the cutter's, no
 //! batch can overtake another, the number of tickets bounds what is in memory, and whoever drops an end wakes the other
 //! side.
+//!
+//! In turns with a consumer that computes on the same cores there are no workers and no cutter: see `turns`.
 
 use super::dataset::Dataset;
 use super::features::FeatureSet;
@@ -12,12 +14,12 @@ use super::maker::{BatchMaker, LoadedBatch};
 use super::pool::Pool;
 use super::shuffle::{Block, Blocks, Order, RawBatch, RawBatches};
 use super::target::Target;
+use super::turns::{Make, Turns};
 use crate::error::{Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
-use thread_priority::{ThreadPriority, set_current_thread_priority};
 
 /// Which batches a [`Loader`] makes.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,9 +40,6 @@ pub struct LoaderSettings {
     pub target: Target,
     /// Threads that make batches, beside the two that read and cut. Has no influence on the batches.
     pub workers: usize,
-    /// Whether all threads give way to others, for a consumer that computes on the same cores: then batches are made while
-    /// it waits for one of its own threads. Has no influence on the batches.
-    pub gives_way: bool,
     /// Whether the workers make the transposed index too; else who reads it first makes it. See
     /// [`Network::reads_transposed`](crate::perspective::Network::reads_transposed).
     pub transposed: bool,
@@ -59,7 +58,6 @@ impl Default for LoaderSettings {
             target: Target::default(),
             workers: std::thread::available_parallelism()
                 .map_or(1, |cores| cores.get().min(BUSY_WORKERS)),
-            gives_way: false,
             transposed: true,
         }
     }
@@ -106,10 +104,17 @@ impl LoaderSettings {
         }
         self.target.check()
     }
+
+    fn maker<F: FeatureSet + ?Sized>(&self, dataset: &Dataset, features: Arc<F>) -> BatchMaker<F> {
+        BatchMaker::new(dataset, features, self.target, self.transposed)
+    }
 }
 
-/// The reply to one ticket.
-type Reply = Result<LoadedBatch>;
+/// A batch, or what is wrong with its records.
+pub(crate) type Reply = Result<LoadedBatch>;
+
+/// A batch to make, and where it goes.
+type Work = (RawBatch, Sender<Reply>);
 
 /// The batches of epochs of a [`Dataset`], in order.
 ///
@@ -129,10 +134,23 @@ type Reply = Result<LoadedBatch>;
 /// only a [`FeatureSet`] from outside could cause, goes on in the consumer. Dropping the loader stops its
 /// threads and waits for them, at the longest until a block is read.
 pub struct Loader {
-    tickets: Option<Receiver<Receiver<Reply>>>,
+    /// None once it has stopped.
+    source: Option<Source>,
     threads: Vec<JoinHandle<()>>,
-    gives_way: bool,
     spares: Pool<LoadedBatch>,
+}
+
+/// Where batches come from.
+enum Source {
+    /// From workers.
+    Workers {
+        /// In the cutter's order.
+        tickets: Receiver<Receiver<Reply>>,
+        /// What they have yet to take, for the end: the reader may be waiting for the memory of a block, and they may have panicked.
+        work: Receiver<Work>,
+    },
+    /// From the consumer's own threads.
+    Turns(Turns),
 }
 
 impl Loader {
@@ -148,29 +166,77 @@ impl Loader {
         settings.check(dataset, &*features)?;
         // Declared before the channels, so that on an early return the channels are gone, and with them what the threads
         // wait for, before the loader's drop joins the threads.
-        let mut loader = Self {
-            tickets: None,
-            threads: Vec::new(),
-            gives_way: settings.gives_way,
-            spares: Pool::new(),
-        };
+        let mut loader = Self::empty();
         let raw_spares = Pool::new();
         let (to_consumer, tickets) = bounded(2 * settings.workers);
         let (to_workers, work) = bounded(2 * settings.workers);
-        loader.tickets = Some(tickets);
+        loader.source = Some(Source::Workers {
+            tickets,
+            work: work.clone(),
+        });
         for _ in 0..settings.workers {
-            let mut maker = BatchMaker::new(
-                dataset,
-                features.clone(),
-                settings.target,
-                settings.transposed,
-            );
+            let mut maker = settings.maker(dataset, features.clone());
             let (spares, raw_spares) = (loader.spares.clone(), raw_spares.clone());
             let work = work.clone();
             loader.start("wgrad worker", move || {
                 serve(&work, &raw_spares, |raw| maker.make(raw, spares.take()));
             })?;
         }
+        let batches = loader.read(dataset, settings, raw_spares)?;
+        loader.start("wgrad batches", move || {
+            cut(batches, &to_consumer, &to_workers);
+        })?;
+        Ok(loader)
+    }
+
+    /// Starts to read, for a consumer that computes on these threads: they make the batches, one each, whenever it has none left. So
+    /// they never wait for a worker that has their core. [`LoaderSettings::workers`] is not read. A panic while a batch is made takes the
+    /// others of that turn with it.
+    ///
+    /// # Errors
+    /// As [`Loader::new`].
+    pub fn in_turns<F: FeatureSet + ?Sized + 'static>(
+        dataset: &Dataset,
+        features: Arc<F>,
+        settings: &LoaderSettings,
+        threads: Arc<rayon::ThreadPool>,
+    ) -> Result<Self> {
+        settings.check(dataset, &*features)?;
+        let mut loader = Self::empty();
+        let raw_spares = Pool::new();
+        let batches = loader.read(dataset, settings, raw_spares.clone())?;
+        let spares = loader.spares.clone();
+        let maker = || {
+            let mut maker = settings.maker(dataset, features.clone());
+            let (spares, raw_spares) = (spares.clone(), raw_spares.clone());
+            Box::new(move |mut raw: RawBatch| {
+                raw.gather();
+                let reply = maker.make(&raw, spares.take());
+                raw_spares.give(raw);
+                reply
+            }) as Make
+        };
+        let makers = (0..threads.current_num_threads()).map(|_| maker());
+        let turns = Turns::new(threads.clone(), makers.collect(), batches);
+        loader.source = Some(Source::Turns(turns));
+        Ok(loader)
+    }
+
+    fn empty() -> Self {
+        Self {
+            source: None,
+            threads: Vec::new(),
+            spares: Pool::new(),
+        }
+    }
+
+    /// Starts to read and shuffle; gives what cuts batches from that.
+    fn read(
+        &mut self,
+        dataset: &Dataset,
+        settings: &LoaderSettings,
+        spares: Pool<RawBatch>,
+    ) -> Result<RawBatches> {
         let mut order = Order {
             seed: settings.seed,
             epoch: settings.epoch,
@@ -183,19 +249,15 @@ impl Loader {
             epochs = epochs.saturating_sub(1);
             skip = 0;
         }
+        let (to_reader, memory) = unbounded();
+        let (to_cutter, blocks) = bounded(BLOCKS);
         if epochs > 0 {
-            let (to_reader, memory) = unbounded();
-            let (to_cutter, blocks) = bounded(BLOCKS);
-            // The cutter begins with an empty one, which goes round too.
-            (1..BLOCKS).for_each(|_| drop(to_reader.send(Block::default())));
+            // The receiver is here.
+            (0..BLOCKS).for_each(|_| drop(to_reader.send(Block::default())));
             let reader = Blocks::new(dataset, order, epochs, skip);
-            loader.start("wgrad reader", move || reader.serve(&memory, &to_cutter))?;
-            let batches = RawBatches::new(order, skip, (blocks, to_reader), raw_spares);
-            loader.start("wgrad batches", move || {
-                cut(batches, &to_consumer, &to_workers);
-            })?;
+            self.start("wgrad reader", move || reader.serve(&memory, &to_cutter))?;
         }
-        Ok(loader)
+        Ok(RawBatches::new(order, skip, (blocks, to_reader), spares))
     }
 
     /// Takes a batch back to use its memory for another.
@@ -204,13 +266,7 @@ impl Loader {
     }
 
     fn start(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
-        let gives_way = self.gives_way;
-        let thread = Builder::new().name(name.into()).spawn(move || {
-            if gives_way && let Err(error) = set_current_thread_priority(ThreadPriority::Min) {
-                log::debug!("the loader's threads keep their priority: {error}");
-            }
-            body();
-        });
+        let thread = Builder::new().name(name.into()).spawn(body);
         let thread = thread.map_err(|error| {
             Error::argument("workers", "threads that the system can start", error)
         })?;
@@ -220,7 +276,11 @@ impl Loader {
 
     /// Ends all threads; a panic of one of them is the return value.
     fn stop(&mut self) -> std::thread::Result<()> {
-        self.tickets = None;
+        if let Some(Source::Workers { tickets, work }) = self.source.take() {
+            drop(tickets);
+            // Without tickets the cutter adds at most one more.
+            work.try_iter().for_each(drop);
+        }
         let ends = self.threads.drain(..).map(JoinHandle::join);
         ends.fold(Ok(()), std::thread::Result::and)
     }
@@ -230,15 +290,21 @@ impl Iterator for Loader {
     type Item = Result<LoadedBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let ticket = self.tickets.as_ref()?.recv();
-        match ticket.and_then(|ticket| ticket.recv()) {
-            Ok(Ok(batch)) => return Some(Ok(batch)),
-            Ok(Err(error)) => {
+        // Taken, so that there is none after a panic.
+        let mut source = self.source.take()?;
+        let reply = match &mut source {
+            Source::Workers { tickets, .. } => tickets.recv().and_then(|ticket| ticket.recv()).ok(),
+            Source::Turns(turns) => turns.next(),
+        };
+        self.source = Some(source);
+        match reply {
+            Some(Ok(batch)) => return Some(Ok(batch)),
+            Some(Err(error)) => {
                 // A later batch may have panicked meanwhile, but the error comes first.
                 let _ = self.stop();
                 return Some(Err(error));
             }
-            Err(_) => {}
+            None => {}
         }
         // The epochs are over, or a thread has left without an answer.
         if let Err(panic) = self.stop() {
@@ -256,11 +322,7 @@ impl Drop for Loader {
 }
 
 /// Hands batches out: until the last epoch, the files or the consumer end it.
-fn cut(
-    batches: RawBatches,
-    to_consumer: &Sender<Receiver<Reply>>,
-    to_workers: &Sender<(RawBatch, Sender<Reply>)>,
-) {
+fn cut(batches: RawBatches, to_consumer: &Sender<Receiver<Reply>>, to_workers: &Sender<Work>) {
     for raw in batches {
         let (reply, ticket) = bounded(1);
         if to_consumer.send(ticket).is_err() {
@@ -283,11 +345,12 @@ fn cut(
 
 /// A worker: until the cutter is gone and all is done.
 fn serve(
-    work: &Receiver<(RawBatch, Sender<Reply>)>,
+    work: &Receiver<Work>,
     raw_spares: &Pool<RawBatch>,
     mut make: impl FnMut(&RawBatch) -> Reply,
 ) {
-    for (raw, reply) in work {
+    for (mut raw, reply) in work {
+        raw.gather();
         // As above: a dropped ticket is no fault.
         let _ = reply.send(make(&raw));
         raw_spares.give(raw);

@@ -4,10 +4,13 @@ use super::dataset::{Dataset, Stream};
 use super::pool::Pool;
 use super::record::RawRecord;
 use crate::error::Result;
+use aligned_vec::{AVec, CACHELINE_ALIGN};
 use crossbeam_channel::{Receiver, Sender};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// What an epoch's order depends on.
 #[derive(Clone, Copy, Debug)]
@@ -19,24 +22,71 @@ pub(crate) struct Order {
     pub(crate) batch_size: usize,
 }
 
-/// Unchecked records of one batch.
+/// Unchecked records of one batch, the last of them perhaps still in their block.
 #[derive(Default)]
 pub(crate) struct RawBatch {
     pub(crate) records: Vec<RawRecord>,
     /// The place of each record in the dataset, to name it in an error.
     pub(crate) positions: Vec<u64>,
+    /// Those that [`RawBatch::gather`] will take: places in the order of a block.
+    rest: Option<(Arc<Lent>, Range<usize>)>,
+}
+
+impl RawBatch {
+    fn len(&self) -> usize {
+        let rest = self.rest.as_ref().map_or(0, |(_, places)| places.len());
+        self.records.len() + rest
+    }
+
+    /// Takes the records that are still in a block, which is then free for another. They come from all over it, so that it
+    /// takes as long as a third of making the batch.
+    pub(crate) fn gather(&mut self) {
+        let Some((lent, places)) = self.rest.take() else {
+            return;
+        };
+        let block = &lent.block;
+        let order = &block.permutation[places];
+        let records = order.iter().map(|&at| block.records[at as usize]);
+        self.records.extend(records);
+        let positions = order.iter().map(|&at| block.start + u64::from(at));
+        self.positions.extend(positions);
+    }
 }
 
 /// Consecutive records of the file order, and the order in which they come out.
-#[derive(Default)]
 pub(crate) struct Block {
     /// Where it begins in the dataset.
     start: u64,
-    records: Vec<RawRecord>,
+    /// On whole cache lines, so that none lies across two.
+    records: AVec<RawRecord>,
     /// Indices into `records`.
     permutation: Vec<u32>,
     /// Whether the next block is of another epoch.
     ends_epoch: bool,
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Self {
+            start: 0,
+            records: AVec::new(CACHELINE_ALIGN),
+            permutation: Vec::new(),
+            ends_epoch: false,
+        }
+    }
+}
+
+/// A block that batches are cut from. Its memory goes to the next when the last of them has what it needs.
+struct Lent {
+    block: Block,
+    memory: Sender<Block>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // The reader may have read its last.
+        let _ = self.memory.send(std::mem::take(&mut self.block));
+    }
 }
 
 /// The blocks of one epoch after the other, in order.
@@ -114,8 +164,9 @@ pub(crate) struct RawBatches {
     blocks: Receiver<Result<Block>>,
     /// Takes the memory of blocks that are used up.
     memory: Sender<Block>,
-    block: Block,
-    /// How much of the block is used up,
+    /// What batches are cut from,
+    block: Option<Arc<Lent>>,
+    /// how much of it is used up,
     used: usize,
     /// and how much of the first to leave out.
     skip: usize,
@@ -135,29 +186,19 @@ impl RawBatches {
             batch_size: order.batch_size,
             blocks,
             memory,
-            block: Block::default(),
+            block: None,
             used: 0,
             skip: (skip * order.batch_size as u64 % order.block()) as usize,
             spares,
         }
     }
 
-    fn is_used_up(&self) -> bool {
-        self.used == self.block.permutation.len()
-    }
-
-    /// Goes on to the next block; none after the last, or when the reader is gone.
-    fn next_block(&mut self) -> Option<Result<()>> {
-        match self.blocks.recv().ok()? {
-            Ok(block) => {
-                let done = std::mem::replace(&mut self.block, block);
-                // The reader may have read its last.
-                let _ = self.memory.send(done);
-                self.used = std::mem::take(&mut self.skip);
-                Some(Ok(()))
-            }
-            Err(error) => Some(Err(error)),
-        }
+    /// Waits for the next block; none after the last, or when the reader is gone.
+    fn next_block(&mut self) -> Option<Result<Arc<Lent>>> {
+        self.used = std::mem::take(&mut self.skip);
+        let block = self.blocks.recv().ok()?;
+        let memory = self.memory.clone();
+        Some(block.map(|block| Arc::new(Lent { block, memory })))
     }
 }
 
@@ -165,27 +206,40 @@ impl Iterator for RawBatches {
     type Item = Result<RawBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        self.cut(&mut [])
+    }
+}
+
+impl RawBatches {
+    /// The next batch. Before it waits for a block, for which the reader may need the memory of those before, it gathers `others`,
+    /// the batches that nobody else will gather meanwhile.
+    pub(crate) fn cut(&mut self, others: &mut [RawBatch]) -> Option<Result<RawBatch>> {
         let mut batch = self.spares.take().unwrap_or_default();
         batch.records.clear();
         batch.positions.clear();
         batch.records.reserve_exact(self.batch_size);
         batch.positions.reserve_exact(self.batch_size);
         loop {
-            if self.is_used_up()
-                && let Err(error) = self.next_block()?
-            {
-                return Some(Err(error));
+            let lent = match self.block.take() {
+                Some(lent) => lent,
+                None => {
+                    batch.gather();
+                    others.iter_mut().for_each(RawBatch::gather);
+                    match self.next_block()? {
+                        Ok(lent) => lent,
+                        Err(error) => return Some(Err(error)),
+                    }
+                }
+            };
+            let len = lent.block.permutation.len();
+            let end = len.min(self.used + self.batch_size - batch.len());
+            batch.rest = Some((lent.clone(), self.used..end));
+            self.used = end;
+            let ends = end == len && lent.block.ends_epoch;
+            if end < len {
+                self.block = Some(lent);
             }
-            let block = &self.block;
-            let rest = &block.permutation[self.used..];
-            let rest = &rest[..rest.len().min(self.batch_size - batch.records.len())];
-            let records = rest.iter().map(|&at| block.records[at as usize]);
-            batch.records.extend(records);
-            let positions = rest.iter().map(|&at| block.start + u64::from(at));
-            batch.positions.extend(positions);
-            self.used += rest.len();
-            let ends = self.is_used_up() && self.block.ends_epoch;
-            if ends || batch.records.len() == self.batch_size {
+            if ends || batch.len() == self.batch_size {
                 return Some(Ok(batch));
             }
         }

@@ -7,7 +7,7 @@ use crate::recording::{BufferId, Command, Data, Dispatch, Recording};
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use rayon::prelude::*;
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Beyond this the CPU cuts a batch over samples, as a GPU does at its binding limit. It is part of what the bits of a
 /// run depend on, so it is a constant and not a reading of the machine.
@@ -26,7 +26,7 @@ enum Storage<R> {
 /// An executor over plain vectors.
 pub(super) struct Host<R> {
     name: &'static str,
-    pool: Option<rayon::ThreadPool>,
+    pool: Option<Arc<rayon::ThreadPool>>,
     run: fn(&Kernel, Call<'_, R>),
     buffers: Mutex<HashMap<BufferId, Storage<R>>>,
 }
@@ -65,19 +65,21 @@ impl Host<f32> {
                 operation: format!("start {threads} threads"),
                 reason: error.to_string(),
             })?;
-        Ok(Self::new("cpu", Some(pool), |kernel, call| {
-            match kernel.cpu {
+        Ok(Self::new(
+            "cpu",
+            Some(pool.into()),
+            |kernel, call| match kernel.cpu {
                 Some(body) => body(call),
                 None => run_twin_rounded(kernel, call),
-            }
-        }))
+            },
+        ))
     }
 }
 
 impl<R: HostReal> Host<R> {
     fn new(
         name: &'static str,
-        pool: Option<rayon::ThreadPool>,
+        pool: Option<Arc<rayon::ThreadPool>>,
         run: fn(&Kernel, Call<'_, R>),
     ) -> Self {
         Self {
@@ -266,6 +268,10 @@ impl<R: HostReal> Executor for Host<R> {
 
     fn free(&self, buffer: BufferId) {
         self.lock().remove(&buffer);
+    }
+
+    fn threads(&self) -> Option<Arc<rayon::ThreadPool>> {
+        self.pool.clone()
     }
 
     fn play(&self, recording: &Recording<'_>) -> Result<Pending> {

@@ -8,7 +8,7 @@ use super::log::{self, Entry, Log};
 use super::run::Run;
 use super::settings::Settings;
 use crate::data::{Chess768, Dataset, FeatureSet, Loader, LoaderSettings, Target};
-use crate::device::{Class, Device};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::perspective::{Learner, Network, Parameters, PendingLoss};
 use std::collections::VecDeque;
@@ -310,12 +310,15 @@ impl Trainer {
                 scale: self.settings.scale,
             },
             workers: self.run.loader_threads(),
-            gives_way: self.device.class() == Class::Host,
             transposed: self
                 .learner
                 .reads_transposed(batch, 2 * batch * Chess768.width()),
         };
-        Loader::new(&self.dataset, Arc::new(Chess768), &settings)
+        let features = Arc::new(Chess768);
+        match self.device.threads() {
+            Some(threads) => Loader::in_turns(&self.dataset, features, &settings, threads),
+            None => Loader::new(&self.dataset, features, &settings),
+        }
     }
 
     /// The rest of the epoch; true if it was stopped, with a checkpoint written.

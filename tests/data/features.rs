@@ -1,7 +1,9 @@
 //! Features by hand and by symmetry, and the targets that blend result and score.
 
 use crate::support::{START, features, sample_lines, start};
-use wgrad::data::{Chess768, FeatureSet, Position, Target};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use wgrad::data::{Chess768, FeatureSet, Perspective, Position, Target};
 
 #[test]
 fn features_of_the_start_position() {
@@ -94,6 +96,60 @@ fn no_feature_stands_twice_in_a_list() {
             let length = list.len();
             list.dedup();
             assert_eq!(list.len(), length, "{line}");
+        }
+    }
+}
+
+/// A board of any pieces on these squares, but for the kings on the first and the last.
+fn crowd(occupied: u64, random: &mut ChaCha8Rng) -> Position {
+    let count = occupied.count_ones() as usize;
+    let mut codes: Vec<u8> = (0..count)
+        .map(|_| random.random_range(0..5) + 8 * random.random_range(0..2))
+        .collect();
+    (codes[0], codes[count - 1]) = (5, 13);
+    let mut bytes = [0; Position::BYTES];
+    bytes[..8].copy_from_slice(&occupied.to_le_bytes());
+    for (piece, code) in codes.iter().enumerate() {
+        bytes[8 + piece / 2] |= code << (4 * (piece % 2));
+    }
+    bytes[27] = occupied.trailing_zeros() as u8;
+    bytes[28] = 63 - occupied.leading_zeros() as u8 ^ 56;
+    Position::from_bytes(&bytes).unwrap()
+}
+
+#[test]
+fn both_lists_at_once_are_those_one_by_one() {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    // Whole quarters of the board, after an even and an odd number of pieces; a piece more than three of the quarters.
+    let mut boards = vec![
+        0xFFFF_FFFF,
+        0xFFFF_0000_0000_FFFF,
+        0x7FFF_FFFF_0001,
+        0x8000_FFFF_7FFF_0000,
+    ];
+    for _ in 0..2000 {
+        // Ever fewer squares, at most 32.
+        let few = (0..random.random_range(1..5))
+            .fold(u64::MAX, |squares, _| squares & random.random::<u64>());
+        if (2..=32).contains(&few.count_ones()) {
+            boards.push(few);
+        }
+    }
+    assert!(boards.len() > 1000, "{}", boards.len());
+    for occupied in boards {
+        let position = crowd(occupied, &mut random);
+        let expected = [Perspective::Own, Perspective::Other].map(|perspective| {
+            let mut list = vec![u32::MAX; Chess768.width()];
+            let count = Chess768.write(&position, perspective, &mut list);
+            list[..count].to_vec()
+        });
+        for behind in [0, 16, 20] {
+            let mut lists = [(); 2].map(|()| vec![u32::MAX; Chess768.width() + behind]);
+            let counts =
+                Chess768.write_both(&position, None, lists.each_mut().map(Vec::as_mut_slice));
+            for ((list, count), expected) in lists.iter().zip(counts).zip(&expected) {
+                assert_eq!(list[..count], *expected, "{occupied:x}, {behind} behind");
+            }
         }
     }
 }

@@ -106,6 +106,69 @@ fn workers_have_no_influence() {
     assert_eq!(with(5), one);
 }
 
+fn threads(count: usize) -> Arc<rayon::ThreadPool> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build();
+    Arc::new(pool.unwrap())
+}
+
+#[test]
+fn batches_made_in_turns_are_those_of_workers() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = numbered(&folder, &[300, 200, 503]);
+    let dataset = Dataset::open(&paths).unwrap();
+    let features = Arc::new(Chess768);
+    for (batch_size, shuffle, skip) in [(48, 0, 5), (48, 7, 21), (90, 64, 0), (17, 5000, 3)] {
+        let base = LoaderSettings {
+            epochs: 3,
+            skip,
+            ..settings(batch_size, shuffle)
+        };
+        let expected = load(&paths, &base).unwrap();
+        for count in [1, 2, 5] {
+            let loader = Loader::in_turns(&dataset, features.clone(), &base, threads(count));
+            let mut loader = loader.unwrap();
+            for expected in &expected {
+                let loaded = loader.next().unwrap().unwrap();
+                assert_eq!(loaded, *expected);
+                loader.recycle(loaded);
+            }
+            assert!(loader.next().is_none());
+        }
+    }
+}
+
+#[test]
+fn in_turns_an_error_comes_after_the_batches_before_and_a_panic_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut records = fs::read(shipped("chess_validation.bin")).unwrap();
+    records[32 * 500 + 26] = 3;
+    let dataset = Dataset::open(&[file(&folder, "broken.bin", records)]).unwrap();
+    let base = settings(60, 0);
+    let loader = Loader::in_turns(&dataset, Arc::new(Chess768), &base, threads(3));
+    let mut batches = loader.unwrap();
+    assert!(batches.by_ref().take(8).all(|batch| batch.is_ok()));
+    let error = batches.next().unwrap().unwrap_err().to_string();
+    assert!(
+        error.contains("record 500") && error.contains("result"),
+        "{error}"
+    );
+    assert!(batches.next().is_none());
+
+    let dataset = Dataset::open(&numbered(&folder, &[1000])).unwrap();
+    let loader = Loader::in_turns(&dataset, Arc::new(Panics), &settings(10, 0), threads(2));
+    let mut loader = loader.unwrap();
+    assert!(loader.by_ref().take(10).all(|batch| batch.is_ok()));
+    let next = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| loader.next()));
+    let panic = next.expect_err("the panic goes on");
+    assert!(
+        panic
+            .downcast_ref::<String>()
+            .unwrap()
+            .contains("as the test wants")
+    );
+    assert!(loader.next().is_none());
+}
+
 #[test]
 fn skipping_gives_the_rest_of_the_sequence() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,7 @@
 //! `wgrad bench`: positions a second of a training step, beside what the device's memory and arithmetic would allow.
 
+#[path = "bench/batches.rs"]
+mod batches;
 #[path = "bench/plot.rs"]
 mod plot;
 #[path = "bench/positions.rs"]

@@ -1,12 +1,11 @@
 //! The clock: training steps as a trainer makes them, with the losses read a few steps late.
 
+use super::batches::{Batches, Maker};
 use super::positions::{Making, Positions};
 use super::shape::Shape;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 use wgrad::batch::Batch;
 use wgrad::device::{Class, Device};
@@ -78,56 +77,18 @@ impl Engine {
     }
 }
 
-/// Batches that are made ahead, as by a loader.
-const AHEAD: usize = 2;
-
-/// Makes the batches of the steps to come, in a thread of its own as a loader does.
-struct Maker<'a> {
-    positions: &'a Positions,
-    making: Making,
-    /// Time spent on them.
-    taken: AtomicU64,
-}
-
-impl<'a> Maker<'a> {
-    /// A batch in the memory of one that is done.
-    fn make(&self, step: usize, spare: Option<Batch>) -> Result<Cow<'a, Batch>> {
-        let start = Instant::now();
-        let batch = self.positions.batch(step, spare, self.making)?;
-        let taken = start.elapsed().as_nanos() as u64;
-        self.taken.fetch_add(taken, Ordering::Relaxed);
-        Ok(batch)
-    }
-
-    /// Batch after batch, until nobody wants more.
-    fn serve(&self, batches: &SyncSender<Result<Cow<'a, Batch>>>, spares: &Receiver<Batch>) {
-        for step in 0.. {
-            if batches
-                .send(self.make(step, spares.try_recv().ok()))
-                .is_err()
-            {
-                return;
-            }
-        }
-    }
-}
-
 struct Runner<'a> {
     engine: Engine,
-    batches: Receiver<Result<Cow<'a, Batch>>>,
-    /// Batches whose memory the next may use, as a loader's goes round.
-    spares: Sender<Batch>,
+    batches: Batches<'a>,
     pending: VecDeque<PendingLoss>,
 }
 
 impl Runner<'_> {
     fn step(&mut self) -> Result<()> {
-        // The maker is there as long as the receiver is.
-        let batch = self.batches.recv().map_err(|_| gone())??;
+        let batch = self.batches.take()?;
         self.pending.push_back(self.engine.step(&batch)?);
         if let Cow::Owned(batch) = batch {
-            // After the last step nobody takes it.
-            let _ = self.spares.send(batch);
+            self.batches.recycle(batch);
         }
         wait_for_all_but(IN_FLIGHT, &mut self.pending)
     }
@@ -139,10 +100,6 @@ impl Runner<'_> {
         wait_for_all_but(0, &mut self.pending)?;
         Ok(start.elapsed())
     }
-}
-
-fn gone() -> Error {
-    Error::argument("batches of a bench", "a thread that makes them", "none")
 }
 
 fn wait_for_all_but(left: usize, pending: &mut VecDeque<PendingLoss>) -> Result<()> {
@@ -161,7 +118,7 @@ fn wait_for_all_but(left: usize, pending: &mut VecDeque<PendingLoss>) -> Result<
     Ok(())
 }
 
-/// Times steps for about so long. The batches are made meanwhile, in a thread beside.
+/// Times steps for about so long, the making of their batches included.
 pub fn time(
     device: &Device,
     shape: &Shape,
@@ -174,24 +131,15 @@ pub fn time(
         transposed: engine.reads_transposed(shape.batch, entries as usize),
         side_by_side: device.class() != Class::Host,
     };
-    let traffic = engine.traffic(&*positions.batch(0, None, making)?)?;
-    let maker = Maker {
-        positions,
-        making,
-        taken: AtomicU64::new(0),
-    };
+    let maker = Maker::new(positions, making);
+    let traffic = engine.traffic(&*maker.make(None)?)?;
     let (mut engine, timing) = std::thread::scope(|scope| {
-        let (to_runner, batches) = sync_channel(AHEAD);
-        let (spares, to_maker) = channel();
-        let maker = &maker;
-        scope.spawn(move || maker.serve(&to_runner, &to_maker));
         let mut runner = Runner {
             engine,
-            batches,
-            spares,
+            batches: Batches::new(&maker, device.threads(), scope),
             pending: VecDeque::new(),
         };
-        let timing = rounds(device, &mut runner, maker, seconds)?;
+        let timing = rounds(device, &mut runner, &maker, seconds)?;
         Ok::<_, Error>((runner.engine, timing))
     })?;
     let host_seconds = match device.class() {
@@ -224,7 +172,7 @@ fn rounds(
     let steps = (seconds.mul_f64(1.0 - WARM_UP).as_secs_f64() / ROUNDS as f64 / each).max(1.0);
     let steps = steps as usize;
 
-    maker.taken.store(0, Ordering::Relaxed);
+    maker.taken();
     let before = device.objects().submissions;
     let mut rounds = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
@@ -232,7 +180,7 @@ fn rounds(
     }
     rounds.sort();
     let all = (ROUNDS * steps) as f64;
-    let made = Duration::from_nanos(maker.taken.load(Ordering::Relaxed));
+    let made = maker.taken();
     Ok(Timing {
         seconds: rounds[ROUNDS / 2].as_secs_f64() / steps as f64,
         index_seconds: made.as_secs_f64() / all,
@@ -250,7 +198,7 @@ fn host(
     seconds: Duration,
 ) -> Result<[f64; 2]> {
     // Made before, because other threads make those of a training, and not the one that calls.
-    let batches = [maker.make(0, None)?, maker.make(1, None)?];
+    let batches = [maker.make(None)?, maker.make(None)?];
     let (start, mut pending) = (Instant::now(), VecDeque::new());
     let mut calls = Vec::new();
     while calls.len() < *CALLS.start() || calls.len() < *CALLS.end() && start.elapsed() < seconds {

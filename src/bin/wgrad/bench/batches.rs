@@ -1,0 +1,126 @@
+//! The batches of timed steps, made as a training has them made.
+
+use super::positions::{Making, Positions};
+use rayon::prelude::*;
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+use wgrad::batch::Batch;
+use wgrad::error::{Error, Result};
+
+/// Batches that a thread beside the steps makes ahead.
+const AHEAD: usize = 2;
+
+/// Makes the batches of the steps to come.
+pub struct Maker<'a> {
+    positions: &'a Positions,
+    making: Making,
+    next: AtomicUsize,
+    nanoseconds: AtomicU64,
+}
+
+impl<'a> Maker<'a> {
+    pub fn new(positions: &'a Positions, making: Making) -> Self {
+        Self {
+            positions,
+            making,
+            next: AtomicUsize::new(0),
+            nanoseconds: AtomicU64::new(0),
+        }
+    }
+
+    /// The next batch, in the memory of one that is done.
+    pub fn make(&self, spare: Option<Batch>) -> Result<Cow<'a, Batch>> {
+        let start = Instant::now();
+        let step = self.next.fetch_add(1, Ordering::Relaxed);
+        let batch = self.positions.batch(step, spare, self.making)?;
+        let taken = start.elapsed().as_nanos() as u64;
+        self.nanoseconds.fetch_add(taken, Ordering::Relaxed);
+        Ok(batch)
+    }
+
+    /// The time that making took since this was asked last.
+    pub fn taken(&self) -> Duration {
+        Duration::from_nanos(self.nanoseconds.swap(0, Ordering::Relaxed))
+    }
+}
+
+/// Where the runner of the steps has its batches from.
+pub enum Batches<'a> {
+    /// From a thread beside it.
+    Beside {
+        batches: Receiver<Result<Cow<'a, Batch>>>,
+        /// Batches whose memory the next may use.
+        spares: Sender<Batch>,
+    },
+    /// From the threads that compute, in turns with the steps: one each whenever there is none left.
+    InTurns {
+        maker: &'a Maker<'a>,
+        threads: Arc<rayon::ThreadPool>,
+        ready: VecDeque<Cow<'a, Batch>>,
+        spares: Vec<Batch>,
+    },
+}
+
+impl<'a> Batches<'a> {
+    /// As a loader's, in turns where the device computes on threads of the host.
+    pub fn new<'scope>(
+        maker: &'a Maker<'a>,
+        threads: Option<Arc<rayon::ThreadPool>>,
+        scope: &'scope Scope<'scope, 'a>,
+    ) -> Self {
+        if let Some(threads) = threads {
+            return Self::InTurns {
+                maker,
+                threads,
+                ready: VecDeque::new(),
+                spares: Vec::new(),
+            };
+        }
+        let (to_runner, batches) = sync_channel(AHEAD);
+        let (spares, to_maker) = channel::<Batch>();
+        // Until nobody wants more.
+        scope.spawn(move || while to_runner.send(maker.make(to_maker.try_recv().ok())).is_ok() {});
+        Self::Beside { batches, spares }
+    }
+
+    /// The next.
+    pub fn take(&mut self) -> Result<Cow<'a, Batch>> {
+        let none = || Error::argument("batches of a bench", "a thread that makes them", "none");
+        match self {
+            Self::Beside { batches, .. } => batches.recv().map_err(|_| none())?,
+            Self::InTurns {
+                maker,
+                threads,
+                ready,
+                spares,
+            } => {
+                if ready.is_empty() {
+                    let spares: Vec<_> = (0..threads.current_num_threads())
+                        .map(|_| spares.pop())
+                        .collect();
+                    let work = spares.into_par_iter().with_max_len(1);
+                    let made = || {
+                        work.map(|spare| maker.make(spare))
+                            .collect::<Result<Vec<_>>>()
+                    };
+                    ready.extend(threads.install(made)?);
+                }
+                ready.pop_front().ok_or_else(none)
+            }
+        }
+    }
+
+    /// Takes a batch back for its memory.
+    pub fn recycle(&mut self, batch: Batch) {
+        match self {
+            // After the last step nobody takes it.
+            Self::Beside { spares, .. } => drop(spares.send(batch)),
+            Self::InTurns { spares, .. } => spares.push(batch),
+        }
+    }
+}
