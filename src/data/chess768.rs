@@ -65,7 +65,7 @@ impl FeatureSet for Chess768 {
     }
 
     fn other_names(&self) -> Option<Vec<u32>> {
-        let name = |feature: u32| (feature + 384) % 768 ^ 56;
+        let name = |feature: u32| ((feature + 384) % 768) ^ 56;
         Some((0..FEATURES as u32).map(name).collect())
     }
 

@@ -38,7 +38,7 @@ pub struct LoaderSettings {
     pub skip: u64,
     /// What the samples' targets are.
     pub target: Target,
-    /// Threads that make batches, beside the two that read and cut. Has no influence on the batches.
+    /// Threads that make batches, beside the two that read and cut. Without influence on the batches.
     pub workers: usize,
     /// Whether the workers make the transposed index too; else who reads it first makes it. See
     /// [`Network::reads_transposed`](crate::perspective::Network::reads_transposed).
@@ -63,7 +63,7 @@ impl Default for LoaderSettings {
     }
 }
 
-/// The reader takes a quarter of a worker's time for a batch, so it keeps no more workers than these busy, with a margin.
+/// The reader takes an eighth of a worker's time for a batch, so it keeps no more workers than these busy.
 const BUSY_WORKERS: usize = 8;
 
 /// Blocks in memory: one is read while the other is used.
@@ -125,7 +125,7 @@ type Work = (RawBatch, Sender<Reply>);
 /// one block, in text files also the reading of the lines before. As positions of different blocks never
 /// mix, files larger than a block should have been shuffled once when they were made. No batch has positions of two epochs.
 ///
-/// Memory: two blocks of 36 bytes a record, and at most 2·workers + 2 batches, each of up to 56 + 16·width bytes
+/// Memory: two blocks of 36 bytes a record, and at most 2·workers + 2 batches (in turns two a thread), each of up to 56 + 16·width bytes
 /// a sample (568 for [`Chess768`](super::Chess768)) and 8·N bytes, whatever the size of the files. Who gives batches back by
 /// [`Loader::recycle`] spares the system the clearing of pages, which takes longer than to fill them.
 ///

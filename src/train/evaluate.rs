@@ -1,12 +1,12 @@
 //! A network over a data file: mean loss, and the correlation with the scores.
 
+use super::input;
 use super::settings::Objective;
-use crate::data::{Chess768, Dataset, FeatureSet, Loader, LoaderSettings, Target};
+use crate::data::{Chess768, Dataset, FeatureSet, LoaderSettings, Target};
 use crate::error::{Error, Result};
 use crate::loss::Link;
 use crate::perspective::Network;
 use serde::Serialize;
-use std::sync::Arc;
 
 /// What a network makes of a data file.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -19,7 +19,8 @@ pub struct Evaluation {
     pub positions: u64,
 }
 
-/// Streams the dataset through the network in the order of the files. `threads` prepare batches.
+/// Streams the dataset through the network in the order of the files. `threads` prepare batches, or
+/// those that the network's device computes on.
 pub fn evaluate(
     network: &mut Network,
     dataset: &Dataset,
@@ -27,9 +28,8 @@ pub fn evaluate(
     threads: usize,
 ) -> Result<Evaluation> {
     objective.check()?;
-    let features = Arc::new(Chess768);
-    if network.architecture().inputs != features.features() {
-        let expected = format!("{} inputs (N), as Chess768 has", features.features());
+    if network.architecture().inputs != Chess768.features() {
+        let expected = format!("{} inputs (N), as Chess768 has", Chess768.features());
         let found = network.architecture().inputs;
         return Err(Error::argument("network", expected, found));
     }
@@ -46,7 +46,7 @@ pub fn evaluate(
     };
     let power = f64::from(objective.loss.power);
     let (mut loss, mut moments) = (0.0, Moments::default());
-    let mut loader = Loader::new(dataset, features, &settings)?;
+    let mut loader = input::loader(network.device(), dataset, &settings)?;
     while let Some(loaded) = loader.next().transpose()? {
         let output = network.forward(&loaded.batch)?;
         let samples = output

@@ -2,6 +2,7 @@
 
 use super::run::Run;
 use crate::data::{Chess768, Dataset, Loader, LoaderSettings};
+use crate::device::Device;
 use crate::error::Result;
 use std::sync::Arc;
 
@@ -20,6 +21,19 @@ pub(super) fn check_ahead(dataset: &Dataset, threads: usize) -> Result<()> {
     Loader::new(dataset, Arc::new(Chess768), &settings)?
         .take(batches)
         .try_for_each(|loaded| loaded.map(drop))
+}
+
+/// The batches of a dataset for a device: in turns with it where it computes on threads of the host.
+pub(super) fn loader(
+    device: &Device,
+    dataset: &Dataset,
+    settings: &LoaderSettings,
+) -> Result<Loader> {
+    let features = Arc::new(Chess768);
+    match device.threads() {
+        Some(threads) => Loader::in_turns(dataset, features, settings, threads),
+        None => Loader::new(dataset, features, settings),
+    }
 }
 
 /// The data of a run, and that of its validation.

@@ -20,7 +20,7 @@ pub struct Run {
     pub out: PathBuf,
     /// Steps between checkpoints; 0 for one at the end of each epoch alone.
     pub save_every: u64,
-    /// Threads that prepare batches; 0 for one a core, up to 8. Has no influence on the numbers.
+    /// Threads that prepare batches, where the device has none of its own; 0 for one a core, up to 8. Has no influence on the numbers.
     #[serde(skip)]
     pub loader_threads: usize,
 }

@@ -3,7 +3,7 @@
 use super::checkpoint::{Checkpoint, write_result};
 use super::evaluate::{Evaluation, evaluate};
 use super::event::{Event, Summary};
-use super::input::{check_ahead, open_data};
+use super::input::{self, check_ahead, open_data};
 use super::log::{self, Entry, Log};
 use super::run::Run;
 use super::settings::Settings;
@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::perspective::{Learner, Network, Parameters, PendingLoss};
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -314,11 +313,7 @@ impl Trainer {
                 .learner
                 .reads_transposed(batch, 2 * batch * Chess768.width()),
         };
-        let features = Arc::new(Chess768);
-        match self.device.threads() {
-            Some(threads) => Loader::in_turns(&self.dataset, features, &settings, threads),
-            None => Loader::new(&self.dataset, features, &settings),
-        }
+        input::loader(&self.device, &self.dataset, &settings)
     }
 
     /// The rest of the epoch; true if it was stopped, with a checkpoint written.

@@ -113,7 +113,7 @@ fn crowd(occupied: u64, random: &mut ChaCha8Rng) -> Position {
         bytes[8 + piece / 2] |= code << (4 * (piece % 2));
     }
     bytes[27] = occupied.trailing_zeros() as u8;
-    bytes[28] = 63 - occupied.leading_zeros() as u8 ^ 56;
+    bytes[28] = (63 - occupied.leading_zeros() as u8) ^ 56;
     Position::from_bytes(&bytes).unwrap()
 }
 

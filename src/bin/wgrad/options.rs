@@ -31,8 +31,8 @@ impl DeviceOption {
 /// How many threads to use.
 #[derive(clap::Args)]
 pub struct ThreadsOption {
-    /// Threads of the CPU executor, and as many that prepare batches; 0 for one a core, up to 8 of the latter. The numbers do
-    /// not depend on it
+    /// Threads of the CPU executor, which prepare its batches too, or that prepare those of an adapter; 0 for one a core, up to
+    /// 8 of the latter. The numbers do not depend on it
     #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024).map(usize::from))]
     pub threads: usize,
 }
