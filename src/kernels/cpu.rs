@@ -1,6 +1,9 @@
 //! What the CPU bodies share. Work is cut into pieces of fixed size and sums are joined in a fixed order, so the bits
 //! do not depend on the number of threads; nothing here contracts or reorders additions, so they do not depend on the
 //! SIMD level either.
+//!
+//! Loops of few long tasks have them handed out one by one, `with_max_len(1)`: cut into runs for as many threads as there are, they
+//! end with one thread in the last run and the others waiting.
 
 pub mod grouped;
 pub mod product;
