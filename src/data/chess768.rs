@@ -65,8 +65,7 @@ impl FeatureSet for Chess768 {
     }
 
     fn other_names(&self) -> Option<Vec<u32>> {
-        let name = |feature: u32| ((feature + 384) % 768) ^ 56;
-        Some((0..FEATURES as u32).map(name).collect())
+        Some((0..FEATURES as u32).map(other_name).collect())
     }
 
     #[inline(always)]
@@ -83,10 +82,12 @@ impl FeatureSet for Chess768 {
                 return [count; 2];
             }
         }
-        [
-            self.write(position, Perspective::Own, own),
-            self.write(position, Perspective::Other, other),
-        ]
+        let count = self.write(position, Perspective::Own, own);
+        // All places, which are whole vectors: behind the features it does not matter what stands there.
+        for (to, &feature) in other.iter_mut().zip(&*own).take(PIECES) {
+            *to = other_name(feature);
+        }
+        [count; 2]
     }
 
     fn is_distinct(&self) -> bool {
@@ -95,7 +96,19 @@ impl FeatureSet for Chess768 {
     }
 }
 
-/// Both lists of a board, sixteen squares at a time; none if they leave less room behind a list than a vector has.
+/// What the other side calls a feature.
+#[inline(always)]
+fn other_name(feature: u32) -> u32 {
+    let other_colour = if feature < 384 {
+        feature + 384
+    } else {
+        feature.wrapping_sub(384)
+    };
+    other_colour ^ 56
+}
+
+/// Both lists of a board, sixteen squares at a time; none if they leave less room behind a list than a vector has. To be inlined into
+/// what is compiled for this level, as a loader's loop is: elsewhere each operation is a call.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn quarters(simd: pulp::x86::V4, board: &ChessBoard, lists: [&mut [u32]; 2]) -> Option<usize> {
