@@ -1,6 +1,6 @@
 //! The batches of timed steps, made as a training has them made.
 
-use super::positions::{Making, Positions};
+use super::positions::Positions;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -18,16 +18,17 @@ const AHEAD: usize = 2;
 /// Makes the batches of the steps to come.
 pub struct Maker<'a> {
     positions: &'a Positions,
-    making: Making,
+    /// Whether with the transposed index.
+    transposed: bool,
     next: AtomicUsize,
     nanoseconds: AtomicU64,
 }
 
 impl<'a> Maker<'a> {
-    pub fn new(positions: &'a Positions, making: Making) -> Self {
+    pub fn new(positions: &'a Positions, transposed: bool) -> Self {
         Self {
             positions,
-            making,
+            transposed,
             next: AtomicUsize::new(0),
             nanoseconds: AtomicU64::new(0),
         }
@@ -37,7 +38,7 @@ impl<'a> Maker<'a> {
     pub fn make(&self, spare: Option<Batch>) -> Result<Cow<'a, Batch>> {
         let start = Instant::now();
         let step = self.next.fetch_add(1, Ordering::Relaxed);
-        let batch = self.positions.batch(step, spare, self.making)?;
+        let batch = self.positions.batch(step, spare, self.transposed)?;
         let taken = start.elapsed().as_nanos() as u64;
         self.nanoseconds.fetch_add(taken, Ordering::Relaxed);
         Ok(batch)
@@ -57,7 +58,7 @@ pub enum Batches<'a> {
         /// Batches whose memory the next may use.
         spares: Sender<Batch>,
     },
-    /// From the threads that compute, in turns with the steps: one each whenever there is none left.
+    /// From the threads that compute, in turns with the steps: one for two of them, a perspective each, whenever there is none left.
     InTurns {
         maker: &'a Maker<'a>,
         threads: Arc<rayon::ThreadPool>,
@@ -100,7 +101,7 @@ impl<'a> Batches<'a> {
                 spares,
             } => {
                 if ready.is_empty() {
-                    let spares: Vec<_> = (0..threads.current_num_threads())
+                    let spares: Vec<_> = (0..threads.current_num_threads().div_ceil(2))
                         .map(|_| spares.pop())
                         .collect();
                     let work = spares.into_par_iter().with_max_len(1);

@@ -13,15 +13,6 @@ const BATCHES: usize = 4;
 /// Bytes that all of them may take, if they are more than one.
 const MOST_BYTES: usize = 256 << 20;
 
-/// How batches are made.
-#[derive(Clone, Copy)]
-pub struct Making {
-    /// With the transposed index, where the step reads it.
-    pub transposed: bool,
-    /// A thread a perspective; not where the step has the same processor.
-    pub side_by_side: bool,
-}
-
 /// Starts and indices of one perspective.
 type Lists = (Vec<u32>, Vec<u32>);
 
@@ -116,24 +107,19 @@ impl Positions {
         })
     }
 
-    /// The batch of a step, in the memory of `spare`; index lists are checked here and get their transposed index.
+    /// The batch of a step, in the memory of `spare`; index lists are checked here, a thread
+    /// a perspective, and get their transposed index where it is wanted.
     pub fn batch(
         &self,
         step: usize,
         spare: Option<Batch>,
-        making: Making,
+        transposed: bool,
     ) -> Result<Cow<'_, Batch>> {
         match &self.batches[step % self.batches.len()] {
             Prepared::Dense(batch) => Ok(Cow::Borrowed(batch)),
             Prepared::Lists([first, second], targets) => {
                 let inputs = |spare: SparseInputs, (starts, indices): &Lists| {
-                    spare.refill(
-                        "index lists",
-                        self.features,
-                        starts,
-                        indices,
-                        making.transposed,
-                    )
+                    spare.refill("index lists", self.features, starts, indices, transposed)
                 };
                 let (spare, mut memory) = match spare.map(Batch::into_parts) {
                     Some((Inputs::Sparse(spare), memory)) => (spare, memory),
@@ -142,10 +128,7 @@ impl Positions {
                 let [own, other] = spare;
                 let first = || inputs(own, first);
                 let second = || inputs(other, second);
-                let (first, second) = match making.side_by_side {
-                    true => rayon::join(first, second),
-                    false => (first(), second()),
-                };
+                let (first, second) = rayon::join(first, second);
                 memory.clone_from(targets);
                 let inputs = Inputs::Sparse([first?, second?]);
                 Ok(Cow::Owned(Batch::new(inputs, memory)?))

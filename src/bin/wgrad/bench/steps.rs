@@ -1,7 +1,7 @@
 //! The clock: training steps as a trainer makes them, with the losses read a few steps late.
 
 use super::batches::{Batches, Maker};
-use super::positions::{Making, Positions};
+use super::positions::Positions;
 use super::shape::Shape;
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -127,11 +127,8 @@ pub fn time(
 ) -> Result<Timing> {
     let mut engine = Engine::new(device, shape)?;
     let entries = 2.0 * positions.indices * shape.batch as f64;
-    let making = Making {
-        transposed: engine.reads_transposed(shape.batch, entries as usize),
-        side_by_side: device.class() != Class::Host,
-    };
-    let maker = Maker::new(positions, making);
+    let transposed = engine.reads_transposed(shape.batch, entries as usize);
+    let maker = Maker::new(positions, transposed);
     let traffic = engine.traffic(&*maker.make(None)?)?;
     let (mut engine, timing) = std::thread::scope(|scope| {
         let mut runner = Runner {
