@@ -2,7 +2,6 @@
 
 use super::features::{FeatureSet, Perspective};
 use super::record::Position;
-use bulletformat::ChessBoard;
 
 /// N.
 const FEATURES: usize = 768;
@@ -111,7 +110,11 @@ fn other_name(feature: u32) -> u32 {
 /// what is compiled for this level, as a loader's loop is: elsewhere each operation is a call.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn quarters(simd: pulp::x86::V4, board: &ChessBoard, lists: [&mut [u32]; 2]) -> Option<usize> {
+fn quarters(
+    simd: pulp::x86::V4,
+    board: &bulletformat::ChessBoard,
+    lists: [&mut [u32]; 2],
+) -> Option<usize> {
     const SQUARES: [u32; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
     /// Where a lane's code is found in the eight bytes of the next sixteen: in which half, and how far up.
     const HALVES: [u32; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1];
