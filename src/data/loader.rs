@@ -14,7 +14,7 @@ use super::maker::{BatchMaker, LoadedBatch};
 use super::pool::Pool;
 use super::shuffle::{Block, Blocks, Order, RawBatch, RawBatches};
 use super::target::Target;
-use super::turns::{Make, Turns};
+use super::turns::Turns;
 use crate::error::{Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::panic::resume_unwind;
@@ -104,14 +104,13 @@ impl LoaderSettings {
         }
         self.target.check()
     }
-
-    fn maker<F: FeatureSet + ?Sized>(&self, dataset: &Dataset, features: Arc<F>) -> BatchMaker<F> {
-        BatchMaker::new(dataset, features, self.target, self.transposed)
-    }
 }
 
 /// A batch, or what is wrong with its records.
 pub(crate) type Reply = Result<LoadedBatch>;
+
+/// Makes a batch.
+pub(crate) type Make = Box<dyn FnMut(RawBatch) -> Reply + Send>;
 
 /// A batch to make, and where it goes.
 type Work = (RawBatch, Sender<Reply>);
@@ -175,12 +174,9 @@ impl Loader {
             work: work.clone(),
         });
         for _ in 0..settings.workers {
-            let mut maker = settings.maker(dataset, features.clone());
-            let (spares, raw_spares) = (loader.spares.clone(), raw_spares.clone());
+            let make = loader.make(dataset, features.clone(), settings, &raw_spares);
             let work = work.clone();
-            loader.start("wgrad worker", move || {
-                serve(&work, &raw_spares, |raw| maker.make(raw, spares.take()));
-            })?;
+            loader.start("wgrad worker", move || serve(&work, make))?;
         }
         let batches = loader.read(dataset, settings, raw_spares)?;
         loader.start("wgrad batches", move || {
@@ -190,7 +186,7 @@ impl Loader {
     }
 
     /// Starts to read, for a consumer that computes on these threads: they make the batches, one each, whenever it has none left. So
-    /// they never wait for a worker that has their core. [`LoaderSettings::workers`] is not read. A panic while a batch is made takes the
+    /// they never wait for a worker that has their core. [`LoaderSettings::workers`] has no influence. A panic while a batch is made takes the
     /// others of that turn with it.
     ///
     /// # Errors
@@ -205,20 +201,9 @@ impl Loader {
         let mut loader = Self::empty();
         let raw_spares = Pool::new();
         let batches = loader.read(dataset, settings, raw_spares.clone())?;
-        let spares = loader.spares.clone();
-        let maker = || {
-            let mut maker = settings.maker(dataset, features.clone());
-            let (spares, raw_spares) = (spares.clone(), raw_spares.clone());
-            Box::new(move |mut raw: RawBatch| {
-                raw.gather();
-                let reply = maker.make(&raw, spares.take());
-                raw_spares.give(raw);
-                reply
-            }) as Make
-        };
-        let makers = (0..threads.current_num_threads()).map(|_| maker());
-        let turns = Turns::new(threads.clone(), makers.collect(), batches);
-        loader.source = Some(Source::Turns(turns));
+        let make = |_| loader.make(dataset, features.clone(), settings, &raw_spares);
+        let makers = (0..threads.current_num_threads()).map(make).collect();
+        loader.source = Some(Source::Turns(Turns::new(threads, makers, batches)));
         Ok(loader)
     }
 
@@ -228,6 +213,25 @@ impl Loader {
             threads: Vec::new(),
             spares: Pool::new(),
         }
+    }
+
+    /// What makes batches, in memory that goes round.
+    fn make<F: FeatureSet + ?Sized + 'static>(
+        &self,
+        dataset: &Dataset,
+        features: Arc<F>,
+        settings: &LoaderSettings,
+        raw_spares: &Pool<RawBatch>,
+    ) -> Make {
+        let (target, transposed) = (settings.target, settings.transposed);
+        let mut maker = BatchMaker::new(dataset, features, target, transposed);
+        let (spares, raw_spares) = (self.spares.clone(), raw_spares.clone());
+        Box::new(move |mut raw| {
+            raw.gather();
+            let reply = maker.make(&raw, spares.take());
+            raw_spares.give(raw);
+            reply
+        })
     }
 
     /// Starts to read and shuffle; gives what cuts batches from that.
@@ -344,15 +348,9 @@ fn cut(batches: RawBatches, to_consumer: &Sender<Receiver<Reply>>, to_workers: &
 }
 
 /// A worker: until the cutter is gone and all is done.
-fn serve(
-    work: &Receiver<Work>,
-    raw_spares: &Pool<RawBatch>,
-    mut make: impl FnMut(&RawBatch) -> Reply,
-) {
-    for (mut raw, reply) in work {
-        raw.gather();
+fn serve(work: &Receiver<Work>, mut make: Make) {
+    for (raw, reply) in work {
         // As above: a dropped ticket is no fault.
-        let _ = reply.send(make(&raw));
-        raw_spares.give(raw);
+        let _ = reply.send(make(raw));
     }
 }

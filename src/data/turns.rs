@@ -3,14 +3,11 @@
 //! Workers beside them would share their cores: while one has a core, the thread that computes there waits behind it, and what waits
 //! for that thread's part leaves another core idle.
 
-use super::loader::Reply;
-use super::shuffle::{RawBatch, RawBatches};
+use super::loader::{Make, Reply};
+use super::shuffle::RawBatches;
 use rayon::prelude::*;
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// Makes a batch.
-pub(crate) type Make = Box<dyn FnMut(RawBatch) -> Reply + Send>;
 
 pub(crate) struct Turns {
     threads: Arc<rayon::ThreadPool>,
