@@ -15,24 +15,21 @@ const PIECES: usize = 32;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Chess768;
 
-/// The feature of each code of a record on square 0, the opponent's codes from 8 on.
-const fn first_features(perspective: Perspective) -> [u32; 16] {
-    let opposite = match perspective {
-        Perspective::Own => 0,
-        Perspective::Other => 8,
-    };
-    let mut first = [0; 16];
+/// The feature of each code of a record on square 0, the opponent's codes from 8 on. As these are multiples of 64, that of square s is
+/// this ^ s, to either side.
+const OWN: [u32; 16] = first_features()[0];
+const OTHER: [u32; 16] = first_features()[1];
+
+const fn first_features() -> [[u32; 16]; 2] {
+    let mut first = [[0; 16]; 2];
     let mut code = 0;
     while code < 16 {
-        let seen = code ^ opposite;
-        first[code as usize] = 384 * (seen >> 3) + 64 * (seen & 7);
+        first[0][code] = 384 * (code as u32 >> 3) + 64 * (code as u32 & 7);
+        first[1][code] = other_name(first[0][code]);
         code += 1;
     }
     first
 }
-
-const OWN: [u32; 16] = first_features(Perspective::Own);
-const OTHER: [u32; 16] = first_features(Perspective::Other);
 
 impl FeatureSet for Chess768 {
     fn features(&self) -> usize {
@@ -45,9 +42,9 @@ impl FeatureSet for Chess768 {
 
     #[inline(always)]
     fn write(&self, position: &Position, perspective: Perspective, list: &mut [u32]) -> usize {
-        let (first, flip) = match perspective {
-            Perspective::Own => (&OWN, 0),
-            Perspective::Other => (&OTHER, 56),
+        let first = match perspective {
+            Perspective::Own => &OWN,
+            Perspective::Other => &OTHER,
         };
         let board = position.board();
         let mut squares = board.occ;
@@ -56,7 +53,7 @@ impl FeatureSet for Chess768 {
         let (pairs, _) = list.as_chunks_mut::<2>();
         for (pair, codes) in pairs.iter_mut().zip(&board.pcs).take(count.div_ceil(2)) {
             for (feature, code) in pair.iter_mut().zip([codes & 15, codes >> 4]) {
-                *feature = first[usize::from(code)] + (squares.trailing_zeros() ^ flip);
+                *feature = first[usize::from(code)] ^ squares.trailing_zeros();
                 squares &= squares.wrapping_sub(1);
             }
         }
@@ -97,7 +94,7 @@ impl FeatureSet for Chess768 {
 
 /// What the other side calls a feature.
 #[inline(always)]
-fn other_name(feature: u32) -> u32 {
+const fn other_name(feature: u32) -> u32 {
     let other_colour = if feature < 384 {
         feature + 384
     } else {
@@ -134,14 +131,13 @@ fn quarters(
         let next = f._mm512_permutexvar_epi32(cast(HALVES), next);
         let code = f._mm512_srlv_epi32(next, cast(SHIFTS));
         let square = f._mm512_maskz_compress_epi32(occupied as u16, squares);
-        let flipped = f._mm512_xor_si512(square, f._mm512_set1_epi32(56));
-        // A look-up takes the lowest four bits of its index.
-        let seen = f._mm512_add_epi32(f._mm512_permutexvar_epi32(code, cast(OWN)), square);
-        let seen_by_other =
-            f._mm512_add_epi32(f._mm512_permutexvar_epi32(code, cast(OTHER)), flipped);
+        for (list, first) in [(&mut *own, OWN), (&mut *other, OTHER)] {
+            // A look-up takes the lowest four bits of its index.
+            let first = f._mm512_permutexvar_epi32(code, cast(first));
+            let features: [u32; 16] = cast(f._mm512_xor_si512(first, square));
+            list[count..][..16].copy_from_slice(&features);
+        }
         let pieces = (occupied as u16).count_ones();
-        own[count..][..16].copy_from_slice(&cast::<_, [u32; 16]>(seen));
-        other[count..][..16].copy_from_slice(&cast::<_, [u32; 16]>(seen_by_other));
         count += pieces as usize;
         codes >>= 4 * pieces;
         occupied >>= 16;
