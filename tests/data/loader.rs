@@ -158,15 +158,7 @@ fn in_turns_an_error_comes_after_the_batches_before_and_a_panic_goes_on() {
     let loader = Loader::in_turns(&dataset, Arc::new(Panics), &settings(10, 0), threads(2));
     let mut loader = loader.unwrap();
     assert!(loader.by_ref().take(10).all(|batch| batch.is_ok()));
-    let next = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| loader.next()));
-    let panic = next.expect_err("the panic goes on");
-    assert!(
-        panic
-            .downcast_ref::<String>()
-            .unwrap()
-            .contains("as the test wants")
-    );
-    assert!(loader.next().is_none());
+    expect_panic(loader);
 }
 
 #[test]
@@ -321,6 +313,15 @@ impl FeatureSet for Panics {
     }
 }
 
+/// The next batch is the panic of [`Panics`], and there is none behind it.
+fn expect_panic(mut loader: Loader) {
+    let next = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| loader.next()));
+    let panic = next.expect_err("the panic goes on");
+    let message = panic.downcast_ref::<String>().unwrap();
+    assert!(message.contains("as the test wants"), "{message}");
+    assert!(loader.next().is_none());
+}
+
 /// A set of two features whose lists are always these.
 struct Always {
     list: [u32; 2],
@@ -379,15 +380,7 @@ fn a_panic_in_a_worker_reaches_the_consumer_after_the_batches_before() {
         };
         let mut loader = Loader::new(&dataset, Arc::new(Panics), &base).unwrap();
         assert!(loader.by_ref().take(10).all(|batch| batch.is_ok()));
-        let next = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| loader.next()));
-        let panic = next.expect_err("the panic goes on");
-        assert!(
-            panic
-                .downcast_ref::<String>()
-                .unwrap()
-                .contains("as the test wants")
-        );
-        assert!(loader.next().is_none());
+        expect_panic(loader);
     }
 }
 
