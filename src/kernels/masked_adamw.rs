@@ -191,7 +191,6 @@ fn body(mut call: Call<'_, f32>) {
     bands
         .zip(shares.par_chunks_mut(2 * hidden))
         .enumerate()
-        .with_max_len(1)
         .for_each(|(band, (((first, second), weights), shares))| {
             widest(Band {
                 params: &params,
