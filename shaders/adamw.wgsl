@@ -8,7 +8,7 @@ struct Params {
     correction1: f32, // 1/(1 − β1^t)
     correction2: f32, // 1/(1 − β2^t)
     epsilon: f32,
-    clip: u32, // 1 keeps θ in the range that follows, 0 leaves it: a clamp may turn NaN into a number
+    ranged: u32, // 1 keeps θ in the range that follows, 0 leaves it: a clamp may turn NaN into a number
     low: f32,
     high: f32,
 }

@@ -1,5 +1,6 @@
 // Y[s] = d + Σ_u C[u]·H[s, u] on index lists, H = activation(Z), Z[s, pK + r] = B_p[r] + Σ A_p[i, r] over the sample's list,
-// and what the gradients need of Z: a bit a lane where its slope is not 0, a bit where it is above T, and for SCReLU the slope.
+// what the gradients need of Z: a bit a lane where its slope is not 0, a bit where it is above T, and for SCReLU the slope; and where
+// there is a loss, e = ∂Loss/∂Y[s] and what the sample adds to the loss.
 // Neither Z nor H reaches memory. T = 2K/32 invocations have 32 lanes of one sample each; a workgroup has INVOCATIONS / T
 // samples at once and a few of them one after the other.
 struct Params {
@@ -7,27 +8,32 @@ struct Params {
     first: u32,
     total: u32,
     hidden: u32, // K, a multiple of 32
-    indices_1: u32,
+    indices_1: u32, // where each perspective's indices begin in `lists`
     indices_2: u32,
+    targets: u32, // where the targets begin there
     output: u32, // where C begins in `small`; d stands behind it
     bias_2: u32, // where B of the second perspective begins in `small`
     interleave: u32,
     rounds: u32,
     inputs: u32,
     entries: u32,
+    power: f32,
+    scale: f32, // 1/L
     clip: f32,
 }
 
-@group(0) @binding(0) var<storage, read> lists: array<u32>; // starts [total + 1] twice, then the indices
+@group(0) @binding(0) var<storage, read> lists: array<u32>; // starts [total + 1] twice, then the indices; the targets' bits, [total]
 @group(0) @binding(1) var<storage, read> weights_1: array<vec4<f32>>; // [N, K]
 @group(0) @binding(2) var<storage, read> weights_2: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> small: array<vec4<f32>>; // B of each accumulator, C [2K], d
 @group(0) @binding(4) var<storage, read_write> y: array<f32>; // [total]
 @group(0) @binding(5) var<storage, read_write> bits: array<u32>; // [2, total, K/32], twice where there is a clip
 @group(0) @binding(6) var<storage, read_write> slopes: array<vec4<f32>>; // [2, samples, K], SCReLU only
-@group(0) @binding(7) var<uniform> params: Params;
+@group(0) @binding(7) var<storage, read_write> errors: array<f32>; // e [total], then what each sample adds to the loss
+@group(0) @binding(8) var<uniform> params: Params;
 
 override GRADIENT: u32 = 1u;
+override LOSS: u32 = 0u;
 
 const INVOCATIONS = 256u;
 
@@ -138,7 +144,14 @@ fn main(
             width = reach;
         }
         if (live && member == 0u) {
-            y[params.first + sample] = sums[invocation] + small[params.output / 4u + 2u * row].x;
+            let own = params.first + sample;
+            let value = sums[invocation] + small[params.output / 4u + 2u * row].x;
+            y[own] = value;
+            if (LOSS == 1u) {
+                let loss = loss_of(value, bitcast<f32>(lists[params.targets + own]), params.power, params.scale);
+                errors[own] = loss.gradient;
+                errors[params.total + own] = loss.term;
+            }
         }
     }
 }

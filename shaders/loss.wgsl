@@ -1,8 +1,7 @@
 // What each sample adds to the loss, terms[s] = |P − t|^q / L with P = link(Y[s]), and the loss by its output,
 // e[s] = (q/L)·|P − t|^(q−1)·sign(P − t)·∂P/∂Y.
 struct Params {
-    samples: u32, // of this strip, whose first is `first`
-    first: u32,
+    samples: u32,
     power: f32,
     scale: f32, // 1/L
 }
@@ -21,14 +20,11 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) invocation: u32,
 ) {
-    let own = group_index(group, groups) * INVOCATIONS + invocation;
-    if (own >= params.samples) {
+    let sample = group_index(group, groups) * INVOCATIONS + invocation;
+    if (sample >= params.samples) {
         return;
     }
-    let sample = params.first + own;
-    let linked = link(y[sample]);
-    let difference = linked.value - targets[sample];
-    terms[sample] = power_of(abs(difference), params.power) * params.scale;
-    let magnitude = power_of(abs(difference), params.power - 1.0) * params.power * params.scale;
-    e[sample] = magnitude * sign(difference) * linked.slope;
+    let loss = loss_of(y[sample], targets[sample], params.power, params.scale);
+    terms[sample] = loss.term;
+    e[sample] = loss.gradient;
 }

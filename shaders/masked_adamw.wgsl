@@ -10,6 +10,7 @@ struct Params {
     total_1: u32, // rows of each perspective
     total_2: u32,
     output: u32, // where C begins in `small`, a multiple of 4
+    first_chunks: u32, // where they begin in `index`, [N + 1] for each perspective
     chunks: u32,
     learning_rate: f32,
     decay: f32, // 1 − η·w
@@ -18,12 +19,12 @@ struct Params {
     correction1: f32, // 1/(1 − β1^t)
     correction2: f32, // 1/(1 − β2^t)
     epsilon: f32,
-    clip: u32, // 1 keeps θ in the range that follows
+    ranged: u32, // 1 keeps θ in the range that follows
     low: f32,
     high: f32,
 }
 
-@group(0) @binding(0) var<storage, read> first_chunks: array<u32>; // [N + 1] for each perspective
+@group(0) @binding(0) var<storage, read> index: array<u32>; // the first chunk of each feature, among others
 @group(0) @binding(1) var<storage, read> rows: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> small: array<vec4<f32>>; // C, [2K], among others
 @group(0) @binding(3) var<storage, read_write> first: array<vec4<f32>>; // m, [N, K]
@@ -36,10 +37,10 @@ const VECTORS = 64u;
 const BAND = 8u;
 
 fn sum_of(perspective: u32, feature: u32, start: u32, width: u32) -> vec4<f32> {
-    let chunks = perspective * (params.inputs + 1u) + feature;
-    let last = first_chunks[chunks + 1u];
+    let chunks = params.first_chunks + perspective * (params.inputs + 1u) + feature;
+    let last = index[chunks + 1u];
     var sum = vec4<f32>(0.0);
-    for (var chunk = first_chunks[chunks]; chunk < last; chunk++) {
+    for (var chunk = index[chunks]; chunk < last; chunk++) {
         sum += rows[start + chunk * width];
     }
     return sum;
@@ -53,9 +54,9 @@ fn main(
 ) {
     let row = params.hidden / 4u;
     let tiles = (row + VECTORS - 1u) / VECTORS;
-    let index = group_index(group, groups);
-    let band = index / tiles;
-    let vector = index % tiles * VECTORS + invocation;
+    let own = group_index(group, groups);
+    let band = own / tiles;
+    let vector = own % tiles * VECTORS + invocation;
     let end = min(params.inputs, (band + 1u) * BAND);
     if (band * BAND >= params.inputs || vector >= row) {
         return;

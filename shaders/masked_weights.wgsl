@@ -9,11 +9,12 @@ struct Params {
     total_1: u32, // rows of each perspective
     total_2: u32,
     output: u32, // where C begins in `small`, a multiple of 4
+    first_chunks: u32, // where they begin in `index`, [N + 1] for each perspective
     accumulate: u32,
     chunks: u32,
 }
 
-@group(0) @binding(0) var<storage, read> first_chunks: array<u32>; // [N + 1] for each perspective
+@group(0) @binding(0) var<storage, read> index: array<u32>; // the first chunk of each feature, among others
 @group(0) @binding(1) var<storage, read> rows: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weights: array<vec4<f32>>; // A, [N, K]
 @group(0) @binding(3) var<storage, read> small: array<vec4<f32>>; // C, [2K], among others
@@ -32,9 +33,9 @@ fn main(
 ) {
     let row = params.hidden / 4u;
     let tiles = (row + VECTORS - 1u) / VECTORS;
-    let index = group_index(group, groups);
-    let band = index / tiles;
-    let vector = index % tiles * VECTORS + invocation;
+    let own = group_index(group, groups);
+    let band = own / tiles;
+    let vector = own % tiles * VECTORS + invocation;
     let end = min(params.inputs, (band + 1u) * BAND);
     if (band * BAND >= params.inputs || vector >= row) {
         return;
@@ -47,13 +48,13 @@ fn main(
         let c = small[params.output / 4u + p * row + vector];
         let total = select(params.total_1, params.total_2, p == 1u);
         let start = select(0u, params.rows_2 / 4u, p == 1u) + lane_group * 32u * total + lane;
-        let chunks = p * (params.inputs + 1u);
+        let chunks = params.first_chunks + p * (params.inputs + 1u);
         let add = p > params.perspective || params.accumulate == 1u;
         var share = vec4<f32>(0.0);
         for (var feature = band * BAND; feature < end; feature++) {
             var sum = vec4<f32>(0.0);
-            let last = first_chunks[chunks + feature + 1u];
-            for (var chunk = first_chunks[chunks + feature]; chunk < last; chunk++) {
+            let last = index[chunks + feature + 1u];
+            for (var chunk = index[chunks + feature]; chunk < last; chunk++) {
                 sum += rows[start + chunk * width];
             }
             let at = feature * row + vector;

@@ -102,7 +102,7 @@ fn main(
         }
         workgroupBarrier();
         let output = sums[0] + small[params.output / 4u + 2u * row].x;
-        let loss = loss_of(output, targets[sample]);
+        let loss = loss_or_given(output, targets[sample]);
         let gradient = loss.gradient;
         total += gradient;
         if (invocation == 0u) {
@@ -152,18 +152,9 @@ fn list_end(perspective: u32, sample: u32) -> u32 {
     return list_start(perspective, sample + 1u);
 }
 
-struct Loss {
-    term: f32,
-    gradient: f32, // e
-}
-
-fn loss_of(output: f32, target_value: f32) -> Loss {
+fn loss_or_given(output: f32, target_value: f32) -> Loss {
     if (GIVEN == 1u) {
         return Loss(0.0, target_value);
     }
-    let linked = link(output);
-    let difference = linked.value - target_value;
-    let magnitude = power_of(abs(difference), params.power - 1.0) * params.power * params.scale;
-    let term = power_of(abs(difference), params.power) * params.scale;
-    return Loss(term, magnitude * sign(difference) * linked.slope);
+    return loss_of(output, target_value, params.power, params.scale);
 }

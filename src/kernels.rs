@@ -61,6 +61,7 @@ table! {
     masked_weights,
     masked_output,
     masked_adamw,
+    masked_output_adamw,
     scatter_pieces,
     join_pieces,
     sgd,

@@ -147,7 +147,7 @@ impl Optimizer {
             correction1: correction(beta1),
             correction2: correction(beta2),
             epsilon,
-            clip: u32::from(clip.is_some()),
+            ranged: u32::from(clip.is_some()),
             low,
             high,
         })

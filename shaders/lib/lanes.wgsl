@@ -15,3 +15,16 @@ fn sum_lanes(invocation: u32, value: f32) -> f32 {
     workgroupBarrier();
     return parts[invocation % COLUMNS];
 }
+
+// Σ value over the whole workgroup, the same for all of it: the lanes, then the columns in a tree too.
+fn sum_workgroup(invocation: u32, value: f32) -> f32 {
+    sum_lanes(invocation, value);
+    workgroupBarrier();
+    for (var reach = COLUMNS / 2u; reach > 0u; reach /= 2u) {
+        if (invocation < reach) {
+            parts[invocation] += parts[invocation + reach];
+        }
+        workgroupBarrier();
+    }
+    return parts[0];
+}

@@ -1,4 +1,4 @@
-// P = link(Y) and its slope ∂P/∂Y, and |x|^q for the power loss.
+// P = link(Y) and its slope ∂P/∂Y, and the power loss |P − t|^q / L of a sample.
 const IDENTITY = 0u;
 const SIGMOID = 1u;
 override LINK: u32 = 0u;
@@ -34,4 +34,17 @@ fn power_of(x: f32, q: f32) -> f32 {
         return 0.0;
     }
     return pow(x, q);
+}
+
+struct Loss {
+    term: f32, // what the sample adds to the loss
+    gradient: f32, // e = (q/L)·|P − t|^(q−1)·sign(P − t)·∂P/∂Y
+}
+
+// `power` is q, `scale` 1/L.
+fn loss_of(y: f32, target_value: f32, power: f32, scale: f32) -> Loss {
+    let linked = link(y);
+    let difference = linked.value - target_value;
+    let magnitude = power_of(abs(difference), power - 1.0) * power * scale;
+    return Loss(power_of(abs(difference), power) * scale, magnitude * sign(difference) * linked.slope);
 }

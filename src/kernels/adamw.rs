@@ -25,7 +25,7 @@ crate::parameters! {
         /// ε.
         pub epsilon: f32,
         /// 1 keeps θ in the range that follows, 0 leaves it: a clamp may turn NaN into a number.
-        pub clip: u32,
+        pub ranged: u32,
         /// Lower end of the range of θ.
         pub low: f32,
         /// Upper end of the range of θ.
@@ -81,7 +81,7 @@ impl Params {
         let decayed = *value * f64::from(self.decay);
         let change = f64::from(self.learning_rate) * m_hat;
         let moved = decayed - change / (v_hat.sqrt() + f64::from(self.epsilon));
-        *value = match self.clip {
+        *value = match self.ranged {
             1 => moved.max(f64::from(self.low)).min(f64::from(self.high)),
             _ => moved,
         };
@@ -97,7 +97,7 @@ impl Params {
         let change = self.learning_rate * (m * self.correction1)
             / ((v * self.correction2).sqrt() + self.epsilon);
         let moved = *value * self.decay - change;
-        *value = match self.clip {
+        *value = match self.ranged {
             1 => moved.clamp(self.low, self.high),
             _ => moved,
         };
@@ -129,6 +129,23 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
     Traffic::elementwise(p.length, 4, 3, 15)
 }
 
+/// The numbers of a case's step, the `t`-th, for no element.
+pub(super) fn case_step(t: i32, ranged: bool) -> Params {
+    Params {
+        length: 0,
+        learning_rate: 0.002,
+        decay: 1.0 - 0.002 * 0.01,
+        beta1: 0.9,
+        beta2: 0.999,
+        correction1: 1.0 / (1.0 - 0.9f32.powi(t)),
+        correction2: 1.0 / (1.0 - 0.999f32.powi(t)),
+        epsilon: 1e-8,
+        ranged: u32::from(ranged),
+        low: -0.5,
+        high: 0.5,
+    }
+}
+
 fn cases() -> Vec<Case> {
     // Sizes 0, 1, tile − 1, tile, tile + 1, a prime, and past 65,535 workgroups; the first and a late step, with and
     // without a range.
@@ -138,21 +155,11 @@ fn cases() -> Vec<Case> {
         .map(|(seed, length)| {
             let mut inputs = Inputs::new(1100 + seed as u64);
             let step = if seed % 2 == 0 { 1 } else { 1000 };
-            let clip = u32::from(seed % 3 != 0);
-            let range = 0.5;
             let params = Params {
                 length: length as u32,
-                learning_rate: 0.002,
-                decay: 1.0 - 0.002 * 0.01,
-                beta1: 0.9,
-                beta2: 0.999,
-                correction1: 1.0 / (1.0 - 0.9f32.powi(step)),
-                correction2: 1.0 / (1.0 - 0.999f32.powi(step)),
-                epsilon: 1e-8,
-                clip,
-                low: -range,
-                high: range,
+                ..case_step(step, seed % 3 != 0)
             };
+            let ranged = params.ranged;
             let mut gradient = inputs.floats(length, -1.0, 1.0);
             for gradient in gradient.iter_mut().step_by(7) {
                 *gradient = 0.0;
@@ -178,7 +185,7 @@ fn cases() -> Vec<Case> {
                 absolute: (8.0 * 0.02 + 1.0) * f64::from(f32::EPSILON),
             };
             Case::new(
-                format!("n={length} t={step} clip={clip}"),
+                format!("n={length} t={step} ranged={ranged}"),
                 0,
                 params,
                 vec![

@@ -1,12 +1,13 @@
-//! Y\[s\] = C·H\[s\] + d on index lists, and what the gradients need of Z (section 1): see [`masked`].
+//! Y\[s\] = C·H\[s\] + d on index lists, what the gradients need of Z, and e = ∂Loss/∂Y\[s\] (section 1): see [`masked`].
 
 use super::cpu::grouped::Grouped;
 use super::cpu::simd::{Simd, Sixteen, Work, widest};
 use super::inputs::Inputs;
-use super::libraries::{ACTIVATION, BITS, GRID};
-use super::masked;
+use super::libraries::{ACTIVATION, BITS, GRID, LINK, LINK_OPERATIONS};
+use super::{loss, masked};
 use crate::activation::Activation;
-use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic, Variant};
+use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slice, Slot, Traffic, Variant};
+use crate::loss::Link;
 use aligned_vec::avec;
 use rayon::prelude::*;
 
@@ -26,6 +27,8 @@ crate::parameters! {
         pub indices_1: u32,
         /// Where the second perspective's begin.
         pub indices_2: u32,
+        /// Where the targets, as the bits of floats, begin there; not read without a loss.
+        pub targets: u32,
         /// Where C begins in `small`; d stands behind it.
         pub output: u32,
         /// Where B of the second perspective begins in `small`; that of the first stands at 0.
@@ -38,6 +41,10 @@ crate::parameters! {
         pub inputs: u32,
         /// Indices in both perspectives' lists of this strip.
         pub entries: u32,
+        /// q.
+        pub power: f32,
+        /// 1/L with L the samples of the whole batch.
+        pub scale: f32,
         /// T.
         pub clip: f32,
     }
@@ -57,24 +64,62 @@ impl crate::kernel::Params for Params {
     }
 }
 
-/// The variants: with what the gradients need in the order of [`Activation::ALL`], then Y alone.
+/// What a pass computes beside Y.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// Nothing.
+    Nothing,
+    /// What the gradients need of Z, for an e that is given.
+    Bits,
+    /// The same, and by the loss with this link e and what each sample adds to the loss.
+    Loss(Link),
+}
+
+impl Beside {
+    const ALL: [Self; 4] = [
+        Self::Loss(Link::Identity),
+        Self::Loss(Link::Sigmoid),
+        Self::Bits,
+        Self::Nothing,
+    ];
+
+    fn link(self) -> Option<Link> {
+        match self {
+            Self::Loss(link) => Some(link),
+            Self::Bits | Self::Nothing => None,
+        }
+    }
+}
+
+/// The variants: for each of [`Beside::ALL`] the activations in the order of [`Activation::ALL`].
 const VARIANTS: &[Variant] = &[
-    Variant::new("crelu", &[("ACTIVATION", 0), ("GRADIENT", 1)]),
-    Variant::new("screlu", &[("ACTIVATION", 1), ("GRADIENT", 1)]),
-    Variant::new("relu", &[("ACTIVATION", 2), ("GRADIENT", 1)]),
+    Variant::new("crelu.identity", &[("ACTIVATION", 0), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 0)]),
+    Variant::new("screlu.identity", &[("ACTIVATION", 1), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 0)]),
+    Variant::new("relu.identity", &[("ACTIVATION", 2), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 0)]),
+    Variant::new("crelu.sigmoid", &[("ACTIVATION", 0), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 1)]),
+    Variant::new("screlu.sigmoid", &[("ACTIVATION", 1), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 1)]),
+    Variant::new("relu.sigmoid", &[("ACTIVATION", 2), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 1)]),
+    Variant::new("crelu.bits", &[("ACTIVATION", 0), ("GRADIENT", 1)]),
+    Variant::new("screlu.bits", &[("ACTIVATION", 1), ("GRADIENT", 1)]),
+    Variant::new("relu.bits", &[("ACTIVATION", 2), ("GRADIENT", 1)]),
     Variant::new("crelu.output", &[("ACTIVATION", 0), ("GRADIENT", 0)]),
     Variant::new("screlu.output", &[("ACTIVATION", 1), ("GRADIENT", 0)]),
     Variant::new("relu.output", &[("ACTIVATION", 2), ("GRADIENT", 0)]),
 ];
 
-/// The variant for an activation, with or without what the gradients need.
-pub fn variant_for(activation: Activation, gradient: bool) -> usize {
-    activation as usize + if gradient { 0 } else { Activation::ALL.len() }
+/// The variant for an activation, and what is computed beside Y.
+pub fn variant_for(activation: Activation, beside: Beside) -> usize {
+    let place = match beside {
+        Beside::Loss(link) => link as usize,
+        Beside::Bits => 2,
+        Beside::Nothing => 3,
+    };
+    place * Activation::ALL.len() + activation as usize
 }
 
-fn meaning(variant: usize) -> (Activation, bool) {
+fn meaning(variant: usize) -> (Activation, Beside) {
     let count = Activation::ALL.len();
-    (Activation::ALL[variant % count], variant < count)
+    (Activation::ALL[variant % count], Beside::ALL[variant / count])
 }
 
 /// The kernel.
@@ -83,7 +128,7 @@ pub static KERNEL: Kernel = Kernel {
     operation: Some("network"),
     pass: Pass::Forward,
     wgsl: include_str!("../../shaders/forward_sparse.wgsl"),
-    libraries: &[GRID, ACTIVATION, BITS],
+    libraries: &[GRID, ACTIVATION, BITS, LINK],
     variants: VARIANTS,
     bindings: &[
         Binding::words("lists"),
@@ -93,6 +138,7 @@ pub static KERNEL: Kernel = Kernel {
         Binding::update("y"),
         Binding::update_words("bits"),
         Binding::output("slopes"),
+        Binding::update("errors"),
     ],
     fields: FIELDS,
     twin,
@@ -103,10 +149,12 @@ pub static KERNEL: Kernel = Kernel {
 
 fn twin(mut call: Call<'_, f64>) {
     let p: Params = call.params();
-    let (activation, gradient) = meaning(call.variant);
+    let (activation, beside) = meaning(call.variant);
+    let gradient = beside != Beside::Nothing;
     let (lists, small) = (call.words(0), call.floats(3));
     let weights = [call.floats(1), call.floats(2)];
     let (y, bits, slopes) = (call.floats_mut(4), call.words_mut(5), call.floats_mut(6));
+    let errors = call.floats_mut(7);
     let (first, total, hidden) = (p.first as usize, p.total as usize, p.hidden as usize);
     let strip = first..first + p.samples as usize;
     let clip = f64::from(p.clip);
@@ -146,6 +194,11 @@ fn twin(mut call: Call<'_, f64>) {
                 }
             }
         }
+        if let Some(link) = beside.link() {
+            let target = f64::from(f32::from_bits(lists[p.targets as usize + s]));
+            let of_loss = (f64::from(p.power), f64::from(p.scale));
+            (errors[total + s], errors[s]) = loss::reference(link, of_loss, y[s], target);
+        }
     }
 }
 
@@ -156,7 +209,7 @@ const BLOCK: usize = 512;
 struct Block<'a> {
     params: Params,
     activation: Activation,
-    gradient: bool,
+    beside: Beside,
     first: usize,
     lists: &'a [u32],
     weights: [&'a Grouped<'a>; 2],
@@ -166,11 +219,14 @@ struct Block<'a> {
     inside: [&'a mut [u32]; 2],
     above: [&'a mut [u32]; 2],
     slopes: [&'a mut [f32]; 2],
+    /// e, and the terms of the loss.
+    errors: [&'a mut [f32]; 2],
 }
 
 fn body(mut call: Call<'_, f32>) {
     let params: Params = call.params();
-    let (activation, gradient) = meaning(call.variant);
+    let (activation, beside) = meaning(call.variant);
+    let gradient = beside != Beside::Nothing;
     let (lists, small) = (call.words(0), call.floats(3));
     let units = params.hidden as usize / 16;
     let [first, second] = [1, 2].map(|binding| call.floats(binding).as_chunks().0);
@@ -186,15 +242,17 @@ fn body(mut call: Call<'_, f32>) {
     let inside_words = sizes(gradient, hidden / 32);
     let above_words = sizes(gradient && activation != Activation::Relu, hidden / 32);
     let slope_lanes = sizes(gradient && activation == Activation::SCRelu, hidden);
+    let of_loss = sizes(beside.link().is_some(), 1);
     let (inside, above) = bits.split_at_mut(2 * total * inside_words);
     let mut inside = sides(inside, total * inside_words, strip * inside_words);
     let mut above = sides(above, total * above_words, strip * above_words);
     let mut slopes = sides(slopes, samples * slope_lanes, 0);
+    let mut errors = sides(call.floats_mut(7), total * of_loss, strip * of_loss);
     let blocks = y[strip..strip + samples].chunks_mut(BLOCK).enumerate();
     let blocks = blocks.map(|(index, y)| Block {
         params,
         activation,
-        gradient,
+        beside,
         first: strip + index * BLOCK,
         lists,
         weights,
@@ -202,10 +260,15 @@ fn body(mut call: Call<'_, f32>) {
         inside: take(&mut inside, y.len() * inside_words),
         above: take(&mut above, y.len() * above_words),
         slopes: take(&mut slopes, y.len() * slope_lanes),
+        errors: take(&mut errors, y.len() * of_loss),
         y,
     });
     let blocks: Vec<_> = blocks.collect();
-    blocks.into_par_iter().with_max_len(1).for_each(widest);
+    let blocks = blocks.into_par_iter().with_max_len(1);
+    blocks.for_each(|mut block| {
+        widest(&mut block);
+        block.put_errors();
+    });
 }
 
 /// Each perspective's `length` elements, from `first` on.
@@ -219,11 +282,11 @@ fn take<'a, T>(rest: &mut [&'a mut [T]; 2], count: usize) -> [&'a mut [T]; 2] {
     rest.each_mut().map(|rest| rest.split_off_mut(..count).unwrap_or_default())
 }
 
-impl Work for Block<'_> {
+impl Work for &mut Block<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn at<S: Simd>(mut self, simd: S) {
+    fn at<S: Simd>(self, simd: S) {
         let units = self.params.hidden as usize / 16;
         // One sum for each lane of sixteen, so that the order does not depend on the level.
         let mut sums = avec![[0.0; 16]; self.y.len()];
@@ -250,6 +313,20 @@ impl Work for Block<'_> {
 }
 
 impl Block<'_> {
+    /// e and the terms of the loss, from Y.
+    fn put_errors(&mut self) {
+        let Some(link) = self.beside.link() else {
+            return;
+        };
+        let p = &self.params;
+        let targets = &self.lists[p.targets as usize + self.first..];
+        let [e, terms] = &mut self.errors;
+        let errors = e.iter_mut().zip(terms.iter_mut());
+        for ((&y, &target), (e, term)) in self.y.iter().zip(targets).zip(errors) {
+            (*term, *e) = loss::value(link, (p.power, p.scale), y, f32::from_bits(target));
+        }
+    }
+
     /// 16·U lanes of one perspective from `unit` on, for every sample of the block; gives U.
     #[inline(always)]
     fn lanes<S: Simd, const U: usize>(
@@ -295,7 +372,7 @@ impl Block<'_> {
                 y = simd.add(y, simd.multiply(h, output[i]));
             }
             simd.store(sum, y);
-            if !self.gradient {
+            if self.beside == Beside::Nothing {
                 continue;
             }
             let at = s * units + unit;
@@ -326,24 +403,28 @@ fn load<S: Simd, const U: usize>(simd: S, from: &[Sixteen]) -> [S::Vector; U] {
 
 fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let p: Params = bytemuck::pod_read_unaligned(params);
-    let (activation, gradient) = meaning(variant);
+    let (activation, beside) = meaning(variant);
     let [samples, hidden, inputs, entries] =
         [p.samples, p.hidden, p.inputs, p.entries].map(u64::from);
     let lanes = samples * 2 * hidden;
     let (planes, slopes) = match activation {
-        _ if !gradient => (0, 0),
+        _ if beside == Beside::Nothing => (0, 0),
         Activation::CRelu => (2, 0),
         Activation::SCRelu => (2, lanes),
         Activation::Relu => (1, 0),
     };
     // A tied network has N rows of weights in all; which it is, the parameters do not say.
     let distinct = entries.min(inputs);
+    let (of_loss, link_operations) = match beside.link() {
+        Some(link) => (samples, LINK_OPERATIONS[link as usize] + 8),
+        None => (0, 0),
+    };
     Traffic {
-        read: 4 * (2 * (samples + 1) + entries + 3 * hidden + 1),
-        written: 4 * (samples + planes * lanes / 32 + slopes),
+        read: 4 * (2 * (samples + 1) + entries + 3 * hidden + 1 + of_loss),
+        written: 4 * (samples + planes * lanes / 32 + slopes + 2 * of_loss),
         gathered_issued: 4 * entries * hidden,
         gathered_distinct: 4 * distinct * hidden,
-        operations: entries * hidden + 2 * lanes,
+        operations: entries * hidden + 2 * lanes + of_loss * link_operations,
     }
 }
 
@@ -367,54 +448,74 @@ fn cases() -> Vec<Case> {
         }
     }
     // Past 65,535 workgroups, which need so many lanes that only Y is asked for.
-    cases.push(case(3, 2 * shapes.len(), [65_537, 4096, 1, 3, 4]));
+    let of_output = variant_for(Activation::CRelu, Beside::Nothing);
+    cases.push(case(of_output, 2 * shapes.len(), [65_537, 4096, 1, 3, 4]));
     cases
 }
 
 fn case(variant: usize, seed: usize, [samples, hidden, width, features, interleave]: [usize; 5]) -> Case {
-    let (activation, gradient) = meaning(variant);
+    let (activation, beside) = meaning(variant);
     let mut inputs = Inputs::new(1300 + seed as u64);
     let clip = [1.0, 0.75, 127.0 / 64.0][seed % 3];
-    let lists = [(); 2].map(|()| inputs.sparse(samples, width, features));
+    let sides = [(); 2].map(|()| inputs.sparse(samples, width, features));
     // Every other shape is the second of two strips.
     let first = if seed % 2 == 1 { samples / 3 } else { 0 };
-    let starts = lists.iter().flat_map(|lists| lists.starts());
-    let indices = lists.iter().flat_map(|lists| lists.indices());
+    let starts = sides.iter().flat_map(|lists| lists.starts());
+    let indices = sides.iter().flat_map(|lists| lists.indices());
+    let mut lists: Vec<u32> = starts.chain(indices).copied().collect();
     let params = Params {
         samples: (samples - first) as u32,
         first: first as u32,
         total: samples as u32,
         hidden: hidden as u32,
         indices_1: 2 * (samples as u32 + 1),
-        indices_2: (2 * (samples + 1) + lists[0].indices().len()) as u32,
+        indices_2: (2 * (samples + 1) + sides[0].indices().len()) as u32,
+        targets: lists.len() as u32,
         output: 2 * hidden as u32,
         bias_2: hidden as u32,
         interleave: interleave as u32,
         rounds: 1 + 3 * (hidden < 2048) as u32,
         inputs: features as u32,
-        entries: lists
+        entries: sides
             .iter()
             .map(|lists| lists.indices().len() - lists.starts()[first] as usize)
             .sum::<usize>() as u32,
+        power: [2.0, 2.5][seed / 2 % 2],
+        scale: 1.0 / samples.max(1) as f32,
         clip,
     };
-    // Sixteenths add up exactly, so every Z is exact, some are 0 or T, and every bit is the reference's.
+    let targets = inputs.floats(samples, 0.0, 1.0);
+    lists.extend(targets.iter().map(|target| target.to_bits()));
+    // Sixteenths add up exactly, so every Z and Y is exact, some Z are 0 or T, and every bit is the reference's.
     let small = inputs.sixteenths(4 * hidden + 1);
+    let weights = [(); 2].map(|()| inputs.sixteenths(features * hidden));
     let words = samples * 2 * hidden / 32;
     let (kinds, slopes) = match activation {
-        _ if !gradient => (0, 0),
+        _ if beside == Beside::Nothing => (0, 0),
         Activation::CRelu => (2, 0),
         Activation::SCRelu => (2, (samples - first) * 2 * hidden),
         Activation::Relu => (1, 0),
     };
+    let errors = beside.link().map_or(Vec::new(), |link| {
+        let y = reference_y(&params, activation, &lists, [&weights[0], &weights[1], &small]);
+        let of_loss = (f64::from(params.power), f64::from(params.scale));
+        let each = |error: loss::ErrorOf| {
+            let strip = y[first..].iter().zip(&targets[first..]);
+            let strip = strip.map(move |(&y, &target)| error(link, of_loss, y, f64::from(target)));
+            // What stands before the strip must stay.
+            vec![0.0; first].into_iter().chain(strip).collect::<Vec<_>>()
+        };
+        [each(loss::error), each(loss::term_error)].concat()
+    });
+    let [first_weights, second_weights] = weights;
     Case::new(
         format!("L={samples} K={hidden} F={width} N={features} interleave={interleave} T={clip}"),
         variant,
         params,
         vec![
-            Slot::Words(starts.chain(indices).copied().collect()),
-            Slot::Floats(inputs.sixteenths(features * hidden)),
-            Slot::Floats(inputs.sixteenths(features * hidden)),
+            Slot::Words(lists),
+            Slot::Floats(first_weights),
+            Slot::Floats(second_weights),
             Slot::Floats(small),
             // What stands before the strip must stay.
             Slot::Update {
@@ -430,6 +531,32 @@ fn case(variant: usize, seed: usize, [samples, hidden, width, features, interlea
                 len: slopes,
                 bound: Bound::Exact,
             },
+            Slot::Update {
+                values: vec![0.25; errors.len()],
+                bound: Bound::Each(errors),
+            },
         ],
     )
+}
+
+/// Y of a strip by the twin, from lists and A of both perspectives and the small parameters.
+fn reference_y(params: &Params, activation: Activation, lists: &[u32], floats: [&[f32]; 3]) -> Vec<f64> {
+    let floats = floats.map(|values| values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
+    let [first, second, small] = &floats;
+    let mut y = vec![0.0; params.total as usize];
+    twin(Call {
+        params: bytemuck::bytes_of(params),
+        variant: variant_for(activation, Beside::Nothing),
+        buffers: vec![
+            Slice::Words(lists),
+            Slice::Floats(first),
+            Slice::Floats(second),
+            Slice::Floats(small),
+            Slice::FloatsMut(&mut y),
+            Slice::WordsMut(&mut []),
+            Slice::FloatsMut(&mut []),
+            Slice::FloatsMut(&mut []),
+        ],
+    });
+    y
 }

@@ -10,14 +10,16 @@ pub const ACTIVATION: &str = include_str!("../../shaders/lib/activation.wgsl");
 pub const ADAMW: &str = include_str!("../../shaders/lib/adamw.wgsl");
 /// `first_vector` and `bits_of`: a bit a lane, in words.
 pub const BITS: &str = include_str!("../../shaders/lib/bits.wgsl");
-/// `link` and `power_of`, by the override `LINK`.
+/// `link`, `power_of` and `loss_of`, by the override `LINK`.
 pub const LINK: &str = include_str!("../../shaders/lib/link.wgsl");
 /// `sigmoid`, `hyperbolic_tangent` and `log_one_plus`, without overflow or cancellation.
 pub const FUNCTIONS: &str = include_str!("../../shaders/lib/functions.wgsl");
 /// `power`, with every edge of section 4; its shader's parameters have a field `length`.
 pub const POWER: &str = include_str!("../../shaders/lib/power.wgsl");
-/// `sum_lanes`, over the `LANES` of each of the `COLUMNS` that its shader declares a workgroup to have.
+/// `sum_lanes`, over the `LANES` of each of the `COLUMNS` that its shader declares a workgroup to have, and `sum_workgroup`.
 pub const LANES: &str = include_str!("../../shaders/lib/lanes.wgsl");
+/// `put_small_gradients`: those of B, C and d, and the loss; its shader declares the buffers and where they go.
+pub const SMALL_GRADIENTS: &str = include_str!("../../shaders/lib/small_gradients.wgsl");
 /// `Tile` and `add_products`: 8 × 8 of a product in registers.
 pub const TILE: &str = include_str!("../../shaders/lib/tile.wgsl");
 

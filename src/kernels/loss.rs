@@ -6,15 +6,12 @@ use super::libraries::{GRID, LINK, LINK_OPERATIONS, LINKS};
 use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic};
 use crate::loss::Link;
 use rayon::prelude::*;
-use std::ops::Range;
 
 crate::parameters! {
     /// The loss of a batch.
     pub struct Params {
-        /// Samples of this strip.
+        /// Samples.
         pub samples: u32,
-        /// The strip's first sample among all.
-        pub first: u32,
         /// q.
         pub power: f32,
         /// 1/L with L the samples of the whole batch.
@@ -40,8 +37,8 @@ pub static KERNEL: Kernel = Kernel {
     bindings: &[
         Binding::floats("y"),
         Binding::floats("targets"),
-        Binding::update("terms"),
-        Binding::update("e"),
+        Binding::output("terms"),
+        Binding::output("e"),
     ],
     fields: FIELDS,
     twin,
@@ -50,19 +47,13 @@ pub static KERNEL: Kernel = Kernel {
     cases,
 };
 
-impl Params {
-    fn strip(&self) -> Range<usize> {
-        self.first as usize..(self.first + self.samples) as usize
-    }
-}
-
 fn twin(mut call: Call<'_, f64>) {
     let p: Params = call.params();
     let link = Link::ALL[call.variant];
     let (y, targets) = (call.floats(0), call.floats(1));
     let (terms, e) = (call.floats_mut(2), call.floats_mut(3));
     let (q, scale) = (f64::from(p.power), f64::from(p.scale));
-    for s in p.strip() {
+    for s in 0..p.samples as usize {
         (terms[s], e[s]) = reference(link, (q, scale), y[s], targets[s]);
     }
 }
@@ -124,9 +115,10 @@ pub(super) fn error(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> 
 fn body(mut call: Call<'_, f32>) {
     let p: Params = call.params();
     let link = Link::ALL[call.variant];
-    let (y, targets) = (&call.floats(0)[p.strip()], &call.floats(1)[p.strip()]);
+    let samples = p.samples as usize;
+    let (y, targets) = (&call.floats(0)[..samples], &call.floats(1)[..samples]);
     let (terms, e) = (call.floats_mut(2), call.floats_mut(3));
-    let outputs = terms[p.strip()].par_iter_mut().zip(&mut e[p.strip()]);
+    let outputs = terms[..samples].par_iter_mut().zip(&mut e[..samples]);
     outputs
         .zip(y.par_iter().zip(targets))
         .with_min_len(super::cpu::PIECE)
@@ -235,17 +227,14 @@ fn cases() -> Vec<Case> {
                 Bound::Each(each.collect())
             };
             let bounds = [bound(term_error), bound(error)];
-            // Every other case is the second of two strips; what stands before it must stay.
-            let first = seed % 2 * (samples / 3);
             let params = Params {
-                samples: (samples - first) as u32,
-                first: first as u32,
+                samples: samples as u32,
                 power,
                 scale,
             };
             let mut slots = vec![Slot::Floats(y), Slot::Floats(targets)];
-            slots.extend(bounds.map(|bound| Slot::Update {
-                values: vec![0.25; samples],
+            slots.extend(bounds.map(|bound| Slot::Output {
+                len: samples,
                 bound,
             }));
             cases.push(Case::new(

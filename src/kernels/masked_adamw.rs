@@ -27,6 +27,8 @@ crate::parameters! {
         pub total_2: u32,
         /// Where C begins in `small`, a multiple of 4.
         pub output: u32,
+        /// Where the first chunks of the features begin in `index`, `[N + 1]` for each perspective.
+        pub first_chunks: u32,
         /// Chunks of all counted perspectives.
         pub chunks: u32,
         /// η.
@@ -44,7 +46,7 @@ crate::parameters! {
         /// ε.
         pub epsilon: f32,
         /// 1 keeps θ in the range that follows.
-        pub clip: u32,
+        pub ranged: u32,
         /// Lower end of the range of θ.
         pub low: f32,
         /// Upper end of the range of θ.
@@ -64,6 +66,7 @@ impl Params {
             total_1: weights.total_1,
             total_2: weights.total_2,
             output: weights.output,
+            first_chunks: weights.first_chunks,
             chunks: weights.chunks,
             learning_rate: step.learning_rate,
             decay: step.decay,
@@ -72,7 +75,7 @@ impl Params {
             correction1: step.correction1,
             correction2: step.correction2,
             epsilon: step.epsilon,
-            clip: step.clip,
+            ranged: step.ranged,
             low: step.low,
             high: step.high,
         }
@@ -88,15 +91,15 @@ impl Params {
             correction1: self.correction1,
             correction2: self.correction2,
             epsilon: self.epsilon,
-            clip: self.clip,
+            ranged: self.ranged,
             low: self.low,
             high: self.high,
         }
     }
 
-    fn rows<'a, R>(&self, first_chunks: &'a [u32], rows: &'a [R]) -> Rows<'a, R> {
+    fn rows<'a, R>(&self, index: &'a [u32], rows: &'a [R]) -> Rows<'a, R> {
         Rows {
-            first_chunks,
+            first_chunks: &index[self.first_chunks as usize..],
             rows,
             inputs: self.inputs as usize,
             hidden: self.hidden as usize,
@@ -122,7 +125,7 @@ pub static KERNEL: Kernel = Kernel {
     libraries: &[GRID, ADAMW],
     variants: PLAIN,
     bindings: &[
-        Binding::words("first_chunks"),
+        Binding::words("index"),
         Binding::floats("rows"),
         Binding::floats("small"),
         Binding::update("first"),
@@ -140,9 +143,9 @@ pub static KERNEL: Kernel = Kernel {
 fn twin(mut call: Call<'_, f64>) {
     let p: Params = call.params();
     let step = p.step();
-    let (first_chunks, rows) = (call.words(0), call.floats(1));
+    let (index, rows) = (call.words(0), call.floats(1));
     let output = &call.floats(2)[p.output as usize..];
-    let rows = p.rows(first_chunks, rows);
+    let rows = p.rows(index, rows);
     let (first, second) = (call.floats_mut(3), call.floats_mut(4));
     let (weights, shares) = (call.floats_mut(5), call.floats_mut(6));
     let (inputs, hidden) = (p.inputs as usize, p.hidden as usize);
@@ -181,9 +184,9 @@ struct Band<'a> {
 
 fn body(mut call: Call<'_, f32>) {
     let params: Params = call.params();
-    let (first_chunks, rows) = (call.words(0), call.floats(1));
+    let (index, rows) = (call.words(0), call.floats(1));
     let output = &call.floats(2)[params.output as usize..];
-    let rows = params.rows(first_chunks, rows);
+    let rows = params.rows(index, rows);
     let (inputs, hidden) = (params.inputs as usize, params.hidden as usize);
     let mut bands = |binding| call.floats_mut(binding)[..inputs * hidden].par_chunks_mut(BAND * hidden);
     let bands = bands(3).zip(bands(4)).zip(bands(5));
@@ -270,21 +273,9 @@ fn cases() -> Vec<Case> {
     let case = |(seed, shape): (usize, [usize; 5])| {
         let [features, hidden, most, perspective, count] = shape;
         let mut inputs = Inputs::new(1700 + seed as u64);
-        let (weights, first_chunks) = masked_weights::shape(&mut inputs, shape);
+        let (weights, index) = masked_weights::shape(&mut inputs, shape);
         let t = if seed % 2 == 0 { 1 } else { 1000 };
-        let step = adamw::Params {
-            length: 0,
-            learning_rate: 0.002,
-            decay: 1.0 - 0.002 * 0.01,
-            beta1: 0.9,
-            beta2: 0.999,
-            correction1: 1.0 / (1.0 - 0.9f32.powi(t)),
-            correction2: 1.0 / (1.0 - 0.999f32.powi(t)),
-            epsilon: 1e-8,
-            clip: u32::from(seed % 3 != 0),
-            low: -0.5,
-            high: 0.5,
-        };
+        let step = adamw::case_step(t, seed % 3 != 0);
         let rows = (weights.total_1 + weights.total_2) as usize * hidden;
         let params = Params::new(weights, step);
         // Sixteenths add up exactly, so the gradient is that of the reference but for the last product's rounding.
@@ -304,7 +295,7 @@ fn cases() -> Vec<Case> {
             0,
             params,
             vec![
-                Slot::Words(first_chunks),
+                Slot::Words(index),
                 Slot::Floats(inputs.sixteenths(rows)),
                 Slot::Floats(inputs.sixteenths(params.output as usize + 2 * hidden)),
                 update(first, moment.clone()),

@@ -26,6 +26,8 @@ crate::parameters! {
         pub total_2: u32,
         /// Where C begins in `small`, a multiple of 4.
         pub output: u32,
+        /// Where the first chunks of the features begin in `index`, `[N + 1]` for each perspective.
+        pub first_chunks: u32,
         /// 1 adds to the gradient, 0 overwrites it.
         pub accumulate: u32,
         /// Chunks of all counted perspectives.
@@ -49,7 +51,7 @@ pub static KERNEL: Kernel = Kernel {
     libraries: &[GRID],
     variants: PLAIN,
     bindings: &[
-        Binding::words("first_chunks"),
+        Binding::words("index"),
         Binding::floats("rows"),
         Binding::floats("weights"),
         Binding::floats("small"),
@@ -65,7 +67,7 @@ pub static KERNEL: Kernel = Kernel {
 
 fn twin(mut call: Call<'_, f64>) {
     let p: Params = call.params();
-    let (first_chunks, rows) = (call.words(0), call.floats(1));
+    let (first_chunks, rows) = (&call.words(0)[p.first_chunks as usize..], call.floats(1));
     let (weights, output) = (call.floats(2), &call.floats(3)[p.output as usize..]);
     let (gradient, shares) = (call.floats_mut(4), call.floats_mut(5));
     let (inputs, hidden) = (p.inputs as usize, p.hidden as usize);
@@ -105,7 +107,7 @@ struct Band<'a> {
 fn body(mut call: Call<'_, f32>) {
     let params: Params = call.params();
     let rows = Rows {
-        first_chunks: call.words(0),
+        first_chunks: &call.words(0)[params.first_chunks as usize..],
         rows: call.floats(1),
         inputs: params.inputs as usize,
         hidden: params.hidden as usize,
@@ -197,7 +199,7 @@ fn cases() -> Vec<Case> {
     let case = |(seed, shape): (usize, [usize; 5])| {
         let [features, hidden, most, perspective, count] = shape;
         let mut inputs = Inputs::new(1500 + seed as u64);
-        let (params, first_chunks) = self::shape(&mut inputs, shape);
+        let (params, index) = self::shape(&mut inputs, shape);
         let accumulate = (seed % 2) as u32;
         let params = Params {
             accumulate,
@@ -209,7 +211,7 @@ fn cases() -> Vec<Case> {
             0,
             params,
             vec![
-                Slot::Words(first_chunks),
+                Slot::Words(index),
                 Slot::Floats(inputs.floats(rows, -1.0, 1.0)),
                 Slot::Floats(inputs.floats(features * hidden, -1.0, 1.0)),
                 Slot::Floats(inputs.floats(params.output as usize + 2 * hidden, -1.0, 1.0)),
@@ -234,16 +236,17 @@ fn cases() -> Vec<Case> {
     shapes.into_iter().enumerate().map(case).collect()
 }
 
-/// The parameters of `[N, K, chunks of a feature at most, perspective, count]`, overwriting, and the first chunk of each feature; two
-/// rows that are no chunks stand behind each perspective's.
+/// The parameters of `[N, K, chunks of a feature at most, perspective, count]`, overwriting, and an index with the first chunk of each feature
+/// behind a few other words; two rows that are no chunks stand behind each perspective's.
 pub(super) fn shape(inputs: &mut Inputs, shape: [usize; 5]) -> (Params, Vec<u32>) {
     let [features, hidden, most, perspective, count] = shape;
-    let mut first_chunks = Vec::new();
+    let before = features % 4;
+    let mut index = vec![u32::MAX; before];
     let totals = [0, 1].map(|_| {
         let counts = inputs.words(features, most as u32 + 1);
         let mut sum = 0;
-        first_chunks.push(0);
-        first_chunks.extend(counts.into_iter().map(|count| {
+        index.push(0);
+        index.extend(counts.into_iter().map(|count| {
             sum += count;
             sum
         }));
@@ -258,8 +261,9 @@ pub(super) fn shape(inputs: &mut Inputs, shape: [usize; 5]) -> (Params, Vec<u32>
         total_1: totals[0],
         total_2: totals[1],
         output: (features % 3 * 4) as u32,
+        first_chunks: before as u32,
         accumulate: 0,
         chunks: (perspective..perspective + count).map(|p| totals[p] - 2).sum(),
     };
-    (params, first_chunks)
+    (params, index)
 }

@@ -134,7 +134,7 @@ impl Network {
         let mut output = Vec::with_capacity(batch.len());
         let samples = self.step.begin(batch, false)?;
         for slice in slices::cut(batch, samples)? {
-            self.step.reserve(&slice)?;
+            self.step.reserve(&slice, Goal::Output)?;
             let mut recording = Recording::new();
             let parameters = Roles::new(&self.widened, &self.parameters);
             let step = &self.step;
@@ -223,8 +223,6 @@ impl Network {
         self.reserve_gradients()?;
         let samples = self.step.begin(batch, true)?;
         for slice in slices::cut(batch, samples)? {
-            self.step.reserve(&slice)?;
-            let mut recording = Recording::with_capacity(COMMANDS);
             let parameters = Roles::new(&self.widened, &self.parameters);
             let gradients = Roles::new(&self.widened, &self.gradients);
             let goal = Goal::Gradients {
@@ -233,6 +231,8 @@ impl Network {
                 gradients,
                 update,
             };
+            self.step.reserve(&slice, goal)?;
+            let mut recording = Recording::with_capacity(COMMANDS);
             self.step
                 .record_pass(&mut recording, &slice, parameters, goal);
             play(self, &mut recording, &slice)?;

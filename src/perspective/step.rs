@@ -25,7 +25,6 @@ use lists::ListBuffer;
 use masked::{Masked, Pass};
 use scattered::Scattered;
 use std::borrow::Cow;
-use std::ops::Range;
 
 /// What grows with the samples may take this many bytes a buffer; a larger batch is cut over samples. Part of what the
 /// bits of a run depend on, so a constant beside the device's own limit.
@@ -42,8 +41,6 @@ pub(super) struct Step {
     masked: Masked,
     scattered: Scattered,
     way: Way,
-    /// Whether the batch is gone through backward too.
-    gradient: bool,
 }
 
 /// How a batch is computed.
@@ -127,7 +124,11 @@ impl<'a> Roles<'a> {
 
     /// B of each accumulator, C and d: see [`Small`].
     fn small(&self) -> BufferId {
-        self.buffers[self.buffers.len() - 1].id()
+        self.buffers[self.small_index()].id()
+    }
+
+    fn small_index(&self) -> usize {
+        self.buffers.len() - 1
     }
 }
 
@@ -181,7 +182,6 @@ impl Step {
             masked: Masked::new(device, architecture)?,
             scattered: Scattered::new(device, architecture)?,
             way: Way::Layered,
-            gradient: false,
         })
     }
 
@@ -205,7 +205,6 @@ impl Step {
     /// # Errors
     /// [`Error::Limit`] when not even one sample fits.
     pub(super) fn begin(&mut self, batch: &Batch, gradient: bool) -> Result<usize> {
-        self.gradient = gradient;
         self.way = if gradient && self.scattered.takes(batch) {
             Way::Scattered
         } else if self.masked.takes(batch, gradient) {
@@ -218,7 +217,7 @@ impl Step {
             Way::Scattered => (8, 4 * ListBuffer::sample_words(batch) as u64),
             Way::Masked => (
                 self.masked.fixed_bytes(batch, gradient),
-                self.masked.sample_bytes(batch),
+                self.masked.sample_bytes(batch, gradient),
             ),
             Way::Layered => (0, Layered::sample_bytes(&self.architecture, batch)),
         };
@@ -236,36 +235,32 @@ impl Step {
         Ok((room / bytes).max(1) as usize)
     }
 
-    /// Makes the buffers large enough for a slice; nothing happens where they are.
-    pub(super) fn reserve(&mut self, slice: &Slice<'_>) -> Result<()> {
+    /// Makes the buffers large enough for a slice that is gone through for this goal; nothing happens where they are.
+    pub(super) fn reserve(&mut self, slice: &Slice<'_>, goal: Goal<'_>) -> Result<()> {
         let (device, samples) = (&self.device, slice.samples());
         let common = &mut self.common;
+        grow(device, &mut common.y, "Y", Element::Float, samples)?;
+        if let (SliceInputs::Sparse(lists), Way::Masked) = (&slice.inputs, self.way) {
+            self.lists
+                .reserve(device, &masked::parts(lists, slice, goal))?;
+            return match goal {
+                Goal::Gradients { .. } => self.masked.reserve(device, samples, lists),
+                Goal::Output => Ok(()),
+            };
+        }
         for (buffer, what) in [
-            (&mut common.y, "Y"),
             (&mut common.e, "e"),
             (&mut common.terms, "loss terms"),
             (&mut common.targets, "targets"),
         ] {
             grow(device, buffer, what, Element::Float, samples)?;
         }
-        grow(
-            device,
-            &mut common.bucket,
-            "buckets",
-            Element::Word,
-            samples,
-        )?;
+        let what = "buckets";
+        grow(device, &mut common.bucket, what, Element::Word, samples)?;
         match (&slice.inputs, self.way) {
             (SliceInputs::Sparse(lists), Way::Scattered) => {
-                self.lists.reserve(device, samples, lists)?;
+                self.lists.reserve(device, &lists::parts(lists))?;
                 self.scattered.reserve(device, samples)
-            }
-            (SliceInputs::Sparse(lists), Way::Masked) => {
-                self.lists.reserve(device, samples, lists)?;
-                match self.gradient {
-                    true => self.masked.reserve(device, samples, lists),
-                    false => Ok(()),
-                }
             }
             _ => self.layered.reserve(device, slice),
         }
@@ -273,6 +268,28 @@ impl Step {
 
     /// Records one pass over a slice that [`Step::reserve`] has made room for.
     pub(super) fn record_pass<'a>(
+        &'a self,
+        recording: &mut Recording<'a>,
+        slice: &'a Slice<'a>,
+        parameters: Roles<'a>,
+        goal: Goal<'a>,
+    ) {
+        match (&slice.inputs, self.way) {
+            (SliceInputs::Sparse(lists), Way::Masked) => {
+                let masked = (&self.masked, &self.lists);
+                Pass::new(masked, recording, slice, lists, parameters, goal).record(
+                    recording,
+                    &self.common,
+                    self.fused(slice, goal),
+                );
+            }
+            _ => self.record_others(recording, slice, parameters, goal),
+        }
+        self.record_update(recording, slice, parameters, goal);
+    }
+
+    /// The scattered and the layered way.
+    fn record_others<'a>(
         &self,
         recording: &mut Recording<'a>,
         slice: &'a Slice<'a>,
@@ -314,35 +331,19 @@ impl Step {
                 (parameters, gradients),
                 (upstream.loss(), total),
             ),
-            (SliceInputs::Sparse(lists), Way::Masked, _) => {
-                let gradient = upstream.is_some();
-                let masked = (&self.masked, &self.lists);
-                let pass = Pass::new(masked, recording, slice, lists, parameters, gradient);
-                for strip in pass.strips() {
-                    pass.record_forward(recording, common, strip.clone(), gradient);
-                    self.record_loss(recording, goal, strip.clone());
-                    if gradient {
-                        pass.record_rows(recording, common, strip);
-                    }
-                }
-                if let Goal::Gradients { gradients, .. } = goal {
-                    pass.record_gradients(recording, gradients, self.fused(slice, goal));
-                }
-            }
             _ => {
                 let layered = &self.layered;
                 layered.record_forward(recording, slice, common, parameters);
-                self.record_loss(recording, goal, 0..slice.samples());
+                self.record_loss(recording, goal, slice.samples());
                 if let Goal::Gradients { gradients, .. } = goal {
                     layered.record_backward(recording, slice, common, parameters, gradients);
                 }
             }
         }
         self.record_sums(recording, slice, goal);
-        self.record_update(recording, slice, parameters, goal);
     }
 
-    /// The update that needs no gradient of A: AdamW of a batch in one slice.
+    /// The update that needs no gradients: AdamW of a batch in one slice, by masks.
     fn fused<'a>(&self, slice: &Slice<'_>, goal: Goal<'a>) -> Option<Update<'a>> {
         match goal {
             Goal::Gradients {
@@ -374,16 +375,11 @@ impl Step {
         else {
             return;
         };
-        if slice.range.end < total {
+        if slice.range.end < total || self.fused(slice, goal).is_some() {
             return;
         }
-        let done = match self.fused(slice, goal) {
-            Some(_) if self.architecture.tied => 1,
-            Some(_) => 2,
-            None => 0,
-        };
         let pairs = parameters.buffers.iter().zip(gradients.buffers);
-        for (buffer, (values, gradient)) in pairs.enumerate().skip(done) {
+        for (buffer, (values, gradient)) in pairs.enumerate() {
             update.optimizer.record(
                 recording,
                 update.at,
@@ -395,8 +391,8 @@ impl Step {
         }
     }
 
-    /// Computes the loss of each sample of a strip of the slice, and e, if it comes from a loss.
-    fn record_loss(&self, recording: &mut Recording<'_>, goal: Goal<'_>, strip: Range<usize>) {
+    /// Computes the loss of each sample of the slice, and e, if it comes from a loss.
+    fn record_loss(&self, recording: &mut Recording<'_>, goal: Goal<'_>, samples: usize) {
         let Goal::Gradients {
             upstream: Upstream::Loss(loss),
             total,
@@ -406,8 +402,7 @@ impl Step {
             return;
         };
         let params = loss::Params {
-            samples: strip.len() as u32,
-            first: strip.start as u32,
+            samples: samples as u32,
             power: loss.power,
             scale: 1.0 / total as f32,
         };
@@ -437,7 +432,7 @@ impl Step {
             samples: slice.samples() as u32,
             buckets: match self.way {
                 Way::Scattered => 0,
-                Way::Masked | Way::Layered => self.architecture.buckets as u32,
+                _ => self.architecture.buckets as u32,
             },
             accumulate: u32::from(slice.range.start > 0),
             first: Small::new(&self.architecture).output_bias,

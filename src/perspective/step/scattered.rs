@@ -3,7 +3,7 @@
 //!
 //! [`masked`](super::masked) reads of CReLU and ReLU a bit a lane, which is less than the rows that are written here.
 
-use super::lists::ListBuffer;
+use super::lists::{self, ListBuffer};
 use super::{Common, Lists, Roles, WORKSPACE_BYTES, grow};
 use crate::activation::Activation;
 use crate::batch::{Batch, Inputs};
@@ -87,22 +87,22 @@ impl Scattered {
     pub(super) fn record<'a>(
         &self,
         recording: &mut Recording<'a>,
-        (slice, lists): (&Slice<'_>, Lists<'a>),
+        (slice, inputs): (&Slice<'_>, Lists<'a>),
         (common, list_buffer): (&Common, &ListBuffer),
         (parameters, gradients): (Roles<'_>, Roles<'_>),
         (loss, total): (Option<Loss>, usize),
     ) {
         let architecture = &self.architecture;
-        let indices = list_buffer.record(recording, lists);
+        let [_, _, indices_1, indices_2] = list_buffer.record(recording, lists::parts(inputs));
         let small = Small::new(architecture);
-        let entries = lists[0].indices().len() + lists[1].indices().len();
+        let entries = inputs[0].indices().len() + inputs[1].indices().len();
         let params = scatter_pieces::Params {
             samples: slice.samples() as u32,
             hidden: architecture.hidden as u32,
             inputs: architecture.inputs as u32,
             tied: u32::from(architecture.tied),
-            indices_1: indices[0],
-            indices_2: indices[1],
+            indices_1,
+            indices_2,
             output: small.output,
             bias_2: small.bias_2,
             piece: PIECE as u32,

@@ -1,0 +1,88 @@
+// From the rows of G_B and G_T, the bands' shares, and e and the losses of the samples: the gradients of B, C[r]·G_B[r] summed over the
+// perspectives that share B, of C, w·(B[r]·G_B[r] + Σ A·G) + H(T)·G_T[r], of d, Σ e, and the loss. A workgroup has COLUMNS lanes of an
+// accumulator and sums what each has over LANES invocations; one more has d, and one the loss where it is summed. The shader that stands
+// behind declares the buffers, and `put` for a gradient and `put_loss`, which are called once for each place.
+const LANES = 8u;
+const COLUMNS = 32u;
+
+fn put_small_gradients(own_group: u32, invocation: u32) {
+    let of_accumulator = params.hidden / COLUMNS; // K is a multiple of COLUMNS
+    let of_lanes = (2u - params.tied) * of_accumulator;
+    if (own_group < of_lanes) {
+        put_lanes(own_group / of_accumulator, own_group % of_accumulator * COLUMNS, invocation);
+    } else if (own_group == of_lanes) {
+        let sum = sum_of_samples(0u, invocation);
+        if (invocation == 0u) {
+            put(params.output + 2u * params.hidden, sum);
+        }
+    } else if (own_group == of_lanes + 1u && params.totals == 1u) {
+        let sum = sum_of_samples(params.samples, invocation);
+        if (invocation == 0u) {
+            put_loss(sum);
+        }
+    }
+}
+
+// Four sums an invocation, so that four reads are on their way at once.
+fn sum_of_samples(first: u32, invocation: u32) -> f32 {
+    var sum = vec4<f32>(0.0);
+    for (var s = invocation; s < params.samples; s += 4u * LANES * COLUMNS) {
+        sum += vec4<f32>(
+            of_sample(first, s),
+            of_sample(first, s + LANES * COLUMNS),
+            of_sample(first, s + 2u * LANES * COLUMNS),
+            of_sample(first, s + 3u * LANES * COLUMNS),
+        );
+    }
+    return sum_workgroup(invocation, sum.x + sum.y + sum.z + sum.w);
+}
+
+fn of_sample(first: u32, s: u32) -> f32 {
+    return select(0.0, errors[first + min(s, params.samples - 1u)], s < params.samples);
+}
+
+fn put_lanes(accumulator: u32, first_lane: u32, invocation: u32) {
+    let r = first_lane + invocation % COLUMNS;
+    let bias = accumulator * params.bias_2 + r;
+    let own = invocation / COLUMNS;
+    let lane_group = r / 128u;
+    let width = min(128u, params.hidden - lane_group * 128u);
+    var bias_sum = 0.0;
+    for (var p = accumulator; p <= accumulator + params.tied; p++) {
+        let total = select(params.total_1, params.total_2, p == 1u);
+        let kinds = select(2u, 1u, ACTIVATION == RELU);
+        let first = select(0u, params.rows_2, p == 1u) + lane_group * 128u * total
+            + (total - kinds * params.blocks) * width + r % 128u;
+        var inside = 0.0;
+        var above = 0.0;
+        var share = 0.0;
+        for (var block = own; block < params.blocks; block += LANES) {
+            inside += rows[first + block * width];
+            if (ACTIVATION != RELU) {
+                above += rows[first + (params.blocks + block) * width];
+            }
+        }
+        for (var band = own; band < params.bands; band += LANES) {
+            share += shares[(band * 2u + p) * params.hidden + r];
+        }
+        inside = sum_lanes(invocation, inside);
+        above = sum_lanes(invocation, above);
+        share = sum_lanes(invocation, share);
+        // `put` may change what is read here, and only one invocation puts.
+        if (own == 0u) {
+            let u = p * params.hidden + r;
+            bias_sum += small[params.output + u] * inside;
+            var sum = small[bias] * inside + share;
+            if (ACTIVATION == CRELU) {
+                sum += params.clip * above;
+            }
+            if (ACTIVATION == SCRELU) {
+                sum = 0.5 * sum + params.clip * params.clip * above;
+            }
+            put(params.output + u, sum);
+        }
+    }
+    if (own == 0u) {
+        put(bias, bias_sum);
+    }
+}
