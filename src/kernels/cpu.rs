@@ -5,6 +5,7 @@
 //! Loops of few long tasks have them handed out one by one, `with_max_len(1)`: cut into runs for as many threads as there are, they
 //! end with one thread in the last run and the others waiting.
 
+pub mod forward;
 pub mod grouped;
 pub mod product;
 pub mod rows;
