@@ -17,8 +17,8 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> rows: array<f32>;
 @group(0) @binding(1) var<storage, read> shares: array<f32>; // [bands, 2K]
-@group(0) @binding(2) var<storage, read> small: array<f32>; // B of each accumulator, C [2K], d
-@group(0) @binding(3) var<storage, read> errors: array<f32>; // e [samples], then what each sample adds to the loss
+@group(0) @binding(2) var<storage, read> errors: array<f32>; // e [samples], then what each sample adds to the loss
+@group(0) @binding(3) var<storage, read> small: array<f32>; // B of each accumulator, C [2K], d
 @group(0) @binding(4) var<storage, read_write> gradient: array<f32>; // of `small`, in the same places
 @group(0) @binding(5) var<storage, read_write> loss: array<f32>; // [1]
 @group(0) @binding(6) var<uniform> params: Params;

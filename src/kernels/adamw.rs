@@ -33,6 +33,84 @@ crate::parameters! {
     }
 }
 
+/// Declares the parameters of a kernel that moves by AdamW what another, whose parameters are `Base`, has the gradients of: those of
+/// `Base` but `accumulate`, and the numbers of the step.
+macro_rules! moving {
+    ($(#[$meta:meta])* pub struct Params: $Base:path { $($(#[$doc:meta])* pub $field:ident: $kind:ty),* $(,)? }) => {
+        crate::parameters! {
+            $(#[$meta])*
+            pub struct Params {
+                $($(#[$doc])* pub $field: $kind,)*
+                /// η.
+                pub learning_rate: f32,
+                /// 1 − η·w.
+                pub decay: f32,
+                /// β1.
+                pub beta1: f32,
+                /// β2.
+                pub beta2: f32,
+                /// 1/(1 − β1^t).
+                pub correction1: f32,
+                /// 1/(1 − β2^t).
+                pub correction2: f32,
+                /// ε.
+                pub epsilon: f32,
+                /// 1 keeps θ in the range that follows.
+                pub ranged: u32,
+                /// Lower end of the range of θ.
+                pub low: f32,
+                /// Upper end of the range of θ.
+                pub high: f32,
+            }
+        }
+
+        impl Params {
+            /// The gradients of `base`, which are not added to any, moved by as `adamw` does.
+            pub fn new(base: $Base, step: crate::kernels::adamw::Params) -> Self {
+                Self {
+                    $($field: base.$field,)*
+                    learning_rate: step.learning_rate,
+                    decay: step.decay,
+                    beta1: step.beta1,
+                    beta2: step.beta2,
+                    correction1: step.correction1,
+                    correction2: step.correction2,
+                    epsilon: step.epsilon,
+                    ranged: step.ranged,
+                    low: step.low,
+                    high: step.high,
+                }
+            }
+
+            fn base(&self) -> $Base {
+                type Base = $Base;
+                Base {
+                    $($field: self.$field,)*
+                    accumulate: 0,
+                }
+            }
+
+            /// The numbers of the step, for no elements.
+            fn step(&self) -> crate::kernels::adamw::Params {
+                crate::kernels::adamw::Params {
+                    length: 0,
+                    learning_rate: self.learning_rate,
+                    decay: self.decay,
+                    beta1: self.beta1,
+                    beta2: self.beta2,
+                    correction1: self.correction1,
+                    correction2: self.correction2,
+                    epsilon: self.epsilon,
+                    ranged: self.ranged,
+                    low: self.low,
+                    high: self.high,
+                }
+            }
+        }
+    };
+}
+pub(super) use moving;
+
 impl crate::kernel::Params for Params {
     const KERNEL: &'static Kernel = &KERNEL;
     fn groups(&self) -> u32 {

@@ -8,9 +8,9 @@ use super::{adamw, masked_weights};
 use crate::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
 use rayon::prelude::*;
 
-crate::parameters! {
+adamw::moving! {
     /// One accumulator's weights, as in `masked_weights`, and one step of AdamW, as in `adamw`.
-    pub struct Params {
+    pub struct Params: masked_weights::Params {
         /// N.
         pub inputs: u32,
         /// K, a multiple of 32.
@@ -31,81 +31,6 @@ crate::parameters! {
         pub first_chunks: u32,
         /// Chunks of all counted perspectives.
         pub chunks: u32,
-        /// η.
-        pub learning_rate: f32,
-        /// 1 − η·w.
-        pub decay: f32,
-        /// β1.
-        pub beta1: f32,
-        /// β2.
-        pub beta2: f32,
-        /// 1/(1 − β1^t).
-        pub correction1: f32,
-        /// 1/(1 − β2^t).
-        pub correction2: f32,
-        /// ε.
-        pub epsilon: f32,
-        /// 1 keeps θ in the range that follows.
-        pub ranged: u32,
-        /// Lower end of the range of θ.
-        pub low: f32,
-        /// Upper end of the range of θ.
-        pub high: f32,
-    }
-}
-
-impl Params {
-    /// The same weights as in `masked_weights`, moved as by `adamw`.
-    pub fn new(weights: masked_weights::Params, step: adamw::Params) -> Self {
-        Self {
-            inputs: weights.inputs,
-            hidden: weights.hidden,
-            perspective: weights.perspective,
-            count: weights.count,
-            rows_2: weights.rows_2,
-            total_1: weights.total_1,
-            total_2: weights.total_2,
-            output: weights.output,
-            first_chunks: weights.first_chunks,
-            chunks: weights.chunks,
-            learning_rate: step.learning_rate,
-            decay: step.decay,
-            beta1: step.beta1,
-            beta2: step.beta2,
-            correction1: step.correction1,
-            correction2: step.correction2,
-            epsilon: step.epsilon,
-            ranged: step.ranged,
-            low: step.low,
-            high: step.high,
-        }
-    }
-
-    fn step(&self) -> adamw::Params {
-        adamw::Params {
-            length: self.inputs * self.hidden,
-            learning_rate: self.learning_rate,
-            decay: self.decay,
-            beta1: self.beta1,
-            beta2: self.beta2,
-            correction1: self.correction1,
-            correction2: self.correction2,
-            epsilon: self.epsilon,
-            ranged: self.ranged,
-            low: self.low,
-            high: self.high,
-        }
-    }
-
-    fn rows<'a, R>(&self, index: &'a [u32], rows: &'a [R]) -> Rows<'a, R> {
-        Rows {
-            first_chunks: &index[self.first_chunks as usize..],
-            rows,
-            inputs: self.inputs as usize,
-            hidden: self.hidden as usize,
-            second: self.rows_2 as usize,
-            totals: [self.total_1 as usize, self.total_2 as usize],
-        }
     }
 }
 
@@ -145,7 +70,7 @@ fn twin(mut call: Call<'_, f64>) {
     let step = p.step();
     let (index, rows) = (call.words(0), call.floats(1));
     let output = &call.floats(2)[p.output as usize..];
-    let rows = p.rows(index, rows);
+    let rows = p.base().rows(index, rows);
     let (first, second) = (call.floats_mut(3), call.floats_mut(4));
     let (weights, shares) = (call.floats_mut(5), call.floats_mut(6));
     let (inputs, hidden) = (p.inputs as usize, p.hidden as usize);
@@ -186,7 +111,7 @@ fn body(mut call: Call<'_, f32>) {
     let params: Params = call.params();
     let (index, rows) = (call.words(0), call.floats(1));
     let output = &call.floats(2)[params.output as usize..];
-    let rows = params.rows(index, rows);
+    let rows = params.base().rows(index, rows);
     let (inputs, hidden) = (params.inputs as usize, params.hidden as usize);
     let mut bands = |binding| call.floats_mut(binding)[..inputs * hidden].par_chunks_mut(BAND * hidden);
     let bands = bands(3).zip(bands(4)).zip(bands(5));

@@ -80,8 +80,8 @@ pub static KERNEL: Kernel = Kernel {
     bindings: &[
         Binding::floats("rows"),
         Binding::floats("shares"),
-        Binding::floats("small"),
         Binding::floats("errors"),
+        Binding::floats("small"),
         Binding::update("gradient"),
         Binding::update("loss"),
     ],
@@ -104,13 +104,21 @@ fn inside_weight(activation: Activation) -> f32 {
 /// What the gradients are made of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sources<'a, R> {
-    pub(super) rows: &'a [R],
-    pub(super) shares: &'a [R],
-    pub(super) small: &'a [R],
-    pub(super) errors: &'a [R],
+    rows: &'a [R],
+    shares: &'a [R],
+    errors: &'a [R],
 }
 
-impl<R: Copy> Sources<'_, R> {
+impl<'a, R> Sources<'a, R> {
+    /// The first bindings.
+    pub(super) fn of(call: &mut Call<'a, R>) -> Self {
+        Self {
+            rows: call.floats(0),
+            shares: call.floats(1),
+            errors: call.floats(2),
+        }
+    }
+
     /// The terms of the loss.
     fn terms(&self, p: &Params) -> &[R] {
         &self.errors[p.samples as usize..][..p.samples as usize]
@@ -119,13 +127,8 @@ impl<R: Copy> Sources<'_, R> {
 
 impl Sources<'_, f64> {
     /// The gradients of B, C and d in the places of `small`, by the mathematics.
-    pub(super) fn gradients(&self, p: &Params, activation: Activation) -> Vec<f64> {
-        let Self {
-            rows,
-            shares,
-            small,
-            errors,
-        } = *self;
+    pub(super) fn gradients(&self, p: &Params, activation: Activation, small: &[f64]) -> Vec<f64> {
+        let Self { rows, shares, errors } = *self;
         let output = p.output as usize;
         let (hidden, blocks) = (p.hidden as usize, p.blocks as usize);
         let inside_weight = f64::from(inside_weight(activation));
@@ -168,13 +171,8 @@ impl Sources<'_, f64> {
 
 impl Sources<'_, f32> {
     /// As the CPU executor computes them.
-    pub(super) fn gradients_f32(&self, p: &Params, activation: Activation) -> Vec<f32> {
-        let Self {
-            rows,
-            shares,
-            small,
-            errors,
-        } = *self;
+    pub(super) fn gradients_f32(&self, p: &Params, activation: Activation, small: &[f32]) -> Vec<f32> {
+        let Self { rows, shares, errors } = *self;
         let output = p.output as usize;
         let (hidden, blocks) = (p.hidden as usize, p.blocks as usize);
         let full = match activation {
@@ -225,21 +223,12 @@ impl Sources<'_, f32> {
     }
 }
 
-fn sources<'a, R>(call: &mut Call<'a, R>) -> Sources<'a, R> {
-    Sources {
-        rows: call.floats(0),
-        shares: call.floats(1),
-        small: call.floats(2),
-        errors: call.floats(3),
-    }
-}
-
 fn twin(mut call: Call<'_, f64>) {
     let p: Params = call.params();
-    let sources = sources(&mut call);
+    let (sources, small) = (Sources::of(&mut call), call.floats(3));
     let (gradient, loss) = (call.floats_mut(4), call.floats_mut(5));
     let put = |to: &mut f64, sum: f64| *to = if p.accumulate == 1 { *to + sum } else { sum };
-    let gradients = sources.gradients(&p, Activation::ALL[call.variant]);
+    let gradients = sources.gradients(&p, Activation::ALL[call.variant], small);
     for (to, sum) in gradient.iter_mut().zip(gradients) {
         put(to, sum);
     }
@@ -250,9 +239,9 @@ fn twin(mut call: Call<'_, f64>) {
 
 fn body(mut call: Call<'_, f32>) {
     let p: Params = call.params();
-    let sources = sources(&mut call);
+    let (sources, small) = (Sources::of(&mut call), call.floats(3));
     let (gradient, loss) = (call.floats_mut(4), call.floats_mut(5));
-    let gradients = sources.gradients_f32(&p, Activation::ALL[call.variant]);
+    let gradients = sources.gradients_f32(&p, Activation::ALL[call.variant], small);
     cpu::put(&mut gradient[..p.len()], &gradients, p.accumulate);
     if p.totals == 1 {
         cpu::put(&mut loss[..1], &[sources.loss_f32(&p)], p.accumulate);
@@ -369,8 +358,8 @@ fn cases() -> Vec<Case> {
             vec![
                 Slot::Floats(inputs.floats(params.rows_len(), -1.0, 1.0)),
                 Slot::Floats(inputs.floats(bands * 2 * hidden, -1.0, 1.0)),
-                Slot::Floats(inputs.floats(len, -1.0, 1.0)),
                 Slot::Floats(errors),
+                Slot::Floats(inputs.floats(len, -1.0, 1.0)),
                 Slot::Update {
                     values: before,
                     bound: Bound::Sums { terms, c: 2.0 },

@@ -7,9 +7,9 @@ use super::masked_output::{self, Sources};
 use crate::activation::Activation;
 use crate::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic};
 
-crate::parameters! {
+adamw::moving! {
     /// The small parameters, as in `masked_output`, and one step of AdamW, as in `adamw`.
-    pub struct Params {
+    pub struct Params: masked_output::Params {
         /// K, a multiple of 32.
         pub hidden: u32,
         /// 1 if both perspectives have the same B.
@@ -34,97 +34,13 @@ crate::parameters! {
         pub totals: u32,
         /// T.
         pub clip: f32,
-        /// η.
-        pub learning_rate: f32,
-        /// 1 − η·w.
-        pub decay: f32,
-        /// β1.
-        pub beta1: f32,
-        /// β2.
-        pub beta2: f32,
-        /// 1/(1 − β1^t).
-        pub correction1: f32,
-        /// 1/(1 − β2^t).
-        pub correction2: f32,
-        /// ε.
-        pub epsilon: f32,
-        /// 1 keeps θ in the range that follows.
-        pub ranged: u32,
-        /// Lower end of the range of θ.
-        pub low: f32,
-        /// Upper end of the range of θ.
-        pub high: f32,
-    }
-}
-
-impl Params {
-    /// The same gradients as in `masked_output`, which are not added to any, moved by as `adamw` does.
-    pub fn new(output: masked_output::Params, step: adamw::Params) -> Self {
-        Self {
-            hidden: output.hidden,
-            tied: output.tied,
-            blocks: output.blocks,
-            bands: output.bands,
-            rows_2: output.rows_2,
-            total_1: output.total_1,
-            total_2: output.total_2,
-            bias_2: output.bias_2,
-            output: output.output,
-            samples: output.samples,
-            totals: output.totals,
-            clip: output.clip,
-            learning_rate: step.learning_rate,
-            decay: step.decay,
-            beta1: step.beta1,
-            beta2: step.beta2,
-            correction1: step.correction1,
-            correction2: step.correction2,
-            epsilon: step.epsilon,
-            ranged: step.ranged,
-            low: step.low,
-            high: step.high,
-        }
-    }
-
-    fn output(&self) -> masked_output::Params {
-        masked_output::Params {
-            hidden: self.hidden,
-            tied: self.tied,
-            blocks: self.blocks,
-            bands: self.bands,
-            rows_2: self.rows_2,
-            total_1: self.total_1,
-            total_2: self.total_2,
-            bias_2: self.bias_2,
-            output: self.output,
-            samples: self.samples,
-            totals: self.totals,
-            accumulate: 0,
-            clip: self.clip,
-        }
-    }
-
-    fn step(&self) -> adamw::Params {
-        adamw::Params {
-            length: self.output().len() as u32,
-            learning_rate: self.learning_rate,
-            decay: self.decay,
-            beta1: self.beta1,
-            beta2: self.beta2,
-            correction1: self.correction1,
-            correction2: self.correction2,
-            epsilon: self.epsilon,
-            ranged: self.ranged,
-            low: self.low,
-            high: self.high,
-        }
     }
 }
 
 impl crate::kernel::Params for Params {
     const KERNEL: &'static Kernel = &KERNEL;
     fn groups(&self) -> u32 {
-        self.output().groups()
+        self.base().groups()
     }
 }
 
@@ -154,17 +70,12 @@ pub static KERNEL: Kernel = Kernel {
 
 fn twin(mut call: Call<'_, f64>) {
     let params: Params = call.params();
-    let (p, step) = (params.output(), params.step());
+    let (p, step) = (params.base(), params.step());
+    let (sources, loss) = (Sources::of(&mut call), call.floats_mut(3));
     let (first, second, small) = (call.floats_mut(4), call.floats_mut(5), call.floats_mut(6));
-    let sources = Sources {
-        rows: call.floats(0),
-        shares: call.floats(1),
-        small: &*small,
-        errors: call.floats(2),
-    };
-    let gradients = sources.gradients(&p, Activation::ALL[call.variant]);
+    let gradients = sources.gradients(&p, Activation::ALL[call.variant], small);
     if p.totals == 1 {
-        call.floats_mut(3)[0] = sources.loss(&p);
+        loss[0] = sources.loss(&p);
     }
     for (i, gradient) in gradients.into_iter().enumerate() {
         step.move_reference(gradient, &mut first[i], &mut second[i], &mut small[i]);
@@ -173,17 +84,12 @@ fn twin(mut call: Call<'_, f64>) {
 
 fn body(mut call: Call<'_, f32>) {
     let params: Params = call.params();
-    let (p, step) = (params.output(), params.step());
+    let (p, step) = (params.base(), params.step());
+    let (sources, loss) = (Sources::of(&mut call), call.floats_mut(3));
     let (first, second, small) = (call.floats_mut(4), call.floats_mut(5), call.floats_mut(6));
-    let sources = Sources {
-        rows: call.floats(0),
-        shares: call.floats(1),
-        small: &*small,
-        errors: call.floats(2),
-    };
-    let gradients = sources.gradients_f32(&p, Activation::ALL[call.variant]);
+    let gradients = sources.gradients_f32(&p, Activation::ALL[call.variant], small);
     if p.totals == 1 {
-        call.floats_mut(3)[0] = sources.loss_f32(&p);
+        loss[0] = sources.loss_f32(&p);
     }
     let moments = first.iter_mut().zip(second);
     for ((gradient, (first, second)), value) in gradients.into_iter().zip(moments).zip(small) {
@@ -193,7 +99,7 @@ fn body(mut call: Call<'_, f32>) {
 
 fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let params: Params = bytemuck::pod_read_unaligned(params);
-    let p = params.output();
+    let p = params.base();
     let mut traffic = p.traffic_of_sums(Activation::ALL[variant]);
     // B and C are read for the gradients already: the moments, and d.
     let len = p.len() as u64;

@@ -42,6 +42,20 @@ impl crate::kernel::Params for Params {
     }
 }
 
+impl Params {
+    /// The rows, and which are a feature's.
+    pub(super) fn rows<'a, R>(&self, index: &'a [u32], rows: &'a [R]) -> Rows<'a, R> {
+        Rows {
+            first_chunks: &index[self.first_chunks as usize..],
+            rows,
+            inputs: self.inputs as usize,
+            hidden: self.hidden as usize,
+            second: self.rows_2 as usize,
+            totals: [self.total_1 as usize, self.total_2 as usize],
+        }
+    }
+}
+
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "masked_weights",
@@ -106,14 +120,7 @@ struct Band<'a> {
 
 fn body(mut call: Call<'_, f32>) {
     let params: Params = call.params();
-    let rows = Rows {
-        first_chunks: &call.words(0)[params.first_chunks as usize..],
-        rows: call.floats(1),
-        inputs: params.inputs as usize,
-        hidden: params.hidden as usize,
-        second: params.rows_2 as usize,
-        totals: [params.total_1 as usize, params.total_2 as usize],
-    };
+    let rows = params.rows(call.words(0), call.floats(1));
     let (weights, output) = (call.floats(2), &call.floats(3)[params.output as usize..]);
     let (gradient, shares) = (call.floats_mut(4), call.floats_mut(5));
     let (inputs, hidden) = (rows.inputs, rows.hidden);

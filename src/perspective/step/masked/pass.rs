@@ -114,9 +114,15 @@ impl<'p> Pass<'p> {
                 self.record_rows(recording, strip);
             }
         }
-        if let Goal::Gradients { gradients, .. } = self.goal {
+        if let Goal::Gradients {
+            gradients,
+            upstream,
+            ..
+        } = self.goal
+        {
             self.record_weights(recording, gradients, update);
-            self.record_small(recording, common, gradients, update);
+            let totals = upstream.loss().is_some();
+            self.record_small(recording, common, gradients, (totals, update));
         }
     }
 
@@ -264,20 +270,17 @@ impl<'p> Pass<'p> {
         }
     }
 
-    /// The gradients of B, C and d from the rows, the shares and e, and the loss; or a step of AdamW.
+    /// The gradients of B, C and d from the rows, the shares and e, or a step of AdamW; and the loss where there are `totals` to sum.
     fn record_small(
         &self,
         recording: &mut Recording<'_>,
         common: &Common,
         gradients: Roles<'_>,
-        update: Option<Update<'_>>,
+        (totals, update): (bool, Option<Update<'_>>),
     ) {
         let architecture = &self.buffers.architecture;
         let hidden = architecture.hidden as u32;
         let [total_1, total_2] = self.sizes.totals.map(|total| total as u32);
-        let Goal::Gradients { upstream, .. } = self.goal else {
-            return;
-        };
         let params = masked_output::Params {
             hidden,
             tied: u32::from(architecture.tied),
@@ -289,7 +292,7 @@ impl<'p> Pass<'p> {
             bias_2: self.small.bias_2,
             output: self.small.output,
             samples: self.sizes.samples as u32,
-            totals: u32::from(upstream.loss().is_some()),
+            totals: u32::from(totals),
             accumulate: self.accumulate,
             clip: architecture.clip,
         };
@@ -311,7 +314,7 @@ impl<'p> Pass<'p> {
             let buffers = [rows, shares, errors, loss, moments[0], moments[1], small];
             recording.dispatch(variant, params, &buffers);
         } else {
-            let buffers = [rows, shares, small, errors, gradients.small(), loss];
+            let buffers = [rows, shares, errors, small, gradients.small(), loss];
             recording.dispatch(variant, params, &buffers);
         }
     }
