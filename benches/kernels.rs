@@ -10,10 +10,10 @@ mod support;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use wgrad::device::{Class, Device};
+use wgrad::engine::device::{Class, Device};
+use wgrad::engine::recording::{Command, Dispatch, Recording};
+use wgrad::nnue::{Architecture, Learner, Loss, Parameters};
 use wgrad::optim::Optimizer;
-use wgrad::perspective::{Architecture, Learner, Loss, Parameters};
-use wgrad::recording::{Command, Dispatch, Recording};
 use wgrad::verify::verify_case;
 
 /// Dispatches in one recording.

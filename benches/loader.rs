@@ -3,7 +3,9 @@
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::Arc;
-use wgrad::data::{Chess768, Dataset, FeatureSet, Inputs, Loader, LoaderSettings, SparseInputs};
+use wgrad::nnue::data::{
+    Chess768, Dataset, FeatureSet, Inputs, Loader, LoaderSettings, SparseInputs,
+};
 
 /// The shipped positions five times over: 1,000,000.
 fn dataset() -> Dataset {

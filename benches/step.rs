@@ -10,10 +10,11 @@ mod support;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-use wgrad::batch::{Batch, Inputs, SparseInputs};
-use wgrad::device::Device;
+use wgrad::engine::device::Device;
+use wgrad::nnue::batch::{Batch, Inputs};
+use wgrad::nnue::{Architecture, Learner, Loss, Parameters, gradient_error};
 use wgrad::optim::Optimizer;
-use wgrad::perspective::{Architecture, Learner, Loss, Parameters, gradient_error};
+use wgrad::tensor::lists::SparseInputs;
 
 /// Losses on their way, as in the trainer.
 const IN_FLIGHT: usize = 4;

@@ -10,7 +10,7 @@
 
 use clap::{Parser, Subcommand};
 use std::time::Instant;
-use wgrad::device::Device;
+use wgrad::engine::device::Device;
 use wgrad::nn::{Descent, Function, Layer, Mlp, Mode, cross_entropy_classes};
 use wgrad::optim::Optimizer;
 use wgrad::tensor::{Classes, Tensor};

@@ -17,9 +17,10 @@
 //! d.grad = [1.75]
 //! ```
 
-use wgrad::batch::{Batch, Inputs, SparseInputs};
-use wgrad::device::Device;
-use wgrad::perspective::{Architecture, Loss, Network, Parameters, Upstream};
+use wgrad::engine::device::Device;
+use wgrad::nnue::batch::{Batch, Inputs};
+use wgrad::nnue::{Architecture, Loss, Network, Parameters, Upstream};
+use wgrad::tensor::lists::SparseInputs;
 
 fn main() -> wgrad::Result<()> {
     let device = Device::auto()?;

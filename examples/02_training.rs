@@ -16,10 +16,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use wgrad::data::{Chess768, Dataset, FeatureSet, Loader, LoaderSettings};
-use wgrad::device::Device;
+use wgrad::engine::device::Device;
+use wgrad::nnue::data::{Chess768, Dataset, FeatureSet, Loader, LoaderSettings};
+use wgrad::nnue::{Architecture, Learner, Loss, Parameters};
 use wgrad::optim::Optimizer;
-use wgrad::perspective::{Architecture, Learner, Loss, Parameters};
 
 fn main() -> wgrad::Result<()> {
     let device = Device::auto()?;
@@ -47,7 +47,7 @@ fn main() -> wgrad::Result<()> {
 
     let trained = learner.parameters()?;
     println!("C has {} weights", trained.get("C").map_or(0, <[f32]>::len));
-    wgrad::perspective::write_network(
+    wgrad::nnue::write_network(
         &std::env::temp_dir().join("02_training.safetensors"),
         &trained,
         Default::default(),

@@ -15,7 +15,7 @@
 //! 50 steps of descent on (w - 2)² from w = 5: w = 2.000
 //! ```
 
-use wgrad::device::Device;
+use wgrad::engine::device::Device;
 use wgrad::nn::Descent;
 use wgrad::optim::Optimizer;
 use wgrad::tensor::Tensor;

@@ -21,10 +21,10 @@
 mod digits;
 
 use digits::{Digits, PIXELS};
-use wgrad::device::Device;
+use wgrad::engine::device::Device;
 use wgrad::nn::{Descent, Initial};
 use wgrad::optim::Optimizer;
-use wgrad::schedule::Schedule;
+use wgrad::optim::schedule::Schedule;
 use wgrad::tensor::Tensor;
 
 /// ‖X − A·S‖² of the best A and S of ranks 5, 10 and 20, by truncated singular value decomposition.

@@ -33,7 +33,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::path::PathBuf;
-use wgrad::device::Device;
+use wgrad::engine::device::Device;
 use wgrad::nn::{self, Descent, Function, Layer, Mlp, Mode, Sequential, cross_entropy_classes};
 use wgrad::optim::Optimizer;
 use wgrad::tensor::{Classes, Tensor, no_gradient};

@@ -22,10 +22,10 @@ use digits::{Digits, PIXELS};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use wgrad::device::Device;
+use wgrad::engine::device::Device;
 use wgrad::nn::{self, Descent, Function, Initial, Layer, Mlp, Mode, binary_cross_entropy};
 use wgrad::optim::Optimizer;
-use wgrad::schedule::Schedule;
+use wgrad::optim::schedule::Schedule;
 use wgrad::tensor::{Tensor, no_gradient};
 
 const ANSWERS: [&str; 3] = ["even", "at least 5", "closed loop"];

@@ -32,7 +32,7 @@
 //! backward = [1.0, -2.0, -1.0, 2.0, 0.5, -1.0]
 //! ```
 
-use wgrad::device::Device;
+use wgrad::engine::device::Device;
 use wgrad::tensor::Tensor;
 
 fn main() -> wgrad::Result<()> {

@@ -20,25 +20,13 @@
 //! - [`kernel`] — what a kernel is
 //! - [`shape`], [`batch`], [`activation`], [`loss`], [`interchange`], [`atomic`], [`error`] — pure: inputs, definitions, files, errors
 
-pub mod activation;
-pub mod atomic;
-pub mod batch;
-pub mod data;
-pub mod device;
+pub mod engine;
 pub mod error;
-pub mod interchange;
-pub mod kernel;
-pub mod kernels;
-pub mod loss;
+pub mod files;
 pub mod nn;
-pub mod operations;
+pub mod nnue;
 pub mod optim;
-pub mod perspective;
-pub mod recording;
-pub mod schedule;
-pub mod shape;
 pub mod tensor;
-pub mod train;
 pub mod verify;
 
 pub use error::{Error, Result};

@@ -1,8 +1,11 @@
 //! Optimisers (section 5), as kernels over a parameter's gradient, moments and values.
 
+pub mod kernels;
+pub mod schedule;
+
+use crate::engine::recording::{BufferId, Recording};
 use crate::error::{Error, Result};
-use crate::kernels::{adamw, sgd};
-use crate::recording::{BufferId, Recording};
+use crate::optim::kernels::{adamw, sgd};
 use serde::{Deserialize, Serialize};
 
 /// How parameters follow their gradients.

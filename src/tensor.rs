@@ -18,11 +18,14 @@
 mod elementwise;
 mod gradcheck;
 mod jacobian;
+pub mod kernels;
+pub mod lists;
 mod matmul;
 mod op;
 mod operators;
 mod reduction;
 mod rows;
+pub mod shape;
 
 mod storage;
 mod tape;
@@ -33,12 +36,12 @@ pub use rows::{Classes, Normalized};
 
 pub use tape::{Gradients, no_gradient};
 
-use crate::device::{Device, Readback, Values};
+use crate::engine::device::{Device, Readback, Values};
+use crate::engine::kernel::Element;
+use crate::engine::recording::Data;
 use crate::error::{Error, Result};
-use crate::kernel::Element;
 use crate::optim::Optimizer;
-use crate::recording::Data;
-use crate::shape::{Layout, Shape};
+use crate::tensor::shape::{Layout, Shape};
 use op::Op;
 use std::sync::Arc;
 use storage::Storage;

@@ -4,13 +4,17 @@
 //! accepted only if it is at most its bound, and NaN is never accepted where the reference has a number.
 
 mod operation;
+pub mod operations;
+#[cfg(feature = "sabotage")]
+pub mod sabotage;
+pub mod table;
 
 pub use operation::verify_operation;
 
-use crate::device::{Buffer, Device};
+use crate::engine::device::{Buffer, Device};
+use crate::engine::kernel::{Bound, Case, Element, Kernel, Slot};
+use crate::engine::recording::{Command, Dispatch, Recording};
 use crate::error::Result;
-use crate::kernel::{Bound, Case, Element, Kernel, Slot};
-use crate::recording::{Command, Dispatch, Recording};
 use serde::Serialize;
 
 /// Elements behind each output that nobody may touch, at least.

@@ -7,34 +7,52 @@ use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::BoundsCheckPolicies;
 use std::collections::BTreeSet;
 use std::path::Path;
-use wgrad::kernel::{Access, Case, Element, Kernel, Slot, Traffic, reflect};
-use wgrad::kernels::{TABLE, accumulator_sparse, copy, sgd};
-use wgrad::recording::Recording;
+use wgrad::engine::kernel::{Access, Case, Element, Kernel, Slot, Traffic, reflect};
+use wgrad::engine::recording::Recording;
+use wgrad::nnue::kernels::accumulator_sparse;
+use wgrad::optim::kernels::sgd;
+use wgrad::tensor::kernels::copy;
+use wgrad::verify::table;
+use wgrad::{engine, nnue, optim, tensor};
 
 /// Every kernel with each of its variants.
 fn variants() -> impl Iterator<Item = (&'static Kernel, usize)> {
-    let variants = |kernel: &&'static Kernel| {
-        let kernel = *kernel;
-        (0..kernel.variants.len()).map(move |variant| (kernel, variant))
-    };
-    TABLE.iter().flat_map(variants)
+    let variants =
+        |kernel: &'static Kernel| (0..kernel.variants.len()).map(move |variant| (kernel, variant));
+    table::kernels().flat_map(variants)
 }
 
 #[test]
-fn every_shader_file_is_a_line_of_the_table() {
-    let shaders = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
-    let files: BTreeSet<String> = std::fs::read_dir(shaders)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "wgsl")
-        })
-        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
-        .collect();
-    let names: BTreeSet<String> = TABLE.iter().map(|kernel| kernel.name.to_owned()).collect();
-    assert_eq!(names.len(), TABLE.len(), "two kernels share a name");
-    assert_eq!(files, names);
+fn every_shader_file_is_a_line_of_its_subject() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let subjects = [
+        ("nnue", nnue::kernels::KERNELS),
+        ("optim", optim::kernels::KERNELS),
+        ("tensor", tensor::kernels::KERNELS),
+        ("engine", engine::kernels::KERNELS),
+    ];
+    for (subject, kernels) in subjects {
+        let files: BTreeSet<String> = std::fs::read_dir(root.join(subject))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "wgsl")
+            })
+            .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        let names: BTreeSet<String> = kernels
+            .iter()
+            .map(|kernel| kernel.name.to_owned())
+            .collect();
+        assert_eq!(files, names, "shaders/{subject}");
+    }
+    let names: BTreeSet<&str> = table::kernels().map(|kernel| kernel.name).collect();
+    assert_eq!(
+        names.len(),
+        table::kernels().count(),
+        "two kernels share a name"
+    );
 }
 
 #[test]
@@ -72,7 +90,7 @@ fn kernels_keep_inside_the_default_limits() {
 
 #[test]
 fn every_variant_has_cases_and_every_case_fits_its_kernel() {
-    for kernel in TABLE {
+    for kernel in table::kernels() {
         let cases = (kernel.cases)();
         let names: BTreeSet<_> = cases
             .iter()
@@ -125,7 +143,7 @@ fn bytes(case: &Case) -> (u64, u64) {
 #[test]
 fn traffic_is_within_the_buffers_of_every_case() {
     let mut counted = 0;
-    for kernel in TABLE {
+    for kernel in table::kernels() {
         let Some(traffic) = kernel.traffic else {
             continue;
         };
@@ -164,7 +182,7 @@ fn traffic_is_within_the_buffers_of_every_case() {
 
 #[test]
 fn a_recording_sums_its_traffic_by_kernel() {
-    let device = wgrad::device::Device::cpu().unwrap();
+    let device = wgrad::engine::device::Device::cpu().unwrap();
     let buffers: Vec<_> = (0..5)
         .map(|_| device.allocate("test", Element::Float, 4).unwrap())
         .collect();
@@ -206,7 +224,8 @@ fn a_recording_sums_its_traffic_by_kernel() {
     assert_eq!(traffic["sgd"], descent);
     assert_eq!(traffic.into_values().sum::<Traffic>(), one + one + descent);
     let (from, to) = (ids[0], ids[1]);
-    let layout = wgrad::shape::Layout::contiguous(wgrad::shape::Shape::new(&[4]).unwrap());
+    let layout =
+        wgrad::tensor::shape::Layout::contiguous(wgrad::tensor::shape::Shape::new(&[4]).unwrap());
     recording.dispatch(0, copy::Params::new(&layout, &layout), &[from, to]);
     assert_eq!(recording.traffic(), None, "copy counts none");
 }

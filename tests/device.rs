@@ -3,9 +3,9 @@
 mod common;
 
 use wgrad::Error;
-use wgrad::device::Values;
-use wgrad::kernel::Element;
-use wgrad::recording::Recording;
+use wgrad::engine::device::Values;
+use wgrad::engine::kernel::Element;
+use wgrad::engine::recording::Recording;
 
 /// Uploads of one recording: larger than what is kept, in parts that are joined, and after a command that reads.
 #[test]
@@ -55,7 +55,7 @@ fn a_recording_that_the_device_refuses_is_an_error_and_the_next_is_played() {
 #[test]
 fn the_memory_of_a_buffer_is_a_whole_number_of_vectors() {
     let _turn = common::turn();
-    let cpu = wgrad::device::Device::open(Some("cpu")).unwrap();
+    let cpu = wgrad::engine::device::Device::open(Some("cpu")).unwrap();
     for device in [&*common::VULKAN, &*common::GL, &cpu] {
         for len in [0, 1, 4, 5] {
             let buffer = device.allocate("some", Element::Word, len).unwrap();

@@ -1,12 +1,10 @@
 //! What a measurement rests on: random batches, the check of gradients, the count of traffic.
 
-use wgrad::batch::Batch;
-use wgrad::device::Device;
-use wgrad::kernel::Traffic;
+use wgrad::engine::device::Device;
+use wgrad::engine::kernel::Traffic;
+use wgrad::nnue::batch::Batch;
+use wgrad::nnue::{Activation, Architecture, Learner, Loss, Network, Parameters, gradient_error};
 use wgrad::optim::Optimizer;
-use wgrad::perspective::{
-    Activation, Architecture, Learner, Loss, Network, Parameters, gradient_error,
-};
 
 #[test]
 fn gradients_of_the_cpu_are_those_of_the_reference() {

@@ -3,9 +3,9 @@
 mod common;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use wgrad::device::Device;
-use wgrad::kernel::{Call, Kernel, reflect};
-use wgrad::kernels::sum;
+use wgrad::engine::device::Device;
+use wgrad::engine::kernel::{Call, Kernel, reflect};
+use wgrad::nnue::kernels::sum;
 use wgrad::verify::{compare, verify};
 
 #[test]

@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use wgrad::Error;
-use wgrad::device::Device;
+use wgrad::engine::device::Device;
+use wgrad::nnue::train::log::{self, Entry};
+use wgrad::nnue::train::{Event, Run, Settings, Trainer};
 use wgrad::optim::Optimizer;
-use wgrad::train::log::{self, Entry};
-use wgrad::train::{Event, Run, Settings, Trainer};
 
 /// The first records of the shipped training data, as a file of its own.
 fn data(directory: &Path, records: usize) -> PathBuf {
@@ -41,7 +41,7 @@ fn run(directory: &Path, name: &str, data: &Path) -> Run {
 }
 
 /// Trains to the end, or until `stop_after` steps have been seen.
-fn train(mut trainer: Trainer, stop_after: Option<u64>) -> wgrad::train::Summary {
+fn train(mut trainer: Trainer, stop_after: Option<u64>) -> wgrad::nnue::train::Summary {
     let stop = AtomicBool::new(false);
     let mut seen = 0;
     let mut observe = |event: Event<'_>| {
@@ -177,16 +177,16 @@ fn the_reference_trains_too_and_every_executor_follows_its_curve() {
 #[test]
 fn a_steady_state_makes_no_objects_but_submissions() {
     let _turn = common::turn();
-    let architecture = wgrad::perspective::Architecture::new(40, 65);
+    let architecture = wgrad::nnue::Architecture::new(40, 65);
     let net = |samples, seed| common::nets::random(architecture, samples, 8, seed);
     // Lists of other lengths, and batches of fewer samples.
     let warm_up = [net(3000, 1), net(3000, 2), net(2000, 3)];
     let steady = [net(3000, 4), net(2500, 5), net(3000, 6)];
-    let loss = wgrad::perspective::Loss::SIGMOID_MSE;
+    let loss = wgrad::nnue::Loss::SIGMOID_MSE;
     for device in [&*common::VULKAN, &*common::GL] {
         let parameters = &warm_up[0].parameters;
         let mut learner =
-            wgrad::perspective::Learner::new(device, parameters, loss, Optimizer::ADAMW).unwrap();
+            wgrad::nnue::Learner::new(device, parameters, loss, Optimizer::ADAMW).unwrap();
         let mut in_flight = VecDeque::new();
         let mut steps = |nets: &[common::nets::Net], count: usize| {
             for net in nets.iter().cycle().take(count) {
@@ -215,7 +215,7 @@ fn a_run_that_diverges_stops_and_names_the_last_good_checkpoint() {
     let data = data(directory.path(), 2000);
     let mut settings = settings(8);
     settings.optimizer = Optimizer::Sgd { momentum: 0.0 };
-    settings.loss = wgrad::perspective::Loss::MSE;
+    settings.loss = wgrad::nnue::Loss::MSE;
     settings.learning_rate = 1e30;
     let run = run(directory.path(), "diverges", &data);
     let mut trainer = Trainer::new(&Device::cpu().unwrap(), &settings, &run).unwrap();
@@ -273,10 +273,10 @@ fn a_run_refuses_other_data_and_a_directory_that_holds_another_run() {
 fn losses_and_parameters_come_back_async_as_well() {
     let _turn = common::turn();
     for device in [Device::cpu().unwrap(), common::VULKAN.clone()] {
-        let net = common::nets::random(wgrad::perspective::Architecture::new(40, 33), 50, 5, 1);
-        let loss = wgrad::perspective::Loss::MSE;
+        let net = common::nets::random(wgrad::nnue::Architecture::new(40, 33), 50, 5, 1);
+        let loss = wgrad::nnue::Loss::MSE;
         let learner = |parameters| {
-            wgrad::perspective::Learner::new(&device, parameters, loss, Optimizer::ADAMW).unwrap()
+            wgrad::nnue::Learner::new(&device, parameters, loss, Optimizer::ADAMW).unwrap()
         };
         let blocking = learner(&net.parameters)
             .step(&net.sparse, 1e-3)
@@ -310,12 +310,10 @@ fn a_stop_at_the_end_of_an_epoch_stops() {
 fn a_loss_of_ones_own_trains_as_the_same_loss_of_the_library() {
     let _turn = common::turn();
     for device in [Device::cpu().unwrap(), common::VULKAN.clone()] {
-        let net = common::nets::random(wgrad::perspective::Architecture::new(40, 33), 50, 5, 1);
-        let loss = wgrad::perspective::Loss::MSE;
-        let learner = || {
-            wgrad::perspective::Learner::new(&device, &net.parameters, loss, Optimizer::ADAMW)
-                .unwrap()
-        };
+        let net = common::nets::random(wgrad::nnue::Architecture::new(40, 33), 50, 5, 1);
+        let loss = wgrad::nnue::Loss::MSE;
+        let learner =
+            || wgrad::nnue::Learner::new(&device, &net.parameters, loss, Optimizer::ADAMW).unwrap();
         let (mut library, mut own) = (learner(), learner());
         for _ in 0..5 {
             library.step(&net.sparse, 1e-2).unwrap().wait().unwrap();

@@ -3,8 +3,8 @@
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, SamplingMode};
 use std::time::Duration;
-use wgrad::batch::Batch;
-use wgrad::device::{AdapterReport, Device, adapters};
+use wgrad::engine::device::{AdapterReport, Device, adapters};
+use wgrad::nnue::batch::Batch;
 
 /// The devices that `WGRAD_BENCH_DEVICE` names, as `wgrad --device` takes them with `;` between; else the CPU executor and
 /// every GPU. A software adapter is taken only by name.

@@ -1,7 +1,7 @@
 //! Batch normalisation over the batch axis (section 2).
 
 use super::layer::{Layer, Mode, Named, Role};
-use crate::device::Device;
+use crate::engine::device::Device;
 use crate::error::Result;
 use crate::tensor::{Tensor, no_gradient};
 

@@ -2,7 +2,7 @@
 
 use super::layer::{Layer, Named, Role};
 use crate::error::Result;
-use crate::interchange::{Metadata, Tensor as Stored, TensorData, TensorFile};
+use crate::files::safetensors::{Metadata, Tensor as Stored, TensorData, TensorFile};
 use crate::tensor::Tensor;
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! How parameters start.
 
-use crate::device::Device;
+use crate::engine::device::Device;
 use crate::error::Result;
 use crate::tensor::Tensor;
 use rand::{RngExt, SeedableRng};

@@ -2,7 +2,7 @@
 
 use super::initial::Initial;
 use super::layer::{Layer, Mode, Named, Role};
-use crate::device::Device;
+use crate::engine::device::Device;
 use crate::error::Result;
 use crate::tensor::Tensor;
 

@@ -6,7 +6,7 @@ use super::function::Function;
 use super::initial::Initial;
 use super::layer::{Layer, Mode, Named};
 use super::linear::Linear;
-use crate::device::Device;
+use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 

@@ -4,11 +4,11 @@ use super::Tensor;
 use super::op::Op;
 use super::tape::Saved;
 use crate::error::Result;
-use crate::kernels::binary::{self, Binary};
-use crate::kernels::binary_gradient::{self, Partial};
-use crate::kernels::unary::{self, Unary};
-use crate::kernels::unary_gradient::{self, Slope};
-use crate::shape::Shape;
+use crate::tensor::kernels::binary::{self, Binary};
+use crate::tensor::kernels::binary_gradient::{self, Partial};
+use crate::tensor::kernels::unary::{self, Unary};
+use crate::tensor::kernels::unary_gradient::{self, Slope};
+use crate::tensor::shape::Shape;
 
 /// What a slope is computed from.
 enum From {

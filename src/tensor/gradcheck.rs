@@ -1,7 +1,7 @@
 //! Gradients against finite differences, in f64 on the kernels' twins.
 
 use super::{Tensor, no_gradient};
-use crate::device::Device;
+use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -3,11 +3,11 @@
 use super::Tensor;
 use super::op::Op;
 use super::tape::Saved;
-use crate::device::Class;
+use crate::engine::device::Class;
+use crate::engine::libraries::{REGISTERS, SHARED};
 use crate::error::Result;
-use crate::kernels::libraries::{REGISTERS, SHARED};
-use crate::kernels::{matmul, matmul_wide};
-use crate::shape::{Layout, Shape};
+use crate::tensor::kernels::{matmul, matmul_wide};
+use crate::tensor::shape::{Layout, Shape};
 
 impl Tensor {
     /// The product of matrices \[…, m, k\] and \[…, k, n\], leading axes stretched to one another. A vector on the left is a

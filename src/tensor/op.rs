@@ -3,13 +3,13 @@
 use super::Tensor;
 use super::storage::Storage;
 use super::tape::{self, Node, Rule};
-use crate::device::Device;
+use crate::engine::device::Device;
+use crate::engine::kernel::{Element, Params};
+use crate::engine::recording::BufferId;
 use crate::error::{Error, Result};
-use crate::kernel::{Element, Params};
-use crate::kernels::copy;
 use crate::optim::Optimizer;
-use crate::recording::BufferId;
-use crate::shape::{Layout, Shape};
+use crate::tensor::kernels::copy;
+use crate::tensor::shape::{Layout, Shape};
 
 /// An operation at work on its operands, all on one device.
 pub(super) struct Op<'a> {

@@ -4,8 +4,8 @@ use super::Tensor;
 use super::op::Op;
 use super::tape::Saved;
 use crate::error::Result;
-use crate::kernels::reduce::{self, Reduction};
-use crate::shape::{Axes, Layout, Shape};
+use crate::tensor::kernels::reduce::{self, Reduction};
+use crate::tensor::shape::{Axes, Layout, Shape};
 
 impl Tensor {
     /// Σ over axes: `..` for all, a number, or an array of them. With `keep` they stay with size 1. A sum of nothing is 0.

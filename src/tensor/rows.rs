@@ -4,13 +4,13 @@ use super::Tensor;
 use super::op::Op;
 use super::storage::Storage;
 use super::tape::Saved;
-use crate::device::Device;
+use crate::engine::device::Device;
+use crate::engine::kernel::Element;
+use crate::engine::recording::Data;
 use crate::error::{Error, Result};
-use crate::kernel::Element;
-use crate::kernels::softmax::{self, Softmax};
-use crate::kernels::{batch_norm, batch_norm_gradient, one_hot, softmax_gradient};
-use crate::recording::Data;
-use crate::shape::Shape;
+use crate::tensor::kernels::softmax::{self, Softmax};
+use crate::tensor::kernels::{batch_norm, batch_norm_gradient, one_hot, softmax_gradient};
+use crate::tensor::shape::Shape;
 use std::sync::Arc;
 
 impl Tensor {

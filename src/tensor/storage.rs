@@ -1,10 +1,10 @@
 //! The elements of tensors: a buffer on loan from the device's pool.
 
-use crate::device::{Device, Loan, Readback};
+use crate::engine::device::{Device, Loan, Readback};
+use crate::engine::kernel::Element;
+use crate::engine::recording::{BufferId, Data};
 use crate::error::Result;
-use crate::kernel::Element;
-use crate::recording::{BufferId, Data};
-use crate::shape::Shape;
+use crate::tensor::shape::Shape;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A buffer that goes back to the pool when the last tensor that shares it is dropped.

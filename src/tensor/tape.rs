@@ -5,7 +5,7 @@
 
 use super::Tensor;
 use crate::error::{Error, Result};
-use crate::shape::Shape;
+use crate::tensor::shape::Shape;
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -4,7 +4,7 @@
 use super::Tensor;
 use super::op::Op;
 use crate::error::Result;
-use crate::shape::{Layout, Shape};
+use crate::tensor::shape::{Layout, Shape};
 use std::ops::Range;
 
 impl Tensor {

@@ -1,11 +1,11 @@
 //! Operations, layers and losses on a device, held against the reference, forward and gradient.
 
 use super::{Outcome, compare};
-use crate::device::Device;
+use crate::engine::device::Device;
+use crate::engine::kernel::inputs::Inputs;
 use crate::error::Result;
-use crate::kernels::inputs::Inputs;
-use crate::operations::Case;
 use crate::tensor::Tensor;
+use crate::verify::operations::Case;
 
 /// A result and the gradients by the operands, in f64.
 struct Found {

@@ -5,12 +5,12 @@ use crate::support::{
     written, zeros,
 };
 use std::fs;
-use wgrad::activation::Activation;
-use wgrad::interchange::{Metadata, TensorData, TensorFile};
-use wgrad::loss::Loss;
+use wgrad::files::safetensors::{Metadata, TensorData, TensorFile};
+use wgrad::nnue::activation::Activation;
+use wgrad::nnue::loss::Loss;
+use wgrad::nnue::train::checkpoint::{Checkpoint, objective_of, write_result};
+use wgrad::nnue::{read_network, write_network};
 use wgrad::optim::Optimizer;
-use wgrad::perspective::{read_network, write_network};
-use wgrad::train::checkpoint::{Checkpoint, objective_of, write_result};
 
 #[test]
 fn equal_states_are_equal_bytes() {

@@ -4,9 +4,9 @@ use crate::support::{architecture, checkpoint, names, refused, scratch, untied, 
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use wgrad::activation::Activation;
-use wgrad::atomic::write_atomically;
-use wgrad::train::checkpoint::Checkpoints;
+use wgrad::files::atomic::write_atomically;
+use wgrad::nnue::activation::Activation;
+use wgrad::nnue::train::checkpoint::Checkpoints;
 
 #[test]
 fn the_latest_checkpoint_is_found() {

@@ -3,9 +3,9 @@
 use crate::support::{architecture, changed, parameters, refused, replace, scratch, untied, zeros};
 use safetensors::{Dtype, SafeTensors};
 use std::fs;
-use wgrad::activation::Activation;
-use wgrad::interchange::{Metadata, TensorData, TensorFile};
-use wgrad::perspective::{Architecture, Parameters, read_network, write_network};
+use wgrad::files::safetensors::{Metadata, TensorData, TensorFile};
+use wgrad::nnue::activation::Activation;
+use wgrad::nnue::{Architecture, Parameters, read_network, write_network};
 
 #[test]
 fn networks_come_back() {

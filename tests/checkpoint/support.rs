@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use wgrad::activation::Activation;
-use wgrad::interchange::{TensorData, TensorFile};
-use wgrad::perspective::{Architecture, Parameters};
-use wgrad::train::checkpoint::Checkpoint;
-use wgrad::train::settings::Settings;
+use wgrad::files::safetensors::{TensorData, TensorFile};
+use wgrad::nnue::activation::Activation;
+use wgrad::nnue::train::checkpoint::Checkpoint;
+use wgrad::nnue::train::settings::Settings;
+use wgrad::nnue::{Architecture, Parameters};
 
 pub fn architecture(
     tied: bool,

@@ -2,9 +2,9 @@
 
 use crate::support::{refused, scratch, written};
 use std::fs;
-use wgrad::interchange::{Metadata, TensorData, TensorFile};
-use wgrad::perspective::read_network;
-use wgrad::train::checkpoint::Checkpoint;
+use wgrad::files::safetensors::{Metadata, TensorData, TensorFile};
+use wgrad::nnue::read_network;
+use wgrad::nnue::train::checkpoint::Checkpoint;
 
 #[test]
 fn foreign_and_cut_files_are_refused() {
@@ -67,7 +67,7 @@ fn tensors_are_checked_where_they_are_used() {
     ] {
         let name = name.to_string();
         file.tensors
-            .push(wgrad::interchange::Tensor { name, shape, data });
+            .push(wgrad::files::safetensors::Tensor { name, shape, data });
     }
     file.write().unwrap();
     let read = TensorFile::read(&path).unwrap();

@@ -3,7 +3,7 @@
 use crate::support::{cut, scratch, wgrad};
 use std::fs;
 use std::path::Path;
-use wgrad::interchange::{TensorData, TensorFile};
+use wgrad::files::safetensors::{TensorData, TensorFile};
 
 #[test]
 fn a_directory_that_cannot_be_written_is_named() {

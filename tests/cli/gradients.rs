@@ -3,7 +3,7 @@
 use crate::support::{Ended, scratch, wgrad};
 use std::fs;
 use std::path::{Path, PathBuf};
-use wgrad::interchange::{Metadata, Tensor, TensorData, TensorFile};
+use wgrad::files::safetensors::{Metadata, Tensor, TensorData, TensorFile};
 
 fn tensor(name: &str, shape: &[usize], data: TensorData) -> Tensor {
     Tensor {

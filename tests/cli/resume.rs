@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
-use wgrad::train::log::{Curve, Entry, read as read_log};
+use wgrad::nnue::train::log::{Curve, Entry, read as read_log};
 
 fn checkpoints(run: &Path) -> usize {
     let entries = fs::read_dir(run.join("checkpoints")).into_iter().flatten();

@@ -3,7 +3,7 @@
 use crate::support::{assert_holds, cut, ended, names, results, scratch, wgrad, wgrad_command};
 use std::fs;
 use std::path::Path;
-use wgrad::train::log::{Curve, Entry, read as read_log};
+use wgrad::nnue::train::log::{Curve, Entry, read as read_log};
 
 #[test]
 fn a_training_leaves_everything_and_eval_agrees() {

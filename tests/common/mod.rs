@@ -6,7 +6,7 @@
 pub mod nets;
 
 use std::sync::{LazyLock, Mutex};
-use wgrad::device::Device;
+use wgrad::engine::device::Device;
 
 /// llvmpipe through Vulkan, or the adapter that `WGRAD_TEST_VULKAN` names.
 pub static VULKAN: LazyLock<Device> =

@@ -2,8 +2,9 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use wgrad::batch::{Batch, Inputs, SparseInputs};
-use wgrad::perspective::{Activation, Architecture, Parameters};
+use wgrad::nnue::batch::{Batch, Inputs};
+use wgrad::nnue::{Activation, Architecture, Parameters};
+use wgrad::tensor::lists::SparseInputs;
 
 /// One in this many of a unit: parameters and inputs on this grid make Z exact in f32.
 const GRID: f32 = 64.0;

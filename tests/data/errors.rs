@@ -5,7 +5,7 @@ use bulletformat::ChessBoard;
 use std::fs;
 use std::path::{MAIN_SEPARATOR, Path};
 use tempfile::TempDir;
-use wgrad::data::{Dataset, LoaderSettings, Target};
+use wgrad::nnue::data::{Dataset, LoaderSettings, Target};
 
 /// What loading these files says, without the folder.
 fn complaint(folder: &TempDir, path: &Path) -> String {

@@ -3,7 +3,7 @@
 use crate::support::{START, features, sample_lines, start};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use wgrad::data::{Chess768, FeatureSet, Perspective, Position, Target};
+use wgrad::nnue::data::{Chess768, FeatureSet, Perspective, Position, Target};
 
 #[test]
 fn features_of_the_start_position() {

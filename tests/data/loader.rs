@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
-use wgrad::data::{
+use wgrad::nnue::data::{
     Chess768, Dataset, FeatureSet, Loader, LoaderSettings, Perspective, Position, SparseInputs,
     Target,
 };

@@ -2,7 +2,7 @@
 
 use crate::support::{board, file, load, loader, sample_lines, shipped};
 use cozy_chess::{Board, Color, Square};
-use wgrad::data::{Dataset, LoaderSettings, Position};
+use wgrad::nnue::data::{Dataset, LoaderSettings, Position};
 
 #[test]
 fn every_shipped_line_is_read_as_the_board_that_it_spells() {

@@ -1,8 +1,8 @@
 //! Sparse inputs: lists that are refused, and the transposed index.
 
 use crate::support::{lists, load, settings, shipped};
-use wgrad::batch::CHUNK;
-use wgrad::data::SparseInputs;
+use wgrad::nnue::data::SparseInputs;
+use wgrad::tensor::lists::CHUNK;
 
 #[test]
 fn sparse_inputs_refuse_bad_lists() {

@@ -6,11 +6,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
-use wgrad::data::{
+use wgrad::error::Result;
+use wgrad::nnue::data::{
     Chess768, Dataset, FeatureSet, Inputs, LoadedBatch, Loader, LoaderSettings, Perspective,
     Position, SparseInputs,
 };
-use wgrad::error::Result;
 
 pub const START: &str = "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w KQkq - 0 1";
 

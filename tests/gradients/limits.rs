@@ -2,9 +2,10 @@
 
 use crate::common::{self, nets, nets::relative_l2};
 use crate::{gradients, worst_error};
-use wgrad::batch::{Batch, Inputs, SparseInputs};
-use wgrad::device::Device;
-use wgrad::perspective::{Architecture, Loss, Network, Parameters, Upstream};
+use wgrad::engine::device::Device;
+use wgrad::nnue::batch::{Batch, Inputs};
+use wgrad::nnue::{Architecture, Loss, Network, Parameters, Upstream};
+use wgrad::tensor::lists::SparseInputs;
 
 #[test]
 fn a_batch_cut_over_samples_gives_the_gradients_of_the_whole() {

@@ -6,12 +6,11 @@ mod common;
 mod limits;
 
 use common::nets::{self, Net, relative_l2};
-use wgrad::batch::{Batch, Inputs, SparseInputs};
-use wgrad::device::{Device, Values};
+use wgrad::engine::device::{Device, Values};
+use wgrad::nnue::batch::{Batch, Inputs};
+use wgrad::nnue::{Activation, Architecture, Learner, Link, Loss, Network, Parameters, Upstream};
 use wgrad::optim::Optimizer;
-use wgrad::perspective::{
-    Activation, Architecture, Learner, Link, Loss, Network, Parameters, Upstream,
-};
+use wgrad::tensor::lists::SparseInputs;
 
 const LOSSES: [Loss; 4] = [
     Loss::MSE,

@@ -1,7 +1,7 @@
 //! Values at the edges of functions (section 4): what IEEE 754 says on the CPU and the reference, and what GPUs keep of it.
 
 use crate::common;
-use wgrad::device::Device;
+use wgrad::engine::device::Device;
 use wgrad::nn::{binary_cross_entropy, cross_entropy};
 use wgrad::tensor::Tensor;
 

@@ -1,7 +1,7 @@
 //! What does not fit is an error that names operation and shapes, and the device goes on.
 
 use crate::common;
-use wgrad::device::Device;
+use wgrad::engine::device::Device;
 use wgrad::nn::{BatchNorm1d, Dropout, Layer, Mlp, Mode, cross_entropy, mse};
 use wgrad::nn::{Descent, Function, clip_by_norm};
 use wgrad::optim::Optimizer;

@@ -3,9 +3,9 @@
 
 use crate::common;
 use std::collections::BTreeSet;
-use wgrad::device::Device;
-use wgrad::operations::{Case, Operation, cases};
+use wgrad::engine::device::Device;
 use wgrad::tensor::{Tensor, gradcheck};
+use wgrad::verify::operations::{Case, Operation, cases};
 use wgrad::verify::verify_operation;
 
 /// Past these many operand elements differences take too long, and say nothing that fewer do not.

@@ -2,10 +2,10 @@
 
 use crate::common;
 use crate::common::nets::{self, relative_l2};
-use wgrad::batch::Inputs;
-use wgrad::device::Device;
+use wgrad::engine::device::Device;
 use wgrad::nn::mse;
-use wgrad::perspective::{Activation, Architecture, Loss, Network, Upstream};
+use wgrad::nnue::batch::Inputs;
+use wgrad::nnue::{Activation, Architecture, Loss, Network, Upstream};
 use wgrad::tensor::Tensor;
 
 /// Values from a small generator, different for each seed, multiples of 1/16 from −2 to 2.

@@ -1,7 +1,7 @@
 //! Loops of operations do not grow: buffers come from a pool, batches in flight are few.
 
 use crate::common;
-use wgrad::device::Device;
+use wgrad::engine::device::Device;
 use wgrad::tensor::Tensor;
 
 /// Resident memory of this process in KiB.

@@ -2,8 +2,8 @@
 
 use crate::common;
 use approx::assert_relative_eq;
-use wgrad::device::Device;
-use wgrad::interchange::TensorFile;
+use wgrad::engine::device::Device;
+use wgrad::files::safetensors::TensorFile;
 use wgrad::nn::{self, BatchNorm1d, Descent, Dropout, Function, Initial, Layer, Linear, Mlp, Mode};
 use wgrad::optim::Optimizer;
 use wgrad::tensor::Tensor;

@@ -1,6 +1,6 @@
 //! How gradients flow: accumulation, scopes, what is kept and what is freed.
 
-use wgrad::device::Device;
+use wgrad::engine::device::Device;
 use wgrad::nn::Descent;
 use wgrad::optim::Optimizer;
 use wgrad::tensor::{Tensor, no_gradient};

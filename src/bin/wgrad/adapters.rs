@@ -2,7 +2,7 @@
 
 use crate::{Outcome, print, print_json};
 use std::process::ExitCode;
-use wgrad::device::{AdapterReport, adapters};
+use wgrad::engine::device::{AdapterReport, adapters};
 
 /// Options of `wgrad adapters`.
 #[derive(clap::Args)]

@@ -1,18 +1,11 @@
 //! `wgrad bench`: positions a second of a training step, beside what the device's memory and arithmetic would allow.
 
-#[path = "bench/batches.rs"]
 mod batches;
-#[path = "bench/plot.rs"]
 mod plot;
-#[path = "bench/positions.rs"]
 mod positions;
-#[path = "bench/rates.rs"]
 mod rates;
-#[path = "bench/report.rs"]
 mod report;
-#[path = "bench/shape.rs"]
 mod shape;
-#[path = "bench/steps.rs"]
 mod steps;
 
 use crate::options::ThreadsOption;
@@ -25,8 +18,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use wgrad::Error;
-use wgrad::device::{Class, Device, adapters};
-use wgrad::perspective::gradient_error;
+use wgrad::engine::device::{Class, Device, adapters};
+use wgrad::nnue::gradient_error;
 
 /// The largest relative L2 error of a gradient that is timed.
 const TOLERANCE: f64 = 1e-5;
@@ -149,7 +142,9 @@ fn devices(options: &Options) -> wgrad::Result<Vec<Device>> {
         found.retain(|report| report.is_gpu() && report.unfit.is_none());
         let native = found.iter().any(|report| report.backend != "gl");
         found.retain(|report| report.backend != "gl" || !native);
-        let gpus = found.iter().map(wgrad::device::AdapterReport::label);
+        let gpus = found
+            .iter()
+            .map(wgrad::engine::device::AdapterReport::label);
         std::iter::once("cpu".to_owned()).chain(gpus).collect()
     } else {
         options.device.clone()

@@ -4,11 +4,11 @@ use crate::options::{DeviceOption, ObjectiveOptions, ThreadsOption};
 use crate::{Outcome, print, print_json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use wgrad::data::Dataset;
-use wgrad::interchange::{Metadata, TensorFile};
-use wgrad::perspective::{Network, read_network};
-use wgrad::train::checkpoint::objective_of;
-use wgrad::train::{Settings, evaluate};
+use wgrad::files::safetensors::{Metadata, TensorFile};
+use wgrad::nnue::data::Dataset;
+use wgrad::nnue::train::checkpoint::objective_of;
+use wgrad::nnue::train::{Settings, evaluate};
+use wgrad::nnue::{Network, read_network};
 
 /// Options of `wgrad eval`.
 #[derive(clap::Args)]

@@ -5,10 +5,11 @@ use crate::{Outcome, distinct};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::Result;
-use wgrad::batch::{Batch, Inputs, SparseInputs};
-use wgrad::interchange::{Metadata, Tensor, TensorData, TensorFile};
-use wgrad::loss::Loss;
-use wgrad::perspective::{Network, Upstream, read_network};
+use wgrad::files::safetensors::{Metadata, Tensor, TensorData, TensorFile};
+use wgrad::nnue::batch::{Batch, Inputs};
+use wgrad::nnue::loss::Loss;
+use wgrad::nnue::{Network, Upstream, read_network};
+use wgrad::tensor::lists::SparseInputs;
 
 /// Options of `wgrad gradients`.
 #[derive(clap::Args)]

@@ -7,9 +7,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgrad::Error;
-use wgrad::atomic::write_atomically;
-use wgrad::kernel::{Access, Element, Kernel, reflect};
-use wgrad::kernels::TABLE;
+use wgrad::engine::kernel::{Access, Element, Kernel, reflect};
+use wgrad::files::atomic::write_atomically;
+use wgrad::verify::table;
 
 /// Options of `wgrad kernels`.
 #[derive(clap::Args)]
@@ -48,7 +48,7 @@ struct Bound {
 /// Lists the forms, and writes them to files if asked.
 pub fn run(options: &Options) -> Outcome {
     let mut forms = Vec::new();
-    for kernel in TABLE {
+    for kernel in table::kernels() {
         for variant in 0..kernel.variants.len() {
             forms.push(form(kernel, variant)?);
         }
@@ -83,7 +83,7 @@ pub fn run(options: &Options) -> Outcome {
     }
     print(format_args!(
         "{} in {}; `bytes` are of workgroup memory",
-        counted(TABLE.len(), "kernel"),
+        counted(table::kernels().count(), "kernel"),
         counted(forms.len(), "variant")
     ))?;
     if let Some(directory) = &options.dump {

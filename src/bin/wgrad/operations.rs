@@ -5,10 +5,10 @@ use crate::{Outcome, counted, distinct, print};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::Result;
-use wgrad::device::Device;
-use wgrad::interchange::{Metadata, Tensor as Stored, TensorData, TensorFile};
-use wgrad::operations::Operation;
+use wgrad::engine::device::Device;
+use wgrad::files::safetensors::{Metadata, Tensor as Stored, TensorData, TensorFile};
 use wgrad::tensor::Tensor;
+use wgrad::verify::operations::Operation;
 
 /// Options of `wgrad operations`.
 #[derive(clap::Args)]

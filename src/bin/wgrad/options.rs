@@ -2,9 +2,9 @@
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use wgrad::Result;
-use wgrad::device::Device;
-use wgrad::loss::{Link, Loss};
-use wgrad::train::Objective;
+use wgrad::engine::device::Device;
+use wgrad::nnue::loss::{Link, Loss};
+use wgrad::nnue::train::Objective;
 
 /// Which device to take.
 #[derive(clap::Args)]

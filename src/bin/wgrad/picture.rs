@@ -8,8 +8,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::io::Write;
 use std::path::Path;
 use wgrad::Result;
-use wgrad::atomic::write_atomically;
-use wgrad::train::log::Curve;
+use wgrad::files::atomic::write_atomically;
+use wgrad::nnue::train::log::Curve;
 
 pub const SIZE: (u32, u32) = (960, 600);
 /// The backend rounds places to whole units: so many to a pixel make lines smooth.

@@ -4,7 +4,7 @@ use crate::{print, warn};
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use wgrad::train::{Event, Settings, Summary};
+use wgrad::nnue::train::{Event, Settings, Summary};
 
 /// Where the lines go.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Progress {
             .map(|tensor| tensor.len())
             .sum();
         let clip = match architecture.activation {
-            wgrad::activation::Activation::Relu => String::new(),
+            wgrad::nnue::activation::Activation::Relu => String::new(),
             _ => format!(" with T = {}", architecture.clip),
         };
         self.say(format_args!("data        {data}"));

@@ -3,13 +3,13 @@
 use crate::Failure;
 use crate::options::ObjectiveOptions;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use wgrad::activation::Activation;
-use wgrad::optim::Optimizer;
-use wgrad::schedule::Schedule;
-use wgrad::train::Settings;
-use wgrad::train::settings::{
+use wgrad::nnue::activation::Activation;
+use wgrad::nnue::train::Settings;
+use wgrad::nnue::train::settings::{
     DEFAULT_BATCH, DEFAULT_EPOCHS, DEFAULT_HIDDEN, DEFAULT_SHUFFLE_BUFFER,
 };
+use wgrad::optim::Optimizer;
+use wgrad::optim::schedule::Schedule;
 
 /// Each is left to its default, or to the resumed run, unless given.
 #[derive(clap::Args)]

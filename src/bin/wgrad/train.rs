@@ -9,9 +9,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use wgrad::data::{Chess768, FeatureSet};
-use wgrad::train::log::Curve;
-use wgrad::train::{Event, Run, Settings, Summary, Trainer};
+use wgrad::nnue::data::{Chess768, FeatureSet};
+use wgrad::nnue::train::log::Curve;
+use wgrad::nnue::train::{Event, Run, Settings, Summary, Trainer};
 
 /// The shipped data, from the root of the repository.
 const SHIPPED: [&str; 2] = [

@@ -4,10 +4,10 @@ use crate::options::DeviceOption;
 use crate::{Failure, Outcome, counted, print, print_json, quoted, warn};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use wgrad::device::Device;
-use wgrad::kernel::{self, Kernel};
-use wgrad::kernels::TABLE;
-use wgrad::operations::{self, Operation};
+use wgrad::engine::device::Device;
+use wgrad::engine::kernel::{self, Kernel};
+use wgrad::verify::operations::{self, Operation};
+use wgrad::verify::table;
 use wgrad::verify::{self, is_verified_on, verify_case, verify_operation};
 
 /// Options of `wgrad verify`.
@@ -187,7 +187,7 @@ fn describe(outcome: &verify::Outcome, device: &Device, filter: &str) -> String 
 fn chosen(options: &Options) -> Result<Vec<Work>, Failure> {
     let named = |name: &str| options.case.as_ref().is_none_or(|case| case == name);
     let mut work = Vec::new();
-    for &kernel in TABLE {
+    for kernel in table::kernels() {
         let mut cases = (kernel.cases)();
         cases.retain(|case| {
             let is_kernel =
@@ -223,7 +223,7 @@ fn chosen(options: &Options) -> Result<Vec<Work>, Failure> {
 
 /// Why the options leave no case.
 fn nothing(options: &Options) -> Failure {
-    let kernels = || TABLE.iter().copied();
+    let kernels = || table::kernels();
     let labels =
         |kernel: &'static Kernel| (0..kernel.variants.len()).map(|variant| kernel.label(variant));
     let is_kernel = |name: &str| {

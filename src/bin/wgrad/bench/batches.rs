@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
-use wgrad::batch::Batch;
 use wgrad::error::{Error, Result};
+use wgrad::nnue::batch::Batch;
 
 /// Batches that a thread beside the steps makes ahead.
 const AHEAD: usize = 2;

@@ -4,9 +4,10 @@ use super::shape::Shape;
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
-use wgrad::batch::{Batch, Inputs, SparseInputs, random_lists};
-use wgrad::data::{Chess768, Dataset, Loader, LoaderSettings};
 use wgrad::error::{Error, Result};
+use wgrad::nnue::batch::{Batch, Inputs, random_lists};
+use wgrad::nnue::data::{Chess768, Dataset, Loader, LoaderSettings};
+use wgrad::tensor::lists::SparseInputs;
 
 /// Batches that take turns, so that none is found in a cache only because it was the last; fewer where they are large.
 const BATCHES: usize = 4;

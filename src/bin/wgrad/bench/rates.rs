@@ -1,13 +1,14 @@
 //! What a device can do at best: bytes of a copy and multiply-adds, each a second.
 
 use std::time::{Duration, Instant};
-use wgrad::device::{Class, Device};
+use wgrad::engine::device::{Class, Device};
+use wgrad::engine::kernel::Element;
+use wgrad::engine::kernels::multiply_add;
+use wgrad::engine::recording::{BufferId, Recording};
 use wgrad::error::Result;
-use wgrad::kernel::Element;
-use wgrad::kernels::unary::Unary;
-use wgrad::kernels::{multiply_add, unary};
-use wgrad::recording::{BufferId, Recording};
-use wgrad::shape::{Layout, Shape};
+use wgrad::tensor::kernels::unary;
+use wgrad::tensor::kernels::unary::Unary;
+use wgrad::tensor::shape::{Layout, Shape};
 
 /// How long a round should last, so that starting and waiting do not show.
 const ROUND: Duration = Duration::from_millis(40);
@@ -62,7 +63,7 @@ impl Rates {
     }
 }
 
-type Buffers = (wgrad::device::Buffer, wgrad::device::Buffer);
+type Buffers = (wgrad::engine::device::Buffer, wgrad::engine::device::Buffer);
 
 /// One with numbers, one to write to.
 fn buffers(device: &Device, length: usize) -> Result<Buffers> {

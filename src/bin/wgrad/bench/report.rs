@@ -5,7 +5,7 @@ use super::rates::Rates;
 use super::shape::Shape;
 use super::steps::Timing;
 use serde::Serialize;
-use wgrad::device::Device;
+use wgrad::engine::device::Device;
 
 /// One shape on one device.
 #[derive(Clone, Debug, Serialize)]

@@ -3,10 +3,10 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::fmt::{self, Display};
 use std::path::PathBuf;
-use wgrad::activation::Activation;
-use wgrad::data::{Chess768, FeatureSet};
 use wgrad::error::{Error, Result};
-use wgrad::perspective::Architecture;
+use wgrad::nnue::Architecture;
+use wgrad::nnue::activation::Activation;
+use wgrad::nnue::data::{Chess768, FeatureSet};
 
 /// Any of them leaves one shape.
 #[derive(clap::Args)]

@@ -7,13 +7,13 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
-use wgrad::batch::Batch;
-use wgrad::device::{Class, Device};
+use wgrad::engine::device::{Class, Device};
+use wgrad::engine::kernel::Traffic;
 use wgrad::error::{Error, Result};
-use wgrad::kernel::Traffic;
-use wgrad::loss::Loss;
+use wgrad::nnue::batch::Batch;
+use wgrad::nnue::loss::Loss;
+use wgrad::nnue::{Learner, Network, Parameters, PendingLoss};
 use wgrad::optim::Optimizer;
-use wgrad::perspective::{Learner, Network, Parameters, PendingLoss};
 
 /// Losses on their way, as in the trainer.
 const IN_FLIGHT: usize = 4;

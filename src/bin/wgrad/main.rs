@@ -1,0 +1,175 @@
+//! The command line: parses, opens devices and prints; everything else is the library's.
+//!
+//! Exit status: 0, 1 for a failure (`error: …` on stderr), 2 for wrong usage, 130 for a training that Ctrl-C stopped.
+
+mod adapters;
+mod bench;
+mod eval;
+mod gradients;
+mod kernels;
+mod operations;
+mod options;
+mod picture;
+mod progress;
+mod settings;
+mod train;
+mod verify;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use wgrad::Error;
+
+/// Trains neural networks on any GPU with hand-written WGSL kernels, each verified against a CPU reference; and on
+/// the CPU where there is no GPU.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Exit status: 0; 1 for a failure; 2 for wrong usage; 130 for a training that Ctrl-C stopped.\n\
+        RUST_LOG=info (or debug, trace) shows more of what happens."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the CPU executor and every adapter, and which of them `auto` takes
+    Adapters(adapters::Options),
+    /// Run every case of the kernels and operations on a device and compare with the f64 reference
+    Verify(verify::Options),
+    /// List every kernel and variant, or write their WGSL to files
+    Kernels(kernels::Options),
+    /// Train a two-perspective network; without arguments on the shipped chess data
+    Train(Box<train::Options>),
+    /// Time training steps on every device, beside what its memory and arithmetic allow
+    Bench(Box<bench::Options>),
+    /// Loss and correlation of a network over data files
+    Eval(eval::Options),
+    /// One forward and backward pass on tensors from a file, as a cross-check with other frameworks
+    Gradients(gradients::Options),
+    /// Operations, layers and losses on tensors from a file, forward and backward; or the list of them
+    Operations(operations::Options),
+}
+
+/// Why a command did not succeed.
+enum Failure {
+    /// The library's error: exit status 1.
+    Error(Error),
+    /// An error of the command's own: exit status 1.
+    Message(String),
+    /// Options that do not go together: exit status 2, with the usage of this subcommand.
+    Usage(&'static str, String),
+    /// Whoever read stdout is gone: exit status 1 without a word.
+    Closed,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+type Outcome = Result<ExitCode, Failure>;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // The GPU stack says much that is of no use to someone who did not ask.
+    let quiet = "warn,wgpu_hal=error,wgpu_core=error,naga=error";
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(quiet)).init();
+    let outcome = match cli.command {
+        Command::Adapters(options) => adapters::run(&options),
+        Command::Verify(options) => verify::run(&options),
+        Command::Kernels(options) => kernels::run(&options),
+        Command::Train(options) => train::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::Eval(options) => eval::run(&options),
+        Command::Gradients(options) => gradients::run(&options),
+        Command::Operations(options) => operations::run(&options),
+    };
+    let message = match outcome {
+        Ok(status) => return status,
+        Err(Failure::Error(error)) => error.to_string(),
+        Err(Failure::Message(message)) => message,
+        Err(Failure::Usage(subcommand, message)) => usage(subcommand, message),
+        Err(Failure::Closed) => return ExitCode::FAILURE,
+    };
+    warn(format_args!("error: {message}"));
+    ExitCode::FAILURE
+}
+
+/// Ends the program as clap does for wrong usage.
+fn usage(subcommand: &str, message: String) -> ! {
+    let mut command = Cli::command();
+    command.build();
+    let command = match command.find_subcommand_mut(subcommand) {
+        Some(subcommand) => subcommand,
+        None => &mut command,
+    };
+    command.error(ErrorKind::ArgumentConflict, message).exit()
+}
+
+/// Prints a line on stdout.
+fn print(line: impl Display) -> Result<(), Failure> {
+    match writeln!(io::stdout().lock(), "{line}") {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Closed),
+        Err(error) => Err(Failure::Message(format!(
+            "stdout: could not write: {error}"
+        ))),
+    }
+}
+
+/// Prints a value as one line of JSON on stdout.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(|error| Failure::Message(error.to_string()))?;
+    print(text)
+}
+
+/// Prints a line on stderr; if that is closed there is nobody to tell.
+fn warn(line: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Refuses an output that is one of the inputs.
+fn distinct(output: &Path, inputs: &[&Path]) -> Result<(), Error> {
+    let place = output.canonicalize().ok();
+    let same = |input: &&&Path| place.is_some() && place == input.canonicalize().ok();
+    match inputs.iter().find(same) {
+        None => Ok(()),
+        Some(input) => {
+            let expected = "another file than the inputs";
+            Err(Error::argument("--out", expected, input.display()))
+        }
+    }
+}
+
+/// A word as a POSIX shell takes it.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// A path as a POSIX shell takes it, without quotes where it needs none.
+fn quoted_path(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+,:@%".contains(letter);
+    if !text.is_empty() && text.chars().all(plain) && !text.starts_with('-') {
+        return text.into_owned();
+    }
+    quoted(&text)
+}
+
+/// `1 step`, `2 steps`.
+fn counted(count: usize, noun: &str) -> String {
+    let plural: Cow<'_, str> = if count == 1 {
+        noun.into()
+    } else {
+        format!("{noun}s").into()
+    };
+    format!("{} {plural}", indicatif::HumanCount(count as u64))
+}

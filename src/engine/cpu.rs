@@ -1,0 +1,138 @@
+//! What the CPU bodies share. Work is cut into pieces of fixed size and sums are joined in a fixed order, so the bits
+//! do not depend on the number of threads; nothing here contracts or reorders additions, so they do not depend on the
+//! SIMD level either.
+//!
+//! Loops of few long tasks have them handed out one by one, `with_max_len(1)`: cut into runs for as many threads as there are, they
+//! end with one thread in the last run and the others waiting.
+
+pub mod product;
+pub mod simd;
+
+use rayon::prelude::*;
+
+/// Elements of an elementwise kernel, or samples of a reduction, that one task takes.
+pub const PIECE: usize = 512;
+
+/// Runs `work` compiled for the widest vectors the processor has.
+#[inline(always)]
+pub fn vectorized<T>(work: impl FnOnce() -> T) -> T {
+    pulp::Arch::new().dispatch(work)
+}
+
+/// Work of fewer elements than these is done on the calling thread.
+const SMALL: usize = 16 * PIECE;
+
+/// Cuts an output into pieces of fixed size and hands each to `work` with the index of its first element.
+pub fn pieces(out: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
+    pieces_of(SMALL, 1, out, work);
+}
+
+/// As [`pieces`], in pieces of `size` elements, each of which costs about `cost` elementary steps.
+pub fn pieces_of(
+    size: usize,
+    cost: usize,
+    out: &mut [f32],
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    if out.len().saturating_mul(cost) <= SMALL {
+        let pieces = out.chunks_mut(size).enumerate();
+        pieces.for_each(|(index, piece)| work(index * size, piece));
+        return;
+    }
+    let pieces = out.par_chunks_mut(size).enumerate();
+    pieces.for_each(|(index, piece)| work(index * size, piece));
+}
+
+/// As [`pieces`], for an output of whole rows: hands each to `work` with its number.
+pub fn rows(out: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+    if width == 0 {
+        return;
+    }
+    let rows = (SMALL / width).max(1);
+    let piece = |(index, piece): (usize, &mut [f32])| {
+        let rows = (index * rows..).zip(piece.chunks_mut(width));
+        rows.for_each(|(row, out)| work(row, out));
+    };
+    if out.len() <= SMALL {
+        piece((0, out));
+        return;
+    }
+    let pieces = out.par_chunks_mut(rows * width).enumerate();
+    pieces.for_each(piece);
+}
+
+/// max(x, 0) that keeps a NaN.
+#[inline]
+pub fn above_zero(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
+/// `to[i] += from[i]`.
+#[inline]
+pub fn add(to: &mut [f32], from: &[f32]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to += from;
+    }
+}
+
+/// Sums `term(i)` for i in `0..count` in sixteen interleaved lanes, joined by a tree.
+#[inline]
+pub fn sum_lanes(count: usize, term: impl Fn(usize) -> f32) -> f32 {
+    const LANES: usize = 16;
+    let mut lanes = [0.0f32; LANES];
+    let whole = count / LANES * LANES;
+    for start in (0..whole).step_by(LANES) {
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            *sum += term(start + lane);
+        }
+    }
+    for i in whole..count {
+        lanes[i - whole] += term(i);
+    }
+    tree(lanes)
+}
+
+/// The sum of sixteen lanes.
+#[inline]
+pub fn tree(mut lanes: [f32; 16]) -> f32 {
+    let mut reach = lanes.len() / 2;
+    while reach > 0 {
+        for lane in 0..reach {
+            lanes[lane] += lanes[lane + reach];
+        }
+        reach /= 2;
+    }
+    lanes[0]
+}
+
+/// Sums rows of `width` over the samples: each piece of samples is summed by `piece(range, sums)` on its own, then the
+/// pieces are added in ascending order.
+pub fn sum_rows(
+    samples: usize,
+    width: usize,
+    piece: impl Fn(std::ops::Range<usize>, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let pieces: Vec<Vec<f32>> = (0..samples.div_ceil(PIECE))
+        .into_par_iter()
+        .map(|index| {
+            let mut sums = vec![0.0; width];
+            piece(index * PIECE..samples.min((index + 1) * PIECE), &mut sums);
+            sums
+        })
+        .collect();
+    let mut total = vec![0.0; width];
+    for sums in &pieces {
+        add(&mut total, sums);
+    }
+    total
+}
+
+/// Writes or adds, as the parameter `accumulate` of the gradient kernels says.
+#[inline]
+pub fn put(to: &mut [f32], from: &[f32], accumulate: u32) {
+    if accumulate == 1 {
+        add(to, from);
+    } else {
+        to.copy_from_slice(from);
+    }
+}

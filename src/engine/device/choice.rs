@@ -1,0 +1,442 @@
+//! Which device to take: the caller's word, then the environment, then the best GPU, then the CPU.
+
+use super::Device;
+use super::gpu::Gpu;
+use super::host::Host;
+use crate::error::{Error, Result};
+use serde::Serialize;
+
+/// What is known of an adapter, for lists and reports.
+#[derive(Clone, Debug, Serialize)]
+pub struct AdapterReport {
+    /// The name the driver gives; `cpu` for the CPU executor.
+    pub name: String,
+    /// `vulkan`, `metal`, `dx12`, `gl`, or `cpu`.
+    pub backend: String,
+    /// `discrete`, `integrated`, `virtual`, `software`, `other`, or `executor` for the CPU executor.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Driver and version.
+    pub driver: String,
+    /// The most bytes one kernel can see of a buffer.
+    pub max_binding_bytes: u64,
+    /// The most bytes of a buffer.
+    pub max_buffer_bytes: u64,
+    /// Storage buffers of one kernel; wgrad needs 8.
+    pub max_storage_buffers: u32,
+    /// Invocations of a workgroup; wgrad needs 256.
+    pub max_invocations: u32,
+    /// Bytes of workgroup memory; wgrad needs 16,384.
+    pub max_workgroup_bytes: u32,
+    /// Optional features that faster variants could use: `subgroups`, `f16`, `timestamps`.
+    pub features: Vec<String>,
+    /// Why wgrad cannot run on it, if so.
+    pub unfit: Option<String>,
+    /// Whether `auto` takes it.
+    pub auto: bool,
+}
+
+impl AdapterReport {
+    /// `backend:name`, as `--device` takes it.
+    pub fn label(&self) -> String {
+        if self.kind == "executor" {
+            return self.name.clone();
+        }
+        format!("{}:{}", self.backend, self.name)
+    }
+
+    /// Whether it is a GPU. GL calls most discrete cards `other`, so through GL that counts as one.
+    pub fn is_gpu(&self) -> bool {
+        match self.kind.as_str() {
+            "discrete" | "integrated" | "virtual" => true,
+            "other" => self.backend == "gl",
+            _ => false,
+        }
+    }
+}
+
+struct Found {
+    adapter: wgpu::Adapter,
+    report: AdapterReport,
+}
+
+fn backend_name(backend: wgpu::Backend) -> &'static str {
+    match backend {
+        wgpu::Backend::Vulkan => "vulkan",
+        wgpu::Backend::Metal => "metal",
+        wgpu::Backend::Dx12 => "dx12",
+        wgpu::Backend::Gl => "gl",
+        wgpu::Backend::BrowserWebGpu => "webgpu",
+        wgpu::Backend::Noop => "noop",
+    }
+}
+
+/// The backend a word stands for: ours, and those wgpu reads from `WGPU_BACKEND`.
+fn backend_named(word: &str) -> Option<&'static str> {
+    match word.trim().to_lowercase().as_str() {
+        "vulkan" | "vk" => Some("vulkan"),
+        "metal" | "mtl" => Some("metal"),
+        "dx12" | "d3d12" => Some("dx12"),
+        "gl" | "gles" | "opengl" => Some("gl"),
+        _ => None,
+    }
+}
+
+/// The order of preference: native backends before GL, then the kind of device. Software comes last and is never
+/// taken by `auto`.
+fn rank(report: &AdapterReport) -> (u8, u8) {
+    let gl = u8::from(report.backend == "gl");
+    let kind = match report.kind.as_str() {
+        "discrete" => 0,
+        "integrated" => 1,
+        "virtual" => 2,
+        "other" => 3,
+        _ => 4,
+    };
+    (gl, kind)
+}
+
+/// Every adapter of every native backend, best first.
+fn enumerate() -> Vec<Found> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: wgpu::Backends::VULKAN
+            | wgpu::Backends::METAL
+            | wgpu::Backends::DX12
+            | wgpu::Backends::GL,
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    let mut found: Vec<Found> = adapters
+        .into_iter()
+        .map(|adapter| Found {
+            report: report(&adapter),
+            adapter,
+        })
+        .collect();
+    found.sort_by_key(|found| rank(&found.report));
+    found
+}
+
+fn report(adapter: &wgpu::Adapter) -> AdapterReport {
+    let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => "discrete",
+        wgpu::DeviceType::IntegratedGpu => "integrated",
+        wgpu::DeviceType::VirtualGpu => "virtual",
+        wgpu::DeviceType::Cpu => "software",
+        wgpu::DeviceType::Other => "other",
+    };
+    let offers = [
+        (wgpu::Features::SUBGROUP, "subgroups"),
+        (wgpu::Features::SHADER_F16, "f16"),
+        (wgpu::Features::TIMESTAMP_QUERY, "timestamps"),
+    ];
+    let offers = offers
+        .into_iter()
+        .filter(|(feature, _)| features.contains(*feature));
+    AdapterReport {
+        name: info.name,
+        backend: backend_name(info.backend).to_owned(),
+        kind: kind.to_owned(),
+        driver: format!("{} {}", info.driver, info.driver_info)
+            .trim()
+            .to_owned(),
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        max_buffer_bytes: limits.max_buffer_size,
+        max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        max_invocations: limits.max_compute_invocations_per_workgroup,
+        max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        features: offers.map(|(_, name)| name.to_owned()).collect(),
+        unfit: super::gpu::unfit(&limits),
+        auto: false,
+    }
+}
+
+/// What `auto` and the environment choose among, as the report's index; `None` is the CPU.
+struct Choice {
+    index: Option<usize>,
+    why: String,
+}
+
+/// Words for a list of adapters.
+fn listed(found: &[AdapterReport]) -> String {
+    let labels: Vec<String> = found
+        .iter()
+        .map(|report| match &report.unfit {
+            Some(reason) => format!("{} ({}, unfit: {reason})", report.label(), report.kind),
+            None => format!("{} ({})", report.label(), report.kind),
+        })
+        .chain(["cpu".to_owned()])
+        .collect();
+    labels.join(", ")
+}
+
+/// The first fit adapter whose backend and name match; both filters are lower case. Software has to be named.
+fn matching(found: &[AdapterReport], backends: Option<&[&str]>, name: &str) -> Option<usize> {
+    found.iter().position(|report| {
+        report.unfit.is_none()
+            && (report.kind != "software" || !name.is_empty())
+            && backends.is_none_or(|backends| backends.contains(&report.backend.as_str()))
+            && report.name.to_lowercase().contains(name)
+    })
+}
+
+/// Pure, so that it can be tested without adapters: request and environment in, choice and reason out.
+fn choose(
+    found: &[AdapterReport],
+    request: Option<&str>,
+    backend_variable: Option<&str>,
+    name_variable: Option<&str>,
+) -> Result<Choice> {
+    let none = |asked: String| Error::NoDevice {
+        asked,
+        found: listed(found),
+    };
+    if let Some(request) = request.filter(|request| *request != "auto") {
+        if request == "cpu" {
+            return Ok(Choice {
+                index: None,
+                why: "the CPU executor, asked for".to_owned(),
+            });
+        }
+        let (backend, name) = match request.split_once(':') {
+            Some((prefix, name)) if backend_named(prefix).is_some() => {
+                (backend_named(prefix), name)
+            }
+            _ => (None, request),
+        };
+        let backends = backend.as_ref().map(std::slice::from_ref);
+        let index = matching(found, backends, &name.to_lowercase());
+        let index = index.ok_or_else(|| none(format!("{request:?}")))?;
+        let why = format!("{}, which matches {request:?}", found[index].label());
+        return Ok(Choice {
+            index: Some(index),
+            why,
+        });
+    }
+    if backend_variable.is_some() || name_variable.is_some() {
+        let mut asked = Vec::new();
+        if let Some(value) = backend_variable {
+            asked.push(format!("WGPU_BACKEND={value}"));
+        }
+        if let Some(value) = name_variable {
+            asked.push(format!("WGPU_ADAPTER_NAME={value}"));
+        }
+        let asked = asked.join(" ");
+        let backends = backend_variable
+            .map(|value| {
+                value
+                    .split(',')
+                    .map(|word| backend_named(word).ok_or_else(|| none(asked.clone())))
+                    .collect::<Result<Vec<_>>>()
+            })
+            .transpose()?;
+        let name = name_variable.unwrap_or_default().to_lowercase();
+        let index = matching(found, backends.as_deref(), &name);
+        let index = index.ok_or_else(|| none(asked.clone()))?;
+        let why = format!("{}, which matches {asked}", found[index].label());
+        return Ok(Choice {
+            index: Some(index),
+            why,
+        });
+    }
+    let index = found
+        .iter()
+        .position(|report| report.unfit.is_none() && report.is_gpu());
+    let why = match index {
+        Some(index) => format!(
+            "{}, the first {} GPU",
+            found[index].label(),
+            found[index].kind
+        ),
+        None if found.is_empty() => "the CPU executor, because there is no adapter".to_owned(),
+        None => "the CPU executor, because no adapter is a GPU that wgrad can use".to_owned(),
+    };
+    Ok(Choice { index, why })
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn choose_now(found: &[AdapterReport], request: Option<&str>) -> Result<Choice> {
+    choose(
+        found,
+        request,
+        variable("WGPU_BACKEND").as_deref(),
+        variable("WGPU_ADAPTER_NAME").as_deref(),
+    )
+}
+
+/// Opens what [`Device::open`] documents.
+pub(super) fn open(request: Option<&str>, threads: Option<usize>) -> Result<Device> {
+    let cpu = || Host::cpu(threads.unwrap_or(0));
+    let lower = request.map(str::to_lowercase);
+    let request = match lower.as_deref() {
+        Some(word @ ("auto" | "cpu" | "reference")) => Some(word),
+        _ => request,
+    };
+    match request {
+        Some("reference") => return Ok(Device::reference()),
+        Some("cpu") => return Ok(Device::new(cpu()?, "the CPU executor, asked for")),
+        _ => {}
+    }
+    let mut found = enumerate();
+    let reports: Vec<_> = found.iter().map(|found| found.report.clone()).collect();
+    let choice = choose_now(&reports, request)?;
+    let reason = format!("found {}; taking {}", listed(&reports), choice.why);
+    log::info!("{reason}");
+    match choice.index {
+        Some(index) => {
+            let found = found.swap_remove(index);
+            Ok(Device::new(
+                Gpu::open(&found.adapter, found.report.label())?,
+                &reason,
+            ))
+        }
+        None => Ok(Device::new(cpu()?, &reason)),
+    }
+}
+
+/// The CPU executor and every adapter, with a mark on the one that `auto` takes now.
+pub fn adapters() -> Result<Vec<AdapterReport>> {
+    let mut reports: Vec<_> = enumerate().into_iter().map(|found| found.report).collect();
+    // An environment that matches nothing is no reason not to list what there is; `auto` would then take nothing.
+    let choice = choose_now(&reports, None).ok();
+    if let Some(index) = choice.as_ref().and_then(|choice| choice.index) {
+        reports[index].auto = true;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let limit = Host::cpu(1)?;
+    let limit = super::Executor::binding_limit(&limit);
+    reports.insert(
+        0,
+        AdapterReport {
+            name: "cpu".to_owned(),
+            backend: "cpu".to_owned(),
+            kind: "executor".to_owned(),
+            driver: format!("{cores} threads, {}", std::env::consts::ARCH),
+            max_binding_bytes: limit,
+            max_buffer_bytes: limit,
+            max_storage_buffers: u32::MAX,
+            max_invocations: u32::MAX,
+            max_workgroup_bytes: u32::MAX,
+            features: Vec::new(),
+            unfit: None,
+            auto: choice.is_some_and(|choice| choice.index.is_none()),
+        },
+    );
+    Ok(reports)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adapter(backend: &str, kind: &str, name: &str) -> AdapterReport {
+        AdapterReport {
+            name: name.to_owned(),
+            backend: backend.to_owned(),
+            kind: kind.to_owned(),
+            driver: String::new(),
+            max_binding_bytes: 1 << 30,
+            max_buffer_bytes: 1 << 30,
+            max_storage_buffers: 8,
+            max_invocations: 256,
+            max_workgroup_bytes: 16384,
+            features: Vec::new(),
+            unfit: None,
+            auto: false,
+        }
+    }
+
+    fn taken<'a>(
+        found: &'a [AdapterReport],
+        request: Option<&str>,
+        backend: Option<&str>,
+        name: Option<&str>,
+    ) -> &'a str {
+        let choice = choose(found, request, backend, name).unwrap();
+        choice.index.map_or("cpu", |index| &found[index].name)
+    }
+
+    fn machine() -> Vec<AdapterReport> {
+        let mut found = vec![
+            adapter("gl", "other", "Card"),
+            adapter("vulkan", "software", "llvmpipe"),
+            adapter("vulkan", "integrated", "Chip"),
+            adapter("vulkan", "discrete", "Card"),
+        ];
+        found.sort_by_key(rank);
+        found
+    }
+
+    #[test]
+    fn words_are_upper_and_lower_case_alike() {
+        assert_eq!(open(Some("CPU"), Some(1)).unwrap().name(), "cpu");
+        assert_eq!(open(Some("Reference"), None).unwrap().name(), "reference");
+    }
+
+    #[test]
+    fn auto_prefers_discrete_then_integrated_and_native_before_gl() {
+        let found = machine();
+        let first = choose(&found, None, None, None).unwrap().index.unwrap();
+        assert_eq!(found[first].label(), "vulkan:Card");
+        assert_eq!(taken(&found[1..], Some("auto"), None, None), "Chip");
+    }
+
+    #[test]
+    fn auto_never_takes_software_and_takes_other_only_through_gl() {
+        let software = [adapter("vulkan", "software", "llvmpipe")];
+        assert_eq!(taken(&software, None, None, None), "cpu");
+        assert_eq!(
+            taken(&[adapter("vulkan", "other", "X")], None, None, None),
+            "cpu"
+        );
+        assert_eq!(taken(&[adapter("gl", "other", "X")], None, None, None), "X");
+        let mut unfit = adapter("vulkan", "discrete", "Small");
+        unfit.unfit = Some("4 storage buffers".to_owned());
+        assert_eq!(taken(&[unfit], None, None, None), "cpu");
+    }
+
+    #[test]
+    fn the_callers_word_comes_before_the_environment() {
+        let found = machine();
+        assert_eq!(
+            taken(&found, Some("LLVM"), Some("gl"), Some("card")),
+            "llvmpipe"
+        );
+        assert_eq!(taken(&found, Some("cpu"), Some("gl"), None), "cpu");
+        let gl = choose(&found, Some("gl:card"), None, None).unwrap();
+        assert_eq!(found[gl.index.unwrap()].backend, "gl");
+    }
+
+    #[test]
+    fn the_environment_filters_by_backend_and_name() {
+        let found = machine();
+        assert_eq!(taken(&found, None, None, Some("llvm")), "llvmpipe");
+        let gl = choose(&found, None, Some("gles"), None).unwrap();
+        assert_eq!(found[gl.index.unwrap()].backend, "gl");
+        let software = [adapter("vulkan", "software", "llvmpipe")];
+        assert!(choose(&software, None, Some("vulkan"), None).is_err());
+        assert!(choose(&software, Some("vulkan:"), None, None).is_err());
+        let both = choose(&found, None, Some("gl,vulkan"), Some("chip")).unwrap();
+        assert_eq!(found[both.index.unwrap()].name, "Chip");
+    }
+
+    #[test]
+    fn what_matches_nothing_lists_what_was_found() {
+        for (request, backend) in [(Some("radeon"), None), (None, Some("directx"))] {
+            let error = choose(&machine(), request, backend, None).err().unwrap();
+            let text = error.to_string();
+            assert!(
+                text.contains("vulkan:llvmpipe (software)") && text.contains("cpu"),
+                "{text}"
+            );
+            assert!(
+                text.contains("radeon") || text.contains("WGPU_BACKEND=directx"),
+                "{text}"
+            );
+        }
+    }
+}

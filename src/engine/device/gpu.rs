@@ -1,0 +1,377 @@
+//! The executor through wgpu. With `choice`, the only code that names wgpu.
+//!
+//! A recording becomes one submission: its uploads are copied from a mapped buffer, its dispatches share compute passes,
+//! its reads are copied to a buffer that is mapped when the device is done. Pipelines, bind groups and the buffers for
+//! parameters, uploads and reads are kept, so that playing a recording again creates nothing.
+
+mod limits;
+mod pipeline;
+mod readback;
+mod staging;
+
+pub(super) use limits::unfit;
+pub(super) use readback::Readback;
+
+use super::{Class, Executor, Objects, Pending};
+use crate::engine::kernel::Element;
+use crate::engine::recording::{BufferId, Command, Dispatch, Recording};
+use crate::error::{Error, Result};
+use pipeline::Pipeline;
+use readback::ReadBuffers;
+use staging::{Sheets, Staged};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Distance between the parameters of two dispatches: the default alignment of dynamic uniform offsets.
+const UNIFORM_SLOT: u64 = 256;
+/// Workgroups in one dimension.
+const MAX_GROUPS: u32 = 65_535;
+const UNIFORMS: wgpu::BufferUsages =
+    wgpu::BufferUsages::UNIFORM.union(wgpu::BufferUsages::COPY_DST);
+
+struct State {
+    buffers: HashMap<BufferId, wgpu::Buffer>,
+    pipelines: HashMap<(&'static str, usize), Pipeline>,
+    /// Parameters of the dispatches of one recording, a slot each.
+    uniforms: wgpu::Buffer,
+    sheets: Sheets,
+}
+
+/// An opened adapter.
+pub(super) struct Gpu {
+    name: String,
+    class: Class,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    binding_limit: u64,
+    state: Mutex<State>,
+    reads: Arc<ReadBuffers>,
+    lost: Arc<Mutex<Option<String>>>,
+    counts: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
+    buffers: AtomicU64,
+    bind_groups: AtomicU64,
+    pipelines: AtomicU64,
+    submissions: AtomicU64,
+    staging_nanoseconds: AtomicU64,
+}
+
+impl Gpu {
+    pub(super) fn open(adapter: &wgpu::Adapter, name: String) -> Result<Self> {
+        let limits = limits::limits(&adapter.limits());
+        // A buffer is addressed by u32 words in the shaders, and is whole vectors of four.
+        let binding_limit = limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size)
+            .min(u64::from(u32::MAX) * 4)
+            & !15;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wgrad"),
+            required_features: wgpu::Features::empty(),
+            required_limits: limits,
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        };
+        let opened = pollster::block_on(adapter.request_device(&descriptor));
+        let (device, queue) = opened.map_err(|error| Error::Device {
+            device: name.clone(),
+            operation: "open the adapter".to_owned(),
+            reason: error.to_string(),
+        })?;
+        let lost = Arc::new(Mutex::new(None));
+        let seen = Arc::clone(&lost);
+        device.set_device_lost_callback(move |reason, message| {
+            *lock(&seen) = Some(format!("{reason:?}: {message}"));
+        });
+        let uncaptured = Arc::clone(&lost);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            *lock(&uncaptured) = Some(error.to_string());
+        }));
+        let state = State {
+            buffers: HashMap::new(),
+            pipelines: HashMap::new(),
+            uniforms: device.create_buffer(&described("parameters", 1 << 16, UNIFORMS)),
+            sheets: Sheets::default(),
+        };
+        let counts = Counts::default();
+        counts.buffers.store(1, Ordering::Relaxed);
+        Ok(Self {
+            name,
+            class: match adapter.get_info().device_type {
+                wgpu::DeviceType::Cpu => Class::Software,
+                _ => Class::Gpu,
+            },
+            binding_limit,
+            state: Mutex::new(state),
+            reads: Arc::default(),
+            lost,
+            counts,
+            device,
+            queue,
+        })
+    }
+
+    fn failure(&self, operation: impl Into<String>, reason: impl ToString) -> Error {
+        Error::Device {
+            device: self.name.clone(),
+            operation: operation.into(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// Runs `work` and turns what wgpu reports meanwhile, or has reported of a lost device, into an error.
+    fn scoped<T>(&self, operation: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let filters = [
+            wgpu::ErrorFilter::Internal,
+            wgpu::ErrorFilter::OutOfMemory,
+            wgpu::ErrorFilter::Validation,
+        ];
+        let scopes = filters.map(|filter| self.device.push_error_scope(filter));
+        let result = work();
+        // Scopes are a stack: the last pushed is popped first.
+        let mut errors = Vec::new();
+        for scope in scopes.into_iter().rev() {
+            errors.extend(pollster::block_on(scope.pop()));
+        }
+        if let Some(error) = errors.first() {
+            return Err(self.failure(operation, error));
+        }
+        if let Some(reason) = lock(&self.lost).as_ref() {
+            return Err(self.failure(operation, reason));
+        }
+        result
+    }
+
+    fn create_buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        self.counts.buffers.fetch_add(1, Ordering::Relaxed);
+        self.device.create_buffer(&described(label, size, usage))
+    }
+
+    /// Writes what the recording brings where the submission finds it.
+    fn write(&self, staged: &Staged, recording: &Recording<'_>) -> Result<()> {
+        let taken = staged.write(recording);
+        let taken = taken.map_err(|error| self.failure("write uploads", error))?;
+        let counter = &self.counts.staging_nanoseconds;
+        counter.fetch_add(taken.as_nanos() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The pipeline of a dispatch, compiled if it is the first, and its bind group, made where there is none yet.
+    fn bound<'s>(
+        &self,
+        state: &'s mut State,
+        dispatch: &Dispatch,
+    ) -> Result<(&'s wgpu::ComputePipeline, wgpu::BindGroup)> {
+        let (kernel, variant) = (dispatch.kernel, dispatch.variant);
+        let pipeline = match state.pipelines.entry((kernel.name, variant)) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let label = kernel.label(variant);
+                let pipeline = self.scoped(&format!("compile {label}"), || {
+                    Ok(Pipeline::new(&self.device, kernel, variant))
+                })?;
+                self.counts.pipelines.fetch_add(1, Ordering::Relaxed);
+                entry.insert(pipeline)
+            }
+        };
+        let group = pipeline.group(&dispatch.buffers, |layout| {
+            self.counts.bind_groups.fetch_add(1, Ordering::Relaxed);
+            let buffers = dispatch.buffers.iter().map(|id| &state.buffers[id]);
+            pipeline::bind(&self.device, kernel, layout, buffers, &state.uniforms)
+        });
+        Ok((&pipeline.pipeline, group))
+    }
+
+    fn encode(
+        &self,
+        state: &mut State,
+        recording: &Recording<'_>,
+        staged: &Staged,
+        reads: Option<&wgpu::Buffer>,
+    ) -> Result<wgpu::CommandBuffer> {
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        let mut sources = staged.sources();
+        if let Some((from, start, size)) = sources.next().flatten() {
+            if size > state.uniforms.size() {
+                state.uniforms =
+                    self.create_buffer("parameters", size.next_power_of_two(), UNIFORMS);
+                state.forget_bind_groups();
+            }
+            encoder.copy_buffer_to_buffer(from, start, &state.uniforms, 0, size);
+        }
+        let (mut slot, mut read) = (0, 0);
+        let mut commands = recording.commands().iter().peekable();
+        while let Some(command) = commands.next() {
+            match command {
+                Command::Upload(id, at, _) => {
+                    if let Some((from, start, size)) = sources.next().flatten() {
+                        let (to, at) = (&state.buffers[id], 4 * *at as u64);
+                        encoder.copy_buffer_to_buffer(from, start, to, at, size);
+                    }
+                }
+                Command::Copy {
+                    from,
+                    to,
+                    first,
+                    len,
+                } => {
+                    let (from, to) = (&state.buffers[from], &state.buffers[to]);
+                    let (at, size) = (4 * *first as u64, 4 * *len as u64);
+                    encoder.copy_buffer_to_buffer(from, 0, to, at, size);
+                }
+                Command::Read(id, len) => {
+                    let size = 4 * *len as u64;
+                    if let Some(to) = reads.filter(|_| size > 0) {
+                        encoder.copy_buffer_to_buffer(&state.buffers[id], 0, to, read, size);
+                    }
+                    read += size;
+                }
+                Command::Dispatch(dispatch) => {
+                    let mut pass = encoder.begin_compute_pass(&Default::default());
+                    let mut next = Some(dispatch);
+                    while let Some(dispatch) = next {
+                        if dispatch.groups > 0 {
+                            let (pipeline, group) = self.bound(state, dispatch)?;
+                            pass.set_pipeline(pipeline);
+                            pass.set_bind_group(0, &group, &[slot]);
+                            let x = dispatch.groups.min(MAX_GROUPS);
+                            pass.dispatch_workgroups(x, dispatch.groups.div_ceil(x), 1);
+                        }
+                        slot += UNIFORM_SLOT as u32;
+                        next = next_dispatch(&mut commands);
+                    }
+                }
+            }
+        }
+        Ok(encoder.finish())
+    }
+}
+
+/// The next command if it is a dispatch, which then shares the compute pass of the one before.
+fn next_dispatch<'a, 'd: 'a>(
+    commands: &mut std::iter::Peekable<impl Iterator<Item = &'a Command<'d>>>,
+) -> Option<&'a Dispatch> {
+    match commands.next_if(|command| matches!(command, Command::Dispatch(_))) {
+        Some(Command::Dispatch(dispatch)) => Some(dispatch),
+        _ => None,
+    }
+}
+
+impl State {
+    fn forget_bind_groups(&mut self) {
+        for pipeline in self.pipelines.values_mut() {
+            pipeline.groups.clear();
+        }
+    }
+}
+
+/// A buffer; one for the host to write to is mapped from the beginning.
+fn described(label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::BufferDescriptor<'_> {
+    wgpu::BufferDescriptor {
+        label: Some(label),
+        size,
+        usage,
+        mapped_at_creation: usage.contains(wgpu::BufferUsages::MAP_WRITE),
+    }
+}
+
+/// A poisoned lock only means that another thread panicked; the maps inside are whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Executor for Gpu {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn class(&self) -> Class {
+        self.class
+    }
+
+    fn binding_limit(&self) -> u64 {
+        self.binding_limit
+    }
+
+    fn allocate(&self, what: &str, element: Element, len: usize) -> Result<BufferId> {
+        let size = 4 * len as u64;
+        let operation = format!("allocate {size} bytes for {what}");
+        let buffer = self.scoped(&operation, || {
+            let usage = wgpu::BufferUsages::STORAGE
+                | wgpu::BufferUsages::COPY_SRC
+                | wgpu::BufferUsages::COPY_DST;
+            Ok(self.create_buffer(what, size, usage))
+        })?;
+        let id = BufferId::new();
+        self.reads.know(id, element);
+        lock(&self.state).buffers.insert(id, buffer);
+        Ok(id)
+    }
+
+    fn free(&self, buffer: BufferId) {
+        let mut state = lock(&self.state);
+        state.buffers.remove(&buffer);
+        for pipeline in state.pipelines.values_mut() {
+            pipeline
+                .groups
+                .retain(|buffers, _| !buffers.contains(&buffer));
+        }
+        self.reads.forget(buffer);
+    }
+
+    fn play(&self, recording: &Recording<'_>) -> Result<Pending> {
+        let mut state = lock(&self.state);
+        let pending = self.scoped("play a recording", || {
+            let staged = state.sheets.stage(recording, |size| {
+                let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
+                self.create_buffer("uploads", size, usage)
+            });
+            let wanted = self.reads.wanted(recording);
+            let reads = self.reads.take(&wanted, |size| {
+                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+                self.create_buffer("read back", size, usage)
+            });
+            let commands = self.encode(&mut state, recording, &staged, reads.as_ref())?;
+            // Last, because a batch's megabytes push out of the caches what encoding works on.
+            self.write(&staged, recording)?;
+            let submission = self.queue.submit([commands]);
+            let held = state.sheets.take_back(staged);
+            self.counts.submissions.fetch_add(1, Ordering::Relaxed);
+            Ok(Pending::Gpu(Readback::new(
+                &self.name,
+                &self.device,
+                (submission, held),
+                wanted,
+                reads,
+                &self.reads,
+                &self.lost,
+            )))
+        });
+        if pending.is_err() {
+            // What failed may be among them.
+            state.forget_bind_groups();
+            self.reads.forget_idle();
+        }
+        pending
+    }
+
+    fn objects(&self) -> Objects {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Objects {
+            buffers: load(&self.counts.buffers),
+            bind_groups: load(&self.counts.bind_groups),
+            pipelines: load(&self.counts.pipelines),
+            submissions: load(&self.counts.submissions),
+        }
+    }
+
+    fn staging(&self) -> Duration {
+        Duration::from_nanos(self.counts.staging_nanoseconds.load(Ordering::Relaxed))
+    }
+}

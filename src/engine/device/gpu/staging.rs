@@ -1,0 +1,304 @@
+//! What the host brings to a submission, and the mapped buffers it goes through.
+//!
+//! A sheet is filled while it is mapped, read by the copies of one submission, and mapped again when that is done. So
+//! a steady state writes to the same pages again and again, where `Queue::write_buffer` asks the system for fresh ones.
+
+use super::UNIFORM_SLOT;
+use crate::engine::recording::{Command, Data, Recording};
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+/// The smallest sheet: the parameters of a long recording.
+const SMALLEST: u64 = 1 << 16;
+/// Uploads share a sheet up to this size. One that is larger has its own, of its exact size, which is not kept.
+const KEPT: u64 = 64 << 20;
+/// Up to this many sheets, one whose submission is still held is not taken even if it is mapped. So how many there are
+/// depends on how many submissions a program has on their way, and not on how soon the device is done with them.
+const RING: usize = 5;
+
+/// What became of the request to map a sheet.
+const REQUESTED: u8 = 0;
+const MAPPED: u8 = 1;
+const FAILED: u8 = 2;
+
+struct Sheet {
+    buffer: wgpu::Buffer,
+    state: Arc<AtomicU8>,
+    /// Whether somebody still holds the submission that it was for.
+    held: Weak<Held>,
+}
+
+/// Stands for a submission that somebody has yet to wait for.
+pub(super) struct Held;
+
+impl Sheet {
+    fn is(&self, state: u8) -> bool {
+        self.state.load(Ordering::Acquire) == state
+    }
+}
+
+/// Where a piece of the host's data stands.
+#[derive(Clone, Copy)]
+struct Piece {
+    sheet: usize,
+    start: u64,
+    /// Bytes to copy from here on: those of the uploads that go on where this one ends are among them, and these have
+    /// none themselves.
+    copied: u64,
+}
+
+/// Where everything a recording brings goes.
+#[derive(Default)]
+struct Plan {
+    /// Bytes of each sheet.
+    sheets: Vec<u64>,
+    /// The parameters of all dispatches, a slot each, then the uploads in their order.
+    pieces: Vec<Piece>,
+}
+
+impl Plan {
+    fn new(recording: &Recording<'_>) -> Self {
+        let mut plan = Self::default();
+        let commands = recording.commands();
+        let dispatches = commands
+            .iter()
+            .filter(|command| matches!(command, Command::Dispatch(_)));
+        let parameters = plan.place(dispatches.count() as u64 * UNIFORM_SLOT);
+        plan.pieces.push(parameters);
+        // The last piece with bytes to copy, and where in which buffer they end.
+        let mut head = 0;
+        let mut end = None;
+        for command in commands {
+            let Command::Upload(id, at, data) = command else {
+                end = None;
+                continue;
+            };
+            let mut piece = plan.place(4 * data.len() as u64);
+            let before = &mut plan.pieces[head];
+            if end == Some((*id, *at)) && piece.sheet == before.sheet {
+                before.copied += piece.copied;
+                piece.copied = 0;
+            } else {
+                head = plan.pieces.len();
+            }
+            plan.pieces.push(piece);
+            end = Some((*id, at + data.len()));
+        }
+        plan
+    }
+
+    fn place(&mut self, size: u64) -> Piece {
+        let fits = |used: &&mut u64| size == 0 || **used + size <= KEPT;
+        let start = match self.sheets.last_mut().filter(fits) {
+            Some(used) => {
+                *used += size;
+                *used - size
+            }
+            None if size == 0 => 0,
+            None => {
+                self.sheets.push(size);
+                0
+            }
+        };
+        Piece {
+            sheet: self.sheets.len().saturating_sub(1),
+            start,
+            copied: size,
+        }
+    }
+}
+
+/// The sheets of one recording, and where in them its data goes.
+pub(super) struct Staged {
+    sheets: Vec<Sheet>,
+    pieces: Vec<Piece>,
+}
+
+/// Bytes for a copy: their buffer, the first and how many.
+pub(super) type Source<'a> = (&'a wgpu::Buffer, u64, u64);
+
+impl Staged {
+    /// The parameters of the dispatches, then the uploads in their order; none for what the copy before brings along.
+    pub(super) fn sources(&self) -> impl Iterator<Item = Option<Source<'_>>> {
+        self.pieces.iter().map(|piece| {
+            let source = || {
+                let buffer = &self.sheets[piece.sheet].buffer;
+                (buffer, piece.start, piece.copied)
+            };
+            (piece.copied > 0).then(source)
+        })
+    }
+
+    /// Writes what the recording brings, and hands the sheets over to the device; says how long the writing took. Copies from
+    /// them may be encoded before.
+    pub(super) fn write(&self, recording: &Recording<'_>) -> Result<Duration, wgpu::MapRangeError> {
+        let start = Instant::now();
+        self.fill(recording)?;
+        let taken = start.elapsed();
+        for sheet in &self.sheets {
+            sheet.buffer.unmap();
+        }
+        Ok(taken)
+    }
+
+    fn fill(&self, recording: &Recording<'_>) -> Result<(), wgpu::MapRangeError> {
+        let views = self.sheets.iter();
+        let views = views.map(|sheet| sheet.buffer.get_mapped_range_mut(..));
+        let mut views = views.collect::<Result<Vec<_>, _>>()?;
+        let mut write = |piece: &Piece, offset: u64, bytes: &[u8]| {
+            if !bytes.is_empty() {
+                let start = (piece.start + offset) as usize;
+                let mut to = views[piece.sheet].slice(start..start + bytes.len());
+                to.copy_from_slice(bytes);
+            }
+        };
+        let (parameters, mut uploads) = (&self.pieces[0], self.pieces[1..].iter());
+        let mut slot = 0;
+        for command in recording.commands() {
+            match command {
+                Command::Dispatch(dispatch) => {
+                    write(parameters, slot, &dispatch.params);
+                    slot += UNIFORM_SLOT;
+                }
+                Command::Upload(_, _, data) => {
+                    if let Some(piece) = uploads.next() {
+                        write(piece, 0, &bytes(*data));
+                    }
+                }
+                Command::Copy { .. } | Command::Read(..) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sheets between two uses.
+#[derive(Default)]
+pub(super) struct Sheets {
+    waiting: Vec<Sheet>,
+}
+
+impl Sheets {
+    /// Mapped sheets for what a recording brings.
+    pub(super) fn stage(
+        &mut self,
+        recording: &Recording<'_>,
+        mut create: impl FnMut(u64) -> wgpu::Buffer,
+    ) -> Staged {
+        self.waiting.retain(|sheet| !sheet.is(FAILED));
+        let plan = Plan::new(recording);
+        let sheets = plan.sheets.iter().map(|&size| self.take(size, &mut create));
+        Staged {
+            sheets: sheets.collect(),
+            pieces: plan.pieces,
+        }
+    }
+
+    /// The smallest idle sheet that is large enough, or a new one in the place of one that is not.
+    fn take(&mut self, size: u64, create: impl FnOnce(u64) -> wgpu::Buffer) -> Sheet {
+        let new = |size| Sheet {
+            buffer: create(size),
+            state: Arc::default(),
+            held: Weak::new(),
+        };
+        if size > KEPT {
+            return new(size);
+        }
+        let many = self.waiting.len() >= RING;
+        let idle = self.waiting.iter().enumerate().filter(|(_, sheet)| {
+            let released = many || sheet.held.strong_count() == 0;
+            released && sheet.is(MAPPED)
+        });
+        let best = idle.min_by_key(|(_, sheet)| {
+            let has = sheet.buffer.size();
+            (has < size, has)
+        });
+        let best = best.map(|(index, _)| index);
+        match best.map(|index| self.waiting.swap_remove(index)) {
+            Some(sheet) if sheet.buffer.size() >= size => sheet,
+            _ => new(size.next_power_of_two().max(SMALLEST)),
+        }
+    }
+
+    /// Has sheets mapped again as soon as what was submitted last is done.
+    pub(super) fn take_back(&mut self, staged: Staged) -> Arc<Held> {
+        let held = Arc::new(Held);
+        for mut sheet in staged.sheets {
+            if sheet.buffer.size() > KEPT {
+                continue;
+            }
+            sheet.held = Arc::downgrade(&held);
+            sheet.state.store(REQUESTED, Ordering::Release);
+            let state = Arc::clone(&sheet.state);
+            sheet
+                .buffer
+                .map_async(wgpu::MapMode::Write, .., move |done| {
+                    let reached = if done.is_ok() { MAPPED } else { FAILED };
+                    state.store(reached, Ordering::Release);
+                });
+            self.waiting.push(sheet);
+        }
+        held
+    }
+}
+
+/// The bytes a GPU buffer holds for these values.
+fn bytes(data: Data<'_>) -> Cow<'_, [u8]> {
+    match data {
+        Data::Floats(values) => bytemuck::cast_slice(values).into(),
+        Data::Words(values) => bytemuck::cast_slice(values).into(),
+        Data::Doubles(values) => {
+            let rounded: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+            bytemuck::cast_slice(&rounded).to_vec().into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::recording::BufferId;
+
+    /// The pieces of a recording of uploads: sheet, start and bytes to copy.
+    fn plan(uploads: &[(BufferId, usize, &[f32])]) -> (Vec<u64>, Vec<(usize, u64, u64)>) {
+        let mut recording = Recording::new();
+        for &(buffer, at, values) in uploads {
+            recording.upload_at(buffer, at, values);
+        }
+        let plan = Plan::new(&recording);
+        let pieces = plan.pieces[1..].iter();
+        let pieces = pieces.map(|piece| (piece.sheet, piece.start, piece.copied));
+        (plan.sheets, pieces.collect())
+    }
+
+    #[test]
+    fn uploads_that_go_on_where_the_one_before_ended_are_one_copy() {
+        let [a, b] = [BufferId::new(), BufferId::new()];
+        let values = [0.0; 8];
+        let (sheets, pieces) = plan(&[
+            (a, 0, &values),
+            (a, 8, &[]),
+            (a, 8, &values[..3]),
+            // Elsewhere in the buffer, another buffer, and the first again.
+            (a, 12, &values),
+            (b, 20, &values),
+            (a, 20, &values),
+        ]);
+        assert_eq!(sheets, [4 * 35]);
+        let expected = [(0, 44), (32, 0), (32, 0), (44, 32), (76, 32), (108, 32)];
+        assert_eq!(pieces, expected.map(|(start, copied)| (0, start, copied)));
+    }
+
+    #[test]
+    fn a_large_upload_has_a_sheet_of_its_own() {
+        let a = BufferId::new();
+        let large = vec![0.0; (KEPT / 4) as usize];
+        let (sheets, pieces) = plan(&[(a, 0, &[]), (a, 0, &large), (a, large.len(), &[0.0; 2])]);
+        assert_eq!(sheets, [KEPT, 8]);
+        assert_eq!(pieces, [(0, 0, KEPT), (0, 0, 0), (1, 0, 8)]);
+        let (sheets, _) = plan(&[(a, 0, &[])]);
+        assert!(sheets.is_empty());
+    }
+}

@@ -1,0 +1,317 @@
+//! The executors on the host: `reference` runs the twins in f64, `cpu` the kernels' CPU bodies in f32 on its own threads.
+
+use super::{Class, Executor, Pending, Values};
+use crate::engine::kernel::{Access, Call, Element, Kernel, Real, Slice};
+use crate::engine::recording::{BufferId, Command, Data, Dispatch, Recording};
+use crate::error::{Error, Result};
+use aligned_vec::{AVec, CACHELINE_ALIGN};
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Beyond this the CPU cuts a batch over samples, as a GPU does at its binding limit. It is part of what the bits of a
+/// run depend on, so it is a constant and not a reading of the machine.
+const BINDING_LIMIT: u64 = 4 << 30;
+
+/// Words that one task copies.
+const PIECE: usize = 1 << 15;
+
+/// On whole cache lines: a vector of sixteen floats that lies across two costs the kernels' gathers twice the time.
+#[derive(Debug)]
+enum Storage<R> {
+    Floats(AVec<R>),
+    Words(AVec<u32>),
+}
+
+/// An executor over plain vectors.
+pub(super) struct Host<R> {
+    name: &'static str,
+    pool: Option<Arc<rayon::ThreadPool>>,
+    run: fn(&Kernel, Call<'_, R>),
+    buffers: Mutex<HashMap<BufferId, Storage<R>>>,
+}
+
+/// The number types there are host executors for.
+pub(super) trait HostReal: Real {
+    fn values(values: &[Self]) -> Values;
+}
+
+impl HostReal for f32 {
+    fn values(values: &[Self]) -> Values {
+        Values::F32(values.to_vec())
+    }
+}
+
+impl HostReal for f64 {
+    fn values(values: &[Self]) -> Values {
+        Values::F64(values.to_vec())
+    }
+}
+
+impl Host<f64> {
+    pub(super) fn reference() -> Self {
+        Self::new("reference", None, |kernel, call| (kernel.twin)(call))
+    }
+}
+
+impl Host<f32> {
+    pub(super) fn cpu(threads: usize) -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("wgrad-cpu-{index}"))
+            .build()
+            .map_err(|error| Error::Device {
+                device: "cpu".to_owned(),
+                operation: format!("start {threads} threads"),
+                reason: error.to_string(),
+            })?;
+        Ok(Self::new(
+            "cpu",
+            Some(pool.into()),
+            |kernel, call| match kernel.cpu {
+                Some(body) => body(call),
+                None => run_twin_rounded(kernel, call),
+            },
+        ))
+    }
+}
+
+impl<R: HostReal> Host<R> {
+    fn new(
+        name: &'static str,
+        pool: Option<Arc<rayon::ThreadPool>>,
+        run: fn(&Kernel, Call<'_, R>),
+    ) -> Self {
+        Self {
+            name,
+            pool,
+            run,
+            buffers: Mutex::default(),
+        }
+    }
+
+    /// A poisoned lock only means that a kernel panicked; the map is whole but for the buffers it wrote.
+    fn lock(&self) -> MutexGuard<'_, HashMap<BufferId, Storage<R>>> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the buffers a dispatch writes out of the map, so that the others can be borrowed beside them.
+    fn dispatch(&self, buffers: &mut HashMap<BufferId, Storage<R>>, dispatch: &Dispatch) {
+        if dispatch.groups == 0 {
+            return;
+        }
+        let kernel = dispatch.kernel;
+        let bound = || dispatch.buffers.iter().zip(kernel.bindings);
+        let mut written: Vec<(BufferId, Storage<R>)> = bound()
+            .filter(|(_, binding)| binding.access != Access::Read)
+            .map(|(&id, _)| {
+                let storage = buffers.remove(&id);
+                (
+                    id,
+                    storage.expect("a written buffer exists and stands once in a dispatch"),
+                )
+            })
+            .collect();
+        let mut outputs = written.iter_mut();
+        let slices = bound().map(|(id, binding)| match binding.access {
+            Access::Read => match (&buffers[id], binding.element) {
+                (Storage::Floats(values), Element::Float) => Slice::Floats(values),
+                (Storage::Words(values), Element::Word) => Slice::Words(values),
+                (other, element) => wrong_element(kernel, binding.name, element, other),
+            },
+            Access::Write | Access::Update => match (outputs.next(), binding.element) {
+                (Some((_, Storage::Floats(values))), Element::Float) => Slice::FloatsMut(values),
+                (Some((_, Storage::Words(values))), Element::Word) => Slice::WordsMut(values),
+                (other, _) => panic!("{}: {}: cannot write {other:?}", kernel.name, binding.name),
+            },
+        });
+        let call = Call {
+            params: &dispatch.params,
+            variant: dispatch.variant,
+            buffers: slices.collect(),
+        };
+        (self.run)(kernel, call);
+        buffers.extend(written);
+    }
+}
+
+fn wrong_element<R: std::fmt::Debug>(
+    kernel: &Kernel,
+    binding: &str,
+    element: Element,
+    found: &Storage<R>,
+) -> ! {
+    let found = match found {
+        Storage::Floats(_) => Element::Float,
+        Storage::Words(_) => Element::Word,
+    };
+    panic!(
+        "{}: {binding}: bound a buffer of {found:?}, declared {element:?}",
+        kernel.name
+    );
+}
+
+/// For a kernel without a CPU body: its twin on widened copies, rounded back.
+fn run_twin_rounded(kernel: &Kernel, call: Call<'_, f32>) {
+    let widen = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
+    let mut copies: Vec<Vec<f64>> = call
+        .buffers
+        .iter()
+        .map(|slice| match slice {
+            Slice::Floats(values) => widen(values),
+            Slice::FloatsMut(values) => widen(values),
+            Slice::Words(_) | Slice::WordsMut(_) | Slice::Taken => Vec::new(),
+        })
+        .collect();
+    let mut outputs = Vec::new();
+    let buffers = call.buffers.into_iter().zip(&mut copies).enumerate();
+    let buffers = buffers.map(|(binding, (slice, copy))| match slice {
+        Slice::Floats(_) => Slice::Floats(copy.as_slice()),
+        Slice::FloatsMut(values) => {
+            outputs.push((binding, values));
+            Slice::FloatsMut(copy.as_mut_slice())
+        }
+        Slice::Words(words) => Slice::Words(words),
+        Slice::WordsMut(words) => Slice::WordsMut(words),
+        Slice::Taken => Slice::Taken,
+    });
+    (kernel.twin)(Call {
+        params: call.params,
+        variant: call.variant,
+        buffers: buffers.collect(),
+    });
+    for (binding, values) in outputs {
+        for (value, copy) in values.iter_mut().zip(&copies[binding]) {
+            *value = f32::from_f64(*copy);
+        }
+    }
+}
+
+fn fill<R: Real>(to: &mut Storage<R>, first: usize, data: Data<'_>) {
+    match (to, data) {
+        (Storage::Floats(to), Data::Floats(from)) => {
+            for (to, from) in to[first..][..from.len()].iter_mut().zip(from) {
+                *to = R::from_f64(f64::from(*from));
+            }
+        }
+        (Storage::Floats(to), Data::Doubles(from)) => {
+            for (to, from) in to[first..][..from.len()].iter_mut().zip(from) {
+                *to = R::from_f64(*from);
+            }
+        }
+        (Storage::Words(to), Data::Words(from)) => {
+            // Fresh lists come from far: two cores wait for them half as long as one.
+            let to = to[first..][..from.len()].par_chunks_mut(PIECE);
+            to.zip(from.par_chunks(PIECE))
+                .for_each(|(to, from)| to.copy_from_slice(from));
+        }
+        (to, from) => panic!("upload of {from:?} into {to:?}"),
+    }
+}
+
+fn copy<R: Real>(
+    buffers: &mut HashMap<BufferId, Storage<R>>,
+    from: BufferId,
+    to: BufferId,
+    place: std::ops::Range<usize>,
+) {
+    let Some(mut target) = buffers.remove(&to) else {
+        panic!("a copy into a buffer that does not exist");
+    };
+    match (&mut target, &buffers[&from]) {
+        (Storage::Floats(to), Storage::Floats(from)) => {
+            to[place.clone()].copy_from_slice(&from[..place.len()]);
+        }
+        (Storage::Words(to), Storage::Words(from)) => {
+            to[place.clone()].copy_from_slice(&from[..place.len()]);
+        }
+        (to, from) => panic!("copy of {from:?} into {to:?}"),
+    }
+    buffers.insert(to, target);
+}
+
+/// `len` copies of zero, or nothing where memory does not suffice.
+fn zeros<T: Copy>(len: usize, zero: T) -> Option<AVec<T>> {
+    let mut values = AVec::new(CACHELINE_ALIGN);
+    values.try_reserve_exact(len).ok()?;
+    values.resize(len, zero);
+    Some(values)
+}
+
+impl<R: HostReal> Executor for Host<R> {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn class(&self) -> Class {
+        Class::Host
+    }
+
+    fn binding_limit(&self) -> u64 {
+        BINDING_LIMIT
+    }
+
+    fn allocate(&self, what: &str, element: Element, len: usize) -> Result<BufferId> {
+        let storage = match element {
+            Element::Float => zeros(len, R::from_f64(0.0)).map(Storage::Floats),
+            Element::Word => zeros(len, 0).map(Storage::Words),
+        };
+        let storage = storage.ok_or_else(|| Error::Device {
+            device: self.name.to_owned(),
+            operation: format!("allocate {len} elements for {what}"),
+            reason: "out of memory".to_owned(),
+        })?;
+        let id = BufferId::new();
+        self.lock().insert(id, storage);
+        Ok(id)
+    }
+
+    fn free(&self, buffer: BufferId) {
+        self.lock().remove(&buffer);
+    }
+
+    fn threads(&self) -> Option<Arc<rayon::ThreadPool>> {
+        self.pool.clone()
+    }
+
+    fn play(&self, recording: &Recording<'_>) -> Result<Pending> {
+        let mut guard = self.lock();
+        let buffers = &mut *guard;
+        let values = match &self.pool {
+            // On one of the pool's threads, so that the kernels' parallel loops stay in it.
+            Some(pool) => pool.install(|| self.perform(buffers, recording)),
+            None => self.perform(buffers, recording),
+        };
+        Ok(Pending::Ready(values))
+    }
+}
+
+impl<R: HostReal> Host<R> {
+    fn perform(
+        &self,
+        buffers: &mut HashMap<BufferId, Storage<R>>,
+        recording: &Recording<'_>,
+    ) -> Vec<Values> {
+        let mut values = Vec::new();
+        for command in recording.commands() {
+            match command {
+                Command::Upload(id, first, data) => {
+                    let buffer = buffers.get_mut(id);
+                    fill(buffer.expect("an uploaded buffer exists"), *first, *data);
+                }
+                Command::Copy {
+                    from,
+                    to,
+                    first,
+                    len,
+                } => copy(buffers, *from, *to, *first..*first + *len),
+                Command::Dispatch(dispatch) => self.dispatch(buffers, dispatch),
+                Command::Read(id, len) => values.push(match &buffers[id] {
+                    Storage::Floats(floats) => R::values(&floats[..*len]),
+                    Storage::Words(words) => Values::Words(words[..*len].to_vec()),
+                }),
+            }
+        }
+        values
+    }
+}

@@ -1,0 +1,291 @@
+//! What the tensors of a device share: the dispatches not yet played, and the buffers not in use.
+//!
+//! Operations are collected and played in batches. A buffer given back is handed out again at once: whatever was
+//! recorded before still reads its old contents, since commands happen in the order in which they were recorded.
+
+use super::{Executor, Pending, Readback};
+use crate::engine::kernel::Element;
+use crate::engine::recording::{BufferId, Data, Recording};
+use crate::error::{Error, Result};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Dispatches that are played together.
+const BATCH: usize = 64;
+/// Batches that may be on their way before one has to be done.
+const IN_FLIGHT: usize = 4;
+/// Idle bytes that are always kept; beyond, as many as are in use.
+const KEPT: u64 = 64 << 20;
+
+/// A buffer on loan from a stream: its element type and how many it has room for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loan {
+    pub(crate) id: BufferId,
+    element: Element,
+    capacity: usize,
+}
+
+impl Loan {
+    fn bytes(&self) -> u64 {
+        4 * self.capacity as u64
+    }
+}
+
+#[derive(Default)]
+struct State {
+    pending: Recording<'static>,
+    in_flight: VecDeque<Pending>,
+    idle: HashMap<(Element, usize), Vec<Loan>>,
+    idle_bytes: u64,
+    live_bytes: u64,
+    /// Why an earlier batch did not run: the tensors it was to write hold nothing.
+    failure: Option<String>,
+}
+
+pub(super) struct Stream {
+    executor: Arc<dyn Executor>,
+    state: Mutex<State>,
+}
+
+/// Room for `len` elements and some more, in four steps an octave, so that buffers serve again for other lengths.
+fn capacity(len: usize) -> usize {
+    let step = (len.max(64).next_power_of_two() / 8).max(16);
+    len.max(64).next_multiple_of(step)
+}
+
+impl Stream {
+    pub(super) fn new(executor: Arc<dyn Executor>) -> Self {
+        Self {
+            executor,
+            state: Mutex::default(),
+        }
+    }
+
+    /// A poisoned lock means that another thread panicked between two commands; the lists are whole.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A buffer of at least `len` elements; its contents are undefined. When memory runs out, idle buffers are given
+    /// up and it is tried again.
+    pub(super) fn borrow(&self, what: &str, element: Element, len: usize) -> Result<Loan> {
+        let mut state = self.lock();
+        // At the very limit of a binding no room is left to round up.
+        let limit = (self.executor.binding_limit() / 4) as usize;
+        let capacity = capacity(len).min(limit.max(len));
+        if let Some(loan) = state.idle.get_mut(&(element, capacity)).and_then(Vec::pop) {
+            state.idle_bytes -= loan.bytes();
+            state.live_bytes += loan.bytes();
+            return Ok(loan);
+        }
+        let allocate = || self.executor.allocate(what, element, capacity);
+        let id = match allocate() {
+            Ok(id) => id,
+            Err(first) if state.idle_bytes == 0 && state.in_flight.is_empty() => return Err(first),
+            Err(_) => {
+                self.play_pending(&mut state)?;
+                self.settle(&mut state, 0)?;
+                self.give_up_idle(&mut state);
+                allocate()?
+            }
+        };
+        let loan = Loan {
+            id,
+            element,
+            capacity,
+        };
+        state.live_bytes += loan.bytes();
+        Ok(loan)
+    }
+
+    /// Takes a buffer back.
+    pub(super) fn give_back(&self, loan: Loan) {
+        let mut state = self.lock();
+        state.live_bytes -= loan.bytes();
+        state.idle_bytes += loan.bytes();
+        let place = (loan.element, loan.capacity);
+        state.idle.entry(place).or_default().push(loan);
+        if state.idle_bytes > KEPT + state.live_bytes {
+            // What is pending may still use them. An error stays in the state and meets the next operation.
+            if self.play_pending(&mut state).is_ok() {
+                self.give_up_idle(&mut state);
+            }
+        }
+    }
+
+    fn give_up_idle(&self, state: &mut State) {
+        for loan in state.idle.drain().flat_map(|(_, loans)| loans) {
+            self.executor.free(loan.id);
+        }
+        state.idle_bytes = 0;
+    }
+
+    /// Records what `record` adds.
+    pub(super) fn record(&self, record: impl FnOnce(&mut Recording<'static>)) -> Result<()> {
+        let mut state = self.lock();
+        self.check(&state)?;
+        record(&mut state.pending);
+        if state.pending.commands().len() >= BATCH {
+            self.play_pending(&mut state)?;
+        }
+        Ok(())
+    }
+
+    /// Puts values into a buffer, after all that was recorded.
+    pub(super) fn upload(&self, buffer: BufferId, data: Data<'_>) -> Result<()> {
+        let mut state = self.lock();
+        self.check(&state)?;
+        self.play_pending(&mut state)?;
+        let mut recording = Recording::new();
+        recording.upload(buffer, data);
+        let playing = self.executor.play(&recording)?;
+        state.in_flight.push_back(playing);
+        self.settle(&mut state, IN_FLIGHT)
+    }
+
+    /// Plays all that was recorded, then brings elements back.
+    pub(super) fn read(&self, buffer: BufferId, len: usize) -> Result<Readback> {
+        let mut state = self.lock();
+        self.check(&state)?;
+        state.pending.read(buffer, len);
+        let recording = std::mem::take(&mut state.pending);
+        self.executor
+            .play(&recording)
+            .map(Readback)
+            .map_err(|error| fail(&mut state, error))
+    }
+
+    /// Plays all that was recorded and waits until it is done.
+    pub(super) fn finish(&self) -> Result<()> {
+        let mut state = self.lock();
+        self.check(&state)?;
+        self.play_pending(&mut state)?;
+        self.settle(&mut state, 0)
+    }
+
+    fn check(&self, state: &State) -> Result<()> {
+        match &state.failure {
+            None => Ok(()),
+            Some(reason) => Err(Error::Device {
+                device: self.executor.name().to_owned(),
+                operation: "go on after a batch of operations that failed".to_owned(),
+                reason: reason.clone(),
+            }),
+        }
+    }
+
+    fn play_pending(&self, state: &mut State) -> Result<()> {
+        if state.pending.commands().is_empty() {
+            return Ok(());
+        }
+        let recording = std::mem::take(&mut state.pending);
+        let playing = self.executor.play(&recording);
+        // The list keeps its room for the next batch.
+        state.pending = recording;
+        state.pending.clear();
+        let playing = playing.map_err(|error| fail(state, error))?;
+        state.in_flight.push_back(playing);
+        self.settle(state, IN_FLIGHT)
+    }
+
+    /// Waits until at most so many batches are on their way.
+    fn settle(&self, state: &mut State, most: usize) -> Result<()> {
+        while state.in_flight.len() > most {
+            if let Some(oldest) = state.in_flight.pop_front() {
+                let done = Readback(oldest).wait();
+                done.map_err(|error| fail(state, error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Keeps why a batch failed.
+fn fail(state: &mut State, error: Error) -> Error {
+    state.failure = Some(error.to_string());
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::device::{Class, Values};
+
+    #[test]
+    fn capacities_have_room_and_waste_little() {
+        for len in [0, 1, 64, 65, 100, 1000, 4097, 1 << 20, (1 << 20) + 1] {
+            let room = capacity(len);
+            assert!(
+                room >= len.max(64) && room <= len + len / 4 + 64,
+                "{len}: {room}"
+            );
+            assert_eq!(capacity(room), room);
+        }
+    }
+
+    /// A device of 1000 elements.
+    #[derive(Default)]
+    struct Small {
+        held: Mutex<HashMap<BufferId, usize>>,
+    }
+
+    impl Executor for Small {
+        fn name(&self) -> &str {
+            "small"
+        }
+        fn class(&self) -> Class {
+            Class::Gpu
+        }
+        fn binding_limit(&self) -> u64 {
+            4000
+        }
+        fn allocate(&self, what: &str, _: Element, len: usize) -> Result<BufferId> {
+            let mut held = self.held.lock().unwrap();
+            if held.values().sum::<usize>() + len > 1000 {
+                return Err(Error::Device {
+                    device: "small".to_owned(),
+                    operation: format!("allocate {len} elements for {what}"),
+                    reason: "out of memory".to_owned(),
+                });
+            }
+            let id = BufferId::new();
+            held.insert(id, len);
+            Ok(id)
+        }
+        fn free(&self, buffer: BufferId) {
+            self.held.lock().unwrap().remove(&buffer);
+        }
+        fn play(&self, recording: &Recording<'_>) -> Result<Pending> {
+            let reads = recording
+                .commands()
+                .iter()
+                .filter_map(|command| match command {
+                    crate::engine::recording::Command::Read(_, len) => {
+                        Some(Values::F32(vec![0.0; *len]))
+                    }
+                    _ => None,
+                });
+            Ok(Pending::Ready(reads.collect()))
+        }
+    }
+
+    #[test]
+    fn idle_buffers_are_given_up_before_memory_is_said_to_be_out() {
+        let stream = Stream::new(Arc::new(Small::default()));
+        let borrow = |len| stream.borrow("a tensor", Element::Float, len);
+        let first = borrow(600).unwrap();
+        stream.give_back(first);
+        // Another length: the idle buffer is in the way.
+        let second = borrow(800).unwrap();
+        let error = borrow(700).unwrap_err().to_string();
+        assert!(
+            error.contains("a tensor") && error.contains("out of memory"),
+            "{error}"
+        );
+        // The device goes on, and the buffer serves again.
+        stream.give_back(second);
+        let third = borrow(790).unwrap();
+        assert_eq!(third.id, second.id);
+        assert!(stream.read(third.id, 5).is_ok());
+    }
+}

@@ -1,0 +1,4 @@
+//! Files: atomic replacement, and named tensors.
+
+pub mod atomic;
+pub mod safetensors;

@@ -1,0 +1,55 @@
+//! The kernels of the two-perspective network.
+//!
+//! A new kernel is three touches: its shader, its Rust file, and its two lines here.
+
+#![allow(
+    clippy::needless_range_loop,
+    reason = "twins are written as the sums of the mathematics are"
+)]
+
+pub mod accumulator_dense;
+pub mod accumulator_sparse;
+pub mod activation_gradient;
+pub mod bias_gradient;
+pub mod forward_sparse;
+pub mod grouped;
+pub mod join_pieces;
+pub mod libraries;
+pub mod loss;
+pub mod masked;
+pub mod masked_adamw;
+pub mod masked_output;
+pub mod masked_output_adamw;
+pub mod masked_rows;
+pub mod masked_weights;
+pub mod output;
+pub mod output_gradient;
+pub mod pieces;
+pub mod scatter_pieces;
+pub mod sum;
+pub mod weights_gradient_dense;
+pub mod weights_gradient_sparse;
+
+use crate::engine::kernel::Kernel;
+
+/// Every kernel of this subject.
+pub static KERNELS: &[&Kernel] = &[
+    &accumulator_sparse::KERNEL,
+    &accumulator_dense::KERNEL,
+    &output::KERNEL,
+    &loss::KERNEL,
+    &sum::KERNEL,
+    &activation_gradient::KERNEL,
+    &output_gradient::KERNEL,
+    &bias_gradient::KERNEL,
+    &weights_gradient_sparse::KERNEL,
+    &weights_gradient_dense::KERNEL,
+    &forward_sparse::KERNEL,
+    &masked_rows::KERNEL,
+    &masked_weights::KERNEL,
+    &masked_output::KERNEL,
+    &masked_adamw::KERNEL,
+    &masked_output_adamw::KERNEL,
+    &scatter_pieces::KERNEL,
+    &join_pieces::KERNEL,
+];

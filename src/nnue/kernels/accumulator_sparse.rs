@@ -1,0 +1,157 @@
+//! Z\[s, column + r\] = B\[r\] + Σ_i A\[indices\[i\], r\] for i in starts\[s\]..starts\[s + 1\]: one perspective's accumulator on index lists (section 1).
+
+use crate::engine::cpu;
+use crate::engine::kernel::inputs::Inputs;
+use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
+use crate::engine::libraries::GRID;
+use rayon::prelude::*;
+
+crate::parameters! {
+    /// Sizes of one perspective's accumulator on index lists.
+    pub struct Params {
+        /// Samples in this slice of the batch.
+        pub samples: u32,
+        /// K.
+        pub hidden: u32,
+        /// Elements from one sample of Z to the next, 2K.
+        pub stride: u32,
+        /// Where the perspective's rows begin in Z, 0 or K.
+        pub column: u32,
+        /// Where B begins in `small`.
+        pub bias: u32,
+        /// N.
+        pub inputs: u32,
+        /// Indices in all lists.
+        pub entries: u32,
+    }
+}
+
+impl crate::engine::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        self.samples * self.hidden.div_ceil(64)
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "accumulator_sparse",
+    operation: Some("accumulator"),
+    pass: Pass::Forward,
+    wgsl: include_str!("../../../shaders/nnue/accumulator_sparse.wgsl"),
+    libraries: &[GRID],
+    variants: PLAIN,
+    bindings: &[
+        Binding::words("starts"),
+        Binding::words("indices"),
+        Binding::floats("weights"),
+        Binding::floats("small"),
+        Binding::update("z"),
+    ],
+    fields: FIELDS,
+    twin,
+    cpu: Some(body),
+    traffic: Some(traffic),
+    cases,
+};
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let (starts, indices) = (call.words(0), call.words(1));
+    let (weights, bias) = (call.floats(2), &call.floats(3)[p.bias as usize..]);
+    let z = call.floats_mut(4);
+    let hidden = p.hidden as usize;
+    for s in 0..p.samples as usize {
+        for r in 0..hidden {
+            let mut sum = bias[r];
+            for i in starts[s] as usize..starts[s + 1] as usize {
+                sum += weights[indices[i] as usize * hidden + r];
+            }
+            z[s * p.stride as usize + p.column as usize + r] = sum;
+        }
+    }
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let p: Params = call.params();
+    let (starts, indices) = (call.words(0), call.words(1));
+    let (weights, bias) = (call.floats(2), &call.floats(3)[p.bias as usize..]);
+    let z = call.floats_mut(4);
+    let (hidden, stride) = (p.hidden as usize, p.stride as usize);
+    z[..p.samples as usize * stride]
+        .par_chunks_mut(stride)
+        .zip(starts.par_windows(2))
+        .with_min_len(16)
+        .for_each(|(z, list)| {
+            let rows = &mut z[p.column as usize..][..hidden];
+            rows.copy_from_slice(&bias[..hidden]);
+            for &feature in &indices[list[0] as usize..list[1] as usize] {
+                cpu::add(rows, &weights[feature as usize * hidden..][..hidden]);
+            }
+        });
+}
+
+fn traffic(_: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let [samples, hidden] = [p.samples, p.hidden].map(u64::from);
+    let entries = u64::from(p.entries);
+    Traffic {
+        read: 4 * (samples + 1 + entries + hidden),
+        written: 4 * samples * hidden,
+        gathered_issued: 4 * entries * hidden,
+        gathered_distinct: 4 * entries.min(p.inputs.into()) * hidden,
+        operations: entries * hidden,
+    }
+}
+
+fn cases() -> Vec<Case> {
+    // [samples, K, width, N]: 0, 1, tile − 1, tile, tile + 1, primes, long lists, and past 65,535 workgroups.
+    let shapes = [
+        [0, 3, 2, 5],
+        [1, 1, 1, 1],
+        [3, 63, 7, 40],
+        [2, 64, 32, 768],
+        [5, 65, 32, 768],
+        [31, 128, 32, 768],
+        [4, 701, 19, 45_056],
+        [70_001, 1, 3, 11],
+    ];
+    let case = |seed: usize, [samples, hidden, width, features]: [usize; 4]| {
+        let mut inputs = Inputs::new(seed as u64);
+        // The other perspective's rows must stay as they are.
+        let z = vec![0.25; samples * 2 * hidden];
+        let lists = inputs.sparse(samples, width, features);
+        let params = Params {
+            samples: samples as u32,
+            hidden: hidden as u32,
+            stride: 2 * hidden as u32,
+            column: (seed % 2 * hidden) as u32,
+            bias: (seed % 3) as u32,
+            inputs: features as u32,
+            entries: lists.indices().len() as u32,
+        };
+        Case::new(
+            format!("L={samples} K={hidden} F={width} N={features}"),
+            0,
+            params,
+            vec![
+                Slot::Words(lists.starts().to_vec()),
+                Slot::Words(lists.indices().to_vec()),
+                Slot::Floats(inputs.floats(features * hidden, -1.0, 1.0)),
+                Slot::Floats(inputs.floats(seed % 3 + hidden, -1.0, 1.0)),
+                Slot::Update {
+                    values: z,
+                    bound: Bound::Sum {
+                        terms: width + 1,
+                        c: 1.0,
+                    },
+                },
+            ],
+        )
+    };
+    shapes
+        .into_iter()
+        .enumerate()
+        .map(|(seed, shape)| case(seed, shape))
+        .collect()
+}

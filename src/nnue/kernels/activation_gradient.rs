@@ -1,0 +1,174 @@
+//! dz\[s, u\] = C\[b, u\]·e\[s\]·∂H/∂Z\[s, u\], the mask M at work (section 1).
+
+use super::libraries::{ACTIVATION, ACTIVATION_OPERATIONS, ACTIVATIONS};
+use crate::engine::kernel::inputs::Inputs;
+use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic};
+use crate::engine::libraries::GRID;
+use crate::nnue::activation::Activation;
+use rayon::prelude::*;
+
+crate::parameters! {
+    /// Sizes of the output layer.
+    pub struct Params {
+        /// Samples in this slice of the batch.
+        pub samples: u32,
+        /// 2K.
+        pub width: u32,
+        /// Rows of C; with 1 the bucket buffer is not read.
+        pub buckets: u32,
+        /// T.
+        pub clip: f32,
+        /// Where C begins in `small`.
+        pub output: u32,
+    }
+}
+
+impl crate::engine::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        self.samples * self.width.div_ceil(64)
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "activation_gradient",
+    operation: Some("activation"),
+    pass: Pass::Gradient,
+    wgsl: include_str!("../../../shaders/nnue/activation_gradient.wgsl"),
+    libraries: &[GRID, ACTIVATION],
+    variants: ACTIVATIONS,
+    bindings: &[
+        Binding::floats("z"),
+        Binding::floats("e"),
+        Binding::floats("small"),
+        Binding::words("bucket"),
+        Binding::output("dz"),
+    ],
+    fields: FIELDS,
+    twin,
+    cpu: Some(body),
+    traffic: Some(traffic),
+    cases,
+};
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let activation = Activation::ALL[call.variant];
+    let (z, e) = (call.floats(0), call.floats(1));
+    let weights = &call.floats(2)[p.output as usize..];
+    let bucket = call.words(3);
+    let dz = call.floats_mut(4);
+    let width = p.width as usize;
+    for s in 0..p.samples as usize {
+        let b = if p.buckets == 1 {
+            0
+        } else {
+            bucket[s] as usize
+        };
+        for u in 0..width {
+            let slope = activation.slope(z[s * width + u], f64::from(p.clip));
+            dz[s * width + u] = weights[b * width + u] * e[s] * slope;
+        }
+    }
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let p: Params = call.params();
+    let activation = Activation::ALL[call.variant];
+    let (z, e) = (call.floats(0), call.floats(1));
+    let weights = &call.floats(2)[p.output as usize..];
+    let bucket = call.words(3);
+    let dz = call.floats_mut(4);
+    let width = p.width as usize;
+    dz[..p.samples as usize * width]
+        .par_chunks_mut(width)
+        .zip(z.par_chunks(width))
+        .enumerate()
+        .with_min_len(64)
+        .for_each(|(s, (dz, z))| {
+            let b = if p.buckets == 1 {
+                0
+            } else {
+                bucket[s] as usize
+            };
+            let weights = &weights[b * width..][..width];
+            let (e, clip) = (e[s], p.clip);
+            let terms = dz.iter_mut().zip(z).zip(weights);
+            match activation {
+                Activation::CRelu => terms.for_each(|((dz, &z), &c)| {
+                    *dz = if (z >= 0.0) & (z <= clip) { c * e } else { 0.0 };
+                }),
+                Activation::SCRelu => terms.for_each(|((dz, &z), &c)| {
+                    *dz = if (z >= 0.0) & (z <= clip) {
+                        c * e * (2.0 * z)
+                    } else {
+                        0.0
+                    };
+                }),
+                Activation::Relu => terms.for_each(|((dz, &z), &c)| {
+                    *dz = if z >= 0.0 { c * e } else { 0.0 };
+                }),
+            }
+        });
+}
+
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let [samples, width, buckets] = [p.samples, p.width, p.buckets].map(u64::from);
+    let z = samples * width;
+    let bucket = if buckets > 1 { samples } else { 0 };
+    Traffic {
+        read: 4 * (z + samples + buckets * width + bucket),
+        written: 4 * z,
+        operations: (2 + ACTIVATION_OPERATIONS[variant]) * z,
+        ..Traffic::default()
+    }
+}
+
+fn cases() -> Vec<Case> {
+    // [samples, 2K, buckets]: 0, 1, tile − 1, tile, tile + 1, a prime, and past 65,535 workgroups.
+    let shapes = [
+        [0, 2, 1],
+        [1, 1, 1],
+        [5, 63, 1],
+        [4, 64, 8],
+        [7, 65, 1],
+        [257, 262, 3],
+        [65_539, 2, 1],
+    ];
+    let mut cases = Vec::new();
+    for variant in 0..ACTIVATIONS.len() {
+        for (seed, [samples, width, buckets]) in shapes.into_iter().enumerate() {
+            let mut inputs = Inputs::new(500 + seed as u64);
+            let clip = [1.0, 0.75, 127.0 / 64.0][seed % 3];
+            let params = Params {
+                samples: samples as u32,
+                width: width as u32,
+                buckets: buckets as u32,
+                clip,
+                output: (seed % 3) as u32,
+            };
+            cases.push(Case::new(
+                format!("L={samples} 2K={width} buckets={buckets} T={clip}"),
+                variant,
+                params,
+                vec![
+                    Slot::Floats(inputs.around_kinks(samples * width, clip)),
+                    Slot::Floats(inputs.floats(samples, -1.0, 1.0)),
+                    Slot::Floats(inputs.floats(seed % 3 + buckets * width, -1.0, 1.0)),
+                    Slot::Words(inputs.words(samples, buckets as u32)),
+                    Slot::Output {
+                        len: samples * width,
+                        // Two products of three exact inputs; tiny results may be flushed.
+                        bound: Bound::Ulps {
+                            ulps: 2.0,
+                            absolute: f64::from(f32::MIN_POSITIVE),
+                        },
+                    },
+                ],
+            ));
+        }
+    }
+    cases
+}

@@ -1,0 +1,407 @@
+//! Y\[s\] = C·H\[s\] + d on index lists, what the gradients need of Z, and e = ∂Loss/∂Y\[s\] (section 1): see [`masked`].
+
+mod cpu;
+
+use super::libraries::{ACTIVATION, BITS, LINK, LINK_OPERATIONS};
+use super::{loss, masked};
+use crate::engine::kernel::inputs::Inputs;
+use crate::engine::kernel::{
+    Binding, Bound, Call, Case, Kernel, Pass, Slice, Slot, Traffic, Variant,
+};
+use crate::engine::libraries::GRID;
+use crate::nnue::activation::Activation;
+use crate::nnue::loss::Link;
+
+crate::parameters! {
+    /// Sizes, and where things begin in the joined buffers. All but `samples` and `entries` are multiples of 32 or, as places
+    /// in `lists`, as they come.
+    pub struct Params {
+        /// Samples of this strip.
+        pub samples: u32,
+        /// The strip's first sample among all.
+        pub first: u32,
+        /// Samples of all strips.
+        pub total: u32,
+        /// K, a multiple of 32.
+        pub hidden: u32,
+        /// Where the first perspective's indices begin in `lists`.
+        pub indices_1: u32,
+        /// Where the second perspective's begin.
+        pub indices_2: u32,
+        /// Where the targets, as the bits of floats, begin there; not read without a loss.
+        pub targets: u32,
+        /// Where C begins in `small`; d stands behind it.
+        pub output: u32,
+        /// Where B of the second perspective begins in `small`; that of the first stands at 0.
+        pub bias_2: u32,
+        /// How lanes lie in words: 1, 2 or 4, with K a multiple of 32 times it.
+        pub interleave: u32,
+        /// Samples that an invocation works on, one after the other.
+        pub rounds: u32,
+        /// N.
+        pub inputs: u32,
+        /// Indices in both perspectives' lists of this strip.
+        pub entries: u32,
+        /// q.
+        pub power: f32,
+        /// 1/L with L the samples of the whole batch.
+        pub scale: f32,
+        /// T.
+        pub clip: f32,
+    }
+}
+
+/// Invocations of a workgroup.
+const INVOCATIONS: u32 = 256;
+
+/// The largest K that a workgroup can take: 32 lanes an invocation.
+pub const LARGEST_HIDDEN: usize = 32 * INVOCATIONS as usize / 2;
+
+impl crate::engine::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        let teams = INVOCATIONS / (self.hidden / 16);
+        self.samples.div_ceil(teams * self.rounds)
+    }
+}
+
+/// What a pass computes beside Y.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// Nothing.
+    Nothing,
+    /// What the gradients need of Z, for an e that is given.
+    Bits,
+    /// The same, and by the loss with this link e and what each sample adds to the loss.
+    Loss(Link),
+}
+
+impl Beside {
+    const ALL: [Self; 4] = [
+        Self::Loss(Link::Identity),
+        Self::Loss(Link::Sigmoid),
+        Self::Bits,
+        Self::Nothing,
+    ];
+
+    pub(super) fn link(self) -> Option<Link> {
+        match self {
+            Self::Loss(link) => Some(link),
+            Self::Bits | Self::Nothing => None,
+        }
+    }
+}
+
+/// The variants: for each of [`Beside::ALL`] the activations in the order of [`Activation::ALL`].
+const VARIANTS: &[Variant] = &[
+    Variant::new(
+        "crelu.identity",
+        &[("ACTIVATION", 0), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 0)],
+    ),
+    Variant::new(
+        "screlu.identity",
+        &[("ACTIVATION", 1), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 0)],
+    ),
+    Variant::new(
+        "relu.identity",
+        &[("ACTIVATION", 2), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 0)],
+    ),
+    Variant::new(
+        "crelu.sigmoid",
+        &[("ACTIVATION", 0), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 1)],
+    ),
+    Variant::new(
+        "screlu.sigmoid",
+        &[("ACTIVATION", 1), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 1)],
+    ),
+    Variant::new(
+        "relu.sigmoid",
+        &[("ACTIVATION", 2), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 1)],
+    ),
+    Variant::new("crelu.bits", &[("ACTIVATION", 0), ("GRADIENT", 1)]),
+    Variant::new("screlu.bits", &[("ACTIVATION", 1), ("GRADIENT", 1)]),
+    Variant::new("relu.bits", &[("ACTIVATION", 2), ("GRADIENT", 1)]),
+    Variant::new("crelu.output", &[("ACTIVATION", 0), ("GRADIENT", 0)]),
+    Variant::new("screlu.output", &[("ACTIVATION", 1), ("GRADIENT", 0)]),
+    Variant::new("relu.output", &[("ACTIVATION", 2), ("GRADIENT", 0)]),
+];
+
+/// The variant for an activation, and what is computed beside Y.
+pub fn variant_for(activation: Activation, beside: Beside) -> usize {
+    let place = match beside {
+        Beside::Loss(link) => link as usize,
+        Beside::Bits => 2,
+        Beside::Nothing => 3,
+    };
+    place * Activation::ALL.len() + activation as usize
+}
+
+pub(super) fn meaning(variant: usize) -> (Activation, Beside) {
+    let count = Activation::ALL.len();
+    (
+        Activation::ALL[variant % count],
+        Beside::ALL[variant / count],
+    )
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "forward_sparse",
+    operation: Some("network"),
+    pass: Pass::Forward,
+    wgsl: include_str!("../../../shaders/nnue/forward_sparse.wgsl"),
+    libraries: &[GRID, ACTIVATION, BITS, LINK],
+    variants: VARIANTS,
+    bindings: &[
+        Binding::words("lists"),
+        Binding::floats("weights_1"),
+        Binding::floats("weights_2"),
+        Binding::floats("small"),
+        Binding::update("y"),
+        Binding::update_words("bits"),
+        Binding::output("slopes"),
+        Binding::update("errors"),
+    ],
+    fields: FIELDS,
+    twin,
+    cpu: Some(cpu::body),
+    traffic: Some(traffic),
+    cases,
+};
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let (activation, beside) = meaning(call.variant);
+    let gradient = beside != Beside::Nothing;
+    let (lists, small) = (call.words(0), call.floats(3));
+    let weights = [call.floats(1), call.floats(2)];
+    let (y, bits, slopes) = (call.floats_mut(4), call.words_mut(5), call.floats_mut(6));
+    let errors = call.floats_mut(7);
+    let (first, total, hidden) = (p.first as usize, p.total as usize, p.hidden as usize);
+    let strip = first..first + p.samples as usize;
+    let clip = f64::from(p.clip);
+    let words = hidden / 32;
+    let kinds = if activation == Activation::Relu { 1 } else { 2 };
+    for plane in 0..if gradient { 2 * kinds } else { 0 } {
+        let plane = plane * total;
+        bits[(plane + strip.start) * words..(plane + strip.end) * words].fill(0);
+    }
+    for s in strip {
+        y[s] = small[p.output as usize + 2 * hidden];
+        for (perspective, weights) in weights.iter().enumerate() {
+            let starts = &lists[perspective * (total + 1)..];
+            let indices = [p.indices_1, p.indices_2][perspective] as usize;
+            let bias = [0, p.bias_2][perspective] as usize;
+            for r in 0..hidden {
+                let mut z = small[bias + r];
+                for i in starts[s]..starts[s + 1] {
+                    z += weights[lists[indices + i as usize] as usize * hidden + r];
+                }
+                let u = perspective * hidden + r;
+                y[s] += small[p.output as usize + u] * activation.value(z, clip);
+                if !gradient {
+                    continue;
+                }
+                let (word, bit) = masked::word_and_bit(r, p.interleave as usize);
+                let word = (perspective * total + s) * words + word;
+                let slope = activation.slope(z, clip);
+                let inside = Activation::CRelu.slope(z, clip) == 1.0;
+                let inside = if activation == Activation::Relu {
+                    slope == 1.0
+                } else {
+                    inside
+                };
+                bits[word] |= u32::from(inside) << bit;
+                if activation != Activation::Relu {
+                    bits[2 * total * words + word] |= u32::from(z > clip) << bit;
+                }
+                if activation == Activation::SCRelu {
+                    slopes[(perspective * p.samples as usize + s - first) * hidden + r] = slope;
+                }
+            }
+        }
+        if let Some(link) = beside.link() {
+            let target = f64::from(f32::from_bits(lists[p.targets as usize + s]));
+            let of_loss = (f64::from(p.power), f64::from(p.scale));
+            (errors[total + s], errors[s]) = loss::reference(link, of_loss, y[s], target);
+        }
+    }
+}
+
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let (activation, beside) = meaning(variant);
+    let [samples, hidden, inputs, entries] =
+        [p.samples, p.hidden, p.inputs, p.entries].map(u64::from);
+    let lanes = samples * 2 * hidden;
+    let (planes, slopes) = match activation {
+        _ if beside == Beside::Nothing => (0, 0),
+        Activation::CRelu => (2, 0),
+        Activation::SCRelu => (2, lanes),
+        Activation::Relu => (1, 0),
+    };
+    // A tied network has N rows of weights in all; which it is, the parameters do not say.
+    let distinct = entries.min(inputs);
+    let (of_loss, link_operations) = match beside.link() {
+        Some(link) => (samples, LINK_OPERATIONS[link as usize] + 8),
+        None => (0, 0),
+    };
+    Traffic {
+        read: 4 * (2 * (samples + 1) + entries + 3 * hidden + 1 + of_loss),
+        written: 4 * (samples + planes * lanes / 32 + slopes + 2 * of_loss),
+        gathered_issued: 4 * entries * hidden,
+        gathered_distinct: 4 * distinct * hidden,
+        operations: entries * hidden + 2 * lanes + of_loss * link_operations,
+    }
+}
+
+fn cases() -> Vec<Case> {
+    // [samples, K, F, N, interleave]: 0, 1, tile − 1, tile, tile + 1, every interleave, primes, long lists, the largest K.
+    let shapes = [
+        [0, 32, 2, 5, 1],
+        [1, 32, 1, 1, 1],
+        [3, 64, 7, 40, 2],
+        [31, 96, 32, 768, 1],
+        [32, 128, 32, 768, 4],
+        [33, 128, 32, 768, 1],
+        [7, 256, 19, 768, 2],
+        [1031, 160, 5, 45, 1],
+        [5, 4096, 3, 11, 4],
+    ];
+    let mut cases = Vec::new();
+    for variant in 0..VARIANTS.len() {
+        for (seed, [samples, hidden, width, features, interleave]) in shapes.into_iter().enumerate()
+        {
+            cases.push(case(
+                variant,
+                seed,
+                [samples, hidden, width, features, interleave],
+            ));
+        }
+    }
+    // Past 65,535 workgroups, which need so many lanes that only Y is asked for.
+    let of_output = variant_for(Activation::CRelu, Beside::Nothing);
+    cases.push(case(of_output, 2 * shapes.len(), [65_537, 4096, 1, 3, 4]));
+    cases
+}
+
+fn case(
+    variant: usize,
+    seed: usize,
+    [samples, hidden, width, features, interleave]: [usize; 5],
+) -> Case {
+    let (activation, beside) = meaning(variant);
+    let mut inputs = Inputs::new(1300 + seed as u64);
+    let clip = [1.0, 0.75, 127.0 / 64.0][seed % 3];
+    let sides = [(); 2].map(|()| inputs.sparse(samples, width, features));
+    // Every other shape is the second of two strips.
+    let first = if seed % 2 == 1 { samples / 3 } else { 0 };
+    let starts = sides.iter().flat_map(|lists| lists.starts());
+    let indices = sides.iter().flat_map(|lists| lists.indices());
+    let mut lists: Vec<u32> = starts.chain(indices).copied().collect();
+    let params = Params {
+        samples: (samples - first) as u32,
+        first: first as u32,
+        total: samples as u32,
+        hidden: hidden as u32,
+        indices_1: 2 * (samples as u32 + 1),
+        indices_2: (2 * (samples + 1) + sides[0].indices().len()) as u32,
+        targets: lists.len() as u32,
+        output: 2 * hidden as u32,
+        bias_2: hidden as u32,
+        interleave: interleave as u32,
+        rounds: 1 + 3 * (hidden < 2048) as u32,
+        inputs: features as u32,
+        entries: sides
+            .iter()
+            .map(|lists| lists.indices().len() - lists.starts()[first] as usize)
+            .sum::<usize>() as u32,
+        power: [2.0, 2.5][seed / 2 % 2],
+        scale: 1.0 / samples.max(1) as f32,
+        clip,
+    };
+    let targets = inputs.floats(samples, 0.0, 1.0);
+    lists.extend(targets.iter().map(|target| target.to_bits()));
+    // Sixteenths add up exactly, so every Z and Y is exact, some Z are 0 or T, and every bit is the reference's.
+    let small = inputs.sixteenths(4 * hidden + 1);
+    let weights = [(); 2].map(|()| inputs.sixteenths(features * hidden));
+    let words = samples * 2 * hidden / 32;
+    let (kinds, slopes) = match activation {
+        _ if beside == Beside::Nothing => (0, 0),
+        Activation::CRelu => (2, 0),
+        Activation::SCRelu => (2, (samples - first) * 2 * hidden),
+        Activation::Relu => (1, 0),
+    };
+    let errors = beside.link().map_or(Vec::new(), |link| {
+        let y = reference_y(
+            &params,
+            activation,
+            &lists,
+            [&weights[0], &weights[1], &small],
+        );
+        let of_loss = (f64::from(params.power), f64::from(params.scale));
+        let each = |error: loss::ErrorOf| {
+            let strip = y[first..].iter().zip(&targets[first..]);
+            let strip = strip.map(move |(&y, &target)| error(link, of_loss, y, f64::from(target)));
+            // What stands before the strip must stay.
+            vec![0.0; first]
+                .into_iter()
+                .chain(strip)
+                .collect::<Vec<_>>()
+        };
+        [each(loss::error), each(loss::term_error)].concat()
+    });
+    let [first_weights, second_weights] = weights;
+    Case::new(
+        format!("L={samples} K={hidden} F={width} N={features} interleave={interleave} T={clip}"),
+        variant,
+        params,
+        vec![
+            Slot::Words(lists),
+            Slot::Floats(first_weights),
+            Slot::Floats(second_weights),
+            Slot::Floats(small),
+            // What stands before the strip must stay.
+            Slot::Update {
+                values: vec![0.25; samples],
+                bound: Bound::Exact,
+            },
+            Slot::UpdateWords(vec![7; kinds * words]),
+            Slot::Output {
+                len: slopes,
+                bound: Bound::Exact,
+            },
+            Slot::Update {
+                values: vec![0.25; errors.len()],
+                bound: Bound::Each(errors),
+            },
+        ],
+    )
+}
+
+/// Y of a strip by the twin, from lists and A of both perspectives and the small parameters.
+fn reference_y(
+    params: &Params,
+    activation: Activation,
+    lists: &[u32],
+    floats: [&[f32]; 3],
+) -> Vec<f64> {
+    let floats = floats.map(|values| values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
+    let [first, second, small] = &floats;
+    let mut y = vec![0.0; params.total as usize];
+    twin(Call {
+        params: bytemuck::bytes_of(params),
+        variant: variant_for(activation, Beside::Nothing),
+        buffers: vec![
+            Slice::Words(lists),
+            Slice::Floats(first),
+            Slice::Floats(second),
+            Slice::Floats(small),
+            Slice::FloatsMut(&mut y),
+            Slice::WordsMut(&mut []),
+            Slice::FloatsMut(&mut []),
+            Slice::FloatsMut(&mut []),
+        ],
+    });
+    y
+}

@@ -1,0 +1,212 @@
+//! Y, bits, slopes and the loss of a block of samples after the other: the CPU's body of `forward_sparse`.
+
+use crate::engine::cpu::simd::{Simd, Sixteen, Work, widest};
+use crate::engine::cpu::tree;
+use crate::engine::kernel::Call;
+use crate::nnue::activation::Activation;
+use crate::nnue::kernels::forward_sparse::{Beside, Params, meaning};
+use crate::nnue::kernels::grouped::Grouped;
+use crate::nnue::kernels::{loss, masked};
+use aligned_vec::avec;
+use rayon::prelude::*;
+
+/// Samples whose accumulators of a group of lanes are computed one after the other, while their weights stay near.
+const BLOCK: usize = 512;
+
+/// A block of samples: what is read of all, and its own part of what is written.
+struct Block<'a> {
+    params: Params,
+    activation: Activation,
+    beside: Beside,
+    first: usize,
+    lists: &'a [u32],
+    weights: [&'a Grouped<'a>; 2],
+    small: &'a [f32],
+    y: &'a mut [f32],
+    /// Of each perspective, as what follows.
+    inside: [&'a mut [u32]; 2],
+    above: [&'a mut [u32]; 2],
+    slopes: [&'a mut [f32]; 2],
+    /// e, and the terms of the loss.
+    errors: [&'a mut [f32]; 2],
+}
+
+/// The body.
+pub(super) fn body(mut call: Call<'_, f32>) {
+    let params: Params = call.params();
+    let (activation, beside) = meaning(call.variant);
+    let gradient = beside != Beside::Nothing;
+    let (lists, small) = (call.words(0), call.floats(3));
+    let units = params.hidden as usize / 16;
+    let [first, second] = [1, 2].map(|binding| call.floats(binding).as_chunks().0);
+    let is_tied = std::ptr::eq(first, second);
+    let reads = params.entries as usize / if is_tied { 1 } else { 2 };
+    let first = Grouped::new(first, units, reads);
+    let second = (!is_tied).then(|| Grouped::new(second, units, reads));
+    let weights = [&first, second.as_ref().unwrap_or(&first)];
+    let (y, bits, slopes) = (call.floats_mut(4), call.words_mut(5), call.floats_mut(6));
+    let (samples, hidden) = (params.samples as usize, params.hidden as usize);
+    let (strip, total) = (params.first as usize, params.total as usize);
+    let sizes = |used: bool, each: usize| if used { each } else { 0 };
+    let inside_words = sizes(gradient, hidden / 32);
+    let above_words = sizes(gradient && activation != Activation::Relu, hidden / 32);
+    let slope_lanes = sizes(gradient && activation == Activation::SCRelu, hidden);
+    let of_loss = sizes(beside.link().is_some(), 1);
+    let (inside, above) = bits.split_at_mut(2 * total * inside_words);
+    let mut inside = sides(inside, total * inside_words, strip * inside_words);
+    let mut above = sides(above, total * above_words, strip * above_words);
+    let mut slopes = sides(slopes, samples * slope_lanes, 0);
+    let mut errors = sides(call.floats_mut(7), total * of_loss, strip * of_loss);
+    let blocks = y[strip..strip + samples].chunks_mut(BLOCK).enumerate();
+    let blocks = blocks.map(|(index, y)| Block {
+        params,
+        activation,
+        beside,
+        first: strip + index * BLOCK,
+        lists,
+        weights,
+        small,
+        inside: take(&mut inside, y.len() * inside_words),
+        above: take(&mut above, y.len() * above_words),
+        slopes: take(&mut slopes, y.len() * slope_lanes),
+        errors: take(&mut errors, y.len() * of_loss),
+        y,
+    });
+    let blocks: Vec<_> = blocks.collect();
+    let blocks = blocks.into_par_iter().with_max_len(1);
+    blocks.for_each(|mut block| {
+        widest(&mut block);
+        block.put_errors();
+    });
+}
+
+/// Each perspective's `length` elements, from `first` on.
+fn sides<T>(all: &mut [T], length: usize, first: usize) -> [&mut [T]; 2] {
+    let (one, two) = all.split_at_mut(length);
+    [&mut one[first..], &mut two[first..]]
+}
+
+/// The first `count` elements of both, which leave `rest`.
+fn take<'a, T>(rest: &mut [&'a mut [T]; 2], count: usize) -> [&'a mut [T]; 2] {
+    rest.each_mut()
+        .map(|rest| rest.split_off_mut(..count).unwrap_or_default())
+}
+
+impl Work for &mut Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn at<S: Simd>(self, simd: S) {
+        let units = self.params.hidden as usize / 16;
+        // One sum for each lane of sixteen, so that the order does not depend on the level.
+        let mut sums = avec![[0.0; 16]; self.y.len()];
+        for perspective in 0..2 {
+            let mut unit = 0;
+            while unit < units {
+                unit += match (S::UNITS, units - unit) {
+                    (8.., 8..) => self.lanes::<S, 8>(simd, perspective, unit, &mut sums),
+                    (4.., 4..) => self.lanes::<S, 4>(simd, perspective, unit, &mut sums),
+                    _ => self.lanes::<S, 2>(simd, perspective, unit, &mut sums),
+                };
+            }
+        }
+        let (hidden, interleave) = (self.params.hidden as usize, self.params.interleave as usize);
+        for words in self.inside.iter_mut().chain(&mut self.above) {
+            let samples = words.chunks_mut(hidden / 32);
+            samples.for_each(|words| masked::interleave(words, interleave));
+        }
+        let bias = self.small[self.params.output as usize + 2 * hidden];
+        for (y, sums) in self.y.iter_mut().zip(sums.iter()) {
+            *y = bias + tree(*sums);
+        }
+    }
+}
+
+impl Block<'_> {
+    /// e and the terms of the loss, from Y.
+    fn put_errors(&mut self) {
+        let Some(link) = self.beside.link() else {
+            return;
+        };
+        let p = &self.params;
+        let targets = &self.lists[p.targets as usize + self.first..];
+        let [e, terms] = &mut self.errors;
+        let errors = e.iter_mut().zip(terms.iter_mut());
+        for ((&y, &target), (e, term)) in self.y.iter().zip(targets).zip(errors) {
+            (*term, *e) = loss::value(link, (p.power, p.scale), y, f32::from_bits(target));
+        }
+    }
+
+    /// 16·U lanes of one perspective from `unit` on, for every sample of the block; gives U.
+    #[inline(always)]
+    fn lanes<S: Simd, const U: usize>(
+        &mut self,
+        simd: S,
+        perspective: usize,
+        unit: usize,
+        sums: &mut [Sixteen],
+    ) -> usize {
+        let p = &self.params;
+        let (total, units) = (p.total as usize, p.hidden as usize / 16);
+        let starts = &self.lists[perspective * (total + 1) + self.first..][..sums.len() + 1];
+        let indices = &self.lists[[p.indices_1, p.indices_2][perspective] as usize..];
+        let (weights, stride) = self.weights[perspective].parts(unit);
+        let small = |at: u32| &self.small[at as usize..].as_chunks().0[unit..][..U];
+        let bias = small([0, p.bias_2][perspective]);
+        let output = small(p.output + perspective as u32 * p.hidden);
+        let (bias, output) = (load(simd, bias), load::<S, U>(simd, output));
+        let zero = simd.splat(0.0);
+        let clip = match self.activation {
+            Activation::Relu => f32::INFINITY,
+            _ => p.clip,
+        };
+        let clip = simd.splat(clip);
+        let inside = bytemuck::cast_slice_mut::<u32, u16>(self.inside[perspective]);
+        let above = bytemuck::cast_slice_mut::<u32, u16>(self.above[perspective]);
+        let slopes = self.slopes[perspective].as_chunks_mut::<16>().0;
+        for (s, sum) in sums.iter_mut().enumerate() {
+            let mut z: [S::Vector; U] = bias;
+            for &feature in &indices[starts[s] as usize..starts[s + 1] as usize] {
+                let row = &weights[feature as usize * stride..][..U];
+                for i in 0..U {
+                    z[i] = simd.add(z[i], simd.load(&row[i]));
+                }
+            }
+            let mut y = simd.load(sum);
+            for i in 0..U {
+                let clamped = simd.clamp(z[i], zero, clip);
+                let h = match self.activation {
+                    Activation::SCRelu => simd.multiply(clamped, clamped),
+                    _ => clamped,
+                };
+                y = simd.add(y, simd.multiply(h, output[i]));
+            }
+            simd.store(sum, y);
+            if self.beside == Beside::Nothing {
+                continue;
+            }
+            let at = s * units + unit;
+            for i in 0..U {
+                inside[at + i] = simd.between(z[i], zero, clip);
+            }
+            if self.activation != Activation::Relu {
+                for i in 0..U {
+                    above[at + i] = simd.above(z[i], clip);
+                }
+            }
+            if self.activation == Activation::SCRelu {
+                for i in 0..U {
+                    let slope = simd.add(z[i], z[i]);
+                    let slope = simd.select(simd.between(z[i], zero, clip), slope, zero);
+                    simd.store(&mut slopes[at + i], slope);
+                }
+            }
+        }
+        U
+    }
+}
+
+#[inline(always)]
+fn load<S: Simd, const U: usize>(simd: S, from: &[Sixteen]) -> [S::Vector; U] {
+    std::array::from_fn(|i| simd.load(&from[i]))
+}

@@ -1,0 +1,139 @@
+//! ∂Loss/∂θ = Σ over pieces of a batch, for one matrix θ of the parameters: see [`pieces`](super::pieces).
+
+use super::masked::{self, GROUP};
+use super::pieces::Pieces;
+use crate::engine::cpu;
+use crate::engine::kernel::inputs::{Inputs, sum_bound};
+use crate::engine::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
+use crate::engine::libraries::GRID;
+
+crate::parameters! {
+    /// A matrix among the gradients of each piece; a vector is one row.
+    pub struct Params {
+        /// Its rows.
+        pub rows: u32,
+        /// Lanes of a row.
+        pub hidden: u32,
+        /// Where it begins in a piece.
+        pub first: u32,
+        /// From one piece to the next.
+        pub stride: u32,
+        /// Pieces.
+        pub pieces: u32,
+        /// 1 adds to what stands in the output, 0 overwrites it.
+        pub accumulate: u32,
+    }
+}
+
+impl crate::engine::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        (self.rows * self.hidden).div_ceil(64)
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "join_pieces",
+    operation: Some("accumulator"),
+    pass: Pass::Gradient,
+    wgsl: include_str!("../../../shaders/nnue/join_pieces.wgsl"),
+    libraries: &[GRID],
+    variants: PLAIN,
+    bindings: &[Binding::floats("pieces"), Binding::update("gradient")],
+    fields: FIELDS,
+    twin,
+    cpu: Some(body),
+    traffic: Some(traffic),
+    cases,
+};
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let (pieces, gradient) = (call.floats(0), call.floats_mut(1));
+    let (rows, hidden) = (p.rows as usize, p.hidden as usize);
+    for i in 0..rows * hidden {
+        let place = p.first as usize + Pieces::place(rows, hidden, i / hidden, i % hidden);
+        let terms = pieces[place..].iter().step_by(p.stride as usize);
+        let sum: f64 = terms.take(p.pieces as usize).sum();
+        gradient[i] = if p.accumulate == 1 {
+            gradient[i] + sum
+        } else {
+            sum
+        };
+    }
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let p: Params = call.params();
+    let (pieces, gradient) = (call.floats(0), call.floats_mut(1));
+    let (rows, hidden) = (p.rows as usize, p.hidden as usize);
+    cpu::rows(&mut gradient[..rows * hidden], hidden, |row, out| {
+        if p.accumulate == 0 {
+            out.fill(0.0);
+        }
+        for piece in pieces.chunks(p.stride as usize).take(p.pieces as usize) {
+            for (group, out) in out.chunks_mut(GROUP).enumerate() {
+                let place = masked::place(hidden, rows, row, group);
+                cpu::add(out, &piece[p.first as usize..][place]);
+            }
+        }
+    });
+}
+
+fn traffic(_: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let [rows, hidden, pieces, before] = [p.rows, p.hidden, p.pieces, p.accumulate].map(u64::from);
+    let elements = rows * hidden;
+    Traffic {
+        read: 4 * elements * (pieces + before),
+        written: 4 * elements,
+        operations: elements * (pieces + before),
+        ..Traffic::default()
+    }
+}
+
+fn cases() -> Vec<Case> {
+    // [rows, K, pieces, first, beyond]: none, one, a group of lanes − 1, a group, a group + 1, primes, many pieces, and past
+    // 65,535 workgroups.
+    let shapes = [
+        [0, 32, 1, 0, 4],
+        [1, 1, 1, 3, 0],
+        [5, 127, 2, 8, 4],
+        [7, 128, 3, 0, 0],
+        [3, 129, 1, 12, 8],
+        [31, 320, 5, 64, 4],
+        [2, 32, 4099, 4, 4],
+        [32_771, 160, 2, 4, 0],
+    ];
+    let cases = shapes.into_iter().enumerate();
+    cases.map(|(seed, shape)| case(seed, shape)).collect()
+}
+
+fn case(seed: usize, [rows, hidden, pieces, first, beyond]: [usize; 5]) -> Case {
+    let mut inputs = Inputs::new(1800 + seed as u64);
+    let (stride, terms) = (first + rows * hidden + beyond, pieces + 1);
+    let params = Params {
+        rows: rows as u32,
+        hidden: hidden as u32,
+        first: first as u32,
+        stride: stride as u32,
+        pieces: pieces as u32,
+        accumulate: (seed % 2) as u32,
+    };
+    Case::new(
+        format!(
+            "N={rows} K={hidden} pieces={pieces} accumulate={}",
+            seed % 2
+        ),
+        0,
+        params,
+        vec![
+            Slot::Floats(inputs.for_sum(pieces * stride, terms)),
+            Slot::Update {
+                values: inputs.for_sum(rows * hidden, terms),
+                bound: sum_bound(terms, 1.0),
+            },
+        ],
+    )
+}

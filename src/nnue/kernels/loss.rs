@@ -1,0 +1,250 @@
+//! What each sample adds to the loss, terms\[s\] = |P − t|^q / L with P = link(Y\[s\]), and the loss by its output,
+//! e\[s\] = (q/L)·|P − t|^(q−1)·sign(P − t)·∂P/∂Y (section 1).
+
+use super::libraries::{LINK, LINK_OPERATIONS, LINKS};
+use crate::engine::kernel::inputs::Inputs;
+use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic};
+use crate::engine::libraries::GRID;
+use crate::nnue::loss::Link;
+use rayon::prelude::*;
+
+crate::parameters! {
+    /// The loss of a batch.
+    pub struct Params {
+        /// Samples.
+        pub samples: u32,
+        /// q.
+        pub power: f32,
+        /// 1/L with L the samples of the whole batch.
+        pub scale: f32,
+    }
+}
+
+impl crate::engine::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        self.samples.div_ceil(64)
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "loss",
+    operation: Some("loss"),
+    pass: Pass::Gradient,
+    wgsl: include_str!("../../../shaders/nnue/loss.wgsl"),
+    libraries: &[GRID, LINK],
+    variants: LINKS,
+    bindings: &[
+        Binding::floats("y"),
+        Binding::floats("targets"),
+        Binding::output("terms"),
+        Binding::output("e"),
+    ],
+    fields: FIELDS,
+    twin,
+    cpu: Some(body),
+    traffic: Some(traffic),
+    cases,
+};
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let link = Link::ALL[call.variant];
+    let (y, targets) = (call.floats(0), call.floats(1));
+    let (terms, e) = (call.floats_mut(2), call.floats_mut(3));
+    let (q, scale) = (f64::from(p.power), f64::from(p.scale));
+    for s in 0..p.samples as usize {
+        (terms[s], e[s]) = reference(link, (q, scale), y[s], targets[s]);
+    }
+}
+
+/// A term and e by the mathematics.
+pub(super) fn reference(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> (f64, f64) {
+    let (value, slope) = link.apply(y);
+    let difference = value - target;
+    let sign = if difference == 0.0 {
+        0.0
+    } else {
+        difference.signum()
+    };
+    (
+        difference.abs().powf(q) * scale,
+        q * scale * difference.abs().powf(q - 1.0) * sign * slope,
+    )
+}
+
+/// A term and e as the CPU executor computes them.
+#[inline]
+pub(super) fn value(link: Link, (q, scale): (f32, f32), y: f32, target: f32) -> (f32, f32) {
+    let (value, slope) = link.apply_f32(y);
+    let difference = value - target;
+    let sign = if difference == 0.0 {
+        0.0
+    } else {
+        difference.signum()
+    };
+    (
+        power_of(difference.abs(), q) * scale,
+        power_of(difference.abs(), q - 1.0) * q * scale * sign * slope,
+    )
+}
+
+/// The error allowed for e on a GPU.
+pub(super) fn error(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> f64 {
+    const EPSILON: f64 = f32::EPSILON as f64;
+    let (value, slope) = link.apply(y);
+    let x = (value - target).abs();
+    let delta = link_error(link, y) + EPSILON * x;
+    // A power of 0 jumps at 0, where only an exact difference may stand.
+    let moved = if q == 1.0 {
+        0.0
+    } else {
+        (x + delta).powf(q - 1.0) - (x - delta).max(0.0).powf(q - 1.0)
+    };
+    let relative = power_error(x + delta, q - 1.0)
+        + if link == Link::Sigmoid {
+            (10.0 + 2.0 * y.abs()) * EPSILON
+        } else {
+            0.0
+        }
+        + 4.0 * EPSILON;
+    let error = moved + (x + delta).powf(q - 1.0) * relative;
+    q * scale * error * slope + f64::from(f32::MIN_POSITIVE)
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let p: Params = call.params();
+    let link = Link::ALL[call.variant];
+    let samples = p.samples as usize;
+    let (y, targets) = (&call.floats(0)[..samples], &call.floats(1)[..samples]);
+    let (terms, e) = (call.floats_mut(2), call.floats_mut(3));
+    let outputs = terms[..samples].par_iter_mut().zip(&mut e[..samples]);
+    outputs
+        .zip(y.par_iter().zip(targets))
+        .with_min_len(crate::engine::cpu::PIECE)
+        .for_each(|((term, e), (&y, &target))| {
+            (*term, *e) = value(link, (p.power, p.scale), y, target);
+        });
+}
+
+/// |x|^q for x ≥ 0 with the common powers exact.
+fn power_of(x: f32, q: f32) -> f32 {
+    match q {
+        0.0 => 1.0,
+        1.0 => x,
+        2.0 => x * x,
+        _ => x.powf(q),
+    }
+}
+
+/// The error of P as f32 computes it, in absolute terms: WGSL allows exp 3 + 2|x| ulp, the division 2.5 and each other
+/// operation half, so P ≤ 1 is within (3 + 2|y|)·P(1 − P) + 4 ulps; a link of identity has none.
+fn link_error(link: Link, y: f64) -> f64 {
+    const EPSILON: f64 = f32::EPSILON as f64;
+    match link {
+        Link::Identity => 0.0,
+        Link::Sigmoid => {
+            let (value, slope) = link.apply(y);
+            ((3.0 + 2.0 * y.abs()) * slope + 4.0 * value.min(1.0)) * EPSILON
+        }
+    }
+}
+
+/// The relative error allowed for x^q on a GPU, where pow inherits from exp2(q·log2 x): log2 within 2⁻²¹ absolute or 3
+/// ulp, scaled by q, then exp2's 3 + 2|q·log2 x| ulp; the exact powers round once.
+fn power_error(x: f64, q: f64) -> f64 {
+    const EPSILON: f64 = f32::EPSILON as f64;
+    if q == 0.0 || q == 1.0 {
+        return 0.0;
+    }
+    if q == 2.0 || x == 0.0 {
+        return EPSILON;
+    }
+    let log = x.log2();
+    let of_log = (2f64.powi(-21)).max(3.0 * EPSILON * log.abs()) * q + q * log.abs() * EPSILON;
+    of_log * std::f64::consts::LN_2 + (3.0 + 2.0 * (q * log).abs()) * EPSILON
+}
+
+/// How far a link's loss, of these q and 1/L, may be off at an output and a target.
+pub(super) type ErrorOf = fn(Link, (f64, f64), f64, f64) -> f64;
+
+/// The error allowed for a term on a GPU.
+pub(super) fn term_error(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> f64 {
+    let x = (link.apply(y).0 - target).abs();
+    let delta = link_error(link, y) + f64::from(f32::EPSILON) * x;
+    // |x + δ|^q differs from |x|^q by at most q·(x + δ)^(q−1)·δ.
+    let moved = q * (x + delta).powf(q - 1.0) * delta;
+    let rounded = (x + delta).powf(q) * (power_error(x + delta, q) + 2.0 * f64::from(f32::EPSILON));
+    // Results below the smallest normal number may be flushed to 0.
+    (moved + rounded) * scale + f64::from(f32::MIN_POSITIVE)
+}
+
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    // The difference, its two powers, two scales, and the product with q, the sign and the slope.
+    Traffic::elementwise(p.samples, 2, 2, LINK_OPERATIONS[variant] + 8)
+}
+
+/// Sizes 0, 1, tile − 1, tile, tile + 1, a prime and past 65,535 workgroups; powers 1, 2, 2.5 and 4; outputs to ±30,
+/// some of them exactly on their target, and as far as ±200 where the exponential underflows.
+fn cases() -> Vec<Case> {
+    let shapes = [0usize, 1, 63, 64, 65, 997, 4_194_400];
+    let mut cases = Vec::new();
+    for variant in 0..LINKS.len() {
+        for (seed, samples) in shapes.into_iter().enumerate() {
+            let power = [2.0, 2.5, 1.0, 4.0][seed % 4];
+            let mut inputs = Inputs::new(300 + seed as u64);
+            let reach = if variant == 0 { 4.0 } else { 30.0 };
+            let mut y = inputs.floats(samples, -reach, reach);
+            let mut targets = inputs.floats(samples, 0.0, 1.0);
+            for s in (0..samples).step_by(5) {
+                y[s] = [0.0, -0.0, reach, -reach, 0.5][s / 5 % 5];
+                targets[s] = if variant == 0 { y[s] } else { 0.5 };
+            }
+            if variant == 1 && samples > 4 {
+                y[1] = 200.0;
+                y[2] = -200.0;
+            }
+            if variant == 1 && power == 1.0 {
+                // The gradient jumps where P = t, and P is only known to its rounding: keep away from there.
+                for (y, target) in y.iter().zip(&mut targets) {
+                    let difference = Link::Sigmoid.apply(f64::from(*y)).0 - f64::from(*target);
+                    if difference.abs() < 1e-3 {
+                        *target = if *target < 0.5 {
+                            *target + 0.25
+                        } else {
+                            *target - 0.25
+                        };
+                    }
+                }
+            }
+            let scale = 1.0 / samples.max(1) as f32;
+            let of_loss = (f64::from(power), f64::from(scale));
+            let link = Link::ALL[variant];
+            let bound = |of: ErrorOf| {
+                let each = y.iter().zip(&targets);
+                let each = each.map(|(&y, &t)| of(link, of_loss, f64::from(y), f64::from(t)));
+                Bound::Each(each.collect())
+            };
+            let bounds = [bound(term_error), bound(error)];
+            let params = Params {
+                samples: samples as u32,
+                power,
+                scale,
+            };
+            let mut slots = vec![Slot::Floats(y), Slot::Floats(targets)];
+            slots.extend(bounds.map(|bound| Slot::Output {
+                len: samples,
+                bound,
+            }));
+            cases.push(Case::new(
+                format!("L={samples} q={power}"),
+                variant,
+                params,
+                slots,
+            ));
+        }
+    }
+    cases
+}

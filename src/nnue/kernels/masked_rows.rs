@@ -1,0 +1,271 @@
+//! Rows of Σ X·M·S·e, the sums over samples that every gradient of an accumulator is made of: see [`masked`].
+
+mod cpu;
+
+use super::libraries::{ACTIVATION, ACTIVATIONS, BITS};
+use super::masked::{self, GROUP};
+use crate::engine::kernel::inputs::Inputs;
+use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic};
+use crate::engine::libraries::GRID;
+use crate::nnue::activation::Activation;
+use crate::tensor::lists::{CHUNK, SparseInputs};
+use std::ops::Range;
+
+crate::parameters! {
+    /// Both perspectives' rows: those of the second stand behind those of the first.
+    pub struct Params {
+        /// Samples of this strip.
+        pub samples: u32,
+        /// The strip's first sample among all, a multiple of [`CHUNK`].
+        pub first: u32,
+        /// Samples of all strips.
+        pub total: u32,
+        /// K, a multiple of 32.
+        pub hidden: u32,
+        /// Chunks of the first perspective's transposed index.
+        pub chunks_1: u32,
+        /// Chunks of the second's.
+        pub chunks_2: u32,
+        /// Where the first perspective's chunk starts begin in `index`; the second's stand behind them.
+        pub starts: u32,
+        /// Where the first perspective's samples begin in `index`.
+        pub list_1: u32,
+        /// Where the second perspective's begin.
+        pub list_2: u32,
+        /// How lanes lie in words, as in `forward_sparse`.
+        pub interleave: u32,
+        /// Samples in all chunks.
+        pub entries: u32,
+    }
+}
+
+impl crate::engine::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        // For ReLU the last of them find no row.
+        let rows = self.chunks_1 + self.chunks_2 + 4 * self.total.div_ceil(CHUNK as u32);
+        rows * self.hidden.div_ceil(GROUP as u32)
+    }
+}
+
+/// One perspective's share of the buffers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Side {
+    pub(super) perspective: usize,
+    pub(super) chunks: usize,
+    /// Where its chunk starts begin.
+    pub(super) starts: usize,
+    /// Where its samples begin.
+    pub(super) list: usize,
+    /// Rows.
+    pub(super) total: usize,
+}
+
+impl Params {
+    pub(super) fn strip(&self) -> Range<usize> {
+        self.first as usize..(self.first + self.samples) as usize
+    }
+
+    pub(super) fn sides(&self, activation: Activation) -> [Side; 2] {
+        let chunks = [self.chunks_1 as usize, self.chunks_2 as usize];
+        [0, 1].map(|perspective| Side {
+            perspective,
+            chunks: chunks[perspective],
+            starts: self.starts as usize + perspective * (chunks[0] + 1),
+            list: [self.list_1, self.list_2][perspective] as usize,
+            total: masked::rows(activation, chunks[perspective], self.total as usize),
+        })
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "masked_rows",
+    operation: Some("accumulator"),
+    pass: Pass::Gradient,
+    wgsl: include_str!("../../../shaders/nnue/masked_rows.wgsl"),
+    libraries: &[GRID, ACTIVATION, BITS],
+    variants: ACTIVATIONS,
+    bindings: &[
+        Binding::words("index"),
+        Binding::floats("e"),
+        Binding::words("bits"),
+        Binding::floats("slopes"),
+        Binding::update("rows"),
+    ],
+    fields: FIELDS,
+    twin,
+    cpu: Some(cpu::body),
+    traffic: Some(traffic),
+    cases,
+};
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let activation = Activation::ALL[call.variant];
+    let index = call.words(0);
+    let (e, bits, slopes) = (call.floats(1), call.words(2), call.floats(3));
+    let rows = call.floats_mut(4);
+    let (total, hidden) = (p.total as usize, p.hidden as usize);
+    let (blocks, words) = (masked::blocks(total), hidden / 32);
+    let strip = p.strip();
+    let mut first = 0;
+    for side in p.sides(activation) {
+        let (starts, list) = (&index[side.starts..], &index[side.list..]);
+        for row in 0..side.total {
+            let of_row: Vec<usize> = if row < side.chunks {
+                let entries = &list[starts[row] as usize..starts[row + 1] as usize];
+                let entries = entries.iter().map(|&sample| sample as usize);
+                entries.filter(|sample| strip.contains(sample)).collect()
+            } else {
+                strip
+                    .clone()
+                    .filter(|s| s / CHUNK == (row - side.chunks) % blocks)
+                    .collect()
+            };
+            if row >= side.chunks && of_row.is_empty() {
+                continue;
+            }
+            for r in 0..hidden {
+                let (word, bit) = masked::word_and_bit(r, p.interleave as usize);
+                let mut sum = 0.0;
+                for &s in &of_row {
+                    let is_set = |kind: usize| {
+                        let plane = 2 * kind + side.perspective;
+                        bits[(plane * total + s) * words + word] >> bit & 1 == 1
+                    };
+                    if row >= side.chunks + blocks {
+                        sum += if is_set(1) { e[s] } else { 0.0 };
+                    } else if activation == Activation::SCRelu {
+                        sum += e[s]
+                            * slopes
+                                [(side.perspective * strip.len() + s - strip.start) * hidden + r];
+                    } else {
+                        sum += if is_set(0) { e[s] } else { 0.0 };
+                    }
+                }
+                let place = masked::place(hidden, side.total, row, r / GROUP);
+                let out = &mut rows[first + place.start + r % GROUP];
+                let is_added = row < side.chunks && strip.start > 0;
+                *out = if is_added { *out + sum } else { sum };
+            }
+        }
+        first += side.total * hidden;
+    }
+}
+
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let activation = Activation::ALL[variant];
+    let [samples, hidden, chunks, entries] =
+        [p.samples, p.hidden, p.chunks_1 + p.chunks_2, p.entries].map(u64::from);
+    let blocks = samples.div_ceil(CHUNK as u64);
+    // Bytes of a lane that G and G_B read, and of one that G_T reads.
+    let (of_lane, above) = match activation {
+        Activation::CRelu => (hidden / 8, hidden / 8),
+        Activation::SCRelu => (4 * hidden, hidden / 8),
+        Activation::Relu => (hidden / 8, 0),
+    };
+    let kinds = if activation == Activation::Relu { 1 } else { 2 };
+    let terms = entries + kinds * 2 * samples;
+    let rows = chunks + kinds * 2 * blocks;
+    let before = if p.first > 0 { chunks } else { 0 };
+    Traffic {
+        read: 4 * (chunks + 2 + entries + before * hidden),
+        written: 4 * rows * hidden,
+        gathered_issued: 4 * terms + (entries + 2 * samples) * of_lane + 2 * samples * above,
+        gathered_distinct: 4 * samples + 2 * samples * (of_lane + above),
+        operations: terms * hidden,
+    }
+}
+
+fn cases() -> Vec<Case> {
+    // [samples, K, F, N, interleave]: 0, 1, tile − 1, tile, tile + 1, a chunk and one more, every interleave,
+    // groups of lanes that are not full, primes, and past 65,535 workgroups.
+    let shapes = [
+        [0, 32, 2, 5, 1],
+        [1, 32, 1, 1, 1],
+        [15, 64, 7, 40, 2],
+        [16, 96, 32, 768, 1],
+        [17, 128, 32, 768, 4],
+        [1024, 32, 2, 3, 1],
+        [1025, 160, 5, 45, 1],
+        [2300, 256, 3, 7, 2],
+        [6, 640, 9, 31, 4],
+        [3, 32, 2, 66_001, 1],
+    ];
+    let mut cases = Vec::new();
+    for variant in 0..ACTIVATIONS.len() {
+        for (seed, shape) in shapes.into_iter().enumerate() {
+            cases.push(case(variant, seed, shape));
+        }
+    }
+    // Past 65,535 workgroups: about half of the features have a sample.
+    cases.push(case(0, shapes.len(), [33_000, 160, 3, 66_001, 1]));
+    cases
+}
+
+fn case(variant: usize, seed: usize, shape: [usize; 5]) -> Case {
+    let [samples, hidden, width, features, interleave] = shape;
+    let activation = Activation::ALL[variant];
+    let mut inputs = Inputs::new(1400 + seed as u64);
+    let sparse = [(); 2].map(|()| inputs.sparse(samples, width, features));
+    let [chunks_1, chunks_2] = sparse.each_ref().map(|p| p.chunk_starts().len() - 1);
+    // Something else stands before it.
+    let mut index = vec![u32::MAX; seed % 3];
+    let mut join = |of: fn(&SparseInputs) -> &[u32]| {
+        sparse.each_ref().map(|lists| {
+            index.extend(of(lists));
+            (index.len() - of(lists).len()) as u32
+        })
+    };
+    let [starts, _] = join(SparseInputs::chunk_starts);
+    let [list_1, list_2] = join(SparseInputs::samples);
+    // Every other shape with room for it is the second of two strips.
+    let first = if seed % 2 == 1 {
+        samples.saturating_sub(1) / CHUNK * CHUNK
+    } else {
+        0
+    };
+    let params = Params {
+        samples: (samples - first) as u32,
+        first: first as u32,
+        total: samples as u32,
+        hidden: hidden as u32,
+        chunks_1: chunks_1 as u32,
+        chunks_2: chunks_2 as u32,
+        starts,
+        list_1,
+        list_2,
+        interleave: interleave as u32,
+        entries: sparse
+            .iter()
+            .map(|lists| lists.samples().len() as u32)
+            .sum(),
+    };
+    let words = samples * 2 * hidden / 32;
+    let (kinds, slopes) = match activation {
+        Activation::CRelu => (2, 0),
+        Activation::SCRelu => (2, (samples - first) * 2 * hidden),
+        Activation::Relu => (1, 0),
+    };
+    let rows: usize = params.sides(activation).iter().map(|side| side.total).sum();
+    Case::new(
+        format!("L={samples} K={hidden} F={width} N={features} interleave={interleave}"),
+        variant,
+        params,
+        vec![
+            Slot::Words(index),
+            Slot::Floats(inputs.floats(samples, -1.0, 1.0)),
+            Slot::Words(inputs.words(kinds * words, u32::MAX)),
+            Slot::Floats(inputs.floats(slopes, -1.0, 1.0)),
+            Slot::Update {
+                values: inputs.floats(rows * hidden, -1.0, 1.0),
+                bound: Bound::Sum {
+                    terms: samples.clamp(1, CHUNK) + 1,
+                    c: 1.0,
+                },
+            },
+        ],
+    )
+}

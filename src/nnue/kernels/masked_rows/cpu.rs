@@ -1,0 +1,344 @@
+//! Sums over the transposed index from a bit or a slope a lane: the CPU's body of `masked_rows`.
+
+use crate::engine::cpu::simd::{Simd, Sixteen, UNITS_OF_ROW, Work, widest};
+use crate::engine::kernel::Call;
+use crate::nnue::activation::Activation;
+use crate::nnue::kernels::masked::{self, GROUP};
+use crate::nnue::kernels::masked_rows::{Params, Side};
+use crate::tensor::lists::CHUNK;
+use rayon::prelude::*;
+use std::borrow::Cow;
+
+/// Words of a group's bits.
+const WORDS: usize = GROUP / 32;
+
+/// Of each of four values the sixteen subsets that have it: bit b of s is bit s of b.
+const SUBSETS: [u16; 4] = [0xAAAA, 0xCCCC, 0xF0F0, 0xFF00];
+
+/// Samples whose bits of a group stay in the second cache.
+const NEAR_SAMPLES: usize = 1 << 15;
+
+/// Rows that one task sums.
+const BAND: usize = 128;
+/// The same where slopes are read: each band goes through the slopes of a strip once.
+const SLOPED_BAND: usize = 1024;
+
+/// A band of rows for a group of lanes.
+struct Band<'a> {
+    sums: &'a Sums<'a>,
+    side: Side,
+    group: usize,
+    /// The number of the first.
+    first: usize,
+    rows: &'a mut [f32],
+}
+
+/// What is read of all.
+struct Sums<'a> {
+    params: Params,
+    activation: Activation,
+    index: &'a [u32],
+    /// All samples.
+    every: Vec<u32>,
+    e: &'a [f32],
+    /// A bit a lane, in order.
+    bits: &'a [u32],
+    /// Those of M in whole groups of lanes, `[2, groups, total]`, where they are gathered: then what is read lies close together,
+    /// whatever K.
+    whole: Cow<'a, [[u32; WORDS]]>,
+    slopes: &'a [Sixteen],
+}
+
+/// The body.
+pub(super) fn body(mut call: Call<'_, f32>) {
+    let params: Params = call.params();
+    let activation = Activation::ALL[call.variant];
+    let index = call.words(0);
+    let (e, bits, slopes) = (call.floats(1), call.words(2), call.floats(3));
+    let mut rows = call.floats_mut(4);
+    let (total, hidden) = (params.total as usize, params.hidden as usize);
+    let kinds = if activation == Activation::Relu { 1 } else { 2 };
+    let bits = match params.interleave {
+        1 => Cow::Borrowed(bits),
+        interleave => {
+            let words = bits[..kinds * total * 2 * hidden / 32].chunks(hidden / 32);
+            let words = words.flat_map(|words| masked::in_order(words, interleave as usize));
+            Cow::Owned(words.collect())
+        }
+    };
+    let bits = bits.as_ref();
+    let sums = Sums {
+        params,
+        activation,
+        index,
+        every: (0..params.total).collect(),
+        e,
+        bits,
+        whole: match activation {
+            Activation::SCRelu => Cow::default(),
+            _ => whole_groups(bits, total, hidden / 32),
+        },
+        slopes: slopes.as_chunks().0,
+    };
+    let most = if activation == Activation::SCRelu {
+        SLOPED_BAND
+    } else {
+        BAND
+    };
+    let mut bands = Vec::new();
+    for side in params.sides(activation) {
+        let own = rows
+            .split_off_mut(..side.total * hidden)
+            .unwrap_or_default();
+        let groups = own.chunks_mut((GROUP * side.total).max(1));
+        for (group, rows) in groups.enumerate() {
+            let width = masked::lanes(hidden, group).len();
+            let rows = rows.chunks_mut(most * width).enumerate();
+            bands.extend(rows.map(|(band, rows)| Band {
+                sums: &sums,
+                side,
+                group,
+                first: band * most,
+                rows,
+            }));
+        }
+    }
+    bands.into_par_iter().with_max_len(1).for_each(widest);
+}
+
+/// The words of M in groups: see [`Sums::whole`].
+fn whole_groups(bits: &[u32], total: usize, words: usize) -> Cow<'_, [[u32; WORDS]]> {
+    if words == WORDS {
+        return Cow::Borrowed(&bits.as_chunks().0[..2 * total]);
+    }
+    let groups = words / WORDS;
+    let mut whole = vec![[0; WORDS]; 2 * groups * total];
+    let parts = whole.par_chunks_mut(total.max(1)).enumerate();
+    parts.for_each(|(index, part)| {
+        let (perspective, group) = (index / groups, index % groups);
+        let samples = bits[perspective * total * words..].chunks_exact(words);
+        for (to, sample) in part.iter_mut().zip(samples) {
+            to.copy_from_slice(&sample[group * WORDS..][..WORDS]);
+        }
+    });
+    Cow::Owned(whole)
+}
+
+impl Work for Band<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn at<S: Simd>(self, simd: S) {
+        let (sums, side) = (self.sums, self.side);
+        let strip = sums.params.strip();
+        let units = masked::lanes(sums.params.hidden as usize, self.group).len() / 16;
+        let sloped = sums.activation == Activation::SCRelu;
+        let rows = self.rows.as_chunks_mut::<16>().0;
+        let blocks = masked::blocks(sums.params.total as usize);
+        let entries = |row: usize| match row.checked_sub(side.chunks) {
+            None => (0, sums.chunk(side, row)),
+            Some(block) => (block / blocks, sums.block(block % blocks)),
+        };
+        let mut order: Vec<usize> = (0..rows.len() / units).collect();
+        if strip.len() > NEAR_SAMPLES {
+            // Rows that begin near each other read bits that lie near each other.
+            order.sort_by_cached_key(|row| entries(self.first + row).1.first().copied());
+        }
+        for index in order {
+            let row = self.first + index;
+            let out = &mut rows[index * units..][..units];
+            let (plane, entries) = entries(row);
+            let adds = row < side.chunks && strip.start > 0;
+            if row >= side.chunks && entries.is_empty() {
+                continue;
+            }
+            let row = Row {
+                side,
+                plane,
+                group: self.group,
+                entries,
+                adds,
+            };
+            match sloped && plane == 0 {
+                true => sums.sloped(simd, row, out),
+                false => sums.masked(simd, row, out),
+            }
+        }
+    }
+}
+
+/// What is summed: whose bits or slopes, of which lanes, over which samples.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    side: Side,
+    /// 0 for M, 1 for Z > T.
+    plane: usize,
+    group: usize,
+    entries: &'a [u32],
+    /// Whether to what stands there.
+    adds: bool,
+}
+
+impl Sums<'_> {
+    /// The samples of a chunk that are of the strip.
+    fn chunk(&self, side: Side, row: usize) -> &[u32] {
+        let strip = self.params.strip();
+        let starts = &self.index[side.starts + row..];
+        let list = &self.index[side.list..][starts[0] as usize..starts[1] as usize];
+        if strip.len() == self.params.total as usize {
+            return list;
+        }
+        let before = |end: usize| list.partition_point(|&sample| (sample as usize) < end);
+        &list[before(strip.start)..before(strip.end)]
+    }
+
+    /// The same of a block, which has every sample.
+    fn block(&self, block: usize) -> &[u32] {
+        let strip = self.params.strip();
+        let [start, end] =
+            [block, block + 1].map(|block| (block * CHUNK).clamp(strip.start, strip.end));
+        &self.every[start..end]
+    }
+
+    /// Σ e·slope over samples, to or onto `out`.
+    #[inline(always)]
+    fn sloped<S: Simd>(&self, simd: S, row: Row<'_>, out: &mut [Sixteen]) {
+        let mut unit = 0;
+        while unit < out.len() {
+            let own = &mut out[unit..];
+            unit += match (S::UNITS, own.len()) {
+                (8.., 8..) => self.sloped_lanes::<S, 8>(simd, row, unit, own),
+                (4.., 4..) => self.sloped_lanes::<S, 4>(simd, row, unit, own),
+                _ => self.sloped_lanes::<S, 2>(simd, row, unit, own),
+            };
+        }
+    }
+
+    /// The same for 16·U lanes of the group from `unit` on; gives U.
+    #[inline(always)]
+    fn sloped_lanes<S: Simd, const U: usize>(
+        &self,
+        simd: S,
+        row: Row<'_>,
+        unit: usize,
+        out: &mut [Sixteen],
+    ) -> usize {
+        let sample_units = self.params.hidden as usize / 16;
+        let first = self.params.first as usize;
+        let own = row.side.perspective * self.params.samples as usize * sample_units;
+        let all = &self.slopes[own + row.group * UNITS_OF_ROW + unit..];
+        let out = &mut out[..U];
+        let mut totals = [simd.splat(0.0); U];
+        if row.adds {
+            totals = std::array::from_fn(|i| simd.load(&out[i]));
+        }
+        for &sample in row.entries {
+            let sample = sample as usize;
+            let e = simd.splat(self.e[sample]);
+            let slopes = &all[(sample - first) * sample_units..][..U];
+            for i in 0..U {
+                let term = simd.multiply(e, simd.load(&slopes[i]));
+                totals[i] = simd.add(totals[i], term);
+            }
+        }
+        for i in 0..U {
+            simd.store(&mut out[i], totals[i]);
+        }
+        U
+    }
+
+    /// Σ e over those samples whose bit is set, to or onto `out`.
+    ///
+    /// Four samples at a time: sixteen sums there can be of their e, and the four bits of a lane say which is its own.
+    #[inline(always)]
+    fn masked<S: Simd>(&self, simd: S, row: Row<'_>, out: &mut [Sixteen]) {
+        let (total, words) = (self.params.total as usize, self.params.hidden as usize / 32);
+        let Row {
+            side,
+            plane,
+            group,
+            entries,
+            adds,
+        } = row;
+        let bits = &self.bits[(2 * plane + side.perspective) * total * words + group * WORDS..];
+        let mut sums = [simd.splat(0.0); UNITS_OF_ROW];
+        // Were they constants, the masked additions would become shuffles.
+        let subsets = std::hint::black_box(SUBSETS);
+        let (fours, _) = entries.as_chunks::<4>();
+        let fours = match (plane, out.len()) {
+            (0, UNITS_OF_ROW) => {
+                let groups = words / WORDS;
+                let rows = &self.whole[(side.perspective * groups + group) * total..][..total];
+                self.add_fours(simd, subsets, fours, |sample| &rows[sample], &mut sums);
+                fours.len()
+            }
+            (_, UNITS_OF_ROW) => {
+                let none = &[0; WORDS];
+                let row = |sample: usize| bits[sample * words..].first_chunk().unwrap_or(none);
+                self.add_fours(simd, subsets, fours, row, &mut sums);
+                fours.len()
+            }
+            _ => 0,
+        };
+        // The last few, and all where a row has fewer words.
+        for samples in entries[4 * fours..].chunks(4) {
+            let (mut e, mut rows) = ([0.0; 4], [[0; WORDS]; 4]);
+            for (i, &sample) in samples.iter().enumerate() {
+                let sample = sample as usize;
+                e[i] = self.e[sample];
+                let row = &bits[sample * words..][..out.len() / 2];
+                rows[i][..row.len()].copy_from_slice(row);
+            }
+            add_four(simd, (e, subsets), rows.each_ref(), &mut sums);
+        }
+        let sums = simd.in_lane_order(sums);
+        for (out, sum) in out.iter_mut().zip(sums) {
+            let before = if adds {
+                simd.load(out)
+            } else {
+                simd.splat(0.0)
+            };
+            simd.store(out, simd.add(before, sum));
+        }
+    }
+
+    /// Adds those of the samples in fours to the sums of 128 lanes.
+    #[inline(always)]
+    fn add_fours<'r, S: Simd>(
+        &self,
+        simd: S,
+        subsets: [u16; 4],
+        fours: &[[u32; 4]],
+        row: impl Fn(usize) -> &'r [u32; WORDS],
+        sums: &mut [S::Vector; UNITS_OF_ROW],
+    ) {
+        for samples in fours {
+            let (mut e, mut rows) = ([0.0; 4], [&[0; WORDS]; 4]);
+            // A closure of an array's `map` may be called, and then not compiled for the level.
+            for i in 0..4 {
+                let sample = samples[i] as usize;
+                e[i] = self.e[sample];
+                rows[i] = row(sample);
+            }
+            add_four(simd, (e, subsets), rows, sums);
+        }
+    }
+}
+
+/// Adds to the sum of each lane those of four e whose bit is set.
+#[inline(always)]
+fn add_four<S: Simd>(
+    simd: S,
+    (e, subsets): ([f32; 4], [u16; 4]),
+    rows: [&[u32; WORDS]; 4],
+    sums: &mut [S::Vector; UNITS_OF_ROW],
+) {
+    let mut table = simd.splat(0.0);
+    for (e, subset) in e.into_iter().zip(subsets) {
+        table = simd.add_where(subset, table, simd.splat(e));
+    }
+    let nibbles = simd.nibbles(rows);
+    for (nibble, sum) in sums.iter_mut().enumerate() {
+        *sum = simd.add(*sum, simd.look_up(table, nibbles, nibble));
+    }
+}

@@ -1,0 +1,163 @@
+//! Y\[s\] = d\[b\] + Σ_u C\[b, u\]·activation(Z\[s, u\]), b the sample's bucket (section 1).
+
+use super::libraries::{ACTIVATION, ACTIVATION_OPERATIONS, ACTIVATIONS};
+use crate::engine::cpu;
+use crate::engine::kernel::inputs::{Inputs, sum_bound};
+use crate::engine::kernel::{Binding, Call, Case, Kernel, Pass, Slot, Traffic};
+use crate::engine::libraries::GRID;
+use crate::nnue::activation::Activation;
+use rayon::prelude::*;
+
+crate::parameters! {
+    /// Sizes of the output layer.
+    pub struct Params {
+        /// Samples in this slice of the batch.
+        pub samples: u32,
+        /// 2K.
+        pub width: u32,
+        /// Rows of C; with 1 the bucket buffer is not read.
+        pub buckets: u32,
+        /// T.
+        pub clip: f32,
+        /// Where C begins in `small`.
+        pub output: u32,
+        /// Where d begins.
+        pub output_bias: u32,
+    }
+}
+
+impl crate::engine::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        self.samples
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "output",
+    operation: Some("output"),
+    pass: Pass::Forward,
+    wgsl: include_str!("../../../shaders/nnue/output.wgsl"),
+    libraries: &[GRID, ACTIVATION],
+    variants: ACTIVATIONS,
+    bindings: &[
+        Binding::floats("z"),
+        Binding::floats("small"),
+        Binding::words("bucket"),
+        Binding::output("y"),
+    ],
+    fields: FIELDS,
+    twin,
+    cpu: Some(body),
+    traffic: Some(traffic),
+    cases,
+};
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let activation = Activation::ALL[call.variant];
+    let (z, small, bucket) = (call.floats(0), call.floats(1), call.words(2));
+    let [weights, bias] = [p.output, p.output_bias].map(|first| &small[first as usize..]);
+    let y = call.floats_mut(3);
+    let width = p.width as usize;
+    for s in 0..p.samples as usize {
+        let b = if p.buckets == 1 {
+            0
+        } else {
+            bucket[s] as usize
+        };
+        y[s] = bias[b];
+        for u in 0..width {
+            let h = activation.value(z[s * width + u], f64::from(p.clip));
+            y[s] += weights[b * width + u] * h;
+        }
+    }
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let p: Params = call.params();
+    let activation = Activation::ALL[call.variant];
+    let (z, small, bucket) = (call.floats(0), call.floats(1), call.words(2));
+    let [weights, bias] = [p.output, p.output_bias].map(|first| &small[first as usize..]);
+    let y = call.floats_mut(3);
+    let width = p.width as usize;
+    let samples = y[..p.samples as usize].par_iter_mut().enumerate();
+    samples.with_min_len(64).for_each(|(s, y)| {
+        let b = if p.buckets == 1 {
+            0
+        } else {
+            bucket[s] as usize
+        };
+        let z = &z[s * width..][..width];
+        let weights = &weights[b * width..][..width];
+        let sum = match activation {
+            Activation::CRelu => cpu::sum_lanes(width, |u| weights[u] * z[u].clamp(0.0, p.clip)),
+            Activation::SCRelu => cpu::sum_lanes(width, |u| {
+                let clamped = z[u].clamp(0.0, p.clip);
+                weights[u] * (clamped * clamped)
+            }),
+            Activation::Relu => cpu::sum_lanes(width, |u| weights[u] * cpu::above_zero(z[u])),
+        };
+        *y = bias[b] + sum;
+    });
+}
+
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let [samples, width, buckets] = [p.samples, p.width, p.buckets].map(u64::from);
+    let z = samples * width;
+    let bucket = if buckets > 1 { samples } else { 0 };
+    Traffic {
+        read: 4 * (z + buckets * (width + 1) + bucket),
+        written: 4 * samples,
+        operations: (2 + ACTIVATION_OPERATIONS[variant]) * z,
+        ..Traffic::default()
+    }
+}
+
+fn cases() -> Vec<Case> {
+    // [samples, 2K, buckets]: 0, 1, tile − 1, tile, tile + 1, a prime, wide, buckets, and past 65,535 workgroups.
+    let shapes = [
+        [0, 2, 1],
+        [1, 2, 1],
+        [5, 63, 1],
+        [4, 64, 8],
+        [7, 65, 1],
+        [257, 262, 3],
+        [2, 8192, 1],
+        [65_539, 2, 1],
+    ];
+    let mut cases = Vec::new();
+    for variant in 0..ACTIVATIONS.len() {
+        for (seed, [samples, width, buckets]) in shapes.into_iter().enumerate() {
+            let terms = width + 1;
+            let mut inputs = Inputs::new(200 + seed as u64);
+            let clip = [1.0, 0.75, 127.0 / 64.0][seed % 3];
+            let params = Params {
+                samples: samples as u32,
+                width: width as u32,
+                buckets: buckets as u32,
+                clip,
+                output: (seed % 3) as u32,
+                output_bias: (seed % 3 + buckets * width) as u32,
+            };
+            cases.push(Case::new(
+                format!("L={samples} 2K={width} buckets={buckets} T={clip}"),
+                variant,
+                params,
+                vec![
+                    Slot::Floats(inputs.kinks_for_sum(samples * width, clip, terms)),
+                    Slot::Floats(inputs.for_sum(seed % 3 + buckets * (width + 1), terms)),
+                    Slot::Words(inputs.words(samples, buckets as u32)),
+                    Slot::Output {
+                        len: samples,
+                        // Two roundings a product for the square and the weight, one for the sum: c = 2.
+                        bound: sum_bound(terms, 2.0),
+                    },
+                ],
+            ));
+        }
+    }
+    cases
+}

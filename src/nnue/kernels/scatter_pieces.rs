@@ -1,0 +1,376 @@
+//! Forward, loss gradient and backward on index lists in one kernel, over pieces of a batch: see [`pieces`](super::pieces).
+//!
+//! With e = ∂Loss/∂Y, the slope S of the activation and the sample's lists, for each perspective p,
+//!
+//! ```text
+//! Z[s]     = B + Σ A[f] over the list of s           Y[s] = d + Σ_p C·activation(Z[s])
+//! ∂Loss/∂A[f] += e[s]·C·S[s]  for each f of the list   ∂Loss/∂B += e[s]·C·S[s]
+//! ∂Loss/∂C    += e[s]·activation(Z[s])                 ∂Loss/∂d += e[s]
+//! ```
+//!
+//! Z is read where it was just written and no transposed index is needed; for that each piece has gradients of its own, and
+//! what the processor's caches do for it a GPU's threads do not: see `masked` for those.
+
+mod cpu;
+
+use super::libraries::{ACTIVATION, LINK, LINK_OPERATIONS};
+use super::loss;
+use super::pieces::Pieces;
+use crate::engine::kernel::inputs::Inputs;
+use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic, Variant};
+use crate::engine::libraries::GRID;
+use crate::nnue::activation::Activation;
+use crate::nnue::loss::Link;
+
+crate::parameters! {
+    /// Sizes, and where things begin in the joined buffers.
+    pub struct Params {
+        /// L.
+        pub samples: u32,
+        /// K, a multiple of 32.
+        pub hidden: u32,
+        /// N.
+        pub inputs: u32,
+        /// 1 if both perspectives have the same A and B.
+        pub tied: u32,
+        /// Where the first perspective's indices begin in `lists`.
+        pub indices_1: u32,
+        /// Where the second perspective's begin.
+        pub indices_2: u32,
+        /// Where C begins in `small`; d stands behind it.
+        pub output: u32,
+        /// Where B of the second perspective begins in `small`; that of the first stands at 0.
+        pub bias_2: u32,
+        /// Samples of a piece; the last may have fewer.
+        pub piece: u32,
+        /// Indices in both perspectives' lists.
+        pub entries: u32,
+        /// q.
+        pub power: f32,
+        /// 1/L with L the samples of the whole batch.
+        pub scale: f32,
+        /// T.
+        pub clip: f32,
+    }
+}
+
+/// The largest K that a workgroup can take: 16 lanes of each perspective an invocation.
+pub const LARGEST_HIDDEN: usize = 4096;
+
+impl Params {
+    pub(super) fn pieces(&self) -> Pieces {
+        Pieces {
+            inputs: self.inputs as usize,
+            hidden: self.hidden as usize,
+            accumulators: if self.tied == 1 { 1 } else { 2 },
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.samples.div_ceil(self.piece) as usize
+    }
+
+    /// Starts `[samples + 1]` and indices of a perspective.
+    pub(super) fn lists<'a>(&self, lists: &'a [u32], perspective: usize) -> (&'a [u32], &'a [u32]) {
+        let starts = self.samples as usize + 1;
+        let indices = [self.indices_1, self.indices_2][perspective] as usize;
+        (&lists[perspective * starts..][..starts], &lists[indices..])
+    }
+
+    /// Where B and C of a perspective begin in `small`.
+    pub(super) fn small(&self, perspective: usize) -> (usize, usize) {
+        let bias = [0, self.bias_2][perspective] as usize;
+        (
+            bias,
+            (self.output + perspective as u32 * self.hidden) as usize,
+        )
+    }
+}
+
+impl crate::engine::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        self.count() as u32
+    }
+}
+
+/// The variants: for each activation e given in place of the targets, then e by each link.
+const VARIANTS: &[Variant] = &[
+    Variant::new("crelu.given", &[("ACTIVATION", 0), ("GIVEN", 1)]),
+    Variant::new("crelu.identity", &[("ACTIVATION", 0), ("LINK", 0)]),
+    Variant::new("crelu.sigmoid", &[("ACTIVATION", 0), ("LINK", 1)]),
+    Variant::new("screlu.given", &[("ACTIVATION", 1), ("GIVEN", 1)]),
+    Variant::new("screlu.identity", &[("ACTIVATION", 1), ("LINK", 0)]),
+    Variant::new("screlu.sigmoid", &[("ACTIVATION", 1), ("LINK", 1)]),
+    Variant::new("relu.given", &[("ACTIVATION", 2), ("GIVEN", 1)]),
+    Variant::new("relu.identity", &[("ACTIVATION", 2), ("LINK", 0)]),
+    Variant::new("relu.sigmoid", &[("ACTIVATION", 2), ("LINK", 1)]),
+];
+
+/// The variant for an activation, with e by a link or, without one, given.
+pub fn variant_for(activation: Activation, link: Option<Link>) -> usize {
+    (1 + Link::ALL.len()) * activation as usize + link.map_or(0, |link| 1 + link as usize)
+}
+
+pub(super) fn meaning(variant: usize) -> (Activation, Option<Link>) {
+    let each = 1 + Link::ALL.len();
+    let link = (variant % each).checked_sub(1).map(|link| Link::ALL[link]);
+    (Activation::ALL[variant / each], link)
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "scatter_pieces",
+    operation: Some("network"),
+    pass: Pass::Gradient,
+    wgsl: include_str!("../../../shaders/nnue/scatter_pieces.wgsl"),
+    libraries: &[GRID, ACTIVATION, LINK],
+    variants: VARIANTS,
+    bindings: &[
+        Binding::words("lists"),
+        Binding::floats("weights_1"),
+        Binding::floats("weights_2"),
+        Binding::floats("small"),
+        Binding::floats("targets"),
+        Binding::output("y"),
+        Binding::output("terms"),
+        Binding::output("gradients"),
+    ],
+    fields: FIELDS,
+    twin,
+    cpu: Some(cpu::body),
+    traffic: Some(traffic),
+    cases,
+};
+
+/// What the reference reads.
+struct Read<'a> {
+    lists: &'a [u32],
+    weights: [&'a [f64]; 2],
+    small: &'a [f64],
+    targets: &'a [f64],
+}
+
+/// Y and the term of the loss of each sample, and each term of a gradient as its place, its sample and what e is multiplied by.
+fn reference(
+    p: &Params,
+    variant: usize,
+    read: &Read<'_>,
+    (y, terms): (&mut [f64], &mut [f64]),
+    mut add: impl FnMut(usize, usize, f64, f64),
+) {
+    let (activation, link) = meaning(variant);
+    let (pieces, hidden, clip) = (p.pieces(), p.hidden as usize, f64::from(p.clip));
+    let mut z = vec![0.0; 2 * hidden];
+    for s in 0..p.samples as usize {
+        let list = |perspective| {
+            let (starts, indices) = p.lists(read.lists, perspective);
+            indices[starts[s] as usize..starts[s + 1] as usize]
+                .iter()
+                .map(|&f| f as usize)
+        };
+        y[s] = read.small[p.output as usize + 2 * hidden];
+        for (perspective, weights) in read.weights.iter().enumerate() {
+            let (bias, output) = p.small(perspective);
+            for r in 0..hidden {
+                let terms = list(perspective).map(|f| weights[f * hidden + r]);
+                let value = read.small[bias + r] + terms.sum::<f64>();
+                z[perspective * hidden + r] = value;
+                y[s] += read.small[output + r] * activation.value(value, clip);
+            }
+        }
+        let of_loss = (f64::from(p.power), f64::from(p.scale));
+        let (term, e) = match link {
+            Some(link) => loss::reference(link, of_loss, y[s], read.targets[s]),
+            None => (0.0, read.targets[s]),
+        };
+        terms[s] = term;
+        let base = s / p.piece as usize * pieces.stride();
+        for perspective in 0..2 {
+            let (accumulator, (_, output)) =
+                (perspective % pieces.accumulators, p.small(perspective));
+            for r in 0..hidden {
+                let value = z[perspective * hidden + r];
+                let to_lane = activation.slope(value, clip) * read.small[output + r];
+                let h = activation.value(value, clip);
+                add(base + pieces.output() + perspective * hidden + r, s, e, h);
+                add(base + pieces.bias(accumulator) + r, s, e, to_lane);
+                for f in list(perspective) {
+                    let place = Pieces::place(pieces.inputs, hidden, f, r);
+                    add(base + pieces.weights(accumulator) + place, s, e, to_lane);
+                }
+            }
+        }
+        add(base + pieces.output_bias(), s, e, 1.0);
+    }
+}
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let read = Read {
+        lists: call.words(0),
+        weights: [call.floats(1), call.floats(2)],
+        small: call.floats(3),
+        targets: call.floats(4),
+    };
+    let (y, terms, gradients) = (call.floats_mut(5), call.floats_mut(6), call.floats_mut(7));
+    gradients[..p.count() * p.pieces().stride()].fill(0.0);
+    reference(&p, call.variant, &read, (y, terms), |place, _, e, by| {
+        gradients[place] += e * by
+    });
+}
+
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
+    let p: Params = bytemuck::pod_read_unaligned(params);
+    let [samples, hidden, inputs, entries] =
+        [p.samples, p.hidden, p.inputs, p.entries].map(u64::from);
+    let pieces = p.count() as u64;
+    let accumulators = p.pieces().accumulators as u64;
+    let lanes = samples * 2 * hidden;
+    let rows = entries.min(accumulators * inputs);
+    let of_loss = meaning(variant)
+        .1
+        .map_or(0, |link| LINK_OPERATIONS[link as usize] + 8);
+    Traffic {
+        read: 4 * (2 * (samples + 1) + entries + (accumulators + 2) * hidden + 1 + samples),
+        written: 4 * (2 * samples + pieces * p.pieces().stride() as u64),
+        // A row of weights is read and a row of gradients read and written for each entry.
+        gathered_issued: 4 * 3 * entries * hidden,
+        gathered_distinct: 4 * (rows + entries.min(pieces * accumulators * inputs)) * hidden,
+        operations: 2 * entries * hidden + 6 * lanes + samples * (of_loss + 1),
+    }
+}
+
+fn cases() -> Vec<Case> {
+    // [samples, K, F, N, piece]: 0, 1, a block − 1, a block, a block + 1, pieces that are not full, groups of lanes that are
+    // not full, primes, the largest K. Longer pieces would pass the turns of loops that llvmpipe allows an invocation.
+    let shapes = [
+        [0, 32, 2, 5, 1],
+        [1, 32, 1, 1, 4],
+        [127, 256, 7, 40, 127],
+        [128, 96, 32, 768, 64],
+        [129, 288, 5, 31, 129],
+        [307, 160, 5, 45, 100],
+        [509, 64, 9, 45, 500],
+        [3, 4096, 3, 11, 2],
+    ];
+    let mut cases = Vec::new();
+    for variant in 0..VARIANTS.len() {
+        for (seed, shape) in shapes.into_iter().enumerate() {
+            cases.push(case(variant, seed, shape));
+        }
+    }
+    // Past 65,535 workgroups.
+    cases.push(case(0, 2 * shapes.len(), [65_537, 32, 1, 1, 1]));
+    cases
+}
+
+fn case(
+    variant: usize,
+    seed: usize,
+    [samples, hidden, width, features, piece]: [usize; 5],
+) -> Case {
+    let mut inputs = Inputs::new(1700 + seed as u64);
+    let (_, link) = meaning(variant);
+    let lists = [(); 2].map(|()| inputs.sparse(samples, width, features));
+    let starts = lists.iter().flat_map(|lists| lists.starts());
+    let indices = lists.iter().flat_map(|lists| lists.indices());
+    let tied = seed % 2;
+    let params = Params {
+        samples: samples as u32,
+        hidden: hidden as u32,
+        inputs: features as u32,
+        tied: tied as u32,
+        indices_1: 2 * (samples as u32 + 1),
+        indices_2: (2 * (samples + 1) + lists[0].indices().len()) as u32,
+        output: (2 - tied) as u32 * hidden as u32,
+        bias_2: (1 - tied) as u32 * hidden as u32,
+        piece: piece as u32,
+        entries: lists
+            .iter()
+            .map(|lists| lists.indices().len())
+            .sum::<usize>() as u32,
+        power: [2.0, 2.5][seed / 2 % 2],
+        scale: 1.0 / samples.max(1) as f32,
+        clip: [1.0, 0.75][seed % 2],
+    };
+    // Sixteenths add up exactly, so every Z and Y is exact, some Z are 0 or T, and every mask is the reference's.
+    let small = inputs.sixteenths((4 - tied) * hidden + 1);
+    let weights = [(); 2].map(|()| inputs.sixteenths(features * hidden));
+    let weights = if tied == 1 {
+        [weights[0].clone(), weights[0].clone()]
+    } else {
+        weights
+    };
+    let targets = inputs.floats(samples, 0.0, 1.0);
+    let lists: Vec<u32> = starts.chain(indices).copied().collect();
+    let doubles = |values: &[f32]| -> Vec<f64> { values.iter().map(|&x| f64::from(x)).collect() };
+    let [first, second] = weights.each_ref().map(|weights| doubles(weights));
+    let (small_64, targets_64) = (doubles(&small), doubles(&targets));
+    let read = Read {
+        lists: &lists,
+        weights: [&first, &second],
+        small: &small_64,
+        targets: &targets_64,
+    };
+    let (mut y, mut terms) = (vec![0.0; samples], vec![0.0; samples]);
+    reference(
+        &params,
+        variant,
+        &read,
+        (&mut y, &mut terms),
+        |_, _, _, _| {},
+    );
+    let of_loss = (f64::from(params.power), f64::from(params.scale));
+    let errors_by = |error: loss::ErrorOf| -> Vec<f64> {
+        let each = y.iter().zip(&read.targets[..samples]);
+        let error =
+            |(&y, &target): (&f64, &f64)| link.map_or(0.0, |link| error(link, of_loss, y, target));
+        each.map(error).collect()
+    };
+    let (term_errors, errors) = (errors_by(loss::term_error), errors_by(loss::error));
+    // Of each gradient: its terms, the sum of their magnitudes, and what the errors of e come to.
+    let mut sums = vec![(0.0f64, 0.0, 0.0); params.count() * params.pieces().stride()];
+    reference(
+        &params,
+        variant,
+        &read,
+        (&mut y, &mut terms),
+        |place, sample, e, by| {
+            let (terms, magnitude, error) = &mut sums[place];
+            *terms += 1.0;
+            *magnitude += (e * by).abs();
+            *error += errors[sample] * by.abs();
+        },
+    );
+    // Two roundings a product, one a sum.
+    let rounding = 2.0 * f64::from(f32::EPSILON);
+    let bounds = sums
+        .iter()
+        .map(|(terms, magnitude, error)| rounding * terms.sqrt() * magnitude + error);
+    let bounds: Vec<f64> = bounds.collect();
+    Case::new(
+        format!("L={samples} K={hidden} F={width} N={features} piece={piece} tied={tied}"),
+        variant,
+        params,
+        vec![
+            Slot::Words(lists),
+            Slot::Floats(weights[0].clone()),
+            Slot::Floats(weights[1].clone()),
+            Slot::Floats(small),
+            Slot::Floats(targets),
+            Slot::Output {
+                len: samples,
+                bound: Bound::Exact,
+            },
+            Slot::Output {
+                len: samples,
+                bound: Bound::Each(term_errors),
+            },
+            Slot::Output {
+                len: bounds.len(),
+                bound: Bound::Each(bounds),
+            },
+        ],
+    )
+}

@@ -1,0 +1,281 @@
+//! Each sample forward and backward while what it touches is in the caches: the CPU's body of `scatter_pieces`.
+
+use crate::engine::cpu::simd::{Simd, Sixteen, Work, widest};
+use crate::engine::kernel::Call;
+use crate::nnue::activation::Activation;
+use crate::nnue::kernels::grouped::Grouped;
+use crate::nnue::kernels::loss;
+use crate::nnue::kernels::masked::GROUP;
+use crate::nnue::kernels::scatter_pieces::{Params, meaning};
+use aligned_vec::avec;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Samples whose Z is written and read again: of so many lanes of a perspective, but not so few that the weights and gradients of a group
+/// are fetched for little.
+const BLOCK_LANES: usize = 1 << 15;
+const SMALLEST_BLOCK: usize = 128;
+
+/// A piece: what is read of all, and its own part of what is written.
+struct Piece<'a> {
+    params: Params,
+    variant: usize,
+    samples: Range<usize>,
+    lists: [(&'a [u32], &'a [u32]); 2],
+    weights: [&'a Grouped<'a>; 2],
+    small: &'a [f32],
+    targets: &'a [f32],
+    y: &'a mut [f32],
+    terms: &'a mut [f32],
+    e: Vec<f32>,
+    gradients: &'a mut [f32],
+}
+
+/// The body.
+pub(super) fn body(mut call: Call<'_, f32>) {
+    let params: Params = call.params();
+    let lists = call.words(0);
+    let lists = [0, 1].map(|perspective| params.lists(lists, perspective));
+    let [first, second] = [1, 2].map(|binding| call.floats(binding).as_chunks().0);
+    let (small, targets) = (call.floats(3), call.floats(4));
+    let (y, terms, gradients) = (call.floats_mut(5), call.floats_mut(6), call.floats_mut(7));
+    let is_tied = params.tied == 1;
+    let reads = params.entries as usize / if is_tied { 1 } else { 2 };
+    let units = params.hidden as usize / 16;
+    let first = Grouped::new(first, units, reads);
+    let second = (!is_tied).then(|| Grouped::new(second, units, reads));
+    let weights = [&first, second.as_ref().unwrap_or(&first)];
+    let (samples, piece) = (params.samples as usize, params.piece as usize);
+    let outputs = y[..samples]
+        .par_chunks_mut(piece)
+        .zip(terms[..samples].par_chunks_mut(piece));
+    let gradients = gradients.par_chunks_mut(params.pieces().stride());
+    let pieces = outputs.zip(gradients).enumerate().with_max_len(1);
+    pieces.for_each(|(index, ((y, terms), gradients))| {
+        let samples = index * piece..index * piece + y.len();
+        let targets = &targets[samples.clone()];
+        widest(Piece {
+            params,
+            variant: call.variant,
+            samples,
+            lists,
+            weights,
+            small,
+            targets,
+            e: vec![0.0; y.len()],
+            y,
+            terms,
+            gradients,
+        });
+    });
+}
+
+impl Work for Piece<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn at<S: Simd>(mut self, simd: S) {
+        let hidden = self.params.hidden as usize;
+        self.gradients.fill(0.0);
+        let size = (BLOCK_LANES / hidden).max(SMALLEST_BLOCK).min(self.y.len());
+        let mut z = avec![[0.0; 16]; 2 * size * hidden / 16];
+        let mut sums = avec![[0.0; 16]; size];
+        for first in (0..self.y.len()).step_by(size) {
+            let block = first..self.y.len().min(first + size);
+            sums.fill([0.0; 16]);
+            self.each_group::<S>(|piece, perspective, unit, width| match width {
+                8 => piece.forward::<S, 8>(simd, &block, (perspective, unit), &mut z, &mut sums),
+                4 => piece.forward::<S, 4>(simd, &block, (perspective, unit), &mut z, &mut sums),
+                _ => piece.forward::<S, 2>(simd, &block, (perspective, unit), &mut z, &mut sums),
+            });
+            self.losses(&block, &sums);
+            self.each_group::<S>(|piece, perspective, unit, width| match width {
+                8 => piece.backward::<S, 8>(simd, &block, (perspective, unit), &z),
+                4 => piece.backward::<S, 4>(simd, &block, (perspective, unit), &z),
+                _ => piece.backward::<S, 2>(simd, &block, (perspective, unit), &z),
+            });
+        }
+        let output_bias = self.params.pieces().output_bias();
+        self.gradients[output_bias] = crate::engine::cpu::sum_lanes(self.e.len(), |s| self.e[s]);
+    }
+}
+
+impl Piece<'_> {
+    /// Goes over the groups of lanes that are worked on together: perspective, first unit of 16 lanes, and units.
+    #[inline(always)]
+    fn each_group<S: Simd>(&mut self, mut work: impl FnMut(&mut Self, usize, usize, usize)) {
+        let units = self.params.hidden as usize / 16;
+        let mut unit = 0;
+        while unit < units {
+            let width = match (S::UNITS, units - unit) {
+                (8.., 8..) => 8,
+                (4.., 4..) => 4,
+                _ => 2,
+            };
+            for perspective in 0..2 {
+                work(self, perspective, unit, width);
+            }
+            unit += width;
+        }
+    }
+
+    /// Where Z of the block stands for a perspective's lanes from `unit` on, `[samples, U]`.
+    fn z_place<const U: usize>(
+        &self,
+        block: usize,
+        (perspective, unit): (usize, usize),
+    ) -> Range<usize> {
+        let start = (perspective * self.params.hidden as usize / 16 + unit) * block;
+        start..start + block * U
+    }
+
+    fn clip<S: Simd>(&self, simd: S) -> S::Vector {
+        simd.splat(match meaning(self.variant).0 {
+            Activation::Relu => f32::INFINITY,
+            _ => self.params.clip,
+        })
+    }
+
+    /// Z of 16·U lanes for the samples of a block, and their part of Y.
+    #[inline(always)]
+    fn forward<S: Simd, const U: usize>(
+        &self,
+        simd: S,
+        block: &Range<usize>,
+        (perspective, unit): (usize, usize),
+        z: &mut [Sixteen],
+        sums: &mut [Sixteen],
+    ) {
+        let (activation, _) = meaning(self.variant);
+        let (starts, indices) = self.lists[perspective];
+        let starts = &starts[self.samples.start + block.start..][..block.len() + 1];
+        let (weights, stride) = self.weights[perspective].parts(unit);
+        let (bias, output) = self.params.small(perspective);
+        let small = |at: usize| load(simd, &self.small[at + 16 * unit..]);
+        let (bias, output): ([S::Vector; U], [S::Vector; U]) = (small(bias), small(output));
+        let (zero, clip) = (simd.splat(0.0), self.clip(simd));
+        let place = self.z_place::<U>(block.len(), (perspective, unit));
+        let outputs = z[place].as_chunks_mut::<U>().0.iter_mut().zip(sums);
+        for (ends, (to, sum)) in starts.windows(2).zip(outputs) {
+            let mut z = bias;
+            for &feature in &indices[ends[0] as usize..ends[1] as usize] {
+                let row = &weights[feature as usize * stride..][..U];
+                for i in 0..U {
+                    z[i] = simd.add(z[i], simd.load(&row[i]));
+                }
+            }
+            let mut y = simd.load(sum);
+            for i in 0..U {
+                let h = activated(simd, activation, simd.clamp(z[i], zero, clip));
+                y = simd.add(y, simd.multiply(h, output[i]));
+                simd.store(&mut to[i], z[i]);
+            }
+            simd.store(sum, y);
+        }
+    }
+
+    /// Y, the terms of the loss and e of a block.
+    fn losses(&mut self, block: &Range<usize>, sums: &[Sixteen]) {
+        let p = &self.params;
+        let (_, link) = meaning(self.variant);
+        let bias = self.small[p.output as usize + 2 * p.hidden as usize];
+        for (s, sum) in block.clone().zip(sums) {
+            self.y[s] = bias + crate::engine::cpu::tree(*sum);
+            (self.terms[s], self.e[s]) = match link {
+                Some(link) => loss::value(link, (p.power, p.scale), self.y[s], self.targets[s]),
+                None => (0.0, self.targets[s]),
+            };
+        }
+    }
+
+    /// Adds what 16·U lanes of a block's samples give to the gradients of A, B and C.
+    #[inline(always)]
+    fn backward<S: Simd, const U: usize>(
+        &mut self,
+        simd: S,
+        block: &Range<usize>,
+        (perspective, unit): (usize, usize),
+        z: &[Sixteen],
+    ) {
+        let (activation, _) = meaning(self.variant);
+        let (pieces, hidden) = (self.params.pieces(), self.params.hidden as usize);
+        let (starts, indices) = self.lists[perspective];
+        let starts = &starts[self.samples.start + block.start..][..block.len() + 1];
+        let (zero, clip) = (simd.splat(0.0), self.clip(simd));
+        let (_, output) = self.params.small(perspective);
+        let output: [S::Vector; U] = load(simd, &self.small[output + 16 * unit..]);
+        let twice = output.map(|weight| simd.add(weight, weight));
+        let past_clip = simd.splat(self.params.clip.next_up());
+        let place = self.z_place::<U>(block.len(), (perspective, unit));
+        let z = z[place].as_chunks::<U>().0;
+        let accumulator = perspective % pieces.accumulators;
+        let lane = 16 * unit;
+        let (weights, small) = self.gradients.split_at_mut(pieces.bias(0));
+        let of_group = pieces.weights(accumulator) + lane / GROUP * GROUP * pieces.inputs;
+        let width = GROUP.min(hidden - lane / GROUP * GROUP);
+        let weights = weights[of_group + lane % GROUP..].as_chunks_mut::<16>().0;
+        let [of_bias, of_output] = [
+            pieces.bias(accumulator),
+            pieces.output() + perspective * hidden,
+        ]
+        .map(|place| place - pieces.bias(0) + lane);
+        let mut bias_sums: [S::Vector; U] = load(simd, &small[of_bias..]);
+        let mut output_sums: [S::Vector; U] = load(simd, &small[of_output..]);
+        for ((ends, z), e) in starts.windows(2).zip(z).zip(&self.e[block.clone()]) {
+            let e = simd.splat(*e);
+            let mut terms = [zero; U];
+            for i in 0..U {
+                let z = simd.load(&z[i]);
+                let clamped = simd.clamp(z, zero, clip);
+                let scaled = simd.multiply(e, clamped);
+                let (h, term, inside) = match activation {
+                    // Below 0 the term is 0 by itself.
+                    Activation::SCRelu => (
+                        simd.multiply(scaled, clamped),
+                        simd.multiply(scaled, twice[i]),
+                        simd.above(past_clip, z),
+                    ),
+                    _ => (
+                        scaled,
+                        simd.multiply(e, output[i]),
+                        simd.between(z, zero, clip),
+                    ),
+                };
+                output_sums[i] = simd.add(output_sums[i], h);
+                terms[i] = simd.select(inside, term, zero);
+                bias_sums[i] = simd.add(bias_sums[i], terms[i]);
+            }
+            for &feature in &indices[ends[0] as usize..ends[1] as usize] {
+                let row = &mut weights[feature as usize * (width / 16)..][..U];
+                for i in 0..U {
+                    let sum = simd.add(simd.load(&row[i]), terms[i]);
+                    simd.store(&mut row[i], sum);
+                }
+            }
+        }
+        store(simd, &bias_sums, &mut small[of_bias..]);
+        store(simd, &output_sums, &mut small[of_output..]);
+    }
+}
+
+/// activation(Z) of Z that is clamped.
+#[inline(always)]
+fn activated<S: Simd>(simd: S, activation: Activation, clamped: S::Vector) -> S::Vector {
+    match activation {
+        Activation::SCRelu => simd.multiply(clamped, clamped),
+        _ => clamped,
+    }
+}
+
+#[inline(always)]
+fn load<S: Simd, const U: usize>(simd: S, from: &[f32]) -> [S::Vector; U] {
+    let from = &from.as_chunks().0[..U];
+    std::array::from_fn(|i| simd.load(&from[i]))
+}
+
+#[inline(always)]
+fn store<S: Simd, const U: usize>(simd: S, from: &[S::Vector; U], to: &mut [f32]) {
+    for (to, from) in to.as_chunks_mut().0.iter_mut().zip(from) {
+        simd.store(to, *from);
+    }
+}

@@ -1,0 +1,178 @@
+//! A pass over index lists that keeps of Z a bit a lane (and its slope for SCReLU), see [`masked`]: its buffers.
+
+mod pass;
+
+use super::lists::ListBuffer;
+use super::{Lists, grow, grow_roomy};
+use crate::engine::device::{Buffer, Class, Device};
+use crate::engine::kernel::Element;
+use crate::error::Result;
+use crate::nnue::activation::Activation;
+use crate::nnue::architecture::Architecture;
+use crate::nnue::batch::{Batch, Inputs};
+use crate::nnue::kernels::{forward_sparse, masked};
+use crate::tensor::lists::{CHUNK, SparseInputs};
+
+pub(super) use pass::{Pass, parts};
+
+/// From this many samples on, each invocation of the forward kernel works on several.
+const MANY_SAMPLES: usize = 16_384;
+
+/// Lanes of slopes that stay in the caches of a processor.
+const NEAR_LANES: usize = 1 << 19;
+
+/// The buffers of such a pass.
+#[derive(Debug)]
+pub(super) struct Masked {
+    architecture: Architecture,
+    on_host: bool,
+    binding_limit: u64,
+    interleave: u32,
+    bits: Buffer,
+    slopes: Buffer,
+    /// e of each sample, then what each adds to the loss.
+    errors: Buffer,
+    /// The sums over chunks and blocks of both perspectives.
+    rows: Buffer,
+    shares: Buffer,
+}
+
+/// What depends on the sizes of a slice.
+#[derive(Debug)]
+struct Sizes {
+    samples: usize,
+    /// Rows of each perspective.
+    totals: [usize; 2],
+    bands: usize,
+}
+
+impl Sizes {
+    /// Without gradients there are no rows, and the transposed index is not read.
+    fn new(
+        architecture: &Architecture,
+        samples: usize,
+        lists: [&SparseInputs; 2],
+        gradient: bool,
+    ) -> Self {
+        let total = |lists: &SparseInputs| {
+            if !gradient {
+                return 0;
+            }
+            let chunks = lists.chunk_starts().len() - 1;
+            masked::rows(architecture.activation, chunks, samples)
+        };
+        Self {
+            samples,
+            totals: lists.map(total),
+            bands: architecture.inputs.div_ceil(masked::BAND),
+        }
+    }
+}
+
+impl Masked {
+    pub(super) fn new(device: &Device, architecture: Architecture) -> Result<Self> {
+        let floats = |what| device.allocate(what, Element::Float, 1);
+        let words = |what| device.allocate(what, Element::Word, 1);
+        Ok(Self {
+            architecture,
+            on_host: device.class() == Class::Host,
+            binding_limit: device.binding_limit(),
+            // On the host a word is 32 lanes side by side; elsewhere neighbours read neighbouring vectors.
+            interleave: match device.class() {
+                Class::Host => 1,
+                _ if architecture.hidden.is_multiple_of(128) => 4,
+                _ if architecture.hidden.is_multiple_of(64) => 2,
+                _ => 1,
+            },
+            bits: words("mask bits")?,
+            slopes: floats("slopes")?,
+            errors: floats("e and the losses of the samples")?,
+            rows: floats("sums over chunks")?,
+            shares: floats("shares of the gradient of C")?,
+        })
+    }
+
+    /// Whether the kernels can take a batch, in slices or whole.
+    pub(super) fn takes(&self, batch: &Batch, gradient: bool) -> bool {
+        let Inputs::Sparse(lists) = batch.inputs() else {
+            return false;
+        };
+        let architecture = &self.architecture;
+        // A slice has no more chunks than the batch.
+        let sizes = Sizes::new(architecture, batch.len(), [&lists[0], &lists[1]], gradient);
+        let rows = (sizes.totals[0] + sizes.totals[1]) * architecture.hidden;
+        let shares = sizes.bands * 2 * architecture.hidden;
+        architecture.buckets == 1
+            && architecture.hidden <= forward_sparse::LARGEST_HIDDEN
+            && 4 * rows.max(shares) as u64 <= self.binding_limit
+            && 2 * self.fixed_bytes(batch, gradient) <= self.binding_limit
+    }
+
+    /// Bytes beside those of the samples: a start more of each perspective's lists, and all of the transposed index but its samples.
+    pub(super) fn fixed_bytes(&self, batch: &Batch, gradient: bool) -> u64 {
+        let words = match batch.inputs() {
+            Inputs::Sparse(lists) if gradient => {
+                let parts = lists.iter();
+                parts
+                    .map(|lists| 1 + lists.first_chunks().len() + lists.chunk_starts().len())
+                    .sum()
+            }
+            _ => 2,
+        };
+        4 * words as u64
+    }
+
+    /// The samples of a strip, if not all are one. On the host slopes go through memory slowly, so only as many are kept
+    /// as stay in the caches; bits are few enough.
+    fn strip(&self) -> Option<usize> {
+        let lanes = 2 * self.architecture.hidden;
+        let samples = (NEAR_LANES / lanes).next_multiple_of(CHUNK);
+        let fits = 4 * (samples * lanes) as u64 <= self.binding_limit;
+        let wanted = self.on_host && self.architecture.activation == Activation::SCRelu;
+        (wanted && fits).then_some(samples)
+    }
+
+    /// The most bytes that a sample of a batch takes in one buffer.
+    pub(super) fn sample_bytes(&self, batch: &Batch, gradient: bool) -> u64 {
+        let architecture = &self.architecture;
+        // For gradients the target, and each entry in the transposed index too.
+        let lists = ListBuffer::sample_words(batch);
+        let lists = if gradient { 2 * lists } else { lists };
+        let bits = 2 * 2 * architecture.hidden / 32;
+        let slopes = match architecture.activation {
+            Activation::SCRelu if self.strip().is_none() => 2 * architecture.hidden,
+            _ => 0,
+        };
+        4 * lists.max(bits).max(slopes) as u64
+    }
+
+    /// For gradients; Y alone needs none of these buffers.
+    pub(super) fn reserve(
+        &mut self,
+        device: &Device,
+        samples: usize,
+        lists: Lists<'_>,
+    ) -> Result<()> {
+        let (architecture, strip) = (&self.architecture, self.strip());
+        let sizes = Sizes::new(architecture, samples, [&lists[0], &lists[1]], true);
+        let lanes = samples * 2 * architecture.hidden;
+        let words = 2 * lanes / 32;
+        grow(device, &mut self.bits, "mask bits", Element::Word, words)?;
+        let floats =
+            |buffer: &mut Buffer, what, len| grow(device, buffer, what, Element::Float, len);
+        floats(
+            &mut self.errors,
+            "e and the losses of the samples",
+            2 * samples,
+        )?;
+        if architecture.activation == Activation::SCRelu {
+            let lanes = samples.min(strip.unwrap_or(samples)) * 2 * architecture.hidden;
+            floats(&mut self.slopes, "slopes", lanes)?;
+        }
+        let rows = (sizes.totals[0] + sizes.totals[1]) * architecture.hidden;
+        let what = "sums over chunks";
+        grow_roomy(device, &mut self.rows, what, Element::Float, rows)?;
+        let shares = sizes.bands * 2 * architecture.hidden;
+        floats(&mut self.shares, "shares of the gradient of C", shares)
+    }
+}

@@ -1,0 +1,109 @@
+//! A network over a data file: mean loss, and the correlation with the scores.
+
+use super::input;
+use super::settings::Objective;
+use crate::error::{Error, Result};
+use crate::nnue::Network;
+use crate::nnue::data::{Chess768, Dataset, FeatureSet, LoaderSettings, Target};
+use crate::nnue::loss::Link;
+use serde::Serialize;
+
+/// What a network makes of a data file.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// (1/n) Σ |link(Y) − t|^q over all n positions.
+    pub loss: f64,
+    /// Pearson's correlation of σ(Y) with σ(score/scale); NaN where one of them is constant.
+    pub correlation: f64,
+    /// n.
+    pub positions: u64,
+}
+
+/// Streams the dataset through the network in the order of the files. `threads` prepare batches, or
+/// those that the network's device computes on.
+pub fn evaluate(
+    network: &mut Network,
+    dataset: &Dataset,
+    objective: Objective,
+    threads: usize,
+) -> Result<Evaluation> {
+    objective.check()?;
+    if network.architecture().inputs != Chess768.features() {
+        let expected = format!("{} inputs (N), as Chess768 has", Chess768.features());
+        let found = network.architecture().inputs;
+        return Err(Error::argument("network", expected, found));
+    }
+    let target = Target {
+        lambda: objective.wdl,
+        scale: objective.scale,
+    };
+    let settings = LoaderSettings {
+        shuffle: 0,
+        target,
+        workers: threads.max(1),
+        transposed: false,
+        ..LoaderSettings::default()
+    };
+    let power = f64::from(objective.loss.power);
+    let (mut loss, mut moments) = (0.0, Moments::default());
+    let mut loader = input::loader(network.device(), dataset, &settings)?;
+    while let Some(loaded) = loader.next().transpose()? {
+        let output = network.forward(&loaded.batch)?;
+        let samples = output
+            .iter()
+            .zip(loaded.batch.targets())
+            .zip(&loaded.scores);
+        for ((&y, &t), &score) in samples {
+            let (value, _) = objective.loss.link.apply(f64::from(y));
+            loss += (value - f64::from(t)).abs().powf(power);
+            let (predicted, _) = Link::Sigmoid.apply(f64::from(y));
+            moments.add(predicted, f64::from(target.sigmoid(score)));
+        }
+        loader.recycle(loaded);
+    }
+    Ok(Evaluation {
+        loss: loss / moments.count,
+        correlation: moments.correlation(),
+        positions: moments.count as u64,
+    })
+}
+
+/// Running means and co-moments of pairs, updated so that nothing cancels.
+#[derive(Default)]
+struct Moments {
+    count: f64,
+    mean: [f64; 2],
+    squares: [f64; 2],
+    product: f64,
+}
+
+impl Moments {
+    fn add(&mut self, x: f64, y: f64) {
+        self.count += 1.0;
+        let before = [x - self.mean[0], y - self.mean[1]];
+        self.mean[0] += before[0] / self.count;
+        self.mean[1] += before[1] / self.count;
+        self.squares[0] += before[0] * (x - self.mean[0]);
+        self.squares[1] += before[1] * (y - self.mean[1]);
+        self.product += before[0] * (y - self.mean[1]);
+    }
+
+    fn correlation(&self) -> f64 {
+        self.product / (self.squares[0] * self.squares[1]).sqrt()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Moments;
+
+    #[test]
+    fn correlation_of_a_hand_computed_sample() {
+        let mut moments = Moments::default();
+        for (x, y) in [(1.0, 2.0), (2.0, 1.0), (3.0, 4.0), (6.0, 5.0)] {
+            moments.add(x, y);
+        }
+        // Means 3 and 3: Sxx = 14, Syy = 10, Sxy = 2 + 2 + 0 + 6 = 10.
+        approx::assert_relative_eq!(moments.correlation(), 10.0 / 140f64.sqrt(), epsilon = 1e-15);
+    }
+}

@@ -1,0 +1,339 @@
+//! The log of a training: JSON lines that a program can follow while it is written, and read back for a plot.
+
+use super::settings::Settings;
+use crate::error::{Error, Result};
+use crate::files::atomic::write_atomically;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// One line of a log: a JSON object whose field `kind` is the name of the variant in lower case.
+///
+/// Numbers that are NaN or infinite stand as `null` and read back as NaN.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Entry {
+    /// A training begins.
+    Start {
+        /// What it was started with.
+        settings: Settings,
+        /// The device it runs on.
+        device: String,
+        /// Positions in the data: one epoch.
+        positions: u64,
+        /// Steps it will take.
+        steps: u64,
+    },
+    /// A training goes on from a checkpoint.
+    Resume {
+        /// Steps done.
+        step: u64,
+        /// The epoch it goes on in, counted from 0.
+        epoch: u64,
+        /// The device it runs on.
+        device: String,
+        /// The checkpoint's file.
+        checkpoint: PathBuf,
+    },
+    /// A step was done.
+    Step {
+        /// The step, counted from 1.
+        step: u64,
+        /// Its epoch, counted from 0.
+        epoch: u64,
+        /// The mean loss of its batch, before the update.
+        #[serde(deserialize_with = "or_nan")]
+        loss: f64,
+        /// The learning rate of its update.
+        learning_rate: f32,
+        /// Positions trained on since the start, those of resumed runs included.
+        positions: u64,
+        /// Positions a second, of late.
+        #[serde(deserialize_with = "or_nan")]
+        positions_per_second: f64,
+    },
+    /// The network was tried on the validation data.
+    Validation {
+        /// Steps done.
+        step: u64,
+        /// The epoch that ended, counted from 0.
+        epoch: u64,
+        /// The mean loss.
+        #[serde(deserialize_with = "or_nan")]
+        loss: f64,
+        /// The correlation of the network's output with the scores.
+        #[serde(deserialize_with = "or_nan")]
+        correlation: f64,
+        /// Positions in the validation data.
+        positions: u64,
+    },
+    /// A training stopped.
+    End {
+        /// Steps done.
+        step: u64,
+        /// Why: "finished", "interrupted", or an error's text.
+        reason: String,
+        /// Seconds of this run.
+        #[serde(deserialize_with = "or_nan")]
+        seconds: f64,
+    },
+}
+
+impl Entry {
+    /// The number of steps done when the line was written.
+    pub fn step(&self) -> u64 {
+        match self {
+            Self::Start { .. } => 0,
+            Self::Resume { step, .. }
+            | Self::Step { step, .. }
+            | Self::Validation { step, .. }
+            | Self::End { step, .. } => *step,
+        }
+    }
+}
+
+/// A log being written. Each line goes to the system in one piece as soon as it is there.
+#[derive(Debug)]
+pub struct Log {
+    path: PathBuf,
+    file: File,
+}
+
+impl Log {
+    /// Starts an empty log, in place of one that stands at `path`.
+    pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        write_atomically(&path, |_| Ok(()))?;
+        Self::open(path)
+    }
+
+    /// Goes on with the log at `path` from a checkpoint at `step`: lines of later steps, which will be written again, and a
+    /// torn last line are dropped. Starts an empty log where there is none.
+    pub fn resume(path: impl Into<PathBuf>, step: u64) -> Result<Self> {
+        let path = path.into();
+        if !path.exists() {
+            return Self::create(path);
+        }
+        let bytes = fs::read(&path).map_err(Error::io(&path, "read"))?;
+        let lines = parse(&path, &bytes)?;
+        write_atomically(&path, |out| {
+            let kept = lines.iter().filter(|(_, entry)| entry.step() <= step);
+            kept.map(|(line, _)| line)
+                .try_for_each(|line| out.write_all(line))
+        })?;
+        Self::open(path)
+    }
+
+    /// Adds a line.
+    pub fn append(&mut self, entry: &Entry) -> Result<()> {
+        let mut line = serde_json::to_vec(entry)
+            .map_err(|error| Error::argument("log", "what JSON can hold", error))?;
+        line.push(b'\n');
+        let written = self.file.write_all(&line);
+        written.map_err(Error::io(&self.path, "append a line"))
+    }
+
+    /// Where it stands.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn open(path: PathBuf) -> Result<Self> {
+        let file = OpenOptions::new().append(true).open(&path);
+        let file = file.map_err(Error::io(&path, "open"))?;
+        Ok(Self { path, file })
+    }
+}
+
+/// The entries of a log, also of one that is being written: a torn last line is passed over.
+pub fn read(path: &Path) -> Result<Vec<Entry>> {
+    let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
+    let lines = parse(path, &bytes)?;
+    Ok(lines.into_iter().map(|(_, entry)| entry).collect())
+}
+
+/// The points of a loss curve, each a step and a loss.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Curve {
+    /// One for each step in the log.
+    pub training: Vec<(u64, f64)>,
+    /// One for each validation.
+    pub validation: Vec<(u64, f64)>,
+}
+
+impl Curve {
+    /// The points in a log.
+    pub fn read(path: &Path) -> Result<Self> {
+        let mut curve = Self::default();
+        for entry in read(path)? {
+            match entry {
+                Entry::Step { step, loss, .. } => curve.training.push((step, loss)),
+                Entry::Validation { step, loss, .. } => curve.validation.push((step, loss)),
+                _ => {}
+            }
+        }
+        Ok(curve)
+    }
+}
+
+/// Each line with its newline, and what it says. The last line is torn, and left out, if it lacks the newline or does not
+/// parse; any other that does not parse is an error.
+fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], Entry)>> {
+    let mut entries = Vec::new();
+    let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').peekable();
+    while let Some(line) = lines.next() {
+        let last = lines.peek().is_none();
+        match serde_json::from_slice(line) {
+            _ if !line.ends_with(b"\n") => {}
+            Ok(entry) => entries.push((line, entry)),
+            Err(_) if last => {}
+            Err(error) => {
+                return Err(Error::Data {
+                    path: path.to_path_buf(),
+                    place: format!("line {}", entries.len() + 1),
+                    expected: "a line of a training's log".to_string(),
+                    found: error.to_string(),
+                });
+            }
+        }
+    }
+    Ok(entries)
+}
+
+fn or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(step: u64, loss: f64) -> Entry {
+        Entry::Step {
+            step,
+            epoch: 0,
+            loss,
+            learning_rate: 0.002,
+            positions: 4096 * step,
+            positions_per_second: 1000.0,
+        }
+    }
+
+    fn validation(step: u64, loss: f64) -> Entry {
+        Entry::Validation {
+            step,
+            epoch: 0,
+            loss,
+            correlation: 0.5,
+            positions: 10,
+        }
+    }
+
+    fn start() -> Entry {
+        Entry::Start {
+            settings: Settings::new(768),
+            device: "cpu".into(),
+            positions: 100,
+            steps: 4,
+        }
+    }
+
+    #[test]
+    fn lines_read_back_and_name_their_kind() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log.jsonl");
+        let entries = [
+            start(),
+            step(1, 0.25),
+            validation(1, 0.5),
+            Entry::Resume {
+                step: 1,
+                epoch: 0,
+                device: "cpu".into(),
+                checkpoint: "checkpoints/step-00000001.safetensors".into(),
+            },
+            Entry::End {
+                step: 2,
+                reason: "finished".into(),
+                seconds: 1.5,
+            },
+        ];
+        let mut log = Log::create(&path).unwrap();
+        for (count, entry) in entries.iter().enumerate() {
+            log.append(entry).unwrap();
+            assert_eq!(read(&path).unwrap().len(), count + 1, "a reader follows");
+        }
+        assert_eq!(read(&path).unwrap(), entries);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with(r#"{"kind":"start","settings":{"architecture":"#));
+        assert_eq!(
+            text.lines().nth(1).unwrap(),
+            r#"{"kind":"step","step":1,"epoch":0,"loss":0.25,"learning_rate":0.002,"positions":4096,"positions_per_second":1000.0}"#
+        );
+        let curve = Curve::read(&path).unwrap();
+        assert_eq!(curve.training, [(1, 0.25)]);
+        assert_eq!(curve.validation, [(1, 0.5)]);
+    }
+
+    #[test]
+    fn resuming_drops_later_and_torn_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log.jsonl");
+        let mut log = Log::create(&path).unwrap();
+        let entries = [
+            start(),
+            step(1, 0.3),
+            validation(1, 0.4),
+            step(2, 0.2),
+            step(3, 0.1),
+        ];
+        entries.iter().for_each(|entry| log.append(entry).unwrap());
+        log.file.write_all(br#"{"kind":"step","st"#).unwrap();
+        assert_eq!(read(&path).unwrap(), entries);
+
+        let mut log = Log::resume(&path, 2).unwrap();
+        assert_eq!(read(&path).unwrap(), entries[..4]);
+        log.append(&step(3, 0.15)).unwrap();
+        let curve = Curve::read(&path).unwrap();
+        assert_eq!(curve.training, [(1, 0.3), (2, 0.2), (3, 0.15)]);
+
+        Log::resume(&path, 0).unwrap();
+        assert_eq!(read(&path).unwrap(), entries[..1]);
+    }
+
+    #[test]
+    fn damage_in_the_middle_names_the_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log.jsonl");
+        Log::create(&path).unwrap().append(&step(1, 0.3)).unwrap();
+        let line = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{line}nonsense\n{line}")).unwrap();
+        for error in [read(&path).unwrap_err(), Log::resume(&path, 1).unwrap_err()] {
+            let error = error.to_string();
+            assert!(error.contains("log.jsonl: line 2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_log_starts_empty_and_a_missing_directory_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log.jsonl");
+        Log::resume(&path, 7).unwrap();
+        assert_eq!(read(&path).unwrap(), []);
+        let path = directory.path().join("none/log.jsonl");
+        let error = Log::create(&path).unwrap_err().to_string();
+        assert!(error.contains("none/log.jsonl: could not write"), "{error}");
+    }
+
+    #[test]
+    fn not_a_number_survives() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log.jsonl");
+        Log::create(&path)
+            .unwrap()
+            .append(&step(1, f64::NAN))
+            .unwrap();
+        assert!(Curve::read(&path).unwrap().training[0].1.is_nan());
+    }
+}

@@ -1,0 +1,484 @@
+//! The training loop: batches in, steps on the device, losses read back late, checkpoints and log lines out.
+
+use super::checkpoint::{Checkpoint, write_result};
+use super::evaluate::{Evaluation, evaluate};
+use super::event::{Event, Summary};
+use super::input::{self, check_ahead, open_data};
+use super::log::{self, Entry, Log};
+use super::run::Run;
+use super::settings::Settings;
+use crate::engine::device::Device;
+use crate::error::{Error, Result};
+use crate::nnue::data::{Chess768, Dataset, FeatureSet, Loader, LoaderSettings, Target};
+use crate::nnue::{Learner, Network, Parameters, PendingLoss};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Steps whose losses may be on their way: enough to keep a GPU busy, few enough to see a NaN soon.
+const IN_FLIGHT: usize = 4;
+/// The running loss is a mean of about this many steps.
+const RUNNING: f64 = 64.0;
+
+/// A training run on a device.
+#[derive(Debug)]
+pub struct Trainer {
+    device: Device,
+    settings: Settings,
+    run: Run,
+    dataset: Dataset,
+    fingerprint: String,
+    validation: Option<Dataset>,
+    learner: Learner,
+    log: Log,
+    epoch: u64,
+    /// Batches of the epoch already done.
+    batch: u64,
+    running_loss: Option<f64>,
+    resumed_from: Option<u64>,
+    newest: Option<PathBuf>,
+}
+
+/// A step whose loss has not been read yet.
+struct InFlight {
+    loss: PendingLoss,
+    step: u64,
+    epoch: u64,
+    /// Of its batch.
+    positions: u64,
+    /// Since the start of the run, its batch included.
+    seen: u64,
+    learning_rate: f32,
+}
+
+/// Time and positions of a call, with the validation's time taken out.
+struct Pace {
+    start: Instant,
+    paused: Duration,
+    positions: u64,
+}
+
+impl Pace {
+    fn positions_per_second(&self) -> f64 {
+        let seconds = (self.start.elapsed() - self.paused).as_secs_f64();
+        self.positions as f64 / seconds.max(1e-9)
+    }
+}
+
+impl Trainer {
+    /// A fresh run: writes `run.json`, the log's first line and the checkpoint of step 0.
+    ///
+    /// # Errors
+    /// Settings, the first million positions of the data and the directory are checked before anything is written; a
+    /// directory that holds the checkpoints or results of a run is refused.
+    pub fn new(device: &Device, settings: &Settings, run: &Run) -> Result<Self> {
+        settings.check()?;
+        let inputs = Chess768.features();
+        if settings.architecture.inputs != inputs {
+            let expected = format!("{inputs}, as Chess768 has");
+            let found = settings.architecture.inputs;
+            return Err(Error::argument("inputs (N)", expected, found));
+        }
+        let (dataset, validation) = open_data(run)?;
+        let checkpoints = run.checkpoints();
+        if let Some((step, _)) = checkpoints.list()?.last() {
+            return Err(Error::argument(
+                run.out.display().to_string(),
+                "a directory without checkpoints; `--resume` goes on with a run",
+                format!("a run at step {step}"),
+            ));
+        }
+        if let Some(result) = [run.net(), run.log()]
+            .into_iter()
+            .find(|path| path.exists())
+        {
+            return Err(Error::argument(
+                run.out.display().to_string(),
+                "a directory without the results of another run",
+                result.display(),
+            ));
+        }
+        for dataset in [Some(&dataset), validation.as_ref()].into_iter().flatten() {
+            check_ahead(dataset, run.loader_threads())?;
+        }
+        Network::check_fits(device, &settings.architecture)?;
+        let parameters = Parameters::initial(settings.architecture, settings.seed)?;
+        let learner = Learner::new(device, &parameters, settings.loss, settings.optimizer)?;
+        let fingerprint = dataset.fingerprint()?;
+        checkpoints.create()?;
+        run.save()?;
+        let mut log = Log::create(run.log())?;
+        log.append(&Entry::Start {
+            settings: *settings,
+            device: device.name().to_owned(),
+            positions: dataset.positions(),
+            steps: settings.total_steps(dataset.positions()),
+        })?;
+        let mut trainer = Self {
+            device: device.clone(),
+            settings: *settings,
+            run: run.clone(),
+            fingerprint,
+            dataset,
+            validation,
+            learner,
+            log,
+            epoch: 0,
+            batch: 0,
+            running_loss: None,
+            resumed_from: None,
+            newest: None,
+        };
+        trainer.save()?;
+        Ok(trainer)
+    }
+
+    /// Goes on with the run in `run.out` after its newest checkpoint, with that checkpoint's settings.
+    ///
+    /// # Errors
+    /// When there is no checkpoint, the newest is damaged, or the data are not those it was trained on.
+    pub fn resume(device: &Device, run: &Run) -> Result<Self> {
+        let checkpoints = run.checkpoints();
+        let (path, checkpoint) = checkpoints.latest()?.ok_or_else(|| {
+            Error::argument(
+                checkpoints.directory().display().to_string(),
+                "a checkpoint to resume from",
+                "none",
+            )
+        })?;
+        let (dataset, validation) = open_data(run)?;
+        let fingerprint = dataset.fingerprint()?;
+        if fingerprint != checkpoint.data {
+            return Err(Error::argument(
+                "data",
+                format!("what the run was trained on ({})", checkpoint.data),
+                fingerprint,
+            ));
+        }
+        let learner = Learner::resume(
+            device,
+            &checkpoint.parameters,
+            checkpoint.settings.loss,
+            checkpoint.settings.optimizer,
+            &checkpoint.moments,
+            checkpoint.step,
+        )?;
+        let before = log::read(&run.log()).unwrap_or_default();
+        let started = before.iter().find_map(|entry| match entry {
+            Entry::Start { settings, .. } => Some(settings),
+            _ => None,
+        });
+        if let Some(started) = started.filter(|started| **started != checkpoint.settings) {
+            return Err(Error::Tensors {
+                path,
+                place: "settings of the training".to_owned(),
+                expected: format!("those the run was started with, {started:?}"),
+                found: format!("{:?}", checkpoint.settings),
+            });
+        }
+        let earlier = before.iter().rev().find_map(|entry| match entry {
+            Entry::Start { device, .. } | Entry::Resume { device, .. } => Some(device.as_str()),
+            _ => None,
+        });
+        if let Some(earlier) = earlier.filter(|earlier| *earlier != device.name()) {
+            let now = device.name();
+            ::log::warn!("the run was on {earlier} and goes on on {now}: its bits will differ");
+        }
+        checkpoints.create()?;
+        run.save()?;
+        let mut log = Log::resume(run.log(), checkpoint.step)?;
+        log.append(&Entry::Resume {
+            step: checkpoint.step,
+            epoch: checkpoint.epoch,
+            device: device.name().to_owned(),
+            checkpoint: path.clone(),
+        })?;
+        Ok(Self {
+            device: device.clone(),
+            settings: checkpoint.settings,
+            run: run.clone(),
+            dataset,
+            fingerprint,
+            validation,
+            learner,
+            log,
+            epoch: checkpoint.epoch,
+            batch: checkpoint.batch,
+            running_loss: checkpoint.running_loss,
+            resumed_from: Some(checkpoint.step),
+            newest: Some(path),
+        })
+    }
+
+    /// What determines the numbers of the run.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Trains until all epochs are done or `stop` is set, which takes effect after the current step. Either way the
+    /// newest checkpoint holds the state at the end.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] when a loss or a parameter is no longer a finite number, with the last good checkpoint;
+    /// a damaged record, a full disk or a failing device as they come. The checkpoints written before stay good.
+    pub fn run(
+        &mut self,
+        stop: &AtomicBool,
+        observe: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Summary> {
+        let start = Instant::now();
+        let result = self.run_until(stop, observe, start);
+        let seconds = start.elapsed().as_secs_f64();
+        let reason = match &result {
+            Ok(summary) if summary.finished => "finished".to_owned(),
+            Ok(_) => "interrupted".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let end = Entry::End {
+            step: self.learner.steps(),
+            reason,
+            seconds,
+        };
+        let logged = self.log.append(&end);
+        let summary = result?;
+        logged?;
+        Ok(Summary { seconds, ..summary })
+    }
+
+    fn run_until(
+        &mut self,
+        stop: &AtomicBool,
+        observe: &mut dyn FnMut(Event<'_>),
+        start: Instant,
+    ) -> Result<Summary> {
+        let positions = self.dataset.positions();
+        let total_steps = self.settings.total_steps(positions);
+        observe(Event::Started {
+            device: self.device.name(),
+            reason: self.device.reason(),
+            positions,
+            steps_per_epoch: self.settings.steps_per_epoch(positions),
+            total_steps,
+            resumed_from: self.resumed_from,
+        });
+        let mut pace = Pace {
+            start,
+            paused: Duration::ZERO,
+            positions: 0,
+        };
+        let mut validated = None;
+        let mut stopped = false;
+        let mut loader = self.loader()?;
+        while self.epoch < self.settings.epochs && !stopped {
+            stopped = self.run_epoch(&mut loader, stop, observe, &mut pace)?;
+            if !stopped {
+                validated = self.end_epoch(observe, &mut pace)?;
+                stopped = self.epoch < self.settings.epochs && stop.load(Ordering::Relaxed);
+            }
+        }
+        let net = (!stopped).then(|| self.run.net());
+        if let Some(net) = &net {
+            write_result(net, &self.learner.parameters()?, self.settings.objective())?;
+        }
+        Ok(Summary {
+            finished: !stopped,
+            step: self.learner.steps(),
+            total_steps,
+            validation: validated,
+            net,
+            checkpoint: self.newest.clone().unwrap_or_default(),
+            log: self.run.log(),
+            seconds: 0.0,
+            positions_per_second: pace.positions_per_second(),
+        })
+    }
+
+    /// The batches of all epochs to come, so that a new one begins without a wait.
+    fn loader(&self) -> Result<Loader> {
+        let batch = self.settings.batch;
+        let settings = LoaderSettings {
+            batch_size: batch,
+            shuffle: self.settings.shuffle_buffer,
+            seed: self.settings.seed,
+            epoch: self.epoch,
+            epochs: self.settings.epochs.saturating_sub(self.epoch),
+            skip: self.batch,
+            target: Target {
+                lambda: self.settings.wdl,
+                scale: self.settings.scale,
+            },
+            workers: self.run.loader_threads(),
+            transposed: self
+                .learner
+                .reads_transposed(batch, 2 * batch * Chess768.width()),
+        };
+        input::loader(&self.device, &self.dataset, &settings)
+    }
+
+    /// The rest of the epoch; true if it was stopped, with a checkpoint written.
+    fn run_epoch(
+        &mut self,
+        loader: &mut Loader,
+        stop: &AtomicBool,
+        observe: &mut dyn FnMut(Event<'_>),
+        pace: &mut Pace,
+    ) -> Result<bool> {
+        let positions = self.dataset.positions();
+        let steps_per_epoch = self.settings.steps_per_epoch(positions);
+        let mut in_flight = VecDeque::new();
+        while self.batch < steps_per_epoch {
+            let loaded = match loader.next().transpose() {
+                Ok(Some(loaded)) => loaded,
+                Ok(None) => break,
+                Err(error) => {
+                    // The steps before the damaged record are done: their losses belong in the log, and may be NaN.
+                    for done in in_flight {
+                        self.finish_step(done, observe, pace)?;
+                    }
+                    return Err(error);
+                }
+            };
+            let batch = &loaded.batch;
+            let step = self.learner.steps() + 1;
+            let learning_rate = self.settings.learning_rate_at(step, positions);
+            self.batch += 1;
+            let of_epoch = positions.min(self.batch * self.settings.batch as u64);
+            in_flight.push_back(InFlight {
+                loss: self.learner.step(batch, learning_rate)?,
+                step,
+                epoch: self.epoch,
+                positions: batch.len() as u64,
+                seen: self.epoch * positions + of_epoch,
+                learning_rate,
+            });
+            loader.recycle(loaded);
+            // The end of the epoch saves by itself, after the validation.
+            let last = self.batch == steps_per_epoch;
+            let stopped = stop.load(Ordering::Relaxed) && !last;
+            let due = self.run.save_every > 0 && step.is_multiple_of(self.run.save_every) && !last;
+            let keep = if stopped || due || last { 0 } else { IN_FLIGHT };
+            while in_flight.len() > keep {
+                if let Some(done) = in_flight.pop_front() {
+                    self.finish_step(done, observe, pace)?;
+                }
+            }
+            if stopped || due {
+                let path = self.save()?;
+                observe(Event::Checkpoint { step, path: &path });
+            }
+            if stopped {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn finish_step(
+        &mut self,
+        done: InFlight,
+        observe: &mut dyn FnMut(Event<'_>),
+        pace: &mut Pace,
+    ) -> Result<()> {
+        let loss = done.loss.wait()?;
+        if !loss.is_finite() {
+            return Err(self.not_finite(done.step, loss));
+        }
+        let loss = f64::from(loss);
+        // A plain mean at first, so that the start does not weigh for ever.
+        let weight = 1.0 / RUNNING.min(done.step as f64);
+        let running = self
+            .running_loss
+            .map_or(loss, |running| running + weight * (loss - running));
+        self.running_loss = Some(running);
+        pace.positions += done.positions;
+        let positions_per_second = pace.positions_per_second();
+        self.log.append(&Entry::Step {
+            step: done.step,
+            epoch: done.epoch,
+            loss,
+            learning_rate: done.learning_rate,
+            positions: done.seen,
+            positions_per_second,
+        })?;
+        observe(Event::Step {
+            step: done.step,
+            epoch: done.epoch,
+            loss: running,
+            learning_rate: done.learning_rate,
+            positions: done.positions,
+            positions_per_second,
+        });
+        Ok(())
+    }
+
+    /// Validation and the checkpoint at an epoch's end.
+    fn end_epoch(
+        &mut self,
+        observe: &mut dyn FnMut(Event<'_>),
+        pace: &mut Pace,
+    ) -> Result<Option<Evaluation>> {
+        let (step, epoch) = (self.learner.steps(), self.epoch);
+        let began = Instant::now();
+        let mut evaluation = None;
+        if let Some(validation) = &self.validation {
+            let threads = self.run.loader_threads();
+            let objective = self.settings.objective();
+            let result = evaluate(self.learner.network(), validation, objective, threads)?;
+            self.log.append(&Entry::Validation {
+                step,
+                epoch,
+                loss: result.loss,
+                correlation: result.correlation,
+                positions: result.positions,
+            })?;
+            observe(Event::Validation {
+                step,
+                epoch,
+                loss: result.loss,
+                correlation: result.correlation,
+            });
+            evaluation = Some(result);
+        }
+        self.epoch += 1;
+        self.batch = 0;
+        let path = self.save()?;
+        observe(Event::Checkpoint { step, path: &path });
+        pace.paused += began.elapsed();
+        Ok(evaluation)
+    }
+
+    /// Writes the state as a checkpoint; a state that is not finite is an error, and the files before it stay.
+    fn save(&mut self) -> Result<PathBuf> {
+        let checkpoint = Checkpoint {
+            settings: self.settings,
+            step: self.learner.steps(),
+            epoch: self.epoch,
+            batch: self.batch,
+            data: self.fingerprint.clone(),
+            positions: self.dataset.positions(),
+            parameters: self.learner.parameters()?,
+            moments: self.learner.moments()?,
+            running_loss: self.running_loss,
+        };
+        let sets = checkpoint.moments.iter().chain([&checkpoint.parameters]);
+        let mut values = sets.flat_map(Parameters::values).flatten();
+        if let Some(&value) = values.find(|value| !value.is_finite()) {
+            return Err(self.not_finite(checkpoint.step, value));
+        }
+        let path = self.run.checkpoints().save(&checkpoint)?;
+        self.newest = Some(path.clone());
+        Ok(path)
+    }
+
+    fn not_finite(&self, step: u64, found: f32) -> Error {
+        Error::NotFinite {
+            step,
+            found,
+            last_checkpoint: match &self.newest {
+                Some(path) => format!("the last good checkpoint is {}", path.display()),
+                None => "there is no checkpoint".to_owned(),
+            },
+        }
+    }
+}

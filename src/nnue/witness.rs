@@ -1,0 +1,98 @@
+//! The gradients of a device, held against those of the f64 reference.
+
+use super::architecture::Architecture;
+use super::network::Network;
+use super::parameters::Parameters;
+use super::upstream::Upstream;
+use crate::engine::device::{Device, Values};
+use crate::error::{Error, Result};
+use crate::nnue::batch::{Batch, Inputs};
+use crate::nnue::loss::Loss;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// The relative L2 error ‖g − g′‖ / ‖g′‖ of a parameter's gradient g on a device against g′ on the reference: the name and the error of the
+/// worst parameter. NaN is worse than any number.
+///
+/// The loss is [`Loss::SIGMOID_MSE`]. The parameters of A and B are drawn as multiples of 1/64, so that with inputs of ones and zeros
+/// every Z is exact in f32: a mask is the same on both, also right at a kink. All targets are 0, so no gradient is a small
+/// difference of large terms.
+pub fn gradient_error(
+    device: &Device,
+    architecture: Architecture,
+    inputs: Inputs,
+) -> Result<(&'static str, f64)> {
+    let samples = match &inputs {
+        Inputs::Sparse([lists, _]) => lists.len(),
+        Inputs::Dense { features, values } => values[0].len() / features.max(&1),
+    };
+    let buckets = (0..samples).map(|sample| (sample % architecture.buckets.max(1)) as u32);
+    let batch = Batch::new(inputs, vec![0.0; samples])?.with_buckets(buckets.collect())?;
+    let parameters = dyadic(architecture)?;
+    let gradients = |device: &Device| -> Result<Vec<Values>> {
+        let mut network = Network::new(device, &parameters)?;
+        let upstream = Upstream::Loss(Loss::SIGMOID_MSE);
+        Ok(network.gradient_values(&batch, upstream)?.2)
+    };
+    let (expected, found) = (gradients(&Device::reference())?, gradients(device)?);
+    let tensors = architecture.tensors().into_iter();
+    let pairs = expected.into_iter().zip(found);
+    let errors = tensors.zip(pairs).map(|(tensor, (expected, found))| {
+        let error = relative_l2(&expected.into_f64(), &found.into_f64());
+        (tensor.name, error)
+    });
+    errors
+        .reduce(worse)
+        .ok_or_else(|| Error::argument("architecture", "at least 1 parameter", 0))
+}
+
+/// The larger error, or the one that is NaN.
+fn worse<T>(a: (T, f64), b: (T, f64)) -> (T, f64) {
+    if a.1 >= b.1 || a.1.is_nan() { a } else { b }
+}
+
+/// Multiples of 1/64 to ±3/8; C as small as keeps Y near 0, where the sigmoid has a slope.
+fn dyadic(architecture: Architecture) -> Result<Parameters> {
+    let mut random = ChaCha8Rng::seed_from_u64(0);
+    let mut parameters = Parameters::zeros(architecture)?;
+    let shrink = 2f32.powf(-(2.0 * architecture.hidden as f32).sqrt().log2().ceil());
+    let tensors = architecture.tensors();
+    for (tensor, values) in tensors.iter().zip(parameters.values_mut()) {
+        let unit = if tensor.name == "C" {
+            shrink / 64.0
+        } else {
+            1.0 / 64.0
+        };
+        values.fill_with(|| random.random_range(-24..=24) as f32 * unit);
+    }
+    Ok(parameters)
+}
+
+/// ‖found − expected‖ / ‖expected‖; 0 where both are 0.
+fn relative_l2(expected: &[f64], found: &[f64]) -> f64 {
+    let norm = |squares: &mut dyn Iterator<Item = f64>| squares.sum::<f64>().sqrt();
+    let pairs = expected.iter().zip(found);
+    let difference = norm(&mut pairs.map(|(a, b)| (a - b) * (a - b)));
+    match norm(&mut expected.iter().map(|value| value * value)) {
+        0.0 if difference == 0.0 => 0.0,
+        magnitude => difference / magnitude,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_relative_and_nan_is_the_worst() {
+        assert_eq!(relative_l2(&[3.0, 4.0], &[3.0, 4.5]), 0.1);
+        assert_eq!(relative_l2(&[0.0], &[0.0]), 0.0);
+        assert_eq!(relative_l2(&[0.0], &[1.0]), f64::INFINITY);
+        assert!(relative_l2(&[1.0], &[f64::NAN]).is_nan());
+        for errors in [[1.0, f64::NAN], [f64::NAN, 1.0]] {
+            let [a, b] = errors.map(|error| ((), error));
+            assert!(worse(a, b).1.is_nan());
+        }
+        assert_eq!(worse(("a", 1.0), ("b", 2.0)), ("b", 2.0));
+    }
+}

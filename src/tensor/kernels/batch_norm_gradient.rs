@@ -1,0 +1,201 @@
+//! The gradients of batch normalisation (section 2), with x̂ = (x − mean)/√(variance + ε) and sums over the samples s:
+//! gβ\[f\] = Σ g\[s, f\], gγ\[f\] = Σ g\[s, f\]·x̂\[s, f\] and
+//! gx\[s, f\] = γ\[f\]/√(variance\[f\] + ε)·(g\[s, f\] − gβ\[f\]/samples − x̂\[s, f\]·gγ\[f\]/samples).
+
+use super::batch_norm::{self, SHAPES};
+use crate::engine::cpu;
+use crate::engine::kernel::inputs::Inputs;
+use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::engine::libraries::{GRID, LANES};
+
+crate::parameters! {
+    /// Sizes of x.
+    pub struct Params {
+        /// Samples.
+        pub samples: u32,
+        /// Features.
+        pub features: u32,
+        /// ε, above 0: what is added to the variance.
+        pub epsilon: f32,
+    }
+}
+
+impl crate::engine::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        self.features.div_ceil(16)
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "batch_norm_gradient",
+    operation: Some("batch_norm"),
+    pass: Pass::Gradient,
+    wgsl: include_str!("../../../shaders/tensor/batch_norm_gradient.wgsl"),
+    libraries: &[GRID, LANES],
+    variants: PLAIN,
+    bindings: &[
+        Binding::floats("x"),
+        Binding::floats("mean"),
+        Binding::floats("variance"),
+        Binding::floats("gamma"),
+        Binding::floats("upstream"),
+        Binding::output("gradient"),
+        Binding::output("gamma_gradient"),
+        Binding::output("beta_gradient"),
+    ],
+    fields: FIELDS,
+    twin,
+    cpu: Some(body),
+    traffic: None,
+    cases,
+};
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let (x, mean, variance) = (call.floats(0), call.floats(1), call.floats(2));
+    let (gamma, g) = (call.floats(3), call.floats(4));
+    let gx = call.floats_mut(5);
+    let (of_gamma, of_beta) = (call.floats_mut(6), call.floats_mut(7));
+    let (samples, features) = (p.samples as usize, p.features as usize);
+    for f in 0..features {
+        let deviation = (variance[f] + f64::from(p.epsilon)).sqrt();
+        let normalised = |s: usize| (x[s * features + f] - mean[f]) / deviation;
+        (of_gamma[f], of_beta[f]) = (0.0, 0.0);
+        for s in 0..samples {
+            of_gamma[f] += g[s * features + f] * normalised(s);
+            of_beta[f] += g[s * features + f];
+        }
+        let means = [of_gamma[f], of_beta[f]].map(|sum| sum / samples as f64);
+        for s in 0..samples {
+            let centred = g[s * features + f] - means[1] - normalised(s) * means[0];
+            gx[s * features + f] = gamma[f] / deviation * centred;
+        }
+    }
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let p: Params = call.params();
+    let (samples, features) = (p.samples as usize, p.features as usize);
+    let x = &call.floats(0)[..samples * features];
+    let (mean, variance) = (&call.floats(1)[..features], call.floats(2));
+    let (gamma, g) = (call.floats(3), call.floats(4));
+    let gx = &mut call.floats_mut(5)[..samples * features];
+    let (of_gamma, of_beta) = (call.floats_mut(6), call.floats_mut(7));
+
+    // Σ g, then Σ g·(x − mean).
+    let sums = cpu::sum_rows(samples, 2 * features, |range, sums| {
+        let (sums, products) = sums.split_at_mut(features);
+        cpu::vectorized(|| {
+            for s in range {
+                let (x, g) = (
+                    &x[s * features..][..features],
+                    &g[s * features..][..features],
+                );
+                for f in 0..features {
+                    sums[f] += g[f];
+                    products[f] += g[f] * (x[f] - mean[f]);
+                }
+            }
+        });
+    });
+    // gx = scale·(g − average − (x − mean)·slope)
+    let count = samples as f32;
+    let [mut scale, mut average, mut slope] = [(); 3].map(|()| vec![0.0; features]);
+    for f in 0..features {
+        let deviation = (variance[f] + p.epsilon).sqrt();
+        of_beta[f] = sums[f];
+        of_gamma[f] = sums[features + f] / deviation;
+        scale[f] = gamma[f] / deviation;
+        average[f] = of_beta[f] / count;
+        slope[f] = of_gamma[f] / deviation / count;
+    }
+    cpu::rows(gx, features, |s, gx| {
+        let (x, g) = (
+            &x[s * features..][..features],
+            &g[s * features..][..features],
+        );
+        cpu::vectorized(|| {
+            for f in 0..features {
+                gx[f] = scale[f] * (g[f] - average[f] - (x[f] - mean[f]) * slope[f]);
+            }
+        });
+    });
+}
+
+/// The bounds of gx, gγ and gβ of one feature, with its x − mean and the numbers γ, and variance + ε. ε is 2⁻²³ here, and a
+/// correctly rounded operation is held to one ε.
+fn allowance(centred: &[f64], g: &[f64], gamma: f64, added: f64) -> (Vec<f64>, f64, f64) {
+    let epsilon = f64::from(f32::EPSILON);
+    let count = g.len() as f64;
+    let products = || centred.iter().zip(g).map(|(centred, g)| centred * g);
+    let sizes: f64 = products().map(f64::abs).sum();
+    // 1/√(variance + ε): half a rounding, and inverseSqrt's 2 ulps or a root and a division.
+    let inverse = 1.0 / added.sqrt();
+    let inverse_error = 2.5 * epsilon;
+    // Σ g: n terms are added up within ε·√n of their sizes.
+    let sum: f64 = g.iter().sum();
+    let beta_error = epsilon * count.sqrt() * g.iter().copied().map(f64::abs).sum::<f64>();
+    // Σ g·(x − mean): a difference and a product before; then a product.
+    let gamma_gradient = inverse * products().sum::<f64>();
+    let gamma_error = inverse * epsilon * (2.0 + count.sqrt()) * sizes
+        + gamma_gradient.abs() * (inverse_error + epsilon);
+    // Σ g/n: a division of 2.5 ulps.
+    let average = sum / count;
+    let average_error = beta_error / count + 2.5 * epsilon * average.abs();
+    // (x − mean)·slope: the inverse, a product and a division for the slope, a difference, and a product.
+    let slope = inverse * gamma_gradient / count;
+    let slope_error = inverse * gamma_error / count + slope.abs() * (inverse_error + 5.5 * epsilon);
+    // Two subtractions inside, then γ times the inverse and once more.
+    let of_gx = centred.iter().zip(g).map(|(centred, g)| {
+        let inside = g - average - centred * slope;
+        let moved = average_error
+            + centred.abs() * slope_error
+            + epsilon * ((g - average).abs() + inside.abs());
+        (gamma * inverse).abs() * (moved + inside.abs() * (inverse_error + 2.0 * epsilon))
+    });
+    (of_gx.collect(), gamma_error, beta_error)
+}
+
+fn cases() -> Vec<Case> {
+    let case = |(seed, [samples, features]): (usize, [usize; 2])| {
+        let mut inputs = Inputs::new(7100 + seed as u64);
+        let params = Params {
+            samples: samples as u32,
+            features: features as u32,
+            epsilon: [1e-5, 1e-3][seed % 2],
+        };
+        let x = batch_norm::columns(&mut inputs, samples, features, seed);
+        let gamma = inputs.floats(features, -2.0, 2.0);
+        let g = inputs.floats(samples * features, -1.0, 1.0);
+        let widened: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+        let (mut mean, mut variance) = (Vec::new(), Vec::new());
+        let mut bounds = [samples * features, features, features].map(|len| vec![0.0; len]);
+        for f in 0..features {
+            let [of_x, squares] = batch_norm::statistics(&widened, samples, features, f);
+            mean.push(of_x as f32);
+            variance.push(squares as f32);
+            let place = |s: usize| s * features + f;
+            let centre = f64::from(mean[f]);
+            let centred: Vec<f64> = (0..samples).map(|s| widened[place(s)] - centre).collect();
+            let of_feature: Vec<f64> = (0..samples).map(|s| f64::from(g[place(s)])).collect();
+            let added = f64::from(variance[f]) + f64::from(params.epsilon);
+            let (of_gx, of_gamma, of_beta) =
+                allowance(&centred, &of_feature, f64::from(gamma[f]), added);
+            for s in 0..samples {
+                bounds[0][place(s)] = of_gx[s];
+            }
+            (bounds[1][f], bounds[2][f]) = (of_gamma, of_beta);
+        }
+        let inputs = [x, mean, variance, gamma, g].map(Slot::Floats);
+        let outputs = bounds.map(|bound| Slot::Output {
+            len: bound.len(),
+            bound: Bound::Each(bound),
+        });
+        let name = format!("samples={samples} features={features}");
+        let slots = inputs.into_iter().chain(outputs).collect();
+        Case::new(name, 0, params, slots)
+    };
+    SHAPES.into_iter().enumerate().map(case).collect()
+}

@@ -1,0 +1,125 @@
+//! to\[i\] = from\[i\] over one shape: makes views row-major, joins tensors, and puts gradients in their places.
+
+use super::strided::{self, STRIDED};
+use crate::engine::kernel::inputs::Inputs;
+use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Real, Slot};
+use crate::engine::libraries::GRID;
+use crate::tensor::shape::{Layout, Walk};
+
+crate::parameters! {
+    /// One walk over source and destination.
+    pub struct Params {
+        /// Sizes, as in [`Walk`].
+        pub shape: [u32; 8],
+        /// Strides of the source.
+        pub from_strides: [u32; 8],
+        /// Strides of the destination, where no place is met twice.
+        pub to_strides: [u32; 8],
+        /// Elements.
+        pub length: u32,
+    }
+}
+
+impl Params {
+    /// The parameters for layouts of one shape.
+    pub fn new(from: &Layout, to: &Layout) -> Self {
+        let walk = Walk::new([from, to]);
+        Self {
+            shape: walk.shape,
+            from_strides: walk.operands[0],
+            to_strides: walk.operands[1],
+            length: walk.length,
+        }
+    }
+}
+
+super::strided::walks! { Walk<2>: from_strides, to_strides }
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "copy",
+    operation: Some("copy"),
+    pass: Pass::Forward,
+    wgsl: include_str!("../../../shaders/tensor/copy.wgsl"),
+    libraries: &[GRID, STRIDED],
+    variants: PLAIN,
+    bindings: &[Binding::floats("source"), Binding::update("destination")],
+    fields: FIELDS,
+    twin: element_by_element,
+    cpu: Some(body),
+    traffic: None,
+    cases,
+};
+
+fn element_by_element<R: Real>(mut call: Call<'_, R>) {
+    let p: Params = call.params();
+    let (from, to) = (call.floats(0), call.floats_mut(1));
+    let walk = p.walk();
+    for i in 0..p.length as usize {
+        to[walk.place(1, i)] = from[walk.place(0, i)];
+    }
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let p: Params = call.params();
+    let (from, to) = (call.floats(0), call.floats_mut(1));
+    let walk = p.walk();
+    let row = p.shape[0] as usize;
+    if p.length == 0 {
+        return;
+    }
+    // Row by row of the innermost axis; most copies are to places side by side.
+    let (step_from, step_to) = (p.from_strides[0] as usize, p.to_strides[0] as usize);
+    for start in (0..p.length as usize).step_by(row) {
+        let from = &from[walk.place(0, start)..];
+        let to = &mut to[walk.place(1, start)..];
+        match (step_from, step_to) {
+            (1, 1) => to[..row].copy_from_slice(&from[..row]),
+            (0, 1) => to[..row].fill(from[0]),
+            _ => {
+                for i in 0..row {
+                    to[i * step_to] = from[i * step_from];
+                }
+            }
+        }
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let dense = |layout: &Layout| Layout::contiguous(layout.shape);
+    let views = strided::views().into_iter().chain([strided::long()]);
+    let out_of = views.map(|(name, layout, length)| {
+        let to = dense(&layout);
+        (
+            format!("{name} to row-major"),
+            layout,
+            length,
+            to,
+            to.shape.elements(),
+        )
+    });
+    // Into a view, where it meets no place twice.
+    let views = strided::views().into_iter();
+    let views = views.filter(|(name, ..)| !name.contains("stretched"));
+    let into = views.map(|(name, layout, length)| {
+        let from = dense(&layout);
+        (
+            format!("row-major to {name}"),
+            from,
+            from.shape.elements(),
+            layout,
+            length,
+        )
+    });
+    let case = |(seed, (name, from, length, to, destination)): (u64, (_, _, usize, _, usize))| {
+        let mut inputs = Inputs::new(seed);
+        let update = Slot::Update {
+            values: inputs.floats(destination, -1.0, 1.0),
+            bound: Bound::Exact,
+        };
+        let source = Slot::Floats(inputs.floats(length, -1.0, 1.0));
+        let name: String = name;
+        Case::new(name, 0, Params::new(&from, &to), vec![source, update])
+    };
+    (6000..).zip(out_of.chain(into)).map(case).collect()
+}

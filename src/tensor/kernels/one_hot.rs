@@ -1,0 +1,92 @@
+//! y\[row, c\] = 1 where c is the row's class, else 0 (section 3).
+
+use crate::engine::cpu;
+use crate::engine::kernel::inputs::Inputs;
+use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::engine::libraries::GRID;
+
+crate::parameters! {
+    /// Sizes of y, which has rows·classes elements: no more than a `u32` counts, as every shape.
+    pub struct Params {
+        /// Rows.
+        pub rows: u32,
+        /// Classes. The row of a class that is none of them is all 0.
+        pub classes: u32,
+    }
+}
+
+impl crate::engine::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        self.rows.saturating_mul(self.classes).div_ceil(64)
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "one_hot",
+    operation: Some("one_hot"),
+    pass: Pass::Forward,
+    wgsl: include_str!("../../../shaders/tensor/one_hot.wgsl"),
+    libraries: &[GRID],
+    variants: PLAIN,
+    bindings: &[Binding::words("class_of"), Binding::output("y")],
+    fields: FIELDS,
+    twin,
+    cpu: Some(body),
+    traffic: None,
+    cases,
+};
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let (class_of, y) = (call.words(0), call.floats_mut(1));
+    for row in 0..p.rows as usize {
+        for c in 0..p.classes {
+            let at = row * p.classes as usize + c as usize;
+            y[at] = if class_of[row] == c { 1.0 } else { 0.0 };
+        }
+    }
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let p: Params = call.params();
+    let (rows, classes) = (p.rows as usize, p.classes as usize);
+    let (class_of, y) = (call.words(0), &mut call.floats_mut(1)[..rows * classes]);
+    cpu::rows(y, classes, |row, y| {
+        y.fill(0.0);
+        if let Some(one) = y.get_mut(class_of[row] as usize) {
+            *one = 1.0;
+        }
+    });
+}
+
+fn cases() -> Vec<Case> {
+    // [rows, classes]: 0, 1, tile − 1, tile, tile + 1 elements, a prime, and past 65,535 workgroups.
+    let shapes = [
+        [0, 10],
+        [3, 0],
+        [1, 1],
+        [9, 7],
+        [16, 4],
+        [13, 5],
+        [997, 1],
+        [61, 1009],
+        [419_431, 10],
+    ];
+    let case = |(seed, [rows, classes]): (u64, [usize; 2])| {
+        let params = Params {
+            rows: rows as u32,
+            classes: classes as u32,
+        };
+        // Now and then the number behind the last class, which is none.
+        let class_of = Inputs::new(7200 + seed).words(rows, classes as u32 + 1);
+        let output = Slot::Output {
+            len: rows * classes,
+            bound: Bound::Exact,
+        };
+        let name = format!("rows={rows} classes={classes}");
+        Case::new(name, 0, params, vec![Slot::Words(class_of), output])
+    };
+    (0..).zip(shapes).map(case).collect()
+}

@@ -1,0 +1,188 @@
+//! gx = y·(g − Σ g·y) for y = softmax x (section 2), and gx = g − e^y·Σ g for y = log-softmax x (section 4), along one
+//! axis.
+
+use super::softmax::{self, Softmax};
+use super::strided::{self, STRIDED};
+use crate::engine::cpu;
+use crate::engine::kernel::inputs::Inputs;
+use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot};
+use crate::engine::libraries::{GRID, LANES};
+use crate::tensor::shape::{Layout, Walk};
+
+crate::parameters! {
+    /// A walk over the rows of the upstream gradient: over every axis but the one of the softmax.
+    pub struct Params {
+        /// Sizes, as in [`Walk`].
+        pub shape: [u32; 8],
+        /// Strides of g.
+        pub upstream_strides: [u32; 8],
+        /// Rows.
+        pub rows: u32,
+        /// Elements of a row.
+        pub width: u32,
+        /// From one element of a row of g to the next.
+        pub step: u32,
+    }
+}
+
+impl Params {
+    /// The parameters for a softmax along `axis` and an upstream gradient of this layout. y and gx have the other axes in
+    /// their order, then this.
+    pub fn new(upstream: &Layout, axis: usize) -> Self {
+        let walk = softmax::rows(upstream, axis);
+        Self {
+            shape: walk.shape,
+            upstream_strides: walk.operands[0],
+            rows: walk.length,
+            width: upstream.shape[axis] as u32,
+            step: upstream.strides()[axis] as u32,
+        }
+    }
+
+    fn walk(&self) -> Walk<1> {
+        Walk {
+            shape: self.shape,
+            operands: [self.upstream_strides],
+            length: self.rows,
+        }
+    }
+}
+
+impl crate::engine::kernel::Params for Params {
+    const KERNEL: &'static Kernel = &KERNEL;
+    fn groups(&self) -> u32 {
+        if self.width == 0 { 0 } else { self.rows }
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "softmax_gradient",
+    operation: None,
+    pass: Pass::Gradient,
+    wgsl: include_str!("../../../shaders/tensor/softmax_gradient.wgsl"),
+    libraries: &[GRID, STRIDED, LANES],
+    variants: Softmax::VARIANTS,
+    bindings: &[
+        Binding::floats("y"),
+        Binding::floats("upstream"),
+        Binding::output("gradient"),
+    ],
+    fields: FIELDS,
+    twin,
+    cpu: Some(body),
+    traffic: None,
+    cases,
+};
+
+/// gx of one row over f64.
+fn value(operation: Softmax, y: &[f64], g: &[f64]) -> Vec<f64> {
+    let sum: f64 = g.iter().sum();
+    let products: f64 = y.iter().zip(g).map(|(y, g)| y * g).sum();
+    let value = |(y, g): (&f64, &f64)| match operation {
+        Softmax::Softmax => y * (g - products),
+        Softmax::Log => g - y.exp() * sum,
+    };
+    y.iter().zip(g).map(value).collect()
+}
+
+fn twin(mut call: Call<'_, f64>) {
+    let p: Params = call.params();
+    let (y, upstream, gradient) = (call.floats(0), call.floats(1), call.floats_mut(2));
+    let width = p.width as usize;
+    for row in 0..p.rows as usize {
+        let y = &y[row * width..][..width];
+        let g = strided::row(upstream, p.walk().place(0, row), p.step, width);
+        let gx = value(Softmax::ALL[call.variant], y, &g);
+        gradient[row * width..][..width].copy_from_slice(&gx);
+    }
+}
+
+fn body(mut call: Call<'_, f32>) {
+    let p: Params = call.params();
+    let (y, upstream, gradient) = (call.floats(0), call.floats(1), call.floats_mut(2));
+    let (operation, walk) = (Softmax::ALL[call.variant], p.walk());
+    let (rows, width) = (p.rows as usize, p.width as usize);
+    cpu::rows(&mut gradient[..rows * width], width, |row, gradient| {
+        // g first, which becomes gx in place.
+        strided::copy(gradient, &upstream[walk.place(0, row)..], p.step as usize);
+        let y = &y[row * width..][..width];
+        cpu::vectorized(|| match operation {
+            Softmax::Softmax => {
+                let sum = cpu::sum_lanes(width, |j| gradient[j] * y[j]);
+                let both = gradient.iter_mut().zip(y);
+                both.for_each(|(g, y)| *g = y * (*g - sum));
+            }
+            Softmax::Log => {
+                let sum = cpu::sum_lanes(width, |j| gradient[j]);
+                let both = gradient.iter_mut().zip(y);
+                both.for_each(|(g, y)| *g -= y.exp() * sum);
+            }
+        });
+    });
+}
+
+/// What each element of gx may be off; ε = 2⁻²³, and a correctly rounded operation is held to one ε.
+fn allowance(operation: Softmax, y: &[f64], g: &[f64]) -> Vec<f64> {
+    let epsilon = f64::from(f32::EPSILON);
+    let sizes = |terms: &dyn Fn(usize) -> f64| (0..g.len()).map(|j| terms(j).abs()).sum::<f64>();
+    // ε·√n of the sum of sizes for adding up n terms; for the products one rounding each before.
+    let root = (g.len() as f64).sqrt();
+    let sum: f64 = g.iter().sum();
+    let sum_error = epsilon * root * sizes(&|j| g[j]);
+    let products: f64 = y.iter().zip(g).map(|(y, g)| y * g).sum();
+    let products_error = epsilon * (root + 1.0) * sizes(&|j| y[j] * g[j]);
+    let gx = value(operation, y, g);
+    let allowance = |j: usize| {
+        let of_sum = match operation {
+            // A subtraction and a product.
+            Softmax::Softmax => y[j].abs() * (products_error + epsilon * (g[j] - products).abs()),
+            // exp of 3 + 2·|y| ulps, a product and a subtraction.
+            Softmax::Log => {
+                y[j].exp() * (sum_error + (4.0 + 2.0 * y[j].abs()) * epsilon * sum.abs())
+            }
+        };
+        // What is below the smallest normal number may become 0: a product, or the exponential before it.
+        of_sum + epsilon * gx[j].abs() + f64::from(f32::MIN_POSITIVE) * (1.0 + sum.abs())
+    };
+    (0..g.len()).map(allowance).collect()
+}
+
+fn cases() -> Vec<Case> {
+    // Rows of y near each other, where every term of a sum is more than its bound, and rows near a one-hot, where the
+    // difference cancels.
+    let ranges = [[-2.0, 2.0], [-30.0, 30.0]];
+    let mut cases = Vec::new();
+    for (variant, operation) in Softmax::ALL.into_iter().enumerate() {
+        let views = softmax::views();
+        for (seed, (name, layout, axis, length)) in (6500 + 100 * variant as u64..).zip(views) {
+            for [low, high] in ranges {
+                let mut inputs = Inputs::new(seed);
+                let params = Params::new(&layout, axis);
+                let (rows, width) = (params.rows as usize, params.width as usize);
+                let g = inputs.floats(length, -2.0, 2.0);
+                let widened: Vec<f64> = g.iter().map(|&g| f64::from(g)).collect();
+                let (mut y, mut bound) = (Vec::new(), Vec::new());
+                for row in 0..rows {
+                    let x = inputs.floats(width, low, high);
+                    let x: Vec<f64> = x.into_iter().map(f64::from).collect();
+                    let rounded = softmax::value(operation, &x);
+                    let rounded = rounded.into_iter().map(|y| f64::from(y as f32));
+                    let of_row: Vec<f64> = rounded.collect();
+                    let start = params.walk().place(0, row);
+                    let g = strided::row(&widened, start, params.step, width);
+                    bound.extend(allowance(operation, &of_row, &g));
+                    y.extend(of_row.into_iter().map(|y| y as f32));
+                }
+                let output = Slot::Output {
+                    len: rows * width,
+                    bound: Bound::Each(bound),
+                };
+                let slots = vec![Slot::Floats(y), Slot::Floats(g), output];
+                let name = format!("{name} x={low}..{high}");
+                cases.push(Case::new(name, variant, params, slots));
+            }
+        }
+    }
+    cases
+}

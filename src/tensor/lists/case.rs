@@ -1,0 +1,31 @@
+//! Index lists for the cases of kernels.
+
+use super::SparseInputs;
+use crate::engine::kernel::inputs::Inputs;
+use rand::RngExt;
+
+impl Inputs {
+    /// Index lists of up to `width` of the `features`, about a quarter of the places left out, and feature 0 in every list,
+    /// so that one list of samples is long.
+    pub fn sparse(&mut self, samples: usize, width: usize, features: usize) -> SparseInputs {
+        let mut lists = Vec::with_capacity(samples * width);
+        for _ in 0..samples {
+            let start = lists.len();
+            for place in 0..width {
+                let index = if place == 0 {
+                    0
+                } else {
+                    self.0.random_range(0..features) as i32
+                };
+                let taken = lists[start..].contains(&index);
+                let padding = place > 0 && self.0.random_range(0..4) == 0;
+                lists.push(if taken || padding { -1 } else { index });
+            }
+            let last = lists.len() - 1;
+            let swap = self.0.random_range(start..=last);
+            lists.swap(start, swap);
+        }
+        let lists = SparseInputs::new("case", features, width, lists);
+        lists.expect("index lists of a case are well formed")
+    }
+}

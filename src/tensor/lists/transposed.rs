@@ -1,0 +1,237 @@
+//! Index lists turned around: for each feature the samples that have it.
+
+use super::PADDING;
+use crate::error::{Error, Result};
+use std::ops::Range;
+
+/// The most samples of a feature that are summed as one chunk: a longer list is several chunks, whose sums are added in
+/// order. Part of what the bits of a run depend on.
+pub const CHUNK: usize = 1024;
+
+/// For each feature the ascending list of samples that have it, cut into chunks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Transposed {
+    /// Where each feature's list begins in `samples`, `[N + 1]`.
+    pub(super) offsets: Vec<u32>,
+    pub(super) samples: Vec<u32>,
+    /// The first chunk of each feature, `[N + 1]`.
+    pub(super) first_chunks: Vec<u32>,
+    /// Where each chunk begins in `samples`, `[chunks + 1]`.
+    pub(super) chunk_starts: Vec<u32>,
+}
+
+/// Samples that are sorted among each other before they go to their places: what a sort touches stays in the second cache.
+const BLOCK: usize = 2048;
+/// A block has at least so many entries for each feature, else the places would take longer than the entries.
+const USES: usize = 4;
+
+impl Transposed {
+    /// Becomes that of these lists, by a stable counting sort of the entries by feature. The memory is used again.
+    pub(super) fn build(
+        &mut self,
+        name: &str,
+        features: usize,
+        starts: &[u32],
+        indices: &[u32],
+    ) -> Result<()> {
+        let Some(counts) = counts(features, starts, indices) else {
+            return Err(out_of_range(name, features, starts, indices));
+        };
+        match self.sort(features, &counts, starts, indices) {
+            true => Ok(()),
+            false => Err(twice(name, starts, indices)),
+        }
+    }
+
+    /// That of lists that are checked.
+    pub(super) fn of(features: usize, starts: &[u32], indices: &[u32]) -> Self {
+        let mut made = Self::default();
+        if let Some(counts) = counts(features, starts, indices) {
+            made.sort(features, &counts, starts, indices);
+        }
+        made
+    }
+
+    /// The counting sort, with how often each feature occurs in each block, `[blocks, N]`. Says whether no sample has a
+    /// feature twice.
+    fn sort(&mut self, features: usize, counts: &[u32], starts: &[u32], indices: &[u32]) -> bool {
+        let counts = || counts.chunks_exact(features);
+        self.set_offsets((0..features).map(|feature| counts().map(|counts| counts[feature]).sum()));
+        let mut next = self.offsets.clone();
+        // What an earlier batch has left here is written over.
+        self.samples.resize(indices.len(), 0);
+        let (mut places, mut sorted) = (vec![0; features], Vec::new());
+        let mut is_ascending = true;
+        for (block, counts) in blocks(features, starts).zip(counts()) {
+            let entries = starts[block.start] as usize..starts[block.end] as usize;
+            sorted.resize(entries.len().max(sorted.len()), 0);
+            let mut end = 0;
+            for (place, count) in places.iter_mut().zip(counts) {
+                *place = end;
+                end += count;
+            }
+            let lists = starts[block.start..=block.end].windows(2);
+            for (sample, list) in (0u16..).zip(lists) {
+                for &feature in &indices[list[0] as usize..list[1] as usize] {
+                    let place = &mut places[feature as usize];
+                    sorted[*place as usize] = sample;
+                    *place += 1;
+                }
+            }
+            let mut rest = sorted.as_slice();
+            for (next, &count) in next.iter_mut().zip(counts) {
+                let (own, others) = rest.split_at(count as usize);
+                rest = others;
+                // Samples came in ascending order, so one that has a feature twice stands there twice in a row.
+                is_ascending &= strictly_ascending(own);
+                let to = &mut self.samples[*next as usize..][..own.len()];
+                for (to, sample) in to.iter_mut().zip(own) {
+                    *to = block.start as u32 + u32::from(*sample);
+                }
+                *next += count;
+            }
+        }
+        is_ascending
+    }
+
+    /// Becomes that of the lists that `other` is of, where what is feature f here was `sources[f]` there.
+    pub(super) fn rename(&mut self, other: &Self, sources: &[u32]) {
+        let lists = || sources.iter().map(|&source| other.list(source as usize));
+        self.set_offsets(lists().map(|list| list.len() as u32));
+        self.samples.clear();
+        self.samples.reserve_exact(other.samples.len());
+        lists().for_each(|list| self.samples.extend_from_slice(list));
+    }
+
+    /// Lays out lists of these lengths, one a feature.
+    fn set_offsets(&mut self, lengths: impl Iterator<Item = u32>) {
+        self.offsets.clear();
+        self.first_chunks.clear();
+        self.chunk_starts.clear();
+        let mut end = 0;
+        for length in lengths {
+            self.offsets.push(end);
+            self.first_chunks.push(self.chunk_starts.len() as u32);
+            let begin = end;
+            end += length;
+            self.chunk_starts.extend((begin..end).step_by(CHUNK));
+        }
+        self.offsets.push(end);
+        self.first_chunks.push(self.chunk_starts.len() as u32);
+        self.chunk_starts.push(end);
+    }
+
+    fn list(&self, feature: usize) -> &[u32] {
+        &self.samples[self.offsets[feature] as usize..self.offsets[feature + 1] as usize]
+    }
+}
+
+/// Refuses an index that is none of a feature, and one that stands twice in a list.
+pub(super) fn check(name: &str, features: usize, starts: &[u32], indices: &[u32]) -> Result<()> {
+    // Of each feature the last sample that had it, counted from 1.
+    let mut last = vec![0; features];
+    let mut is_twice = false;
+    for (sample, list) in (1..).zip(starts.windows(2)) {
+        for &feature in &indices[list[0] as usize..list[1] as usize] {
+            let Some(last) = last.get_mut(feature as usize) else {
+                return Err(out_of_range(name, features, starts, indices));
+            };
+            is_twice |= *last == sample;
+            *last = sample;
+        }
+    }
+    match is_twice {
+        true => Err(twice(name, starts, indices)),
+        false => Ok(()),
+    }
+}
+
+/// Refuses an index that is none of a feature.
+pub(super) fn check_range(
+    name: &str,
+    features: usize,
+    starts: &[u32],
+    indices: &[u32],
+) -> Result<()> {
+    let largest = || indices.iter().copied().max();
+    match pulp::Arch::new().dispatch(largest) {
+        Some(largest) if largest as usize >= features => {
+            Err(out_of_range(name, features, starts, indices))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Names the first sample that has a feature twice.
+#[cold]
+fn twice(name: &str, starts: &[u32], indices: &[u32]) -> Error {
+    let lists = starts.windows(2).enumerate();
+    let mut again = lists.filter_map(|(sample, ends)| {
+        let list = &indices[ends[0] as usize..ends[1] as usize];
+        let mut places = list.iter().enumerate();
+        let again = places.find(|&(place, index)| list[..place].contains(index));
+        again.map(|(_, index)| (sample, *index))
+    });
+    let (sample, index) = again.next().unwrap_or_default();
+    Error::argument(
+        format!("{name}, sample {sample}"),
+        "each index at most once",
+        format!("{index} twice"),
+    )
+}
+
+/// The blocks of samples that a sort goes through; samples of a block have 16 bits.
+fn blocks(features: usize, starts: &[u32]) -> impl Iterator<Item = Range<usize>> + Clone {
+    let samples = starts.len() - 1;
+    let entries = starts[samples] as usize;
+    let size = (USES * features * samples).div_ceil(entries.max(1));
+    let size = size.clamp(BLOCK, 1 << 16);
+    (0..samples)
+        .step_by(size)
+        .map(move |first| first..samples.min(first + size))
+}
+
+/// How often each feature occurs in each block, `[blocks, N]`; none if an index is out of range.
+fn counts(features: usize, starts: &[u32], indices: &[u32]) -> Option<Vec<u32>> {
+    let blocks = blocks(features, starts);
+    let mut counts = vec![0u32; features * blocks.clone().count()];
+    let mut odd = vec![0u32; features];
+    for (block, counts) in blocks.zip(counts.chunks_exact_mut(features)) {
+        // Two tables, so that an increment seldom waits for the one before.
+        odd.fill(0);
+        let indices = &indices[starts[block.start] as usize..starts[block.end] as usize];
+        let (pairs, last) = indices.as_chunks();
+        for &[first, second] in pairs {
+            *counts.get_mut(first as usize)? += 1;
+            *odd.get_mut(second as usize)? += 1;
+        }
+        for &feature in last {
+            *counts.get_mut(feature as usize)? += 1;
+        }
+        for (count, odd) in counts.iter_mut().zip(&odd) {
+            *count += odd;
+        }
+    }
+    Some(counts)
+}
+
+fn strictly_ascending(list: &[u16]) -> bool {
+    let pairs = list.iter().zip(list.iter().skip(1));
+    // All are looked at, because that needs no branch for each.
+    pairs.fold(true, |ascending, (first, second)| {
+        ascending & (first < second)
+    })
+}
+
+/// Names the first index that is none of a feature.
+#[cold]
+fn out_of_range(name: &str, features: usize, starts: &[u32], indices: &[u32]) -> Error {
+    let wrong = |index: &u32| *index as usize >= features;
+    let entry = indices.iter().position(wrong).unwrap_or(0);
+    let sample = starts.partition_point(|&start| start as usize <= entry) - 1;
+    Error::argument(
+        format!("{name}, sample {sample}"),
+        format!("an index from 0 to {} or {PADDING}", features - 1),
+        indices[entry] as i32,
+    )
+}

@@ -1,0 +1,275 @@
+//! Every operation, layer and loss as data: THE list that verification, gradient checks and other programs go by.
+
+mod case;
+mod cases;
+
+pub use case::{Case, Input, View};
+pub use cases::cases;
+
+use crate::error::{Error, Result};
+use crate::nn::{self, Dropout, Layer, Mode};
+use crate::tensor::shape::Axes;
+use crate::tensor::{Classes, Tensor};
+use serde::{Deserialize, Serialize};
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $Name:ident $({ $($(#[$field_doc:meta])* $field:ident: $kind:ty),* $(,)? })? = $text:literal),* $(,)?) => {
+        /// An operation, layer or loss with its attributes. Which operands it takes stands with each.
+        ///
+        /// In JSON it is an object with its name as `op` and its attributes beside it: `{"op": "sum", "axes": [0], "keep": false}`.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "op", deny_unknown_fields)]
+        pub enum Operation {
+            $($(#[$doc])* #[serde(rename = $text)] $Name $({ $($(#[$field_doc])* $field: $kind),* })?),*
+        }
+
+        impl Operation {
+            /// The names of all of them.
+            pub const NAMES: &[&str] = &[$($text),*];
+
+            /// Its name.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$Name { .. } => $text),*
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    /// ln x.
+    Log = "log",
+    /// e^x.
+    Exp = "exp",
+    /// x where x > 0, else 0.
+    Relu = "relu",
+    /// 1/(1 + e^(−x)).
+    Sigmoid = "sigmoid",
+    /// tanh x.
+    Tanh = "tanh",
+    /// −x.
+    Neg = "neg",
+    /// |x|.
+    Abs = "abs",
+    /// √x.
+    Sqrt = "sqrt",
+    /// ln(1 + e^x).
+    Softplus = "softplus",
+    /// min(max(x, low), high).
+    Clamp {
+        /// The lower end.
+        low: f32,
+        /// The upper end.
+        high: f32,
+    } = "clamp",
+    /// factor·x + summand.
+    Affine {
+        /// The factor.
+        factor: f32,
+        /// The summand.
+        summand: f32,
+    } = "affine",
+    /// x + y.
+    Add = "add",
+    /// x − y.
+    Sub = "sub",
+    /// x·y.
+    Mul = "mul",
+    /// x/y.
+    Div = "div",
+    /// x^y.
+    Pow = "pow",
+    /// Σ x over axes.
+    Sum {
+        /// The axes, all if there is no list.
+        axes: Option<Vec<isize>>,
+        /// Whether they stay with size 1.
+        keep: bool,
+    } = "sum",
+    /// The mean over axes.
+    Mean {
+        /// The axes, all if there is no list.
+        axes: Option<Vec<isize>>,
+        /// Whether they stay with size 1.
+        keep: bool,
+    } = "mean",
+    /// The maximum over axes.
+    Max {
+        /// The axes, all if there is no list.
+        axes: Option<Vec<isize>>,
+        /// Whether they stay with size 1.
+        keep: bool,
+    } = "max",
+    /// The product of matrices or vectors a and b.
+    Matmul = "matmul",
+    /// Σ x·y of vectors.
+    Dot = "dot",
+    /// Σ x\[i, i\].
+    Trace = "trace",
+    /// The diagonal of a matrix.
+    Diagonal = "diagonal",
+    /// The axes in another order.
+    Permute {
+        /// Axis i of the result is this one of x.
+        order: Vec<isize>,
+    } = "permute",
+    /// Another shape.
+    Reshape {
+        /// The shape.
+        shape: Vec<usize>,
+    } = "reshape",
+    /// Part of an axis.
+    Slice {
+        /// The axis.
+        axis: isize,
+        /// The first index.
+        start: usize,
+        /// One past the last.
+        end: usize,
+    } = "slice",
+    /// Any number of tensors side by side.
+    Concat {
+        /// The axis.
+        axis: isize,
+    } = "concat",
+    /// Stretched to a shape.
+    BroadcastTo {
+        /// The shape.
+        shape: Vec<usize>,
+    } = "broadcast_to",
+    /// Softmax over an axis.
+    Softmax {
+        /// The axis.
+        axis: isize,
+    } = "softmax",
+    /// The logarithm of softmax over an axis.
+    LogSoftmax {
+        /// The axis.
+        axis: isize,
+    } = "log_softmax",
+    /// x·W + b of x \[batch, in\], W \[in, out\], b \[out\].
+    Linear = "linear",
+    /// Batch normalisation of x \[batch, features\] with γ and β \[features\], by the batch's statistics.
+    BatchNorm {
+        /// ε.
+        epsilon: f32,
+    } = "batch_norm",
+    /// Batch normalisation of x with γ, β, running mean and running variance.
+    BatchNormEvaluation {
+        /// ε.
+        epsilon: f32,
+    } = "batch_norm_evaluation",
+    /// Dropout while training.
+    Dropout {
+        /// The share that is dropped.
+        rate: f32,
+        /// What is drawn from.
+        seed: u64,
+    } = "dropout",
+    /// mean((y − t)²).
+    Mse = "mse",
+    /// Cross-entropy of logits and probabilities \[rows, classes\].
+    CrossEntropy = "cross_entropy",
+    /// Cross-entropy of logits \[rows, classes\] and class indices.
+    CrossEntropyClasses {
+        /// The class of each row.
+        classes: Vec<u32>,
+    } = "cross_entropy_classes",
+    /// Binary cross-entropy of logits and probabilities.
+    BinaryCrossEntropy = "binary_cross_entropy",
+    /// ‖X − A·S‖² of X \[m, n\], A \[m, r\], S \[r, n\].
+    Factorization = "factorization",
+}
+
+impl Operation {
+    /// Its result for these operands.
+    ///
+    /// # Errors
+    /// A wrong number of operands, and what the operation itself refuses.
+    pub fn apply(&self, operands: &[Tensor]) -> Result<Tensor> {
+        if let Self::Concat { axis } = self {
+            return Tensor::concat(&operands.iter().collect::<Vec<_>>(), *axis);
+        }
+        let arity = self.arity();
+        if operands.len() != arity {
+            let name = format!("operands of {}", self.name());
+            return Err(Error::argument(name, format!("{arity}"), operands.len()));
+        }
+        let x = &operands[0];
+        match self {
+            Self::Log => x.log(),
+            Self::Exp => x.exp(),
+            Self::Relu => x.relu(),
+            Self::Sigmoid => x.sigmoid(),
+            Self::Tanh => x.tanh(),
+            Self::Neg => x.neg(),
+            Self::Abs => x.abs(),
+            Self::Sqrt => x.sqrt(),
+            Self::Softplus => x.softplus(),
+            Self::Clamp { low, high } => x.clamp(*low, *high),
+            Self::Affine { factor, summand } => x.affine(*factor, *summand),
+            Self::Add => x.add(&operands[1]),
+            Self::Sub => x.sub(&operands[1]),
+            Self::Mul => x.mul(&operands[1]),
+            Self::Div => x.div(&operands[1]),
+            Self::Pow => x.pow(&operands[1]),
+            Self::Sum { axes, keep } => x.sum(meant(axes), *keep),
+            Self::Mean { axes, keep } => x.mean(meant(axes), *keep),
+            Self::Max { axes, keep } => x.max(meant(axes), *keep),
+            Self::Matmul => x.matmul(&operands[1]),
+            Self::Dot => x.dot(&operands[1]),
+            Self::Trace => x.trace(),
+            Self::Diagonal => x.diagonal(),
+            Self::Permute { order } => x.permute(order),
+            Self::Reshape { shape } => x.reshape(shape),
+            Self::Slice { axis, start, end } => x.slice(*axis, *start..*end),
+            Self::Concat { axis } => Tensor::concat(&[x], *axis),
+            Self::BroadcastTo { shape } => x.broadcast_to(shape),
+            Self::Softmax { axis } => x.softmax(*axis),
+            Self::LogSoftmax { axis } => x.log_softmax(*axis),
+            Self::Linear => {
+                let layer = nn::Linear::from_tensors(operands[1].clone(), operands[2].clone());
+                layer.forward(x, Mode::Training)
+            }
+            Self::BatchNorm { epsilon } => {
+                let normalized = x.batch_norm(&operands[1], &operands[2], *epsilon)?;
+                Ok(normalized.output)
+            }
+            Self::BatchNormEvaluation { epsilon } => {
+                let (gamma, beta) = (&operands[1], &operands[2]);
+                x.normalize_by(&operands[3], &operands[4], gamma, beta, *epsilon)
+            }
+            Self::Dropout { rate, seed } => Dropout::new(*rate, *seed)?.forward(x, Mode::Training),
+            Self::Mse => nn::mse(x, &operands[1]),
+            Self::CrossEntropy => nn::cross_entropy(x, &operands[1]),
+            Self::CrossEntropyClasses { classes } => {
+                let count = x.shape().last().copied().unwrap_or(0);
+                nn::cross_entropy_classes(x, &Classes::new(x.device(), classes, count)?)
+            }
+            Self::BinaryCrossEntropy => nn::binary_cross_entropy(x, &operands[1]),
+            Self::Factorization => {
+                let left = x.sub(&operands[1].matmul(&operands[2])?)?;
+                left.mul(&left)?.sum(.., false)
+            }
+        }
+    }
+
+    fn arity(&self) -> usize {
+        match self {
+            Self::Add | Self::Sub | Self::Mul | Self::Div | Self::Pow => 2,
+            Self::Matmul | Self::Dot => 2,
+            Self::Mse | Self::CrossEntropy | Self::BinaryCrossEntropy => 2,
+            Self::Linear | Self::BatchNorm { .. } | Self::Factorization => 3,
+            Self::BatchNormEvaluation { .. } => 5,
+            _ => 1,
+        }
+    }
+}
+
+fn meant(axes: &Option<Vec<isize>>) -> Axes {
+    match axes {
+        None => Axes::All,
+        Some(axes) => Axes::Some(axes.clone()),
+    }
+}
