@@ -38,9 +38,8 @@ pub use tape::{Gradients, no_gradient};
 
 use crate::engine::device::{Device, Readback, Values};
 use crate::engine::kernel::Element;
-use crate::engine::recording::Data;
+use crate::engine::recording::{BufferId, Data, Recording};
 use crate::error::{Error, Result};
-use crate::optim::Optimizer;
 use crate::tensor::shape::{Layout, Shape};
 use op::Op;
 use std::sync::Arc;
@@ -181,20 +180,23 @@ impl Tensor {
         whole && self.node.as_ref().is_some_and(|node| node.is_leaf())
     }
 
-    /// One step of an optimiser on a parameter, in place; `at` are the step, from 1, and the learning rate.
-    pub(crate) fn descend(
+    /// Changes a parameter in place by the commands that `record` adds, given the buffers of its
+    /// gradient (row-major), of `moments` and of its values.
+    pub(crate) fn update(
         &self,
-        optimizer: &Optimizer,
-        at: (u64, f32),
         gradient: &Self,
         moments: &[&Self],
+        record: impl FnOnce(&mut Recording<'static>, BufferId, &[BufferId], BufferId),
     ) -> Result<()> {
         let op = Op::new("descend", [self, gradient])?;
         if gradient.shape() != self.shape() {
             return Err(op.fail("a gradient of the parameter's shape", ""));
         }
         let gradient = gradient.dense()?.apart_from(self)?;
-        op.descend(optimizer, at, [&gradient, self], moments)?;
+        let moments: Vec<BufferId> = moments.iter().map(|moment| moment.storage.id()).collect();
+        let (gradient, values) = (gradient.storage.id(), self.storage.id());
+        self.device()
+            .record(|recording| record(recording, gradient, &moments, values))?;
         self.storage.changed();
         Ok(())
     }

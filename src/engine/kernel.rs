@@ -1,18 +1,21 @@
 //! What a kernel is: one shader, its bindings and parameters, its reference twin, its CPU body and its cases.
 //!
-//! A kernel is plain data. The table of all of them is [`crate::verify::table::TABLE`]; tests, `wgrad verify`,
+//! A kernel is plain data. The table of all of them is `verify::table`; tests, `wgrad verify`,
 //! benches and the shader dump are views of that table.
 
 mod call;
 mod case;
 pub mod inputs;
+mod interface;
 mod reflect;
 mod traffic;
 
-pub(crate) use call::Slice;
+#[doc(hidden)]
+pub use call::Slice;
 pub use call::{Call, Real};
 pub use case::{Bound, Case, Slot};
-pub use reflect::{Interface, Signature, reflect};
+pub use interface::{BufferList, Interface, Kind, Params, Read, Role, Uniform, Update, Write};
+pub use reflect::{Reflected, Signature, reflect};
 pub use traffic::Traffic;
 
 /// One row of the table.
@@ -156,44 +159,21 @@ pub struct Field {
     pub name: &'static str,
     /// Its offset in bytes.
     pub offset: u32,
-    /// `u32`, `f32`, or `[u32; 8]`, which is WGSL's `array<vec4<u32>, 2>`.
-    pub kind: &'static str,
+    /// Its type.
+    pub kind: Kind,
 }
 
-impl Field {
-    /// The first byte behind it.
-    fn end(&self) -> usize {
-        let words = if self.kind == "[u32; 8]" { 8 } else { 1 };
-        self.offset as usize + 4 * words
-    }
-}
-
-/// The parameters of a kernel: its uniform, and what decides the size of its grid.
-///
-/// Implement it by [`parameters!`](crate::parameters), which lists the fields for the check against the shader.
-pub trait Params: bytemuck::Pod {
-    /// The kernel they belong to.
-    const KERNEL: &'static Kernel;
-    /// How many workgroups cover the work. Grids past 65,535 become rows of a second dimension, and the shader
-    /// takes its place from `group_index`.
-    fn groups(&self) -> u32;
-}
-
-/// Declares a `#[repr(C)]` parameter struct of `u32`, `f32` and `[u32; 8]` fields, arrays first, and the constant
-/// `FIELDS` that describes it.
+/// Declares the parameters of a kernel whose buffers have no names in Rust yet.
 #[macro_export]
 macro_rules! parameters {
     ($(#[$meta:meta])* pub struct Params { $($(#[$doc:meta])* pub $field:ident: $kind:ty),* $(,)? }) => {
-        $(#[$meta])*
-        #[repr(C)]
-        #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-        pub struct Params { $($(#[$doc])* pub $field: $kind),* }
-
-        const FIELDS: &[$crate::engine::kernel::Field] = &[$($crate::engine::kernel::Field {
-            name: stringify!($field),
-            offset: std::mem::offset_of!(Params, $field) as u32,
-            kind: stringify!($kind),
-        }),*];
+        $crate::uniform! { $(#[$meta])* pub struct Params { $($(#[$doc])* pub $field: $kind),* } }
+        const FIELDS: &[$crate::engine::kernel::Field] = Params::FIELDS;
+        impl $crate::engine::kernel::Interface for Params {
+            type Buffers = &'static [$crate::engine::recording::BufferId];
+            type Slices<'a, R: 'a> = ();
+            fn slices<'a, R: 'a>(_: Vec<$crate::engine::kernel::Slice<'a, R>>) {}
+        }
     };
 }
 

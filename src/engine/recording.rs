@@ -1,6 +1,6 @@
 //! A flat list of commands over buffer ids. Plain data: recording needs no device, and every executor plays the same list.
 
-use crate::engine::kernel::{Kernel, Params, Traffic};
+use crate::engine::kernel::{BufferList, Kernel, Params, Traffic};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -174,14 +174,15 @@ impl<'a> Recording<'a> {
     }
 
     /// Runs the kernel that the parameters belong to, on one buffer for each of its bindings.
-    pub fn dispatch<P: Params>(&mut self, variant: usize, params: P, buffers: &[BufferId]) {
+    pub fn dispatch<P: Params>(&mut self, variant: usize, params: P, buffers: impl BufferList) {
+        let buffers = buffers.ids();
         debug_assert_eq!(buffers.len(), P::KERNEL.bindings.len());
         self.push(Dispatch {
             kernel: P::KERNEL,
             variant,
             params: bytemuck::bytes_of(&params).to_vec(),
             groups: params.groups(),
-            buffers: buffers.to_vec(),
+            buffers,
         });
     }
 

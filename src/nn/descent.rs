@@ -68,7 +68,15 @@ impl Descent {
             };
             let moments: Vec<&Tensor> = moments.iter().collect();
             let at = (self.steps, learning_rate);
-            parameter.descend(&self.optimizer, at, gradient, &moments)?;
+            let length = parameter.elements();
+            parameter.update(
+                gradient,
+                &moments,
+                |recording, gradient, moments, values| {
+                    self.optimizer
+                        .record(recording, at, length, gradient, moments, values);
+                },
+            )?;
         }
         Ok(())
     }

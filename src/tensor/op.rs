@@ -7,7 +7,6 @@ use crate::engine::device::Device;
 use crate::engine::kernel::{Element, Params};
 use crate::engine::recording::BufferId;
 use crate::error::{Error, Result};
-use crate::optim::Optimizer;
 use crate::tensor::kernels::copy;
 use crate::tensor::shape::{Layout, Shape};
 
@@ -132,25 +131,6 @@ impl<'a> Op<'a> {
     ) -> Result<()> {
         let params = copy::Params::new(&from_layout, &to_layout);
         self.dispatch(0, params, [from, to])
-    }
-
-    /// Records one step of an optimiser on whole, row-major tensors, the values and moments changed in place.
-    pub(super) fn descend(
-        &self,
-        optimizer: &Optimizer,
-        at: (u64, f32),
-        [gradient, values]: [&Tensor; 2],
-        moments: &[&Tensor],
-    ) -> Result<()> {
-        let moments: Vec<BufferId> = moments.iter().map(|moment| moment.storage.id()).collect();
-        let (gradient, length, values) = (
-            gradient.storage.id(),
-            values.elements(),
-            values.storage.id(),
-        );
-        self.device().record(|recording| {
-            optimizer.record(recording, at, length, gradient, &moments, values);
-        })
     }
 
     /// The result with its place on the tape, if an operand has one: `rule` makes of the result's gradient those of the

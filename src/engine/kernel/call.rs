@@ -30,7 +30,8 @@ impl Real for f64 {
 
 /// A buffer as a body sees it.
 #[derive(Debug)]
-pub(crate) enum Slice<'a, R> {
+#[doc(hidden)]
+pub enum Slice<'a, R> {
     Floats(&'a [R]),
     FloatsMut(&'a mut [R]),
     Words(&'a [u32]),

@@ -79,8 +79,9 @@ impl Case {
         name: impl Into<String>,
         variant: usize,
         params: P,
-        slots: Vec<Slot>,
+        slots: impl Into<Vec<Slot>>,
     ) -> Self {
+        let slots = slots.into();
         assert_eq!(slots.len(), P::KERNEL.bindings.len());
         Self {
             name: name.into(),

@@ -1,6 +1,6 @@
 //! What a shader declares, read out of it by naga, so that Rust and WGSL can be held against each other.
 
-use super::{Access, Element, Kernel};
+use super::{Access, Element, Field, Kernel, Kind};
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
 
 /// What host and shader have to agree on.
@@ -14,7 +14,7 @@ pub struct Signature {
 
 /// The interface of an assembled shader in terms of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interface {
+pub struct Reflected {
     /// Bindings and parameters.
     pub signature: Signature,
     /// Invocations of a workgroup in each dimension.
@@ -26,7 +26,7 @@ pub struct Interface {
 /// Parses and validates an assembled shader without any optional capability and reads its interface.
 ///
 /// The error is the compiler's message or what is missing, as text.
-pub fn reflect(source: &str) -> Result<Interface, String> {
+pub fn reflect(source: &str) -> Result<Reflected, String> {
     let module =
         naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
     naga::valid::Validator::new(
@@ -107,7 +107,7 @@ pub fn reflect(source: &str) -> Result<Interface, String> {
     if !places.chain([(group, binding)]).eq(expected) {
         return Err("bindings must count from @group(0) @binding(0), the uniform last".to_owned());
     }
-    Ok(Interface {
+    Ok(Reflected {
         signature: Signature {
             bindings: bound.into_iter().map(|(_, _, binding)| binding).collect(),
             fields,
@@ -132,10 +132,15 @@ impl Kernel {
             let written = binding.access != Access::Read;
             (binding.name.to_owned(), binding.element, written)
         });
-        let fields = self
-            .fields
-            .iter()
-            .map(|field| (field.name.to_owned(), field.offset, field.kind.to_owned()));
+        let fields = Field::flat(self.fields).into_iter().map(|field| {
+            let kind = match field.kind {
+                Kind::Word => "u32",
+                Kind::Float => "f32",
+                Kind::EightWords => "[u32; 8]",
+                Kind::Fields(_) => "a struct",
+            };
+            (field.name.to_owned(), field.offset, kind.to_owned())
+        });
         Signature {
             bindings: bindings.collect(),
             fields: fields.collect(),

@@ -230,7 +230,7 @@ fn cases() -> Vec<Case> {
             bound: Bound::Each(bound),
         });
         let name = format!("samples={samples} features={features}");
-        let slots = inputs.into_iter().chain(outputs).collect();
+        let slots: Vec<Slot> = inputs.into_iter().chain(outputs).collect();
         Case::new(name, 0, params, slots)
     };
     SHAPES.into_iter().enumerate().map(case).collect()

@@ -191,7 +191,7 @@ fn cases() -> Vec<Case> {
             let name = format!("{name} as {}", ["x", "y", "g"][turn]);
             let floats = [x, y, g].map(Slot::Floats);
             let slots = floats.into_iter().chain([Slot::Output { len, bound }]);
-            cases.push(Case::new(name, variant, params, slots.collect()));
+            cases.push(Case::new(name, variant, params, slots.collect::<Vec<_>>()));
         }
     }
     cases

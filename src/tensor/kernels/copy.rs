@@ -2,11 +2,11 @@
 
 use super::strided::{self, STRIDED};
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Real, Slot};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, PLAIN, Pass, Read, Real, Slot, Update};
 use crate::engine::libraries::GRID;
 use crate::tensor::shape::{Layout, Walk};
 
-crate::parameters! {
+crate::interface! {
     /// One walk over source and destination.
     pub struct Params {
         /// Sizes, as in [`Walk`].
@@ -17,6 +17,12 @@ crate::parameters! {
         pub to_strides: [u32; 8],
         /// Elements.
         pub length: u32,
+    }
+    pub struct Buffers {
+        /// The elements to copy.
+        pub source: Read<f32>,
+        /// Their places; elements that no place names keep their values.
+        pub destination: Update<f32>,
     }
 }
 
@@ -43,26 +49,26 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../../shaders/tensor/copy.wgsl"),
     libraries: &[GRID, STRIDED],
     variants: PLAIN,
-    bindings: &[Binding::floats("source"), Binding::update("destination")],
-    fields: FIELDS,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin: element_by_element,
     cpu: Some(body),
     traffic: None,
     cases,
 };
 
-fn element_by_element<R: Real>(mut call: Call<'_, R>) {
-    let p: Params = call.params();
-    let (from, to) = (call.floats(0), call.floats_mut(1));
+fn element_by_element<R: Real>(call: Call<'_, R>) {
+    let (p, b) = call.open::<Params>();
+    let (from, to) = (b.source, b.destination);
     let walk = p.walk();
     for i in 0..p.length as usize {
         to[walk.place(1, i)] = from[walk.place(0, i)];
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let (from, to) = (call.floats(0), call.floats_mut(1));
+fn body(call: Call<'_, f32>) {
+    let (p, b) = call.open::<Params>();
+    let (from, to) = (b.source, b.destination);
     let walk = p.walk();
     let row = p.shape[0] as usize;
     if p.length == 0 {
@@ -119,7 +125,11 @@ fn cases() -> Vec<Case> {
         };
         let source = Slot::Floats(inputs.floats(length, -1.0, 1.0));
         let name: String = name;
-        Case::new(name, 0, Params::new(&from, &to), vec![source, update])
+        let slots = Slots {
+            source,
+            destination: update,
+        };
+        Case::new(name, 0, Params::new(&from, &to), slots)
     };
     (6000..).zip(out_of.chain(into)).map(case).collect()
 }
