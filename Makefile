@@ -33,6 +33,6 @@ sabotage:
 
 # Formatting, lints and documentation, warnings as errors.
 check:
-	$(CARGO) fmt --check
+	rustfmt --edition 2024 --check $(shell find . -name '*.rs' -not -path '*/target/*')
 	$(CARGO) clippy --release --all-targets --features cli -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --features cli

@@ -1,24 +1,20 @@
 //! Trains neural networks on any GPU with hand-written WGSL compute kernels through wgpu: Vulkan, Metal, DX12, and
 //! the CPU where there is no GPU.
 //!
-//! A [`Tensor`](tensor::Tensor) is where to begin for networks of one's own, a [`Learner`](perspective::Learner) for the two-perspective
-//! network of chess engines.
+//! A [`Tensor`](tensor::Tensor) is the place to start for networks of any form, a
+//! [`Learner`](nnue::Learner) for the two-perspective network ("NNUE") of chess engines.
 //!
 //! The floors, each knowing only those below it:
 //!
-//! - [`train`] — trainer, checkpoints, logs
-//! - [`perspective`] — the two-perspective network and its training step
-//! - [`data`] — formats, features, the loader; knows no device
-//! - [`verify`] — the cases of kernels and operations run on a device
-//! - [`operations`] — every operation, layer and loss as data, with its cases
-//! - [`nn`] — layers, losses, descent
-//! - [`tensor`] — tensors with gradients
-//! - [`optim`], [`schedule`] — optimisers, learning rates
-//! - [`device`] — devices, buffers and the three executors
-//! - [`recording`] — a flat list of commands over buffer ids
-//! - [`kernels`] — the table, one file a kernel
-//! - [`kernel`] — what a kernel is
-//! - [`shape`], [`batch`], [`activation`], [`loss`], [`interchange`], [`atomic`], [`error`] — pure: inputs, definitions, files, errors
+//! - [`verify`]: the table of all kernels, and the operations with their cases
+//! - [`nnue`]: the two-perspective network, its data and its trainer
+//! - [`nn`]: layers, losses and descent on tensors
+//! - [`optim`]: optimizers and learning-rate schedules
+//! - [`tensor`]: tensors with gradients
+//! - [`engine`]: kernels, recordings and devices
+//! - [`files`], [`error`]: files and errors
+
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod engine;
 pub mod error;

@@ -182,7 +182,7 @@ fn traffic_is_within_the_buffers_of_every_case() {
 
 #[test]
 fn a_recording_sums_its_traffic_by_kernel() {
-    let device = wgrad::engine::device::Device::cpu().unwrap();
+    let device = engine::device::Device::cpu().unwrap();
     let buffers: Vec<_> = (0..5)
         .map(|_| device.allocate("test", Element::Float, 4).unwrap())
         .collect();
@@ -225,7 +225,7 @@ fn a_recording_sums_its_traffic_by_kernel() {
     assert_eq!(traffic.into_values().sum::<Traffic>(), one + one + descent);
     let (from, to) = (ids[0], ids[1]);
     let layout =
-        wgrad::tensor::shape::Layout::contiguous(wgrad::tensor::shape::Shape::new(&[4]).unwrap());
+        tensor::shape::Layout::contiguous(tensor::shape::Shape::new(&[4]).unwrap());
     recording.dispatch(0, copy::Params::new(&layout, &layout), &[from, to]);
     assert_eq!(recording.traffic(), None, "copy counts none");
 }

@@ -79,7 +79,7 @@ const fn with_body(body: fn(Call<'_, f32>)) -> Kernel {
 
 /// The honest body, for sabotage of its output.
 fn honest(call: Call<'_, f32>) {
-    (sum::KERNEL.cpu.unwrap())(call)
+    (sum::KERNEL.cpu.unwrap())(call);
 }
 
 /// Runs the honest body on the call and then `spoil` on its output.
@@ -199,7 +199,7 @@ fn verify_rejects_sabotaged_shaders() {
         ));
         let mut failed = 0;
         verify(&common::VULKAN, kernel, |outcome| {
-            failed += usize::from(!outcome.ok)
+            failed += usize::from(!outcome.ok);
         })
         .unwrap();
         assert!(failed > 0, "{to} was accepted");

@@ -269,7 +269,7 @@ impl SparseInputs {
         &self.transposed().first_chunks
     }
 
-    /// Where each chunk of at most [`CHUNK`](super::lists::CHUNK) samples begins in [`Self::samples`], `[chunks + 1]`.
+    /// Where each chunk of at most [`CHUNK`] samples begins in [`Self::samples`], `[chunks + 1]`.
     pub fn chunk_starts(&self) -> &[u32] {
         &self.transposed().chunk_starts
     }

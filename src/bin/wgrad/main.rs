@@ -2,6 +2,8 @@
 //!
 //! Exit status: 0, 1 for a failure (`error: …` on stderr), 2 for wrong usage, 130 for a training that Ctrl-C stopped.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 mod adapters;
 mod bench;
 mod eval;

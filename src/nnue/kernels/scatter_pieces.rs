@@ -216,7 +216,7 @@ fn twin(mut call: Call<'_, f64>) {
     let (y, terms, gradients) = (call.floats_mut(5), call.floats_mut(6), call.floats_mut(7));
     gradients[..p.count() * p.pieces().stride()].fill(0.0);
     reference(&p, call.variant, &read, (y, terms), |place, _, e, by| {
-        gradients[place] += e * by
+        gradients[place] += e * by;
     });
 }
 

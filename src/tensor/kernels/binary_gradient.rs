@@ -123,7 +123,7 @@ fn body(mut call: Call<'_, f32>) {
             }
         }),
         Partial::LogisticLossLeft => {
-            strided::map(out, walk, operands, |[x, y, g]| g * (sigmoid(x) - y))
+            strided::map(out, walk, operands, |[x, y, g]| g * (sigmoid(x) - y));
         }
     }
 }
