@@ -224,8 +224,7 @@ fn a_recording_sums_its_traffic_by_kernel() {
     assert_eq!(traffic["sgd"], descent);
     assert_eq!(traffic.into_values().sum::<Traffic>(), one + one + descent);
     let (from, to) = (ids[0], ids[1]);
-    let layout =
-        tensor::shape::Layout::contiguous(tensor::shape::Shape::new(&[4]).unwrap());
+    let layout = tensor::shape::Layout::contiguous(tensor::shape::Shape::new(&[4]).unwrap());
     recording.dispatch(0, copy::Params::new(&layout, &layout), &[from, to]);
     assert_eq!(recording.traffic(), None, "copy counts none");
 }
