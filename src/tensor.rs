@@ -174,6 +174,11 @@ impl Tensor {
         }
     }
 
+    /// Its buffer, for dispatches.
+    pub(crate) fn buffer(&self) -> BufferId {
+        self.storage.id()
+    }
+
     /// Whether it was made by [`Tensor::parameter`] and fills its buffer row-major.
     pub(crate) fn is_parameter(&self) -> bool {
         let whole = self.layout == Layout::contiguous(self.shape());

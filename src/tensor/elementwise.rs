@@ -127,7 +127,12 @@ impl Tensor {
             let op = Op::new(name, [saved, g])?;
             let gradient = op.output(saved.shape())?;
             let params = unary_gradient::Params::new(&saved.layout, &g.layout, numbers);
-            op.dispatch(slope as usize, params, [saved, g, &gradient])?;
+            let buffers = unary_gradient::Buffers {
+                saved: saved.buffer(),
+                upstream: g.buffer(),
+                gradient: gradient.buffer(),
+            };
+            op.dispatch(slope as usize, params, buffers)?;
             Ok(gradient)
         })
     }
@@ -249,7 +254,11 @@ impl Op<'_> {
         let x = self.operand(0);
         let y = self.output(x.shape())?;
         let params = unary::Params::new(&x.layout, numbers);
-        self.dispatch(function as usize, params, [x, &y])?;
+        let buffers = unary::Buffers {
+            x: x.buffer(),
+            y: y.buffer(),
+        };
+        self.dispatch(function as usize, params, buffers)?;
         Ok(y)
     }
 
@@ -258,7 +267,12 @@ impl Op<'_> {
         let [x, y] = self.stretched()?;
         let result = self.output(x.shape())?;
         let params = binary::Params::new(&x.layout, &y.layout);
-        self.dispatch(function as usize, params, [&x, &y, &result])?;
+        let buffers = binary::Buffers {
+            x: x.buffer(),
+            y: y.buffer(),
+            result: result.buffer(),
+        };
+        self.dispatch(function as usize, params, buffers)?;
         Ok(([x, y], result))
     }
 
@@ -289,6 +303,12 @@ fn partial(
     let op = Op::new(name, [x, y, g])?;
     let gradient = op.output(x.shape())?;
     let params = binary_gradient::Params::new(&x.layout, &y.layout, &g.layout);
-    op.dispatch(partial as usize, params, [x, y, g, &gradient])?;
+    let buffers = binary_gradient::Buffers {
+        x: x.buffer(),
+        y: y.buffer(),
+        upstream: g.buffer(),
+        gradient: gradient.buffer(),
+    };
+    op.dispatch(partial as usize, params, buffers)?;
     Ok(gradient)
 }

@@ -106,13 +106,18 @@ impl Op<'_> {
             Class::Gpu => (SHARED, whole.in_parts()),
             Class::Software => (REGISTERS, whole.in_parts()),
         };
+        let buffers = |result: &Tensor| matmul::Buffers {
+            a: a.buffer(),
+            b: b.buffer(),
+            result: result.buffer(),
+        };
         if params.parts == 1 {
             let result = self.output(shape)?;
-            self.dispatch(variant, params, [a, b, &result])?;
+            self.dispatch(variant, params, buffers(&result))?;
             return Ok(result);
         }
         let parts = self.output(Shape::new(&[params.parts as usize, shape.elements()])?)?;
-        self.dispatch(variant, params, [a, b, &parts])?;
+        self.dispatch(variant, params, buffers(&parts))?;
         parts.sum(0, false)?.reshape(&shape)
     }
 
@@ -146,7 +151,12 @@ impl Op<'_> {
             b_batch,
         };
         let (a, b, result) = (a.dense()?, b.dense()?, self.output(shape)?);
-        self.dispatch(0, params, [&a, &b, &result])?;
+        let buffers = matmul_wide::Buffers {
+            a: a.buffer(),
+            b: b.buffer(),
+            result: result.buffer(),
+        };
+        self.dispatch(0, params, buffers)?;
         Ok(Some(result))
     }
 }

@@ -5,7 +5,6 @@ use super::storage::Storage;
 use super::tape::{self, Node, Rule};
 use crate::engine::device::Device;
 use crate::engine::kernel::{Element, Params};
-use crate::engine::recording::BufferId;
 use crate::error::{Error, Result};
 use crate::tensor::kernels::copy;
 use crate::tensor::shape::{Layout, Shape};
@@ -113,14 +112,13 @@ impl<'a> Op<'a> {
     }
 
     /// Runs a kernel on tensors' buffers.
-    pub(super) fn dispatch<P: Params, const N: usize>(
+    pub(super) fn dispatch<P: Params>(
         &self,
         variant: usize,
         params: P,
-        buffers: [&Tensor; N],
+        buffers: P::Buffers,
     ) -> Result<()> {
-        let buffers: [BufferId; N] = buffers.map(|tensor| tensor.storage.id());
-        self.device().dispatch(variant, params, &buffers)
+        self.device().dispatch(variant, params, buffers)
     }
 
     /// Copies one view into another of the same shape and of another buffer.
@@ -130,7 +128,11 @@ impl<'a> Op<'a> {
         (to, to_layout): (&Tensor, Layout),
     ) -> Result<()> {
         let params = copy::Params::new(&from_layout, &to_layout);
-        self.dispatch(0, params, [from, to])
+        let buffers = copy::Buffers {
+            source: from.buffer(),
+            destination: to.buffer(),
+        };
+        self.dispatch(0, params, buffers)
     }
 
     /// The result with its place on the tape, if an operand has one: `rule` makes of the result's gradient those of the

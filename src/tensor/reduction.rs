@@ -130,7 +130,11 @@ impl Op<'_> {
             let params = reduce::Params::new(&x.layout, &axes, divisor);
             let jobs = [params.parts as usize, params.outputs as usize];
             let result = self.output(Shape::new(&jobs)?)?;
-            self.dispatch(params.variant(reduction), params, [&x, &result])?;
+            let buffers = reduce::Buffers {
+                x: x.buffer(),
+                result: result.buffer(),
+            };
+            self.dispatch(params.variant(reduction), params, buffers)?;
             if params.parts == 1 {
                 let layout = Layout::contiguous(reduced.dropped);
                 return Ok(Tensor { layout, ..result });

@@ -36,7 +36,10 @@ impl Tensor {
         op.dispatch(
             function as usize,
             softmax::Params::new(&self.layout, axis),
-            [self, &rows],
+            softmax::Buffers {
+                x: self.buffer(),
+                y: rows.buffer(),
+            },
         )?;
         let saved = Saved::new(name, &rows);
         op.record_one(rows.as_axis(axis), move |g| {
@@ -44,7 +47,12 @@ impl Tensor {
             let op = Op::new(name, [y, g])?;
             let gradient = op.output(y.shape())?;
             let params = softmax_gradient::Params::new(&g.layout, axis);
-            op.dispatch(function as usize, params, [y, g, &gradient])?;
+            let buffers = softmax_gradient::Buffers {
+                y: y.buffer(),
+                upstream: g.buffer(),
+                gradient: gradient.buffer(),
+            };
+            op.dispatch(function as usize, params, buffers)?;
             Ok(gradient.as_axis(axis))
         })
     }
@@ -86,7 +94,15 @@ impl Tensor {
             features: shape[1] as u32,
             epsilon,
         };
-        op.dispatch(0, params, [&x, &gamma, &beta, &output, &mean, &variance])?;
+        let buffers = batch_norm::Buffers {
+            x: x.buffer(),
+            gamma: gamma.buffer(),
+            beta: beta.buffer(),
+            y: output.buffer(),
+            mean: mean.buffer(),
+            variance: variance.buffer(),
+        };
+        op.dispatch(0, params, buffers)?;
         let saved = [&x, &mean, &variance, &gamma].map(|tensor| Saved::new(NAME, tensor));
         let output = op.record(output, move |g, _| {
             let [x, mean, variance, gamma] = [0, 1, 2, 3].map(|index: usize| saved[index].get());
@@ -103,8 +119,18 @@ impl Tensor {
                 features: shape[1] as u32,
                 epsilon,
             };
-            let [gx, ggamma, gbeta] = &gradients;
-            op.dispatch(0, params, [x, mean, variance, gamma, &g, gx, ggamma, gbeta])?;
+            let [gradient, gamma_gradient, beta_gradient] = gradients.each_ref().map(Self::buffer);
+            let buffers = batch_norm_gradient::Buffers {
+                x: x.buffer(),
+                mean: mean.buffer(),
+                variance: variance.buffer(),
+                gamma: gamma.buffer(),
+                upstream: g.buffer(),
+                gradient,
+                gamma_gradient,
+                beta_gradient,
+            };
+            op.dispatch(0, params, buffers)?;
             Ok(gradients.into_iter().map(Some).collect())
         })?;
         Ok(Normalized {
@@ -213,7 +239,11 @@ impl Classes {
             rows: self.rows as u32,
             classes: self.classes as u32,
         };
-        device.dispatch(0, params, &[self.storage.id(), storage.id()])?;
+        let buffers = one_hot::Buffers {
+            class_of: self.storage.id(),
+            y: storage.id(),
+        };
+        device.dispatch(0, params, buffers)?;
         Ok(Tensor::from_storage(storage, shape))
     }
 }

@@ -3,11 +3,11 @@
 
 use crate::engine::cpu::simd::{Simd, Sixteen, Work, widest};
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, PLAIN, Pass, Read, Slot, Traffic, Write};
 use crate::engine::libraries::GRID;
 use rayon::prelude::*;
 
-crate::parameters! {
+crate::interface! {
     /// Chains of multiplications and additions.
     pub struct Params {
         /// Elements.
@@ -18,6 +18,12 @@ crate::parameters! {
         pub a: f32,
         /// b.
         pub b: f32,
+    }
+    pub struct Buffers {
+        /// The first values, `[length]`.
+        pub x: Read<f32>,
+        /// The sums over the chains, `[length]`.
+        pub y: Write<f32>,
     }
 }
 
@@ -39,17 +45,17 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../../shaders/engine/multiply_add.wgsl"),
     libraries: &[GRID],
     variants: PLAIN,
-    bindings: &[Binding::floats("x"), Binding::output("y")],
-    fields: FIELDS,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: Some(traffic),
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (x, y) = (call.floats(0), call.floats_mut(1));
+fn twin(call: Call<'_, f64>) {
+    let (p, buffers) = call.open::<Params>();
+    let (x, y) = (buffers.x, buffers.y);
     let (a, b) = (f64::from(p.a), f64::from(p.b));
     for i in 0..p.length as usize {
         y[i] = 0.0;
@@ -63,9 +69,9 @@ fn twin(mut call: Call<'_, f64>) {
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let params: Params = call.params();
-    let (x, y) = (call.floats(0), call.floats_mut(1));
+fn body(call: Call<'_, f32>) {
+    let (params, buffers) = call.open::<Params>();
+    let (x, y) = (buffers.x, buffers.y);
     let length = params.length as usize;
     let pieces = y[..length].par_chunks_mut(crate::engine::cpu::PIECE);
     pieces
@@ -163,7 +169,15 @@ fn cases() -> Vec<Case> {
             bound: Bound::Each(bound),
         };
         let name = format!("n={length} rounds={rounds} a={a} b={b}");
-        Case::new(name, 0, params, vec![Slot::Floats(x), output])
+        Case::new(
+            name,
+            0,
+            params,
+            Slots {
+                x: Slot::Floats(x),
+                y: output,
+            },
+        )
     };
     (0..).zip(shapes).map(case).collect()
 }

@@ -3,10 +3,10 @@
 
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, PLAIN, Pass, Read, Slot, Write};
 use crate::engine::libraries::{GRID, LANES};
 
-crate::parameters! {
+crate::interface! {
     /// Sizes of x.
     pub struct Params {
         /// Samples. None have no mean, so nothing is run for them and nothing written.
@@ -15,6 +15,20 @@ crate::parameters! {
         pub features: u32,
         /// ε, above 0: what is added to the variance.
         pub epsilon: f32,
+    }
+    pub struct Buffers {
+        /// The features of each sample, `[L, F]`.
+        pub x: Read<f32>,
+        /// γ, `[F]`.
+        pub gamma: Read<f32>,
+        /// β, `[F]`.
+        pub beta: Read<f32>,
+        /// The normalized features, `[L, F]`.
+        pub y: Write<f32>,
+        /// The mean of each feature, `[F]`.
+        pub mean: Write<f32>,
+        /// The variance of each feature over L, `[F]`.
+        pub variance: Write<f32>,
     }
 }
 
@@ -36,15 +50,8 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../../shaders/tensor/batch_norm.wgsl"),
     libraries: &[GRID, LANES],
     variants: PLAIN,
-    bindings: &[
-        Binding::floats("x"),
-        Binding::floats("gamma"),
-        Binding::floats("beta"),
-        Binding::output("y"),
-        Binding::output("mean"),
-        Binding::output("variance"),
-    ],
-    fields: FIELDS,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: None,
@@ -65,10 +72,10 @@ pub fn statistics(x: &[f64], samples: usize, features: usize, feature: usize) ->
     [mean, squares / samples.max(1) as f64]
 }
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (x, gamma, beta) = (call.floats(0), call.floats(1), call.floats(2));
-    let (y, means, variances) = (call.floats_mut(3), call.floats_mut(4), call.floats_mut(5));
+fn twin(call: Call<'_, f64>) {
+    let (p, buffers) = call.open::<Params>();
+    let (x, gamma, beta) = (buffers.x, buffers.gamma, buffers.beta);
+    let (y, means, variances) = (buffers.y, buffers.mean, buffers.variance);
     let (samples, features) = (p.samples as usize, p.features as usize);
     for f in 0..features {
         let [mean, variance] = statistics(x, samples, features, f);
@@ -83,14 +90,14 @@ fn twin(mut call: Call<'_, f64>) {
 }
 
 /// The mean, as in the shader, is taken of the differences from the first sample.
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
+fn body(call: Call<'_, f32>) {
+    let (p, buffers) = call.open::<Params>();
     let (samples, features) = (p.samples as usize, p.features as usize);
-    let x = &call.floats(0)[..samples * features];
-    let (gamma, beta) = (&call.floats(1)[..features], &call.floats(2)[..features]);
-    let y = &mut call.floats_mut(3)[..samples * features];
-    let mean = &mut call.floats_mut(4)[..features];
-    let variance = &mut call.floats_mut(5)[..features];
+    let x = &buffers.x[..samples * features];
+    let (gamma, beta) = (&buffers.gamma[..features], &buffers.beta[..features]);
+    let y = &mut buffers.y[..samples * features];
+    let mean = &mut buffers.mean[..features];
+    let variance = &mut buffers.variance[..features];
     let first = &x[..features];
     let count = samples as f32;
 
@@ -224,13 +231,19 @@ fn cases() -> Vec<Case> {
             }
             (bounds[1][f], bounds[2][f]) = (of_mean, of_variance);
         }
-        let inputs = [x, gamma, beta].map(Slot::Floats);
-        let outputs = bounds.map(|bound| Slot::Output {
+        let [y_out, mean_out, variance_out] = bounds.map(|bound| Slot::Output {
             len: bound.len(),
             bound: Bound::Each(bound),
         });
         let name = format!("samples={samples} features={features}");
-        let slots: Vec<Slot> = inputs.into_iter().chain(outputs).collect();
+        let slots = Slots {
+            x: Slot::Floats(x),
+            gamma: Slot::Floats(gamma),
+            beta: Slot::Floats(beta),
+            y: y_out,
+            mean: mean_out,
+            variance: variance_out,
+        };
         Case::new(name, 0, params, slots)
     };
     SHAPES.into_iter().enumerate().map(case).collect()

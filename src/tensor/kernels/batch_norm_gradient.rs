@@ -5,10 +5,10 @@
 use super::batch_norm::{self, SHAPES};
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, PLAIN, Pass, Read, Slot, Write};
 use crate::engine::libraries::{GRID, LANES};
 
-crate::parameters! {
+crate::interface! {
     /// Sizes of x.
     pub struct Params {
         /// Samples.
@@ -17,6 +17,24 @@ crate::parameters! {
         pub features: u32,
         /// ε, above 0: what is added to the variance.
         pub epsilon: f32,
+    }
+    pub struct Buffers {
+        /// The features of each sample, `[L, F]`.
+        pub x: Read<f32>,
+        /// The mean of each feature, `[F]`.
+        pub mean: Read<f32>,
+        /// The variance of each feature, `[F]`.
+        pub variance: Read<f32>,
+        /// γ, `[F]`.
+        pub gamma: Read<f32>,
+        /// ∂Loss/∂Y, `[L, F]`.
+        pub upstream: Read<f32>,
+        /// ∂Loss/∂X, `[L, F]`.
+        pub gradient: Write<f32>,
+        /// ∂Loss/∂γ, `[F]`.
+        pub gamma_gradient: Write<f32>,
+        /// ∂Loss/∂β, `[F]`.
+        pub beta_gradient: Write<f32>,
     }
 }
 
@@ -35,29 +53,20 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../../shaders/tensor/batch_norm_gradient.wgsl"),
     libraries: &[GRID, LANES],
     variants: PLAIN,
-    bindings: &[
-        Binding::floats("x"),
-        Binding::floats("mean"),
-        Binding::floats("variance"),
-        Binding::floats("gamma"),
-        Binding::floats("upstream"),
-        Binding::output("gradient"),
-        Binding::output("gamma_gradient"),
-        Binding::output("beta_gradient"),
-    ],
-    fields: FIELDS,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: None,
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (x, mean, variance) = (call.floats(0), call.floats(1), call.floats(2));
-    let (gamma, g) = (call.floats(3), call.floats(4));
-    let gx = call.floats_mut(5);
-    let (of_gamma, of_beta) = (call.floats_mut(6), call.floats_mut(7));
+fn twin(call: Call<'_, f64>) {
+    let (p, buffers) = call.open::<Params>();
+    let (x, mean, variance) = (buffers.x, buffers.mean, buffers.variance);
+    let (gamma, g) = (buffers.gamma, buffers.upstream);
+    let gx = buffers.gradient;
+    let (of_gamma, of_beta) = (buffers.gamma_gradient, buffers.beta_gradient);
     let (samples, features) = (p.samples as usize, p.features as usize);
     for f in 0..features {
         let deviation = (variance[f] + f64::from(p.epsilon)).sqrt();
@@ -75,14 +84,14 @@ fn twin(mut call: Call<'_, f64>) {
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
+fn body(call: Call<'_, f32>) {
+    let (p, buffers) = call.open::<Params>();
     let (samples, features) = (p.samples as usize, p.features as usize);
-    let x = &call.floats(0)[..samples * features];
-    let (mean, variance) = (&call.floats(1)[..features], call.floats(2));
-    let (gamma, g) = (call.floats(3), call.floats(4));
-    let gx = &mut call.floats_mut(5)[..samples * features];
-    let (of_gamma, of_beta) = (call.floats_mut(6), call.floats_mut(7));
+    let x = &buffers.x[..samples * features];
+    let (mean, variance) = (&buffers.mean[..features], buffers.variance);
+    let (gamma, g) = (buffers.gamma, buffers.upstream);
+    let gx = &mut buffers.gradient[..samples * features];
+    let (of_gamma, of_beta) = (buffers.gamma_gradient, buffers.beta_gradient);
 
     // Σ g, then Σ g·(x − mean).
     let sums = cpu::sum_rows(samples, 2 * features, |range, sums| {
@@ -188,13 +197,22 @@ fn cases() -> Vec<Case> {
             }
             (bounds[1][f], bounds[2][f]) = (of_gamma, of_beta);
         }
-        let inputs = [x, mean, variance, gamma, g].map(Slot::Floats);
-        let outputs = bounds.map(|bound| Slot::Output {
-            len: bound.len(),
-            bound: Bound::Each(bound),
-        });
+        let [gradient_out, gamma_gradient_out, beta_gradient_out] =
+            bounds.map(|bound| Slot::Output {
+                len: bound.len(),
+                bound: Bound::Each(bound),
+            });
         let name = format!("samples={samples} features={features}");
-        let slots: Vec<Slot> = inputs.into_iter().chain(outputs).collect();
+        let slots = Slots {
+            x: Slot::Floats(x),
+            mean: Slot::Floats(mean),
+            variance: Slot::Floats(variance),
+            gamma: Slot::Floats(gamma),
+            upstream: Slot::Floats(g),
+            gradient: gradient_out,
+            gamma_gradient: gamma_gradient_out,
+            beta_gradient: beta_gradient_out,
+        };
         Case::new(name, 0, params, slots)
     };
     SHAPES.into_iter().enumerate().map(case).collect()

@@ -3,11 +3,11 @@
 use super::libraries::{FUNCTIONS, POWER};
 use super::strided::{self, STRIDED};
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Write};
 use crate::engine::libraries::GRID;
 use crate::tensor::shape::{Layout, Walk};
 
-crate::parameters! {
+crate::interface! {
     /// One walk over x and y.
     pub struct Params {
         /// Sizes, as in [`Walk`].
@@ -18,6 +18,14 @@ crate::parameters! {
         pub y_strides: [u32; 8],
         /// Elements.
         pub length: u32,
+    }
+    pub struct Buffers {
+        /// The first operand, anywhere in its buffer.
+        pub x: Read<f32>,
+        /// The second operand, anywhere in its buffer.
+        pub y: Read<f32>,
+        /// The results, row-major.
+        pub result: Write<f32>,
     }
 }
 
@@ -64,12 +72,8 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../../shaders/tensor/binary.wgsl"),
     libraries: &[GRID, STRIDED, FUNCTIONS, POWER],
     variants: Binary::VARIANTS,
-    bindings: &[
-        Binding::floats("x"),
-        Binding::floats("y"),
-        Binding::output("result"),
-    ],
-    fields: FIELDS,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: None,
@@ -89,18 +93,20 @@ fn value(operation: Binary, x: f64, y: f64) -> f64 {
     }
 }
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (x, y, result) = (call.floats(0), call.floats(1), call.floats_mut(2));
-    let operation = Binary::ALL[call.variant];
+fn twin(call: Call<'_, f64>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let (x, y, result) = (buffers.x, buffers.y, buffers.result);
+    let operation = Binary::ALL[variant];
     strided::each(result, &p.walk(), [x, y], |[x, y]| value(operation, x, y));
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let operands = [call.floats(0), call.floats(1)];
-    let (out, walk) = (call.floats_mut(2), &p.walk());
-    match Binary::ALL[call.variant] {
+fn body(call: Call<'_, f32>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let operands = [buffers.x, buffers.y];
+    let (out, walk) = (buffers.result, &p.walk());
+    match Binary::ALL[variant] {
         Binary::Add => strided::map(out, walk, operands, |[x, y]| x + y),
         Binary::Sub => strided::map(out, walk, operands, |[x, y]| x - y),
         Binary::Mul => strided::map(out, walk, operands, |[x, y]| x * y),
@@ -206,11 +212,11 @@ fn cases() -> Vec<Case> {
             let len = walk.length as usize;
             let bound = Bound::Each((0..len).map(bound).collect());
             let name = format!("{name} on the {}", if swapped { "right" } else { "left" });
-            let slots = vec![
-                Slot::Floats(x),
-                Slot::Floats(y),
-                Slot::Output { len, bound },
-            ];
+            let slots = Slots {
+                x: Slot::Floats(x),
+                y: Slot::Floats(y),
+                result: Slot::Output { len, bound },
+            };
             cases.push(Case::new(name, variant, params, slots));
         }
     }

@@ -5,11 +5,11 @@ use super::libraries::{FUNCTIONS, POWER};
 use super::strided::{self, STRIDED};
 use super::unary::sigmoid;
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Write};
 use crate::engine::libraries::GRID;
 use crate::tensor::shape::{Layout, Walk};
 
-crate::parameters! {
+crate::interface! {
     /// One walk over x, y and the upstream gradient.
     pub struct Params {
         /// Sizes, as in [`Walk`].
@@ -22,6 +22,16 @@ crate::parameters! {
         pub upstream_strides: [u32; 8],
         /// Elements.
         pub length: u32,
+    }
+    pub struct Buffers {
+        /// The first operand of the forward pass.
+        pub x: Read<f32>,
+        /// The second operand of the forward pass.
+        pub y: Read<f32>,
+        /// The gradient of the result.
+        pub upstream: Read<f32>,
+        /// The gradient of one operand before it is summed to its shape, row-major.
+        pub gradient: Write<f32>,
     }
 }
 
@@ -63,13 +73,8 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../../shaders/tensor/binary_gradient.wgsl"),
     libraries: &[GRID, STRIDED, FUNCTIONS, POWER],
     variants: Partial::VARIANTS,
-    bindings: &[
-        Binding::floats("x"),
-        Binding::floats("y"),
-        Binding::floats("upstream"),
-        Binding::output("gradient"),
-    ],
-    fields: FIELDS,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: None,
@@ -95,21 +100,23 @@ fn exponent_slope(x: f64, y: f64) -> f64 {
     x.powf(y) * x.ln()
 }
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let operands = [call.floats(0), call.floats(1), call.floats(2)];
-    let gradient = call.floats_mut(3);
-    let partial = Partial::ALL[call.variant];
+fn twin(call: Call<'_, f64>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let operands = [buffers.x, buffers.y, buffers.upstream];
+    let gradient = buffers.gradient;
+    let partial = Partial::ALL[variant];
     strided::each(gradient, &p.walk(), operands, |[x, y, g]| {
         value(partial, x, y, g)
     });
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let operands = [call.floats(0), call.floats(1), call.floats(2)];
-    let (out, walk) = (call.floats_mut(3), &p.walk());
-    match Partial::ALL[call.variant] {
+fn body(call: Call<'_, f32>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let operands = [buffers.x, buffers.y, buffers.upstream];
+    let (out, walk) = (buffers.gradient, &p.walk());
+    match Partial::ALL[variant] {
         Partial::DivRight => strided::map(out, walk, operands, |[x, y, g]| -g * (x / y) / y),
         Partial::PowLeft => strided::map(out, walk, operands, |[x, y, g]| match y {
             0.0 => 0.0,
@@ -189,9 +196,13 @@ fn cases() -> Vec<Case> {
             let len = walk.length as usize;
             let bound = Bound::Each((0..len).map(bound).collect());
             let name = format!("{name} as {}", ["x", "y", "g"][turn]);
-            let floats = [x, y, g].map(Slot::Floats);
-            let slots = floats.into_iter().chain([Slot::Output { len, bound }]);
-            cases.push(Case::new(name, variant, params, slots.collect::<Vec<_>>()));
+            let slots = Slots {
+                x: Slot::Floats(x),
+                y: Slot::Floats(y),
+                upstream: Slot::Floats(g),
+                gradient: Slot::Output { len, bound },
+            };
+            cases.push(Case::new(name, variant, params, slots));
         }
     }
     cases

@@ -4,11 +4,11 @@
 use super::strided::{STRIDED, checked};
 use crate::engine::cpu::product::{Matrix, product};
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
-use crate::engine::kernel::{Binding, Call, Case, Kernel, Pass, Slot};
+use crate::engine::kernel::{Call, Case, Kernel, Pass, Read, Slot, Write};
 use crate::engine::libraries::{GRID, TILED};
 use crate::tensor::shape::{Layout, Walk, place};
 
-crate::parameters! {
+crate::interface! {
     /// A walk over the batch axes and the strides of the matrices.
     pub struct Params {
         /// Sizes of the batch axes, as in [`Walk`].
@@ -37,6 +37,14 @@ crate::parameters! {
         pub b_row: u32,
         /// Elements from a column of b to the next.
         pub b_column: u32,
+    }
+    pub struct Buffers {
+        /// The left factors, anywhere in their buffer.
+        pub a: Read<f32>,
+        /// The right factors, anywhere in their buffer.
+        pub b: Read<f32>,
+        /// The products, row-major, once per part of the sum.
+        pub result: Write<f32>,
     }
 }
 
@@ -115,21 +123,17 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../../shaders/tensor/matmul.wgsl"),
     libraries: &[GRID, STRIDED],
     variants: TILED,
-    bindings: &[
-        Binding::floats("a"),
-        Binding::floats("b"),
-        Binding::output("result"),
-    ],
-    fields: FIELDS,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: None,
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (a, b, result) = (call.floats(0), call.floats(1), call.floats_mut(2));
+fn twin(call: Call<'_, f64>) {
+    let (p, buffers) = call.open::<Params>();
+    let (a, b, result) = (buffers.a, buffers.b, buffers.result);
     let (batches, columns) = (p.batches as usize, p.n as usize);
     for matrix in 0..p.parts as usize * batches {
         let [a_base, b_base] = p.bases(matrix % batches);
@@ -147,9 +151,9 @@ fn twin(mut call: Call<'_, f64>) {
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let (a, b, result) = (call.floats(0), call.floats(1), call.floats_mut(2));
+fn body(call: Call<'_, f32>) {
+    let (p, buffers) = call.open::<Params>();
+    let (a, b, result) = (buffers.a, buffers.b, buffers.result);
     if p.matrix() == 0 {
         return;
     }
@@ -264,14 +268,14 @@ fn cases() -> Vec<Case> {
                     name,
                     variant,
                     params,
-                    vec![
-                        Slot::Floats(inputs.for_sum(buffer(a), terms)),
-                        Slot::Floats(inputs.for_sum(buffer(b), terms)),
-                        Slot::Output {
+                    Slots {
+                        a: Slot::Floats(inputs.for_sum(buffer(a), terms)),
+                        b: Slot::Floats(inputs.for_sum(buffer(b), terms)),
+                        result: Slot::Output {
                             len,
                             bound: sum_bound(terms, 1.0),
                         },
-                    ],
+                    },
                 ));
             }
         }

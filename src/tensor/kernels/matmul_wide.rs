@@ -2,10 +2,10 @@
 //! stand in one piece and are a multiple of 4 long.
 
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
-use crate::engine::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::engine::kernel::{Call, Case, Kernel, PLAIN, Pass, Read, Slot, Write};
 use crate::engine::libraries::GRID;
 
-crate::parameters! {
+crate::interface! {
     /// Sizes of the matrices.
     pub struct Params {
         /// Matrices of the result.
@@ -20,6 +20,14 @@ crate::parameters! {
         pub a_batch: u32,
         /// From a matrix of b to the next: k·n or 0.
         pub b_batch: u32,
+    }
+    pub struct Buffers {
+        /// The left factors, `[batches, M, K]` or one `[M, K]` for all.
+        pub a: Read<f32>,
+        /// The right factors, `[batches, K, N]`.
+        pub b: Read<f32>,
+        /// The products, `[batches, M, N]`.
+        pub result: Write<f32>,
     }
 }
 
@@ -38,21 +46,17 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../../shaders/tensor/matmul_wide.wgsl"),
     libraries: &[GRID],
     variants: PLAIN,
-    bindings: &[
-        Binding::floats("a"),
-        Binding::floats("b"),
-        Binding::output("result"),
-    ],
-    fields: FIELDS,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: None,
     traffic: None,
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (a, b, result) = (call.floats(0), call.floats(1), call.floats_mut(2));
+fn twin(call: Call<'_, f64>) {
+    let (p, buffers) = call.open::<Params>();
+    let (a, b, result) = (buffers.a, buffers.b, buffers.result);
     let [m, n, depth] = [p.m, p.n, p.k].map(|size| size as usize);
     for batch in 0..p.batches as usize {
         let a = &a[batch * p.a_batch as usize..];
@@ -97,14 +101,14 @@ fn cases() -> Vec<Case> {
             format!("batches={batches} m={m} k={k} n={n}"),
             0,
             params,
-            vec![
-                Slot::Floats(inputs.for_sum(a.max(4), k)),
-                Slot::Floats(inputs.for_sum((batches * k * n).max(4), k)),
-                Slot::Output {
+            Slots {
+                a: Slot::Floats(inputs.for_sum(a.max(4), k)),
+                b: Slot::Floats(inputs.for_sum((batches * k * n).max(4), k)),
+                result: Slot::Output {
                     len: batches * m * n,
                     bound: sum_bound(k, 1.0),
                 },
-            ],
+            },
         )
     };
     shapes.map(case).collect()

@@ -2,16 +2,22 @@
 
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, PLAIN, Pass, Read, Slot, Write};
 use crate::engine::libraries::GRID;
 
-crate::parameters! {
+crate::interface! {
     /// Sizes of y, which has rows·classes elements: no more than a `u32` counts, as every shape.
     pub struct Params {
         /// Rows.
         pub rows: u32,
         /// Classes. The row of a class that is none of them is all 0.
         pub classes: u32,
+    }
+    pub struct Buffers {
+        /// The class of each row, `[rows]`.
+        pub class_of: Read<u32>,
+        /// 1 at the class of a row and 0 elsewhere, `[rows, classes]`.
+        pub y: Write<f32>,
     }
 }
 
@@ -30,17 +36,17 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../../shaders/tensor/one_hot.wgsl"),
     libraries: &[GRID],
     variants: PLAIN,
-    bindings: &[Binding::words("class_of"), Binding::output("y")],
-    fields: FIELDS,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: None,
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (class_of, y) = (call.words(0), call.floats_mut(1));
+fn twin(call: Call<'_, f64>) {
+    let (p, buffers) = call.open::<Params>();
+    let (class_of, y) = (buffers.class_of, buffers.y);
     for row in 0..p.rows as usize {
         for c in 0..p.classes {
             let at = row * p.classes as usize + c as usize;
@@ -49,10 +55,10 @@ fn twin(mut call: Call<'_, f64>) {
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
+fn body(call: Call<'_, f32>) {
+    let (p, buffers) = call.open::<Params>();
     let (rows, classes) = (p.rows as usize, p.classes as usize);
-    let (class_of, y) = (call.words(0), &mut call.floats_mut(1)[..rows * classes]);
+    let (class_of, y) = (buffers.class_of, &mut buffers.y[..rows * classes]);
     cpu::rows(y, classes, |row, y| {
         y.fill(0.0);
         if let Some(one) = y.get_mut(class_of[row] as usize) {
@@ -86,7 +92,15 @@ fn cases() -> Vec<Case> {
             bound: Bound::Exact,
         };
         let name = format!("rows={rows} classes={classes}");
-        Case::new(name, 0, params, vec![Slot::Words(class_of), output])
+        Case::new(
+            name,
+            0,
+            params,
+            Slots {
+                class_of: Slot::Words(class_of),
+                y: output,
+            },
+        )
     };
     (0..).zip(shapes).map(case).collect()
 }

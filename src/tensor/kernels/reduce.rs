@@ -3,14 +3,14 @@
 use super::strided::{self, STRIDED, checked};
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Variant};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Variant, Write};
 use crate::engine::libraries::GRID;
 use crate::tensor::shape::{Layout, Walk, place};
 
 /// More elements of one output than these are reduced in chunks of so many, and the chunks' results again.
 const CHUNK: usize = 4096;
 
-crate::parameters! {
+crate::interface! {
     /// A walk over the kept axes and one over the reduced axes.
     pub struct Params {
         /// Sizes of the kept axes, as in [`Walk`].
@@ -33,6 +33,12 @@ crate::parameters! {
         pub divisor: f32,
         /// 1 if a workgroup makes one output, 0 if an invocation does.
         pub across: u32,
+    }
+    pub struct Buffers {
+        /// The elements to reduce, anywhere in their buffer.
+        pub x: Read<f32>,
+        /// One result per job.
+        pub result: Write<f32>,
     }
 }
 
@@ -130,23 +136,24 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../../shaders/tensor/reduce.wgsl"),
     libraries: &[GRID, STRIDED],
     variants: VARIANTS,
-    bindings: &[Binding::floats("x"), Binding::output("result")],
-    fields: FIELDS,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: None,
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (x, result) = (call.floats(0), call.floats_mut(1));
+fn twin(call: Call<'_, f64>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let (x, result) = (buffers.x, buffers.result);
     for job in 0..p.jobs() as usize {
         let base = place(job % p.outputs as usize, &p.shape, &p.x_strides);
         let elements = p
             .range(job)
             .map(|j| x[base + place(j, &p.inner_shape, &p.inner_strides)]);
-        result[job] = match call.variant {
+        result[job] = match variant {
             0 | 1 => elements.sum::<f64>() / f64::from(p.divisor),
             // NaN is larger than everything.
             _ => elements.fold(
@@ -157,10 +164,11 @@ fn twin(mut call: Call<'_, f64>) {
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let (x, result) = (call.floats(0), &mut call.floats_mut(1)[..p.jobs() as usize]);
-    if call.variant < 2 {
+fn body(call: Call<'_, f32>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let (x, result) = (buffers.x, &mut buffers.result[..p.jobs() as usize]);
+    if variant < 2 {
         reduce(&p, x, result, 0.0, |a, b| a + b);
         if p.divisor != 1.0 {
             result.iter_mut().for_each(|value| *value /= p.divisor);
@@ -335,7 +343,10 @@ fn cases() -> Vec<Case> {
                 format!("{name}{divided}"),
                 params.variant(reduction),
                 params,
-                vec![Slot::Floats(inputs.for_sum(buffer, terms)), output],
+                Slots {
+                    x: Slot::Floats(inputs.for_sum(buffer, terms)),
+                    result: output,
+                },
             ));
         }
     }

@@ -4,11 +4,11 @@
 use super::strided::{self, STRIDED};
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Write};
 use crate::engine::libraries::{GRID, LANES};
 use crate::tensor::shape::{Layout, Walk};
 
-crate::parameters! {
+crate::interface! {
     /// A walk over the rows of x: over every axis but the one of the softmax.
     pub struct Params {
         /// Sizes, as in [`Walk`].
@@ -21,6 +21,12 @@ crate::parameters! {
         pub width: u32,
         /// From one element of a row of x to the next.
         pub step: u32,
+    }
+    pub struct Buffers {
+        /// The rows, anywhere in their buffer.
+        pub x: Read<f32>,
+        /// The result, row-major, `[rows, width]`.
+        pub y: Write<f32>,
     }
 }
 
@@ -79,8 +85,8 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../../shaders/tensor/softmax.wgsl"),
     libraries: &[GRID, STRIDED, LANES],
     variants: Softmax::VARIANTS,
-    bindings: &[Binding::floats("x"), Binding::output("y")],
-    fields: FIELDS,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: None,
@@ -99,20 +105,22 @@ pub fn value(operation: Softmax, row: &[f64]) -> Vec<f64> {
     row.iter().map(value).collect()
 }
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (x, y) = (call.floats(0), call.floats_mut(1));
+fn twin(call: Call<'_, f64>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let (x, y) = (buffers.x, buffers.y);
     let width = p.width as usize;
     for row in 0..p.rows as usize {
         let values = strided::row(x, p.walk().place(0, row), p.step, width);
-        y[row * width..][..width].copy_from_slice(&value(Softmax::ALL[call.variant], &values));
+        y[row * width..][..width].copy_from_slice(&value(Softmax::ALL[variant], &values));
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let (x, y) = (call.floats(0), call.floats_mut(1));
-    let (operation, walk) = (Softmax::ALL[call.variant], p.walk());
+fn body(call: Call<'_, f32>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let (x, y) = (buffers.x, buffers.y);
+    let (operation, walk) = (Softmax::ALL[variant], p.walk());
     let (rows, width) = (p.rows as usize, p.width as usize);
     cpu::rows(&mut y[..rows * width], width, |row, y| {
         strided::copy(y, &x[walk.place(0, row)..], p.step as usize);
@@ -253,7 +261,10 @@ fn cases() -> Vec<Case> {
                     name,
                     variant,
                     params,
-                    vec![Slot::Floats(x), output],
+                    Slots {
+                        x: Slot::Floats(x),
+                        y: output,
+                    },
                 ));
             }
         }

@@ -5,11 +5,11 @@ use super::softmax::{self, Softmax};
 use super::strided::{self, STRIDED};
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Write};
 use crate::engine::libraries::{GRID, LANES};
 use crate::tensor::shape::{Layout, Walk};
 
-crate::parameters! {
+crate::interface! {
     /// A walk over the rows of the upstream gradient: over every axis but the one of the softmax.
     pub struct Params {
         /// Sizes, as in [`Walk`].
@@ -22,6 +22,14 @@ crate::parameters! {
         pub width: u32,
         /// From one element of a row of g to the next.
         pub step: u32,
+    }
+    pub struct Buffers {
+        /// The result of the forward pass, `[rows, width]`.
+        pub y: Read<f32>,
+        /// The gradient of the result, anywhere in its buffer.
+        pub upstream: Read<f32>,
+        /// The gradient of the operand, `[rows, width]`.
+        pub gradient: Write<f32>,
     }
 }
 
@@ -63,12 +71,8 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../../shaders/tensor/softmax_gradient.wgsl"),
     libraries: &[GRID, STRIDED, LANES],
     variants: Softmax::VARIANTS,
-    bindings: &[
-        Binding::floats("y"),
-        Binding::floats("upstream"),
-        Binding::output("gradient"),
-    ],
-    fields: FIELDS,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: None,
@@ -86,22 +90,24 @@ fn value(operation: Softmax, y: &[f64], g: &[f64]) -> Vec<f64> {
     y.iter().zip(g).map(value).collect()
 }
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (y, upstream, gradient) = (call.floats(0), call.floats(1), call.floats_mut(2));
+fn twin(call: Call<'_, f64>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let (y, upstream, gradient) = (buffers.y, buffers.upstream, buffers.gradient);
     let width = p.width as usize;
     for row in 0..p.rows as usize {
         let y = &y[row * width..][..width];
         let g = strided::row(upstream, p.walk().place(0, row), p.step, width);
-        let gx = value(Softmax::ALL[call.variant], y, &g);
+        let gx = value(Softmax::ALL[variant], y, &g);
         gradient[row * width..][..width].copy_from_slice(&gx);
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let (y, upstream, gradient) = (call.floats(0), call.floats(1), call.floats_mut(2));
-    let (operation, walk) = (Softmax::ALL[call.variant], p.walk());
+fn body(call: Call<'_, f32>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let (y, upstream, gradient) = (buffers.y, buffers.upstream, buffers.gradient);
+    let (operation, walk) = (Softmax::ALL[variant], p.walk());
     let (rows, width) = (p.rows as usize, p.width as usize);
     cpu::rows(&mut gradient[..rows * width], width, |row, gradient| {
         // g first, which becomes gx in place.
@@ -178,7 +184,11 @@ fn cases() -> Vec<Case> {
                     len: rows * width,
                     bound: Bound::Each(bound),
                 };
-                let slots = vec![Slot::Floats(y), Slot::Floats(g), output];
+                let slots = Slots {
+                    y: Slot::Floats(y),
+                    upstream: Slot::Floats(g),
+                    gradient: output,
+                };
                 let name = format!("{name} x={low}..{high}");
                 cases.push(Case::new(name, variant, params, slots));
             }

@@ -3,11 +3,11 @@
 use super::libraries::FUNCTIONS;
 use super::strided::{self, STRIDED};
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Write};
 use crate::engine::libraries::GRID;
 use crate::tensor::shape::{Layout, Walk};
 
-crate::parameters! {
+crate::interface! {
     /// One walk over x.
     pub struct Params {
         /// Sizes, as in [`Walk`].
@@ -20,6 +20,12 @@ crate::parameters! {
         pub first: f32,
         /// Clamp: the upper end. Affine: the summand.
         pub second: f32,
+    }
+    pub struct Buffers {
+        /// The operand, anywhere in its buffer.
+        pub x: Read<f32>,
+        /// The results, row-major.
+        pub y: Write<f32>,
     }
 }
 
@@ -75,8 +81,8 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../../shaders/tensor/unary.wgsl"),
     libraries: &[GRID, STRIDED, FUNCTIONS],
     variants: Unary::VARIANTS,
-    bindings: &[Binding::floats("x"), Binding::output("y")],
-    fields: FIELDS,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: None,
@@ -104,20 +110,22 @@ pub fn value(operation: Unary, x: f64, numbers: [f64; 2]) -> f64 {
     }
 }
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (x, y) = (call.floats(0), call.floats_mut(1));
-    let operation = Unary::ALL[call.variant];
+fn twin(call: Call<'_, f64>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let (x, y) = (buffers.x, buffers.y);
+    let operation = Unary::ALL[variant];
     let numbers = [f64::from(p.first), f64::from(p.second)];
     strided::each(y, &p.walk(), [x], |[x]| value(operation, x, numbers));
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let (x, y) = (call.floats(0), call.floats_mut(1));
+fn body(call: Call<'_, f32>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let (x, y) = (buffers.x, buffers.y);
     let walk = p.walk();
     let (first, second) = (p.first, p.second);
-    match Unary::ALL[call.variant] {
+    match Unary::ALL[variant] {
         Unary::Log => strided::map(y, &walk, [x], |[x]| x.ln()),
         Unary::Exp => strided::map(y, &walk, [x], |[x]| x.exp()),
         Unary::Relu => strided::map(y, &walk, [x], |[x]| if x <= 0.0 { 0.0 } else { x }),
@@ -207,7 +215,10 @@ fn cases() -> Vec<Case> {
                 name,
                 variant,
                 params,
-                vec![Slot::Floats(x), output],
+                Slots {
+                    x: Slot::Floats(x),
+                    y: output,
+                },
             ));
         }
     }

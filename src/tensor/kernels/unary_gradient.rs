@@ -4,11 +4,11 @@ use super::libraries::FUNCTIONS;
 use super::strided::{self, STRIDED};
 use super::unary::sigmoid;
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Write};
 use crate::engine::libraries::GRID;
 use crate::tensor::shape::{Layout, Walk};
 
-crate::parameters! {
+crate::interface! {
     /// One walk over what was saved and the upstream gradient.
     pub struct Params {
         /// Sizes, as in [`Walk`].
@@ -23,6 +23,14 @@ crate::parameters! {
         pub lower: f32,
         /// The upper end of clamp.
         pub upper: f32,
+    }
+    pub struct Buffers {
+        /// The operand or the result of the forward pass, as the slope takes it.
+        pub saved: Read<f32>,
+        /// The gradient of the result.
+        pub upstream: Read<f32>,
+        /// The gradient of the operand, row-major.
+        pub gradient: Write<f32>,
     }
 }
 
@@ -75,12 +83,8 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../../shaders/tensor/unary_gradient.wgsl"),
     libraries: &[GRID, STRIDED, FUNCTIONS],
     variants: Slope::VARIANTS,
-    bindings: &[
-        Binding::floats("saved"),
-        Binding::floats("upstream"),
-        Binding::output("gradient"),
-    ],
-    fields: FIELDS,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: None,
@@ -105,22 +109,24 @@ fn value(slope: Slope, s: f64, g: f64, [lower, upper]: [f64; 2]) -> f64 {
     }
 }
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (saved, upstream, gradient) = (call.floats(0), call.floats(1), call.floats_mut(2));
-    let slope = Slope::ALL[call.variant];
+fn twin(call: Call<'_, f64>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let (saved, upstream, gradient) = (buffers.saved, buffers.upstream, buffers.gradient);
+    let slope = Slope::ALL[variant];
     let ends = [f64::from(p.lower), f64::from(p.upper)];
     strided::each(gradient, &p.walk(), [saved, upstream], |[s, g]| {
         value(slope, s, g, ends)
     });
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let operands = [call.floats(0), call.floats(1)];
-    let (out, walk) = (call.floats_mut(2), &p.walk());
+fn body(call: Call<'_, f32>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let operands = [buffers.saved, buffers.upstream];
+    let (out, walk) = (buffers.gradient, &p.walk());
     let (lower, upper) = (p.lower, p.upper);
-    match Slope::ALL[call.variant] {
+    match Slope::ALL[variant] {
         Slope::Log => strided::map(out, walk, operands, |[s, g]| g / s),
         Slope::Exp => strided::map(out, walk, operands, |[s, g]| g * s),
         Slope::Relu => strided::map(out, walk, operands, |[s, g]| if s > 0.0 { g } else { 0.0 }),
@@ -183,11 +189,11 @@ fn cases() -> Vec<Case> {
             };
             let len = walk.length as usize;
             let bound = Bound::Each((0..len).map(bound).collect());
-            let slots = vec![
-                Slot::Floats(saved),
-                Slot::Floats(g),
-                Slot::Output { len, bound },
-            ];
+            let slots = Slots {
+                saved: Slot::Floats(saved),
+                upstream: Slot::Floats(g),
+                gradient: Slot::Output { len, bound },
+            };
             cases.push(Case::new(name, variant, params, slots));
         }
     }

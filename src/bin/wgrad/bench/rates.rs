@@ -38,7 +38,14 @@ impl Rates {
         let params = unary::Params::new(&layout, [0.0, 0.0]);
         let negate = Unary::Neg as usize;
         let by_kernel = seconds(device, y.id(), |recording| {
-            recording.dispatch(negate, params, &[x.id(), y.id()]);
+            recording.dispatch(
+                negate,
+                params,
+                unary::Buffers {
+                    x: x.id(),
+                    y: y.id(),
+                },
+            );
         })?;
         let by_driver = seconds(device, y.id(), |recording| {
             recording.copy(x.id(), y.id(), 0, copied);
@@ -53,7 +60,14 @@ impl Rates {
             b: 0.001,
         };
         let arithmetic = seconds(device, y.id(), |recording| {
-            recording.dispatch(0, params, &[x.id(), y.id()]);
+            recording.dispatch(
+                0,
+                params,
+                multiply_add::Buffers {
+                    x: x.id(),
+                    y: y.id(),
+                },
+            );
         })?;
         let chains = (multiply_add::CHAINS * length) as f64;
         Ok(Self {
