@@ -1,33 +1,39 @@
-//! What the CPU bodies share. Work is cut into pieces of fixed size and sums are joined in a fixed order, so the bits
-//! do not depend on the number of threads; nothing here contracts or reorders additions, so they do not depend on the
+//! Code that the CPU implementations share.
+//!
+//! Work is cut into tasks of fixed size and sums are joined in a fixed order, so the bits do not
+//! depend
+//! on the number of threads. Nothing here contracts or reorders additions, so they do not depend on
+//! the
 //! SIMD level either.
 //!
-//! Loops of few long tasks have them handed out one by one, `with_max_len(1)`: cut into runs for as many threads as there are, they
-//! end with one thread in the last run and the others waiting.
+//! Loops of a few long tasks hand them out one at a time, by `with_max_len(1)`. If rayon cut them
+//! into
+//! runs, one thread would end up with the last run while the others wait.
 
 pub mod product;
 pub mod simd;
 
 use rayon::prelude::*;
 
-/// Elements of an elementwise kernel, or samples of a reduction, that one task takes.
+/// The elements of an elementwise kernel, or the samples of a reduction, that one task takes.
 pub const PIECE: usize = 512;
 
-/// Runs `work` compiled for the widest vectors the processor has.
+/// Runs `work`, compiled for the widest vectors of the processor.
 #[inline(always)]
 pub fn vectorized<T>(work: impl FnOnce() -> T) -> T {
     pulp::Arch::new().dispatch(work)
 }
 
-/// Work of fewer elements than these is done on the calling thread.
+/// The calling thread does work of at most this many elements itself.
 const SMALL: usize = 16 * PIECE;
 
-/// Cuts an output into pieces of fixed size and hands each to `work` with the index of its first element.
+/// Cuts an output into tasks of fixed size and calls `work` with the index of each task's first
+/// element.
 pub fn pieces(out: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
     pieces_of(SMALL, 1, out, work);
 }
 
-/// As [`pieces`], in pieces of `size` elements, each of which costs about `cost` elementary steps.
+/// As [`pieces`], in tasks of `size` elements, each of which costs about `cost` elementary steps.
 pub fn pieces_of(
     size: usize,
     cost: usize,
@@ -43,7 +49,7 @@ pub fn pieces_of(
     pieces.for_each(|(index, piece)| work(index * size, piece));
 }
 
-/// As [`pieces`], for an output of whole rows: hands each to `work` with its number.
+/// As [`pieces`], for an output of whole rows: calls `work` with the number of each row.
 pub fn rows(out: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
     if width == 0 {
         return;
@@ -75,7 +81,7 @@ pub fn add(to: &mut [f32], from: &[f32]) {
     }
 }
 
-/// Sums `term(i)` for i in `0..count` in sixteen interleaved lanes, joined by a tree.
+/// Sums `term(i)` for i in `0..count` as sixteen interleaved sums, which a tree joins.
 #[inline]
 pub fn sum_lanes(count: usize, term: impl Fn(usize) -> f32) -> f32 {
     const LANES: usize = 16;
@@ -92,7 +98,7 @@ pub fn sum_lanes(count: usize, term: impl Fn(usize) -> f32) -> f32 {
     tree(lanes)
 }
 
-/// The sum of sixteen lanes.
+/// The sum of sixteen numbers, by a tree.
 #[inline]
 pub fn tree(mut lanes: [f32; 16]) -> f32 {
     let mut reach = lanes.len() / 2;
@@ -105,8 +111,9 @@ pub fn tree(mut lanes: [f32; 16]) -> f32 {
     lanes[0]
 }
 
-/// Sums rows of `width` over the samples: each piece of samples is summed by `piece(range, sums)` on its own, then the
-/// pieces are added in ascending order.
+/// Sums rows of `width` numbers over the samples. `piece(range, sums)` sums each task's samples on
+/// its
+/// own; then the tasks' sums are added in ascending order.
 pub fn sum_rows(
     samples: usize,
     width: usize,
@@ -127,7 +134,7 @@ pub fn sum_rows(
     total
 }
 
-/// Writes or adds, as the parameter `accumulate` of the gradient kernels says.
+/// Overwrites `to`, or adds to it if `accumulate` is 1, the parameter of the gradient kernels.
 #[inline]
 pub fn put(to: &mut [f32], from: &[f32], accumulate: u32) {
     if accumulate == 1 {

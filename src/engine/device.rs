@@ -28,7 +28,7 @@ pub enum Values {
 }
 
 impl Values {
-    /// As f32, rounding what the reference executor computed. Words are converted by value.
+    /// As f32, which rounds the results of the reference executor. Words are converted by value.
     pub fn into_f32(self) -> Vec<f32> {
         match self {
             Self::F32(values) => values,
@@ -47,35 +47,36 @@ impl Values {
     }
 }
 
-/// What an executor does. One that is not the host's may still be at work when `play` returns.
+/// What an executor must do. A GPU may still be at work when `play` returns.
 trait Executor: Send + Sync {
     /// Its name in messages: "cpu", "reference" or "vulkan:llvmpipe (LLVM 15.0.6)".
     fn name(&self) -> &str;
-    /// What runs the kernels.
+    /// The kind of hardware that runs the kernels.
     fn class(&self) -> Class;
-    /// The most bytes one kernel can see of a buffer.
+    /// The most bytes of a buffer that one kernel can see.
     fn binding_limit(&self) -> u64;
-    /// A new buffer; its contents are undefined.
+    /// Creates a buffer with undefined contents.
     fn allocate(&self, what: &str, element: Element, len: usize) -> Result<BufferId>;
-    /// Gives a buffer back; work already submitted keeps it alive.
+    /// Gives a buffer back. Submitted work keeps it alive.
     fn free(&self, buffer: BufferId);
     /// Plays the commands in order.
     fn play(&self, recording: &Recording<'_>) -> Result<Pending>;
-    /// Those it computes on, where it has some of its own.
+    /// The threads that the executor computes on, if it has threads of its own.
     fn threads(&self) -> Option<Arc<rayon::ThreadPool>> {
         None
     }
-    /// Counts of the objects it has made, where it makes any.
+    /// The number of objects that the executor has created, if it creates any.
     fn objects(&self) -> Objects {
         Objects::default()
     }
-    /// Time it has spent copying uploads into memory that the adapter reads, where it does.
+    /// The time that the executor has spent copying uploads into memory that the adapter reads, if
+    /// it does.
     fn staging(&self) -> Duration {
         Duration::ZERO
     }
 }
 
-/// What runs a device's kernels, where a kernel has a variant for each.
+/// The kind of hardware that runs a device's kernels. Some kernels have a variant for each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// The CPU executor or the reference.
@@ -86,10 +87,12 @@ pub enum Class {
     Software,
 }
 
-/// How many objects a GPU executor has made since it was opened; a steady state makes no more of any but submissions.
+/// The number of objects that a GPU executor has created since it was opened. In a steady state
+/// only
+/// submissions grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Objects {
-    /// Buffers, those for uploads and for reading back included.
+    /// Buffers, including the buffers for uploads and for reading back.
     pub buffers: u64,
     /// Bind groups.
     pub bind_groups: u64,
@@ -104,14 +107,14 @@ enum Pending {
     Gpu(gpu::Readback),
 }
 
-/// Values on their way back, one [`Values`] for each read of the recording, in its order.
+/// Values in flight, one [`Values`] per read of the recording, in its order.
 ///
-/// Dropping it drops the values; the work is done all the same.
+/// Dropping it discards the values; the device does the work all the same.
 #[must_use = "values are only read back by `wait` or `get`"]
 pub struct Readback(Pending);
 
 impl Readback {
-    /// Blocks until the values are there.
+    /// Blocks until the values arrive.
     pub fn wait(self) -> Result<Vec<Values>> {
         match self.0 {
             Pending::Ready(values) => Ok(values),
@@ -119,7 +122,7 @@ impl Readback {
         }
     }
 
-    /// The values, without blocking a thread.
+    /// Waits for the values without blocking a thread.
     pub async fn get(self) -> Result<Vec<Values>> {
         match self.0 {
             Pending::Ready(values) => Ok(values),
@@ -137,7 +140,7 @@ pub struct Device {
     binding_limit: u64,
 }
 
-/// Whether it is the same executor.
+/// Whether both have the same executor.
 impl PartialEq for Device {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.stream, &other.stream)
@@ -151,25 +154,30 @@ impl std::fmt::Debug for Device {
 }
 
 impl Device {
-    /// The device for a request: `None` or `"auto"`, `"cpu"`, `"reference"`, or part of an adapter's name (upper and
-    /// lower case alike) with `vulkan:`, `metal:`, `dx12:` or `gl:` before it to pick the backend.
+    /// Opens the requested device: `None` or `"auto"`, `"cpu"`, `"reference"`, or part of an
+    /// adapter's name
+    /// in upper or lower case. `vulkan:`, `metal:`, `dx12:` or `gl:` in front of the name picks the
+    /// backend.
     ///
-    /// Without a request the variables `WGPU_BACKEND` and `WGPU_ADAPTER_NAME` decide if they are set; without them
-    /// the first discrete, integrated or virtual GPU is taken, else the CPU. Software adapters are taken only by name.
-    /// [`Device::reason`] says what was found and why this one was taken.
+    /// Without a request the variables `WGPU_BACKEND` and `WGPU_ADAPTER_NAME` decide if they are
+    /// set.
+    /// Otherwise the first discrete, integrated or virtual GPU is taken, else the CPU. A software
+    /// adapter is
+    /// taken only by name. [`Device::reason`] says what was found and why this device was taken.
     ///
     /// # Errors
-    /// [`Error::NoDevice`] lists what was found when nothing matches.
+    /// [`Error::NoDevice`] lists the devices that were found if none of them matches.
     pub fn open(request: Option<&str>) -> Result<Self> {
         choice::open(request, None)
     }
 
-    /// As [`Device::open`], with the number of threads for the CPU executor; the bits do not depend on it.
+    /// As [`Device::open`], with the number of threads of the CPU executor. The bits do not depend
+    /// on it.
     pub fn open_with_threads(request: Option<&str>, threads: usize) -> Result<Self> {
         choice::open(request, Some(threads))
     }
 
-    /// What [`Device::open`] takes without a request.
+    /// Opens the device that [`Device::open`] takes without a request.
     pub fn auto() -> Result<Self> {
         Self::open(None)
     }
@@ -179,13 +187,14 @@ impl Device {
         Self::cpu_with_threads(0)
     }
 
-    /// The CPU executor on that many threads, 0 for all cores. The bits do not depend on it.
+    /// The CPU executor on `threads` threads, 0 for all cores. The bits do not depend on the
+    /// number.
     pub fn cpu_with_threads(threads: usize) -> Result<Self> {
         let executor = host::Host::cpu(threads)?;
         Ok(Self::new(executor, "the CPU executor, asked for"))
     }
 
-    /// The f64 reference: plays the twins, for comparison and gradient checks.
+    /// The f64 reference, which runs the twins, for comparison and gradient checks.
     pub fn reference() -> Self {
         Self::new(host::Host::reference(), "the reference, asked for")
     }
@@ -200,8 +209,9 @@ impl Device {
         }
     }
 
-    /// The same device with a lower binding limit, to see what a smaller adapter would do, or to leave memory to
-    /// others: batches are cut into smaller slices. A limit above the device's own changes nothing.
+    /// The same device with a lower binding limit, to imitate a smaller adapter or to leave memory
+    /// to others:
+    /// batches are cut into smaller micro-batches. A limit above the device's own changes nothing.
     #[must_use]
     pub fn with_binding_limit(self, bytes: u64) -> Self {
         Self {
@@ -215,28 +225,32 @@ impl Device {
         self.executor.name()
     }
 
-    /// What runs its kernels.
+    /// The kind of hardware that runs its kernels.
     pub fn class(&self) -> Class {
         self.executor.class()
     }
 
-    /// What was found, what was taken and why, in one sentence.
+    /// One sentence: what was found, what was taken, and why.
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// The most bytes that one kernel can see of a buffer.
+    /// The most bytes of a buffer that one kernel can see.
     pub fn binding_limit(&self) -> u64 {
         self.binding_limit
     }
 
-    /// A new buffer of `len` elements (room for whole vectors of four is made). `what` names it in errors.
+    /// Creates a buffer of `len` elements, rounded up to whole vectors of four. `what` names it in
+    /// errors
+    /// and in the labels of graphics debuggers.
     ///
     /// # Errors
-    /// [`Error::Limit`] past [`Device::binding_limit`], [`Error::Device`] when memory runs out.
+    /// [`Error::Limit`] past [`Device::binding_limit`]; [`Error::Device`] if memory runs out.
     pub fn allocate(&self, what: &str, element: Element, len: usize) -> Result<Buffer> {
         self.check_size(what, len)?;
-        // Shaders read some as vectors of four, and where bounds are checked in the shader the last must be whole.
+        // Shaders read some buffers as vectors of four, and a shader that checks bounds needs the
+        // last one to
+        // be whole.
         let whole = len.max(1).next_multiple_of(4);
         let id = self.executor.allocate(what, element, whole)?;
         Ok(Buffer {
@@ -261,7 +275,7 @@ impl Device {
         })
     }
 
-    /// A new buffer with these values.
+    /// Creates a buffer with these values.
     pub fn upload<'a>(&self, what: &str, data: impl Into<Data<'a>>) -> Result<Buffer> {
         let data = data.into();
         let element = match data {
@@ -275,12 +289,14 @@ impl Device {
         Ok(buffer)
     }
 
-    /// Plays the commands in order and returns what they read, which may still be on its way.
+    /// Plays the commands in order, and returns the values that they read, which may still be in
+    /// flight.
     pub fn play(&self, recording: &Recording<'_>) -> Result<Readback> {
         Ok(Readback(self.executor.play(recording)?))
     }
 
-    /// A buffer from the pool that the device's tensors share, with the errors of [`Device::allocate`].
+    /// Takes a buffer from the pool that the device's tensors share, with the errors of
+    /// [`Device::allocate`].
     pub(crate) fn borrow(&self, what: &str, element: Element, len: usize) -> Result<Loan> {
         self.check_size(what, len)?;
         self.stream.borrow(what, element, len)
@@ -291,7 +307,7 @@ impl Device {
         self.stream.give_back(loan);
     }
 
-    /// Adds a kernel's run to the tensors' next batch.
+    /// Adds a dispatch to the tensors' next batch.
     pub(crate) fn dispatch<P: Params>(
         &self,
         variant: usize,
@@ -304,17 +320,17 @@ impl Device {
         }
     }
 
-    /// Adds what `record` adds to the tensors' next batch.
+    /// Adds the commands that `record` records to the tensors' next batch.
     pub(crate) fn record(&self, record: impl FnOnce(&mut Recording<'static>)) -> Result<()> {
         self.stream.record(record)
     }
 
-    /// Puts values into a buffer of the pool, after all the batches before.
+    /// Uploads values into a buffer of the pool, after all earlier batches.
     pub(crate) fn fill(&self, buffer: BufferId, data: Data<'_>) -> Result<()> {
         self.stream.upload(buffer, data)
     }
 
-    /// Brings values of a buffer of the pool back, after all the batches before.
+    /// Reads values of a buffer of the pool, after all earlier batches.
     pub(crate) fn fetch(&self, buffer: BufferId, len: usize) -> Result<Readback> {
         self.stream.read(buffer, len)
     }
@@ -324,24 +340,27 @@ impl Device {
         self.stream.finish()
     }
 
-    /// The threads that the CPU executor computes on, for other work in turns with it; none where a device has none of its own.
+    /// The threads that the CPU executor computes on, for other work in turns with it. Other
+    /// devices have
+    /// none.
     pub fn threads(&self) -> Option<Arc<rayon::ThreadPool>> {
         self.executor.threads()
     }
 
-    /// How many objects the executor has made.
+    /// The number of objects that the executor has created.
     pub fn objects(&self) -> Objects {
         self.executor.objects()
     }
 
-    /// How long it has copied uploads into memory that the adapter reads, since it was opened. Zero on the CPU and the reference, which
-    /// have no such memory.
+    /// The time that the device has spent copying uploads into memory that the adapter reads, since
+    /// it was
+    /// opened. It is zero on the CPU and the reference, which have no such memory.
     pub fn staging(&self) -> Duration {
         self.executor.staging()
     }
 }
 
-/// A buffer of a device; dropping it gives the memory back.
+/// A buffer of a device. Dropping it frees the memory.
 #[derive(Debug)]
 pub struct Buffer {
     device: Device,
@@ -350,22 +369,22 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Its name in recordings.
+    /// Its id in recordings.
     pub fn id(&self) -> BufferId {
         self.id
     }
 
-    /// Elements asked for.
+    /// The number of elements that were requested.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether no element was asked for.
+    /// Whether no element was requested.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// All values, blocking.
+    /// Reads all values, and blocks until they arrive.
     pub fn read(&self) -> Result<Values> {
         let mut recording = Recording::new();
         recording.read(self.id, self.len);

@@ -1,7 +1,9 @@
-//! What a kernel is: one shader, its bindings and parameters, its reference twin, its CPU body and its cases.
+//! Defines a kernel: one shader, its bindings and parameters, its reference twin, its CPU
+//! implementation and its cases.
 //!
-//! A kernel is plain data. The table of all of them is `verify::table`; tests, `wgrad verify`,
-//! benches and the shader dump are views of that table.
+//! A kernel is plain data. The tests, `wgrad verify`, the benches and the shader dump are views of
+//! the
+//! table of all kernels, `verify::table`.
 
 mod call;
 mod case;
@@ -21,30 +23,34 @@ pub use traffic::Traffic;
 /// One row of the table.
 #[derive(Debug)]
 pub struct Kernel {
-    /// The stem of its shader file, and its name everywhere else.
+    /// The stem of the shader's file name, and the kernel's name everywhere else.
     pub name: &'static str,
-    /// The operation of the mathematics it belongs to; `None` where each variant is one, named as the variant is.
+    /// The operation of the mathematics that the kernel belongs to. `None` if each variant is an
+    /// operation
+    /// with the variant's name.
     pub operation: Option<&'static str>,
-    /// Which pass of that operation it computes.
+    /// The pass of that operation that the kernel computes.
     pub pass: Pass,
     /// The shader's own text.
     pub wgsl: &'static str,
-    /// Shared functions that stand before it, from `shaders/lib/`.
+    /// The shared WGSL functions that come before the shader's text.
     pub libraries: &'static [&'static str],
-    /// The forms it is compiled to; at least one.
+    /// The forms that the kernel is compiled to; at least one.
     pub variants: &'static [Variant],
-    /// Storage buffers in binding order; the uniform of the parameters follows them.
+    /// The storage buffers in binding order. The uniform of the parameters follows them.
     pub bindings: &'static [Binding],
-    /// The fields of the parameters, as Rust lays them out.
+    /// The fields of the parameters, at the offsets that Rust gives them.
     pub fields: &'static [Field],
     /// The reference: plain loops over f64, written from the mathematics.
     pub twin: fn(Call<'_, f64>),
-    /// The CPU executor's own body; without one it runs the twin and rounds.
+    /// The CPU implementation in f32. Without one, the CPU executor runs the twin and rounds its
+    /// results.
     pub cpu: Option<fn(Call<'_, f32>)>,
-    /// What a dispatch asks of a device, from the index of its variant and its parameters as bytes; none for kernels that the
-    /// two-perspective network does not use.
+    /// The bytes and operations of a dispatch, from the index of its variant and its parameters as
+    /// bytes.
+    /// Only kernels of the two-perspective network count them.
     pub traffic: Option<fn(usize, &[u8]) -> Traffic>,
-    /// What it is verified on.
+    /// The dispatches that verify the kernel.
     pub cases: fn() -> Vec<Case>,
 }
 
@@ -55,7 +61,7 @@ pub enum Pass {
     Forward,
     /// From upstream gradients to gradients of inputs and parameters.
     Gradient,
-    /// An optimiser's change of parameters.
+    /// An optimizer's change of parameters.
     Update,
 }
 
@@ -75,7 +81,8 @@ impl Pass {
 pub struct Variant {
     /// Empty for the only form of a kernel.
     pub name: &'static str,
-    /// Name and value of each override it sets; the shader's defaults hold for the others.
+    /// The name and value of each override that the variant sets. Other overrides keep their
+    /// defaults.
     pub constants: &'static [(&'static str, u32)],
 }
 
@@ -91,7 +98,7 @@ pub const PLAIN: &[Variant] = &[Variant {
     constants: &[],
 }];
 
-/// What a buffer's elements are.
+/// The type of a buffer's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Element {
     /// `f32` on CPU and GPU, `f64` on the reference executor.
@@ -103,11 +110,11 @@ pub enum Element {
 /// How a kernel touches a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Only reads.
+    /// The kernel only reads.
     Read,
-    /// Overwrites every element it owns without reading one first.
+    /// The kernel overwrites every element that it owns, without reading it first.
     Write,
-    /// Reads and writes in place.
+    /// The kernel reads and writes in place.
     Update,
 }
 
@@ -116,9 +123,9 @@ pub enum Access {
 pub struct Binding {
     /// The variable's name in the shader.
     pub name: &'static str,
-    /// What its elements are.
+    /// The type of its elements.
     pub element: Element,
-    /// How it is touched.
+    /// How the kernel touches it.
     pub access: Access,
 }
 
@@ -178,7 +185,9 @@ macro_rules! parameters {
 }
 
 impl Kernel {
-    /// The whole WGSL text of a variant: libraries, then the shader with the variant's overrides as defaults.
+    /// The whole WGSL text of a variant: the libraries, then the shader, with the variant's values
+    /// as the
+    /// defaults of its overrides.
     ///
     /// # Panics
     /// If a variant sets an override that the shader does not declare, which is a bug of the table.
@@ -206,7 +215,7 @@ impl Kernel {
         self.operation.unwrap_or(self.variants[variant].name)
     }
 
-    /// The kernel's name with the variant's, as in reports and file names.
+    /// The kernel's name and the variant's name, as in reports and file names.
     pub fn label(&self, variant: usize) -> String {
         match self.variants[variant].name {
             "" => self.name.to_owned(),
@@ -214,7 +223,7 @@ impl Kernel {
         }
     }
 
-    /// Bytes of the parameters.
+    /// The size of the parameters in bytes.
     pub fn params_size(&self) -> usize {
         self.fields.last().map_or(0, Field::end)
     }

@@ -2,9 +2,10 @@
 
 use crate::engine::kernel::Variant;
 
-/// `group_index`: grids past 65,535 workgroups.
+/// `group_index`, for grids past 65,535 workgroups.
 pub const GRID: &str = include_str!("../../shaders/engine/lib/grid.wgsl");
-/// `sum_lanes`, over the `LANES` of each of the `COLUMNS` that its shader declares a workgroup to have, and `sum_workgroup`.
+/// `sum_lanes`, over the `LANES` invocations of each of the `COLUMNS` of a workgroup, and
+/// `sum_workgroup`. The shader declares both constants.
 pub const LANES: &str = include_str!("../../shaders/engine/lib/lanes.wgsl");
 /// `Tile` and `add_products`: 8 × 8 of a product in registers.
 pub const TILE: &str = include_str!("../../shaders/engine/lib/tile.wgsl");
@@ -14,7 +15,9 @@ pub const SHARED: usize = 0;
 /// The variant of [`TILED`] for software adapters.
 pub const REGISTERS: usize = 1;
 
-/// The variants of a kernel of tiles: the operands of a workgroup pass through its memory, or do not.
+/// The variants of a kernel of tiles. The operands of a workgroup either pass through its memory or
+/// go
+/// straight to registers.
 pub const TILED: &[Variant] = &[
     Variant {
         name: "shared",

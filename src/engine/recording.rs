@@ -1,10 +1,12 @@
-//! A flat list of commands over buffer ids. Plain data: recording needs no device, and every executor plays the same list.
+//! Recordings: flat lists of commands over buffer ids. A recording is plain data. Making one needs
+//! no
+//! device, and every executor plays the same list.
 
 use crate::engine::kernel::{BufferList, Kernel, Params, Traffic};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Names a buffer of a device. No two buffers of a process share one, on whatever devices they are.
+/// Names a buffer of a device. No two buffers of a process share an id, whatever their devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BufferId(u64);
 
@@ -15,12 +17,12 @@ impl BufferId {
     }
 }
 
-/// Values on their way to a buffer.
+/// Values to upload to a buffer.
 #[derive(Clone, Copy, Debug)]
 pub enum Data<'a> {
     /// For a float buffer.
     Floats(&'a [f32]),
-    /// For a float buffer; only the reference executor keeps the precision.
+    /// For a float buffer. Only the reference executor keeps the precision.
     Doubles(&'a [f64]),
     /// For a word buffer.
     Words(&'a [u32]),
@@ -86,41 +88,41 @@ impl<'a> From<&'a [i32]> for Data<'a> {
 /// One run of a kernel.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
-    /// Which kernel.
+    /// The kernel.
     pub kernel: &'static Kernel,
-    /// Index into its variants.
+    /// The index of the variant.
     pub variant: usize,
-    /// Its parameters as bytes.
+    /// The kernel's parameters as bytes.
     pub params: Vec<u8>,
-    /// Workgroups; with 0 nothing happens.
+    /// The number of workgroups. Nothing happens if it is 0.
     pub groups: u32,
-    /// One buffer for each binding; a written buffer stands only once.
+    /// One buffer per binding. A buffer that the kernel writes occurs only once.
     pub buffers: Vec<BufferId>,
 }
 
-/// One command. They happen in the order in which they stand, as if each waited for the one before.
+/// One command. Commands take effect in their order, as if each waited for the one before.
 #[derive(Clone, Debug)]
 pub enum Command<'a> {
-    /// Values into the elements of a buffer from a first one on.
+    /// Copies values into the elements of a buffer, from the given index on.
     Upload(BufferId, usize, Data<'a>),
-    /// The first elements of a buffer into those of another of the same kind from a first one on.
+    /// Copies the first elements of a buffer into another of the same element type.
     Copy {
-        /// Where from.
+        /// The buffer to read.
         from: BufferId,
-        /// Where to, which is another buffer.
+        /// The buffer to write, which is another one.
         to: BufferId,
-        /// The first element there.
+        /// The index of the first element to write.
         first: usize,
-        /// How many.
+        /// The number of elements.
         len: usize,
     },
-    /// A kernel's run.
+    /// Runs a kernel.
     Dispatch(Dispatch),
-    /// The first elements of a buffer, back to the host.
+    /// Copies the first elements of a buffer back to the host.
     Read(BufferId, usize),
 }
 
-/// What dispatches ask of a device, by the name of the kernel.
+/// The bytes and arithmetic of dispatches, by the name of the kernel.
 pub type TrafficByKernel = BTreeMap<&'static str, Traffic>;
 
 /// A list of commands, played by [`Device::play`](crate::engine::device::Device::play).
@@ -135,7 +137,7 @@ impl<'a> Recording<'a> {
         Self::default()
     }
 
-    /// An empty list with room for so many commands.
+    /// An empty list with room for `commands` commands.
     pub fn with_capacity(commands: usize) -> Self {
         Self {
             commands: Vec::with_capacity(commands),
@@ -152,18 +154,20 @@ impl<'a> Recording<'a> {
         self.commands.clear();
     }
 
-    /// Puts values into the first elements of a buffer.
+    /// Uploads values into the first elements of a buffer.
     pub fn upload(&mut self, buffer: BufferId, data: impl Into<Data<'a>>) {
         self.upload_at(buffer, 0, data);
     }
 
-    /// Puts values into the elements of a buffer from `first` on.
+    /// Uploads values into the elements of a buffer from index `first` on.
     pub fn upload_at(&mut self, buffer: BufferId, first: usize, data: impl Into<Data<'a>>) {
         let upload = Command::Upload(buffer, first, data.into());
         self.commands.push(upload);
     }
 
-    /// Copies the first `len` elements of a buffer into another of the same kind, from its element `first` on.
+    /// Copies the first `len` elements of a buffer into another of the same element type, from its
+    /// index
+    /// `first` on.
     pub fn copy(&mut self, from: BufferId, to: BufferId, first: usize, len: usize) {
         self.commands.push(Command::Copy {
             from,
@@ -173,7 +177,7 @@ impl<'a> Recording<'a> {
         });
     }
 
-    /// Runs the kernel that the parameters belong to, on one buffer for each of its bindings.
+    /// Runs the kernel that the parameters belong to.
     pub fn dispatch<P: Params>(&mut self, variant: usize, params: P, buffers: impl BufferList) {
         let buffers = buffers.ids();
         debug_assert_eq!(buffers.len(), P::KERNEL.bindings.len());
@@ -186,20 +190,21 @@ impl<'a> Recording<'a> {
         });
     }
 
-    /// Runs a kernel as another recording does.
+    /// Adds a dispatch of another recording.
     pub fn push(&mut self, dispatch: Dispatch) {
         self.commands.push(Command::Dispatch(dispatch));
     }
 
-    /// Brings the first `len` elements of a buffer back. Reads come back in the order in which they were recorded.
+    /// Reads the first `len` elements of a buffer back. Values arrive in the order of the reads.
     pub fn read(&mut self, buffer: BufferId, len: usize) {
         self.commands.push(Command::Read(buffer, len));
     }
 
-    /// What the dispatches ask of a device; the sum of the values is the whole. Uploads, reads and copies of
-    /// buffers are not counted.
+    /// The bytes and arithmetic of the dispatches, kernel by kernel. Uploads, reads and copies of
+    /// buffers do
+    /// not count.
     ///
-    /// None if one of the kernels has no [`Kernel::traffic`]: a sum without it would be too small.
+    /// `None` if one of the kernels has no [`Kernel::traffic`], because the sum would be too small.
     pub fn traffic(&self) -> Option<TrafficByKernel> {
         let mut kernels = TrafficByKernel::new();
         for command in &self.commands {

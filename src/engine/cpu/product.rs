@@ -1,23 +1,26 @@
-//! Products of matrices on the CPU.
+//! Matrix products on the CPU.
 
-/// A matrix in a slice: its first element stands at 0.
+/// A matrix in a slice, whose first element has index 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
     /// Its elements.
     pub values: &'a [f32],
-    /// Elements from one row to the next.
+    /// The distance from one row to the next, in elements.
     pub row: usize,
-    /// Elements from one column to the next.
+    /// The distance from one column to the next, in elements.
     pub column: usize,
 }
 
-/// Where the last element of a matrix of `rows` and `columns`, which are not 0, stands.
+/// The index of the last element of a matrix of `rows` and `columns`, neither of them 0.
 fn last(rows: usize, columns: usize, row: usize, column: usize) -> usize {
     (rows - 1) * row + (columns - 1) * column
 }
 
-/// result \[m, n\] = a·b over `depth` of k, added to what stands there if `add`; rows of the result are `stride` apart. Sizes
-/// are not 0. The order of the sums depends on the processor and the sizes, not on the number of threads.
+/// result \[m, n\] = a·b, summed over `depth`, or that product added to `result` if `add`.
+///
+/// Rows of the result are `stride` elements apart, and no size is 0. The order of the sums depends
+/// on
+/// the processor and on the sizes, but not on the number of threads.
 pub fn product(
     [m, n, depth]: [usize; 3],
     a: Matrix<'_>,
@@ -33,8 +36,11 @@ pub fn product(
         ..65_536 => gemm::Parallelism::None,
         _ => gemm::Parallelism::Rayon(0),
     };
-    // SAFETY: sizes are not 0, and the last element that each matrix reaches by its strides, which are not negative, is
-    // inside its slice, as asserted above; `result` is borrowed mutably, so it overlaps neither operand.
+    // SAFETY: no size is 0. The assertions above hold that the last element that each matrix
+    // reaches by
+    // its strides, which are not negative, lies in its slice. `result` is borrowed mutably, so it
+    // overlaps
+    // neither operand.
     #[allow(
         unsafe_code,
         reason = "gemm takes pointers; plain loops reach a tenth of its speed"

@@ -1,5 +1,7 @@
-//! Sixteen lanes at a time, at the widest level the processor has: what the two-perspective network's hot loops are
-//! written in. Every level gives the same bits: lanes never meet, and nothing is contracted.
+//! Sixteen lanes at a time, at the widest SIMD level of the processor: the hot loops of the
+//! two-perspective network are written in these operations.
+//!
+//! Every level gives the same bits, because lanes never meet and nothing is contracted.
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -7,46 +9,49 @@ mod x86;
 /// Sixteen floats.
 pub type Sixteen = [f32; 16];
 
-/// Sixteens of lanes in a row of bits of four words.
+/// Sixteens of lanes in a row of four mask words.
 pub const UNITS_OF_ROW: usize = 8;
 
-/// A level of SIMD, as a token that proves the processor has it.
+/// A SIMD level, as a token that proves that the processor has it.
 pub trait Simd: Copy + Send + Sync {
     /// Sixteen lanes in registers.
     type Vector: Copy;
     /// Sixteen words in registers.
     type Words: Copy;
-    /// How many vectors are kept in registers at once: half of the registers, or all where there are few.
+    /// The number of vectors to keep in registers at once: half of the registers, or all of them
+    /// where
+    /// there are few.
     const UNITS: usize;
 
     /// Runs `work`, which must be inlined, compiled for this level.
     fn run<T>(self, work: impl FnOnce() -> T) -> T;
     /// The same value in each lane.
     fn splat(self, value: f32) -> Self::Vector;
-    /// From memory.
+    /// Loads from memory.
     fn load(self, from: &Sixteen) -> Self::Vector;
-    /// To memory.
+    /// Stores to memory.
     fn store(self, to: &mut Sixteen, from: Self::Vector);
     /// a + b.
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a·b.
     fn multiply(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// min(max(a, low), high) that keeps a NaN.
+    /// min(max(a, low), high), which keeps a NaN.
     fn clamp(self, a: Self::Vector, low: Self::Vector, high: Self::Vector) -> Self::Vector;
-    /// One bit a lane: low ≤ a ≤ high.
+    /// One bit per lane: low ≤ a ≤ high.
     fn between(self, a: Self::Vector, low: Self::Vector, high: Self::Vector) -> u16;
-    /// One bit a lane: a > b.
+    /// One bit per lane: a > b.
     fn above(self, a: Self::Vector, b: Self::Vector) -> u16;
-    /// a where the lane's bit is set, else b.
+    /// a where the lane's bit is 1, else b.
     fn select(self, bits: u16, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// a + b where the lane's bit is set, else a.
+    /// a + b where the lane's bit is 1, else a.
     fn add_where(self, bits: u16, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// Of four rows of 128 bits the four bits of each lane side by side: nibble n of word 4i + d is lane 32d + 4n + i, bit s of it
-    /// from row s.
+    /// Brings the four bits of each lane, one from each of four rows of 128 bits, side by side.
+    /// Nibble n of
+    /// word 4i + d is lane 32d + 4n + i, and bit s of the nibble comes from row s.
     fn nibbles(self, rows: [&[u32; 4]; 4]) -> Self::Words;
     /// table\[nibble n of each word\].
     fn look_up(self, table: Self::Vector, nibbles: Self::Words, nibble: usize) -> Self::Vector;
-    /// What was added up by [`Simd::look_up`], a vector a nibble, in the order of the lanes.
+    /// The sums of [`Simd::look_up`], one vector per nibble, in the order of the lanes.
     #[inline(always)]
     fn in_lane_order(self, sums: [Self::Vector; UNITS_OF_ROW]) -> [Self::Vector; UNITS_OF_ROW] {
         let mut from: [Sixteen; UNITS_OF_ROW] = [[0.0; 16]; UNITS_OF_ROW];
@@ -65,13 +70,13 @@ pub trait Simd: Copy + Send + Sync {
 
 /// Work that is written once for every level.
 pub trait Work {
-    /// What it gives.
+    /// The result of the work.
     type Output;
-    /// Does it at a level; to be inlined into [`Simd::run`].
+    /// Does the work at a level, inlined into [`Simd::run`].
     fn at<S: Simd>(self, simd: S) -> Self::Output;
 }
 
-/// Does `work` at the widest level the processor has.
+/// Does `work` at the widest level of the processor.
 pub fn widest<W: Work>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     {
@@ -91,7 +96,7 @@ pub fn widest<W: Work>(work: W) -> W::Output {
     work.at(Plain)
 }
 
-/// What every target has; compiled to the vectors of its baseline.
+/// The level that every target has, compiled to the vectors of its baseline.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain;
 
@@ -169,7 +174,7 @@ fn bits(of: impl Fn(usize) -> bool) -> u16 {
 mod tests {
     use super::*;
 
-    /// Every operation of a level, on its vectors, as plain values.
+    /// The results of every operation of a level, as plain values.
     struct Everything {
         a: Sixteen,
         b: Sixteen,

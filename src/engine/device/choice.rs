@@ -1,4 +1,5 @@
-//! Which device to take: the caller's word, then the environment, then the best GPU, then the CPU.
+//! Chooses a device: by the caller's request, then by the environment, then the best GPU, then the
+//! CPU.
 
 use super::Device;
 use super::gpu::Gpu;
@@ -6,38 +7,38 @@ use super::host::Host;
 use crate::error::{Error, Result};
 use serde::Serialize;
 
-/// What is known of an adapter, for lists and reports.
+/// An adapter's properties, for lists and reports.
 #[derive(Clone, Debug, Serialize)]
 pub struct AdapterReport {
-    /// The name the driver gives; `cpu` for the CPU executor.
+    /// The driver's name for it; `cpu` for the CPU executor.
     pub name: String,
     /// `vulkan`, `metal`, `dx12`, `gl`, or `cpu`.
     pub backend: String,
     /// `discrete`, `integrated`, `virtual`, `software`, `other`, or `executor` for the CPU executor.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Driver and version.
+    /// The driver and its version.
     pub driver: String,
-    /// The most bytes one kernel can see of a buffer.
+    /// The most bytes of a buffer that one kernel can see.
     pub max_binding_bytes: u64,
-    /// The most bytes of a buffer.
+    /// The most bytes that a buffer can have.
     pub max_buffer_bytes: u64,
-    /// Storage buffers of one kernel; wgrad needs 8.
+    /// The most storage buffers of one kernel; wgrad needs 8.
     pub max_storage_buffers: u32,
-    /// Invocations of a workgroup; wgrad needs 256.
+    /// The most invocations of a workgroup; wgrad needs 256.
     pub max_invocations: u32,
-    /// Bytes of workgroup memory; wgrad needs 16,384.
+    /// The most bytes of workgroup memory; wgrad needs 16,384.
     pub max_workgroup_bytes: u32,
     /// Optional features that faster variants could use: `subgroups`, `f16`, `timestamps`.
     pub features: Vec<String>,
-    /// Why wgrad cannot run on it, if so.
+    /// The reason why wgrad cannot run on it, if there is one.
     pub unfit: Option<String>,
     /// Whether `auto` takes it.
     pub auto: bool,
 }
 
 impl AdapterReport {
-    /// `backend:name`, as `--device` takes it.
+    /// `backend:name`, the form that `--device` takes.
     pub fn label(&self) -> String {
         if self.kind == "executor" {
             return self.name.clone();
@@ -45,7 +46,8 @@ impl AdapterReport {
         format!("{}:{}", self.backend, self.name)
     }
 
-    /// Whether it is a GPU. GL calls most discrete cards `other`, so through GL that counts as one.
+    /// Whether it is a GPU. GL reports most discrete cards as `other`, so through GL `other` counts
+    /// as one.
     pub fn is_gpu(&self) -> bool {
         match self.kind.as_str() {
             "discrete" | "integrated" | "virtual" => true,
@@ -71,7 +73,7 @@ fn backend_name(backend: wgpu::Backend) -> &'static str {
     }
 }
 
-/// The backend a word stands for: ours, and those wgpu reads from `WGPU_BACKEND`.
+/// The backend that a word names: one of our words, or one that wgpu reads from `WGPU_BACKEND`.
 fn backend_named(word: &str) -> Option<&'static str> {
     match word.trim().to_lowercase().as_str() {
         "vulkan" | "vk" => Some("vulkan"),
@@ -82,8 +84,9 @@ fn backend_named(word: &str) -> Option<&'static str> {
     }
 }
 
-/// The order of preference: native backends before GL, then the kind of device. Software comes last and is never
-/// taken by `auto`.
+/// The order of preference: native backends before GL, then the kind of device. Software comes
+/// last,
+/// and `auto` never takes it.
 fn rank(report: &AdapterReport) -> (u8, u8) {
     let gl = u8::from(report.backend == "gl");
     let kind = match report.kind.as_str() {
@@ -152,13 +155,14 @@ fn report(adapter: &wgpu::Adapter) -> AdapterReport {
     }
 }
 
-/// What `auto` and the environment choose among, as the report's index; `None` is the CPU.
+/// The device that `auto` and the environment choose, as an index of the reports; `None` is the
+/// CPU.
 struct Choice {
     index: Option<usize>,
     why: String,
 }
 
-/// Words for a list of adapters.
+/// Describes a list of adapters.
 fn listed(found: &[AdapterReport]) -> String {
     let labels: Vec<String> = found
         .iter()
@@ -171,7 +175,9 @@ fn listed(found: &[AdapterReport]) -> String {
     labels.join(", ")
 }
 
-/// The first fit adapter whose backend and name match; both filters are lower case. Software has to be named.
+/// The first fit adapter whose backend and name match both filters, which are lower case. A
+/// software
+/// adapter must be named.
 fn matching(found: &[AdapterReport], backends: Option<&[&str]>, name: &str) -> Option<usize> {
     found.iter().position(|report| {
         report.unfit.is_none()
@@ -181,7 +187,9 @@ fn matching(found: &[AdapterReport], backends: Option<&[&str]>, name: &str) -> O
     })
 }
 
-/// Pure, so that it can be tested without adapters: request and environment in, choice and reason out.
+/// Maps request and environment to a choice and its reason. The function is pure, so that tests
+/// need no
+/// adapter.
 fn choose(
     found: &[AdapterReport],
     request: Option<&str>,
@@ -268,7 +276,7 @@ fn choose_now(found: &[AdapterReport], request: Option<&str>) -> Result<Choice> 
     )
 }
 
-/// Opens what [`Device::open`] documents.
+/// Implements [`Device::open`].
 pub(super) fn open(request: Option<&str>, threads: Option<usize>) -> Result<Device> {
     let cpu = || Host::cpu(threads.unwrap_or(0));
     let lower = request.map(str::to_lowercase);
@@ -301,7 +309,7 @@ pub(super) fn open(request: Option<&str>, threads: Option<usize>) -> Result<Devi
 /// The CPU executor and every adapter, with a mark on the one that `auto` takes now.
 pub fn adapters() -> Result<Vec<AdapterReport>> {
     let mut reports: Vec<_> = enumerate().into_iter().map(|found| found.report).collect();
-    // An environment that matches nothing is no reason not to list what there is; `auto` would then take nothing.
+    // The list is complete even if the environment matches nothing; `auto` then takes nothing.
     let choice = choose_now(&reports, None).ok();
     if let Some(index) = choice.as_ref().and_then(|choice| choice.index) {
         reports[index].auto = true;

@@ -1,8 +1,11 @@
-//! The executor through wgpu. With `choice`, the only code that names wgpu.
+//! The executor through wgpu. Only this folder and `choice` name wgpu.
 //!
-//! A recording becomes one submission: its uploads are copied from a mapped buffer, its dispatches share compute passes,
-//! its reads are copied to a buffer that is mapped when the device is done. Pipelines, bind groups and the buffers for
-//! parameters, uploads and reads are kept, so that playing a recording again creates nothing.
+//! A recording becomes one submission. Its uploads are copied from mapped buffers, its dispatches
+//! share
+//! compute passes, and its reads are copied to a buffer that is mapped when the device is done.
+//! Pipelines, bind groups and the buffers for parameters, uploads and reads are kept, so that
+//! playing a
+//! recording again creates nothing.
 
 mod limits;
 mod pipeline;
@@ -25,9 +28,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Distance between the parameters of two dispatches: the default alignment of dynamic uniform offsets.
+/// The distance between the parameters of two dispatches: the default alignment of dynamic uniform
+/// offsets.
 const UNIFORM_SLOT: u64 = 256;
-/// Workgroups in one dimension.
+/// The most workgroups in one dimension.
 const MAX_GROUPS: u32 = 65_535;
 const UNIFORMS: wgpu::BufferUsages =
     wgpu::BufferUsages::UNIFORM.union(wgpu::BufferUsages::COPY_DST);
@@ -35,7 +39,7 @@ const UNIFORMS: wgpu::BufferUsages =
 struct State {
     buffers: HashMap<BufferId, wgpu::Buffer>,
     pipelines: HashMap<(&'static str, usize), Pipeline>,
-    /// Parameters of the dispatches of one recording, a slot each.
+    /// The parameters of the dispatches of one recording, one slot each.
     uniforms: wgpu::Buffer,
     sheets: Sheets,
 }
@@ -65,7 +69,7 @@ struct Counts {
 impl Gpu {
     pub(super) fn open(adapter: &wgpu::Adapter, name: String) -> Result<Self> {
         let limits = limits::limits(&adapter.limits());
-        // A buffer is addressed by u32 words in the shaders, and is whole vectors of four.
+        // Shaders address a buffer by u32 words, and its length is a multiple of four words.
         let binding_limit = limits
             .max_storage_buffer_binding_size
             .min(limits.max_buffer_size)
@@ -125,7 +129,8 @@ impl Gpu {
         }
     }
 
-    /// Runs `work` and turns what wgpu reports meanwhile, or has reported of a lost device, into an error.
+    /// Runs `work`, and turns an error that wgpu reports meanwhile, or a lost device, into our
+    /// error.
     fn scoped<T>(&self, operation: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let filters = [
             wgpu::ErrorFilter::Internal,
@@ -134,7 +139,7 @@ impl Gpu {
         ];
         let scopes = filters.map(|filter| self.device.push_error_scope(filter));
         let result = work();
-        // Scopes are a stack: the last pushed is popped first.
+        // Scopes form a stack: the last one pushed is popped first.
         let mut errors = Vec::new();
         for scope in scopes.into_iter().rev() {
             errors.extend(pollster::block_on(scope.pop()));
@@ -153,7 +158,7 @@ impl Gpu {
         self.device.create_buffer(&described(label, size, usage))
     }
 
-    /// Writes what the recording brings where the submission finds it.
+    /// Writes the uploads of a recording to the buffers that the submission copies from.
     fn write(&self, staged: &Staged, recording: &Recording<'_>) -> Result<()> {
         let taken = staged.write(recording);
         let taken = taken.map_err(|error| self.failure("write uploads", error))?;
@@ -162,7 +167,8 @@ impl Gpu {
         Ok(())
     }
 
-    /// The pipeline of a dispatch, compiled if it is the first, and its bind group, made where there is none yet.
+    /// The pipeline of a dispatch, compiled at its first use, and its bind group, created if none
+    /// is kept.
     fn bound<'s>(
         &self,
         state: &'s mut State,
@@ -253,7 +259,7 @@ impl Gpu {
     }
 }
 
-/// The next command if it is a dispatch, which then shares the compute pass of the one before.
+/// The next command if it is a dispatch; it then shares the compute pass of the dispatch before it.
 fn next_dispatch<'a, 'd: 'a>(
     commands: &mut std::iter::Peekable<impl Iterator<Item = &'a Command<'d>>>,
 ) -> Option<&'a Dispatch> {
@@ -271,7 +277,7 @@ impl State {
     }
 }
 
-/// A buffer; one for the host to write to is mapped from the beginning.
+/// Creates a buffer. A buffer for the host to write is created mapped.
 fn described(label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::BufferDescriptor<'_> {
     wgpu::BufferDescriptor {
         label: Some(label),
@@ -338,7 +344,8 @@ impl Executor for Gpu {
                 self.create_buffer("read back", size, usage)
             });
             let commands = self.encode(&mut state, recording, &staged, reads.as_ref())?;
-            // Last, because a batch's megabytes push out of the caches what encoding works on.
+            // Uploads are copied last, because several megabytes would evict the encoder's working
+            // set.
             self.write(&staged, recording)?;
             let submission = self.queue.submit([commands]);
             let held = state.sheets.take_back(staged);
@@ -354,7 +361,7 @@ impl Executor for Gpu {
             )))
         });
         if pending.is_err() {
-            // What failed may be among them.
+            // The objects that failed may be among those that were kept.
             state.forget_bind_groups();
             self.reads.forget_idle();
         }

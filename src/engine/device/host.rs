@@ -1,4 +1,6 @@
-//! The executors on the host: `reference` runs the twins in f64, `cpu` the kernels' CPU bodies in f32 on its own threads.
+//! The executors on the host. `reference` runs the twins in f64; `cpu` runs the CPU implementations
+//! in
+//! f32 on its own threads.
 
 use super::{Class, Executor, Pending, Values};
 use crate::engine::kernel::{Access, Call, Element, Kernel, Real, Slice};
@@ -9,14 +11,14 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Beyond this the CPU cuts a batch over samples, as a GPU does at its binding limit. It is part of what the bits of a
-/// run depend on, so it is a constant and not a reading of the machine.
+/// The CPU executor cuts a batch into micro-batches beyond this size, as a GPU does at its binding
+/// limit. The bits of a run depend on it, so it is a constant and not a property of the machine.
 const BINDING_LIMIT: u64 = 4 << 30;
 
-/// Words that one task copies.
+/// The words that one task copies.
 const PIECE: usize = 1 << 15;
 
-/// On whole cache lines: a vector of sixteen floats that lies across two costs the kernels' gathers twice the time.
+/// Whole cache lines: a vector of sixteen floats that crosses a line doubles the time of gathers.
 #[derive(Debug)]
 enum Storage<R> {
     Floats(AVec<R>),
@@ -31,7 +33,7 @@ pub(super) struct Host<R> {
     buffers: Mutex<HashMap<BufferId, Storage<R>>>,
 }
 
-/// The number types there are host executors for.
+/// The number types that a host executor computes in.
 pub(super) trait HostReal: Real {
     fn values(values: &[Self]) -> Values;
 }
@@ -90,12 +92,15 @@ impl<R: HostReal> Host<R> {
         }
     }
 
-    /// A poisoned lock only means that a kernel panicked; the map is whole but for the buffers it wrote.
+    /// A poisoned lock only means that a kernel panicked; only the buffers that it wrote are
+    /// incomplete.
     fn lock(&self) -> MutexGuard<'_, HashMap<BufferId, Storage<R>>> {
         self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the buffers a dispatch writes out of the map, so that the others can be borrowed beside them.
+    /// Takes the buffers that a dispatch writes out of the map, so that the others can be borrowed
+    /// beside
+    /// them.
     fn dispatch(&self, buffers: &mut HashMap<BufferId, Storage<R>>, dispatch: &Dispatch) {
         if dispatch.groups == 0 {
             return;
@@ -151,7 +156,8 @@ fn wrong_element<R: std::fmt::Debug>(
     );
 }
 
-/// For a kernel without a CPU body: its twin on widened copies, rounded back.
+/// Runs a kernel without a CPU implementation: its twin on widened copies, whose results are
+/// rounded.
 fn run_twin_rounded(kernel: &Kernel, call: Call<'_, f32>) {
     let widen = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
     let mut copies: Vec<Vec<f64>> = call
@@ -200,7 +206,7 @@ fn fill<R: Real>(to: &mut Storage<R>, first: usize, data: Data<'_>) {
             }
         }
         (Storage::Words(to), Data::Words(from)) => {
-            // Fresh lists come from far: two cores wait for them half as long as one.
+            // A new batch is not in the caches, and two cores fetch it in half the time of one.
             let to = to[first..][..from.len()].par_chunks_mut(PIECE);
             to.zip(from.par_chunks(PIECE))
                 .for_each(|(to, from)| to.copy_from_slice(from));
@@ -230,7 +236,7 @@ fn copy<R: Real>(
     buffers.insert(to, target);
 }
 
-/// `len` copies of zero, or nothing where memory does not suffice.
+/// `len` zeros, or nothing if memory does not suffice.
 fn zeros<T: Copy>(len: usize, zero: T) -> Option<AVec<T>> {
     let mut values = AVec::new(CACHELINE_ALIGN);
     values.try_reserve_exact(len).ok()?;
@@ -278,7 +284,7 @@ impl<R: HostReal> Executor for Host<R> {
         let mut guard = self.lock();
         let buffers = &mut *guard;
         let values = match &self.pool {
-            // On one of the pool's threads, so that the kernels' parallel loops stay in it.
+            // Runs on a thread of the pool, so that the kernels' parallel loops stay in that pool.
             Some(pool) => pool.install(|| self.perform(buffers, recording)),
             None => self.perform(buffers, recording),
         };

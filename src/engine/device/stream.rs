@@ -1,7 +1,10 @@
-//! What the tensors of a device share: the dispatches not yet played, and the buffers not in use.
+//! The state that the tensors of a device share: the dispatches that are not played yet, and the
+//! idle
+//! buffers.
 //!
-//! Operations are collected and played in batches. A buffer given back is handed out again at once: whatever was
-//! recorded before still reads its old contents, since commands happen in the order in which they were recorded.
+//! Operations are collected and played in batches. A buffer that is given back may serve again at
+//! once:
+//! commands take effect in their order, so earlier commands still read its old contents.
 
 use super::{Executor, Pending, Readback};
 use crate::engine::kernel::Element;
@@ -10,14 +13,16 @@ use crate::error::{Error, Result};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Dispatches that are played together.
+/// The number of dispatches that are played together.
 const BATCH: usize = 64;
-/// Batches that may be on their way before one has to be done.
+/// The batches that may be in flight before the stream waits for one.
 const IN_FLIGHT: usize = 4;
-/// Idle bytes that are always kept; beyond, as many as are in use.
+/// The stream always keeps idle buffers up to this many bytes, and beyond that as many bytes as are
+/// in
+/// use.
 const KEPT: u64 = 64 << 20;
 
-/// A buffer on loan from a stream: its element type and how many it has room for.
+/// A buffer on loan from a stream, with its element type and its capacity in elements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loan {
     pub(crate) id: BufferId,
@@ -38,7 +43,8 @@ struct State {
     idle: HashMap<(Element, usize), Vec<Loan>>,
     idle_bytes: u64,
     live_bytes: u64,
-    /// Why an earlier batch did not run: the tensors it was to write hold nothing.
+    /// The reason why an earlier batch did not run. The tensors that it should have written hold
+    /// nothing.
     failure: Option<String>,
 }
 
@@ -47,7 +53,7 @@ pub(super) struct Stream {
     state: Mutex<State>,
 }
 
-/// Room for `len` elements and some more, in four steps an octave, so that buffers serve again for other lengths.
+/// Rounds a length up, in four steps per octave, so that buffers serve again for other lengths.
 fn capacity(len: usize) -> usize {
     let step = (len.max(64).next_power_of_two() / 8).max(16);
     len.max(64).next_multiple_of(step)
@@ -61,16 +67,18 @@ impl Stream {
         }
     }
 
-    /// A poisoned lock means that another thread panicked between two commands; the lists are whole.
+    /// A poisoned lock means that another thread panicked between two commands; the lists are
+    /// whole.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A buffer of at least `len` elements; its contents are undefined. When memory runs out, idle buffers are given
-    /// up and it is tried again.
+    /// A buffer of at least `len` elements with undefined contents. If memory runs out, the stream
+    /// frees
+    /// its idle buffers and tries again.
     pub(super) fn borrow(&self, what: &str, element: Element, len: usize) -> Result<Loan> {
         let mut state = self.lock();
-        // At the very limit of a binding no room is left to round up.
+        // A length at the binding limit cannot be rounded up.
         let limit = (self.executor.binding_limit() / 4) as usize;
         let capacity = capacity(len).min(limit.max(len));
         if let Some(loan) = state.idle.get_mut(&(element, capacity)).and_then(Vec::pop) {
@@ -106,7 +114,9 @@ impl Stream {
         let place = (loan.element, loan.capacity);
         state.idle.entry(place).or_default().push(loan);
         if state.idle_bytes > KEPT + state.live_bytes {
-            // What is pending may still use them. An error stays in the state and meets the next operation.
+            // Pending commands may still use the buffers. An error stays in the state, and the next
+            // operation
+            // returns it.
             if self.play_pending(&mut state).is_ok() {
                 self.give_up_idle(&mut state);
             }
@@ -120,7 +130,7 @@ impl Stream {
         state.idle_bytes = 0;
     }
 
-    /// Records what `record` adds.
+    /// Adds the commands that `record` records.
     pub(super) fn record(&self, record: impl FnOnce(&mut Recording<'static>)) -> Result<()> {
         let mut state = self.lock();
         self.check(&state)?;
@@ -131,7 +141,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Puts values into a buffer, after all that was recorded.
+    /// Uploads values into a buffer, after all recorded commands.
     pub(super) fn upload(&self, buffer: BufferId, data: Data<'_>) -> Result<()> {
         let mut state = self.lock();
         self.check(&state)?;
@@ -143,7 +153,7 @@ impl Stream {
         self.settle(&mut state, IN_FLIGHT)
     }
 
-    /// Plays all that was recorded, then brings elements back.
+    /// Plays all recorded commands, then reads elements back.
     pub(super) fn read(&self, buffer: BufferId, len: usize) -> Result<Readback> {
         let mut state = self.lock();
         self.check(&state)?;
@@ -155,7 +165,7 @@ impl Stream {
             .map_err(|error| fail(&mut state, error))
     }
 
-    /// Plays all that was recorded and waits until it is done.
+    /// Plays all recorded commands and waits for them.
     pub(super) fn finish(&self) -> Result<()> {
         let mut state = self.lock();
         self.check(&state)?;
@@ -180,7 +190,7 @@ impl Stream {
         }
         let recording = std::mem::take(&mut state.pending);
         let playing = self.executor.play(&recording);
-        // The list keeps its room for the next batch.
+        // The list keeps its capacity for the next batch.
         state.pending = recording;
         state.pending.clear();
         let playing = playing.map_err(|error| fail(state, error))?;
@@ -188,7 +198,7 @@ impl Stream {
         self.settle(state, IN_FLIGHT)
     }
 
-    /// Waits until at most so many batches are on their way.
+    /// Waits until at most `most` batches are in flight.
     fn settle(&self, state: &mut State, most: usize) -> Result<()> {
         while state.in_flight.len() > most {
             if let Some(oldest) = state.in_flight.pop_front() {
@@ -200,7 +210,7 @@ impl Stream {
     }
 }
 
-/// Keeps why a batch failed.
+/// Keeps the reason why a batch failed.
 fn fail(state: &mut State, error: Error) -> Error {
     state.failure = Some(error.to_string());
     error

@@ -1,4 +1,4 @@
-//! What a twin or a CPU body is handed: its parameters and its buffers as slices.
+//! The arguments of a twin or a CPU implementation: its parameters, and its buffers as slices.
 
 use super::Params;
 
@@ -6,7 +6,7 @@ use super::Params;
 pub trait Real: Copy + Send + Sync + PartialEq + std::fmt::Debug + 'static {
     /// Rounds to this type.
     fn from_f64(value: f64) -> Self;
-    /// Widens, exactly.
+    /// Widens to f64, exactly.
     fn to_f64(self) -> f64;
 }
 
@@ -28,7 +28,7 @@ impl Real for f64 {
     }
 }
 
-/// A buffer as a body sees it.
+/// A buffer of a call.
 #[derive(Debug)]
 #[doc(hidden)]
 pub enum Slice<'a, R> {

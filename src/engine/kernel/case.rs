@@ -1,35 +1,39 @@
-//! What a kernel is verified on: inputs, outputs, and for each output the error that is allowed.
+//! The cases of a kernel: inputs, outputs, and the error that each output is allowed.
 
 use super::Params;
 
-/// The error allowed for the elements of an output, with ε = 2⁻²³, the distance from 1 to the next f32.
+/// The error that the elements of an output are allowed, with ε = 2⁻²³, the distance from 1 to the
+/// next
+/// f32.
 #[derive(Clone, Debug)]
 pub enum Bound {
-    /// Bit for bit what the reference, rounded to f32, gives.
+    /// No error: the bits of the reference's result rounded to f32.
     Exact,
     /// `ulps`·ε·|expected| + `absolute`: for elementwise functions, following WGSL's accuracy table.
     Ulps {
         /// Units in the last place, relative to the expected value.
         ulps: f64,
-        /// An absolute allowance beside it.
+        /// An absolute error, added to the relative one.
         absolute: f64,
     },
-    /// `c`·ε·√`terms`·Σ|a·b|: for sums of products. The sum of magnitudes comes from the twin, run on the
-    /// absolute values of all float inputs, so it holds for kernels that only multiply and add.
+    /// `c`·ε·√`terms`·Σ|a·b|, for sums of products. The sum of magnitudes comes from the twin, run
+    /// on the
+    /// absolute values of all float inputs, so the bound holds for kernels that only multiply and
+    /// add.
     Sum {
-        /// Number of products summed into one element.
+        /// The number of products that are summed into one element.
         terms: usize,
-        /// A small constant, stated by the case.
+        /// A small constant that the case chooses.
         c: f64,
     },
-    /// The same where elements are sums of different lengths: `terms` for each.
+    /// As [`Bound::Sum`], for elements that are sums of different lengths.
     Sums {
-        /// Number of products summed into each element.
+        /// The number of products that are summed into each element.
         terms: Vec<usize>,
-        /// A small constant, stated by the case.
+        /// A small constant that the case chooses.
         c: f64,
     },
-    /// An absolute bound for each element, derived by the case.
+    /// An absolute bound for each element, which the case derives.
     Each(Vec<f64>),
 }
 
@@ -40,14 +44,14 @@ pub enum Slot {
     Floats(Vec<f32>),
     /// Words to read.
     Words(Vec<u32>),
-    /// Floats to write: poisoned before the run.
+    /// Floats to write. The run starts with NaN in every element.
     Output {
-        /// Elements the kernel owns; guards follow them.
+        /// The number of elements that the kernel owns. Guard elements follow them.
         len: usize,
         /// The allowed error.
         bound: Bound,
     },
-    /// Words to change in place, which must become those of the reference.
+    /// Words to change in place. They must equal the words of the reference.
     UpdateWords(Vec<u32>),
     /// Floats to change in place.
     Update {
@@ -61,15 +65,15 @@ pub enum Slot {
 /// One dispatch with known inputs.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// Sizes and what is special, unique within the kernel: "L=5 K=33".
+    /// The sizes and what is special about the case, unique within the kernel: "L=5 K=33".
     pub name: String,
     /// Index into the kernel's variants.
     pub variant: usize,
     /// The parameters as bytes.
     pub params: Vec<u8>,
-    /// Workgroups of the dispatch.
+    /// The number of workgroups of the dispatch.
     pub groups: u32,
-    /// One for each binding.
+    /// One slot per binding.
     pub slots: Vec<Slot>,
 }
 

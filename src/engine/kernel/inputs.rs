@@ -1,10 +1,10 @@
-//! Inputs for cases: the same for every run, crossing every branch.
+//! Random inputs for cases. Every run draws the same numbers, and together they reach every branch.
 
 use crate::engine::kernel::Bound;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Past this many terms a sum is made of numbers that add up exactly.
+/// A sum of more terms than this is made of numbers that add up exactly.
 const LONG_SUM: usize = 2048;
 
 /// The bound that belongs to [`Inputs::for_sum`], with `c` for a short sum.
@@ -21,7 +21,8 @@ pub fn sum_bound(terms: usize, c: f64) -> Bound {
 pub struct Inputs(pub(crate) ChaCha8Rng);
 
 impl Inputs {
-    /// The stream of a seed; cases print it as part of their name where more than one is drawn for a shape.
+    /// Starts the stream of a seed. Cases print the seed in their name if a shape has more than
+    /// one.
     pub fn new(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
@@ -31,16 +32,24 @@ impl Inputs {
         (0..count).map(|_| self.0.random_range(low..high)).collect()
     }
 
-    /// `count` multiples of 1/16 from −1 to 1. Sums of their products of up to three are exact in f32 while a random walk of
-    /// so many terms stays below 2²⁴ units, so that a long sum can be held to the last bit, one sample left out included.
+    /// `count` multiples of 1/16 from −1 to 1.
+    ///
+    /// Products of up to three of them are exact in f32, and so are sums of such products while a
+    /// random
+    /// walk of as many terms stays below 2²⁴ units. A long sum can therefore be compared bit for
+    /// bit, which
+    /// also finds one missing sample.
     pub fn sixteenths(&mut self, count: usize) -> Vec<f32> {
         (0..count)
             .map(|_| self.0.random_range(-16..=16) as f32 / 16.0)
             .collect()
     }
 
-    /// The factors of a sum of `terms` products and the bound of its result: numbers of every size under the bound
-    /// of rounding, or for a long sum, where that bound could hide a sample, numbers that add up exactly.
+    /// `count` factors for sums of `terms` products; [`sum_bound`] is the bound of such a sum.
+    ///
+    /// A short sum gets numbers of every size. A long sum, whose rounding bound could hide a
+    /// missing sample,
+    /// gets numbers that add up exactly.
     pub fn for_sum(&mut self, count: usize, terms: usize) -> Vec<f32> {
         if terms > LONG_SUM {
             self.sixteenths(count)
@@ -49,7 +58,8 @@ impl Inputs {
         }
     }
 
-    /// Accumulator values around the kinks: uniform over −T..2T, with about one in eight exactly 0 or T.
+    /// Accumulator values near the kinks: uniform over −T to 2T, and about one in eight exactly 0
+    /// or T.
     pub fn around_kinks(&mut self, count: usize, clip: f32) -> Vec<f32> {
         let mut values = self.floats(count, -clip, 2.0 * clip);
         for value in &mut values {
@@ -62,8 +72,9 @@ impl Inputs {
         values
     }
 
-    /// As [`Inputs::around_kinks`] for one factor of a sum of `terms` products; a long sum wants T on the grid of
-    /// sixteenths.
+    /// As [`Inputs::around_kinks`], for one factor of a sum of `terms` products. For a long sum T
+    /// must be a
+    /// multiple of 1/16.
     pub fn kinks_for_sum(&mut self, count: usize, clip: f32, terms: usize) -> Vec<f32> {
         if terms <= LONG_SUM {
             return self.around_kinks(count, clip);
@@ -75,7 +86,7 @@ impl Inputs {
             .collect()
     }
 
-    /// `count` numbers from 1/64 to 64, as many below 1 as above, one in eight exactly 1.
+    /// `count` numbers from 1/64 to 64, as many below 1 as above. About one in eight is exactly 1.
     pub fn positive(&mut self, count: usize) -> Vec<f32> {
         let mut values = self.floats(count, -6.0, 6.0);
         for value in &mut values {
@@ -85,7 +96,7 @@ impl Inputs {
         values
     }
 
-    /// `count` numbers from −3 to 3, one in eight one of `special`.
+    /// `count` numbers from −3 to 3. About one in eight is a number of `special`.
     pub fn signed(&mut self, count: usize, special: &[f32]) -> Vec<f32> {
         let mut values = self.floats(count, -3.0, 3.0);
         for value in &mut values {

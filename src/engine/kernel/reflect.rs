@@ -1,14 +1,15 @@
-//! What a shader declares, read out of it by naga, so that Rust and WGSL can be held against each other.
+//! Reads a shader's interface by naga, so that the Rust side and the WGSL side can be compared.
 
 use super::{Access, Element, Field, Kernel, Kind};
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
 
-/// What host and shader have to agree on.
+/// The facts on which host and shader must agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
-    /// Name, element and whether it may be written, for each storage buffer in binding order.
+    /// The name, the element type and whether the shader may write it, per storage buffer in
+    /// binding order.
     pub bindings: Vec<(String, Element, bool)>,
-    /// Name, offset in bytes and type of each field of the uniform behind them.
+    /// The name, the offset in bytes and the type of each field of the uniform.
     pub fields: Vec<(String, u32, String)>,
 }
 
@@ -17,15 +18,17 @@ pub struct Signature {
 pub struct Reflected {
     /// Bindings and parameters.
     pub signature: Signature,
-    /// Invocations of a workgroup in each dimension.
+    /// The invocations of a workgroup in each dimension.
     pub workgroup: [u32; 3],
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
 }
 
-/// Parses and validates an assembled shader without any optional capability and reads its interface.
+/// Parses and validates an assembled shader, without any optional capability, and reads its
+/// interface.
 ///
-/// The error is the compiler's message or what is missing, as text.
+/// # Errors
+/// The compiler's message, or the name of the missing part.
 pub fn reflect(source: &str) -> Result<Reflected, String> {
     let module =
         naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
@@ -126,7 +129,7 @@ fn is_four_words(inner: &TypeInner) -> bool {
 }
 
 impl Kernel {
-    /// What the Rust side of the kernel promises.
+    /// The interface that the Rust side of the kernel declares.
     pub fn signature(&self) -> Signature {
         let bindings = self.bindings.iter().map(|binding| {
             let written = binding.access != Access::Read;

@@ -1,32 +1,41 @@
-//! What a dispatch asks of a device: bytes and arithmetic, counted from its parameters.
+//! Bytes and arithmetic of a dispatch, counted from its parameters.
 
 use serde::Serialize;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 
-/// Bytes through device memory and arithmetic of one or more dispatches, as the mathematics needs them: an array that is
-/// read in order counts once a dispatch, however often caches miss.
+/// The bytes and the arithmetic of one or more dispatches, as the mathematics needs them. An array
+/// that
+/// a dispatch reads in order counts once, however often caches miss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Traffic {
     /// Bytes of arrays that are read in order.
     pub read: u64,
     /// Bytes written.
     pub written: u64,
-    /// Bytes of loads whose place depends on data, such as rows of weights by index: each load counts.
+    /// Bytes of loads whose address depends on data, such as rows of weights by index. Each load
+    /// counts.
     pub gathered_issued: u64,
-    /// The most of them that can be distinct: what memory has to give where a cache keeps the rest.
+    /// The most of those bytes that can be distinct, which memory must deliver if a cache keeps the
+    /// rest.
     pub gathered_distinct: u64,
-    /// Floating additions and multiplications; a fused multiply-add is two, a division, a root or an exponential one.
+    /// Floating-point operations. A fused multiply-add counts as two; a division, a square root or
+    /// an
+    /// exponential counts as one.
     pub operations: u64,
 }
 
 impl Traffic {
-    /// The fewest bytes that pass through memory: what is read in order, what is written, what is gathered once.
+    /// The fewest bytes that pass through memory: the bytes that are read in order, the bytes that
+    /// are
+    /// written, and each gathered byte once.
     pub fn bytes(&self) -> u64 {
         self.read + self.written + self.gathered_distinct
     }
 
-    /// Elementwise work on `length` elements: 4-byte values read and written for each, and operations.
+    /// Elementwise work on `length` elements: the values of 4 bytes that each element reads and
+    /// writes, and
+    /// its operations.
     pub(crate) fn elementwise(length: u32, read: u64, written: u64, operations: u64) -> Self {
         let length = u64::from(length);
         Self {

@@ -1,5 +1,9 @@
-//! y\[i\] = Σ_j v_j, where v_j = x\[i\] + j/8 goes through v ← a·v + b a number of times, j from 0 to 7: next to no memory and
-//! much arithmetic, to measure how fast a device multiplies and adds.
+//! y\[i\] = Σ_j v_j, where v_j starts as x\[i\] + j/8 and goes through v ← a·v + b `rounds` times,
+//! for j
+//! from 0 to 7.
+//!
+//! The kernel does almost nothing but arithmetic, so it measures how fast a device multiplies and
+//! adds.
 
 use crate::engine::cpu::simd::{Simd, Sixteen, Work, widest};
 use crate::engine::kernel::inputs::Inputs;
@@ -14,7 +18,7 @@ crate::interface! {
         pub length: u32,
         /// Multiplications and additions of each chain.
         pub rounds: u32,
-        /// a; values stay bounded where it is between −1 and 1.
+        /// a. Values stay bounded if it lies between −1 and 1.
         pub a: f32,
         /// b.
         pub b: f32,
@@ -27,7 +31,7 @@ crate::interface! {
     }
 }
 
-/// Chains of an element, which do not wait for each other.
+/// The chains of an element, which do not wait for each other.
 pub const CHAINS: usize = 8;
 
 impl crate::engine::kernel::Params for Params {
@@ -79,7 +83,7 @@ fn body(call: Call<'_, f32>) {
         .for_each(|(y, x)| widest(Piece { params, x, y }));
 }
 
-/// Elements that one task takes.
+/// The elements of one task.
 struct Piece<'a> {
     params: Params,
     x: &'a [f32],
@@ -128,13 +132,16 @@ fn chains<S: Simd, const U: usize>(simd: S, p: &Params, x: &Sixteen) -> Sixteen 
 
 fn traffic(_: usize, params: &[u8]) -> Traffic {
     let p: Params = bytemuck::pod_read_unaligned(params);
-    // Each chain: its start, the rounds, its part of the sum.
+    // Each chain counts its start, its rounds and its share of the sum.
     let chain = 2 * u64::from(p.rounds) + 2;
     Traffic::elementwise(p.length, 1, 1, CHAINS as u64 * chain)
 }
 
-/// The error of y: with M = |x| + 1 + |b|/(1 − |a|) no value is larger, so a round adds at most ε·M to an error that it takes
-/// down to |a| of what it was, the start ε·M/2, and each of the seven additions of the sum half an ε of at most 8·M.
+/// The error of y. Let M = |x| + 1 + |b|/(1 − |a|), which no value exceeds. A round shrinks the
+/// error
+/// that it finds by the factor |a| and adds at most ε·M; the start adds ε·M/2; and each of the
+/// seven
+/// additions of the sum adds half an ε of at most 8·M.
 fn allowance(p: &Params, x: f32) -> f64 {
     let [a, b, x] = [p.a, p.b, x].map(|value| f64::from(value).abs());
     let largest = x + 1.0 + b / (1.0 - a);
@@ -143,7 +150,9 @@ fn allowance(p: &Params, x: f32) -> f64 {
 }
 
 fn cases() -> Vec<Case> {
-    // [elements, rounds]: 0, 1, tile − 1, tile, tile + 1, a prime, no round and many, and past 65,535 workgroups.
+    // [elements, rounds]: 0, 1, tile − 1, tile, tile + 1 and a prime; no round and many; and past
+    // 65,535
+    // workgroups.
     let shapes = [
         [0, 4],
         [1, 1],

@@ -1,4 +1,4 @@
-//! AVX2 and AVX-512.
+//! The levels AVX2 and AVX-512.
 
 use super::{Simd, Sixteen, UNITS_OF_ROW};
 use bytemuck::cast;
@@ -34,7 +34,7 @@ impl Simd for V4 {
     fn multiply(self, a: __m512, b: __m512) -> __m512 {
         self.avx512f._mm512_mul_ps(a, b)
     }
-    // Where an operand is NaN, `min` and `max` give the second.
+    // If an operand is NaN, `min` and `max` return the second operand.
     #[inline(always)]
     fn clamp(self, a: __m512, low: __m512, high: __m512) -> __m512 {
         let above = self.avx512f._mm512_max_ps(low, a);
@@ -104,7 +104,7 @@ impl Simd for V4 {
     }
 }
 
-/// By how much the four copies of a row of bits turn right for row s of four.
+/// The number of places by which the four copies of a row of bits rotate right, for row s of four.
 const fn rotations(s: usize) -> [u32; 16] {
     let mut rotations = [0; 16];
     let mut lane = 0;
@@ -115,10 +115,10 @@ const fn rotations(s: usize) -> [u32; 16] {
     rotations
 }
 
-/// Where element 4j + i comes from: 4i + j.
+/// Element 4j + i comes from 4i + j.
 const ORDER: [u32; 16] = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15];
 
-/// Lane i of the low and of the high half has bit i and i + 8.
+/// Lane i of the low half has bit i, and lane i of the high half has bit i + 8.
 const BITS: [[i32; 8]; 2] = [
     [1, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6, 1 << 7],
     [
@@ -133,7 +133,7 @@ const BITS: [[i32; 8]; 2] = [
     ],
 ];
 
-/// All ones in the lanes whose bit is set.
+/// All ones in the lanes whose bit is 1.
 #[inline(always)]
 fn lanes(simd: V3, bits: u16, half: usize) -> __m256 {
     let own = cast(BITS[half]);
@@ -239,7 +239,7 @@ impl Simd for V3 {
             let own = self.avx2._mm256_srlv_epi32(nibbles, shift(4 * nibble));
             let [low, high] =
                 [low, high].map(|table| self.avx2._mm256_permutevar8x32_ps(table, own));
-            // The highest bit of the nibble where a blend reads it.
+            // Moves the highest bit of the nibble to where a blend reads it.
             let is_high = self.avx2._mm256_sllv_epi32(nibbles, shift(28 - 4 * nibble));
             self.avx
                 ._mm256_blendv_ps(low, high, self.avx._mm256_castsi256_ps(is_high))

@@ -1,6 +1,6 @@
-//! What is asked of an adapter.
+//! The limits that wgrad asks of an adapter.
 
-/// The counts of WebGPU's defaults, which every kernel keeps inside; sizes of buffers are the adapter's own.
+/// WebGPU's default counts, inside which every kernel keeps, with the adapter's own buffer sizes.
 pub(super) fn limits(adapter: &wgpu::Limits) -> wgpu::Limits {
     let defaults = wgpu::Limits::default();
     wgpu::Limits {
@@ -15,7 +15,7 @@ pub(super) fn limits(adapter: &wgpu::Limits) -> wgpu::Limits {
     }
 }
 
-/// Why an adapter with these limits cannot run the kernels, if so.
+/// The reason why an adapter with these limits cannot run the kernels, if there is one.
 pub(in crate::engine::device) fn unfit(adapter: &wgpu::Limits) -> Option<String> {
     let needed = limits(adapter);
     let counts = |limits: &wgpu::Limits| {

@@ -4,7 +4,7 @@ use crate::engine::kernel::{Access, Kernel};
 use crate::engine::recording::BufferId;
 use std::collections::HashMap;
 
-/// Bind groups that a pipeline keeps for recordings to come.
+/// The number of bind groups that a pipeline keeps for later recordings.
 const MAX_BIND_GROUPS: usize = 1024;
 
 pub(super) struct Pipeline {
@@ -56,7 +56,9 @@ impl Pipeline {
             entry_point: None,
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants: &[],
-                // Every kernel writes workgroup memory before it reads it; zeroing costs one invocation's loop.
+                // Every kernel writes workgroup memory before it reads it, and zeroing it costs a
+                // loop of one
+                // invocation.
                 zero_initialize_workgroup_memory: false,
             },
             cache: None,
@@ -68,7 +70,7 @@ impl Pipeline {
         }
     }
 
-    /// The bind group for these buffers, made where there is none yet.
+    /// The bind group for these buffers, created if none is kept.
     pub(super) fn group(
         &mut self,
         buffers: &[BufferId],
@@ -77,7 +79,8 @@ impl Pipeline {
         if let Some(group) = self.groups.get(buffers) {
             return group.clone();
         }
-        // Buffers of a pool meet in ever new combinations: what was kept is let go before it grows without end.
+        // Buffers of a pool meet in ever new combinations, so the kept bind groups are dropped at a
+        // limit.
         if self.groups.len() >= MAX_BIND_GROUPS {
             self.groups.clear();
         }
@@ -87,7 +90,7 @@ impl Pipeline {
     }
 }
 
-/// A bind group of these storage buffers, with the uniform's place left to the dynamic offset.
+/// A bind group of these storage buffers. The dynamic offset selects the uniform's slot.
 pub(super) fn bind<'a>(
     device: &wgpu::Device,
     kernel: &Kernel,

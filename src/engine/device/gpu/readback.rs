@@ -1,4 +1,4 @@
-//! Values on their way back from the GPU, and the mappable buffers they come in.
+//! Values on their way back from the GPU, and the mappable buffers that receive them.
 
 use super::lock;
 use super::staging::Held;
@@ -16,14 +16,14 @@ use std::task::Poll;
 /// One read of a recording: its element type and length.
 pub(super) type Wanted = Vec<(Element, usize)>;
 
-/// Larger buffers are not kept for the next read: parameters are read seldom, losses at each step.
+/// Larger buffers are not kept for the next read: parameters are read seldom, losses at every step.
 const KEPT: u64 = 1 << 20;
 
 fn bytes(wanted: &Wanted) -> u64 {
     wanted.iter().map(|(_, len)| 4 * *len as u64).sum()
 }
 
-/// Mappable buffers not in use, and what the elements of each buffer are.
+/// The idle mappable buffers, and the element type of each buffer.
 #[derive(Default)]
 pub(super) struct ReadBuffers {
     idle: Mutex<Vec<wgpu::Buffer>>,
@@ -54,7 +54,8 @@ impl ReadBuffers {
             .collect()
     }
 
-    /// The smallest idle buffer that is large enough, or a new one; none if there is nothing to read.
+    /// The smallest idle buffer that is large enough, or a new one; `None` if there is nothing to
+    /// read.
     pub(super) fn take(
         &self,
         wanted: &Wanted,
@@ -69,7 +70,9 @@ impl ReadBuffers {
         let fitting = fitting.filter(|(_, buffer)| buffer.size() >= size);
         match fitting.min_by_key(|(_, buffer)| buffer.size()) {
             Some((index, _)) => Some(idle.swap_remove(index)),
-            // Small ones are rounded up, to serve again; a large one is as large as the device may allow.
+            // Small buffers are rounded up so that they serve again. A large one may be as large as
+            // the device
+            // allows.
             None if size < KEPT => Some(create(size.next_power_of_two())),
             None => Some(create(size)),
         }
@@ -111,7 +114,7 @@ impl Readback {
         let buffer = buffer.map(|buffer| {
             let (sender, receiver) = oneshot_channel();
             buffer.map_async(wgpu::MapMode::Read, ..bytes(&wanted), move |result| {
-                // Fails only when nobody waits any more.
+                // Sending fails only if nobody waits any more.
                 let _ = sender.send(result);
             });
             (buffer, receiver)
@@ -147,8 +150,9 @@ impl Readback {
         pollster::block_on(self.get())
     }
 
-    /// Waits without blocking. Native backends have nobody who drives them, so each poll does and asks for the next: the
-    /// task stays runnable until the values are there.
+    /// Waits without blocking. On native backends no other thread polls the device, so each poll
+    /// does so
+    /// and asks to be polled again: the task stays runnable until the values arrive.
     pub(in crate::engine::device) async fn get(mut self) -> Result<Vec<Values>> {
         let Some((buffer, receiver)) = self.buffer.take() else {
             return Ok(self.empty());
@@ -194,7 +198,7 @@ impl Readback {
     }
 }
 
-/// Values that nobody wanted: what is still being copied to their buffer is done before it serves again.
+/// Discarded values: the copy to their buffer must end before the buffer serves again.
 impl Drop for Readback {
     fn drop(&mut self) {
         if let Some((buffer, _)) = self.buffer.take() {

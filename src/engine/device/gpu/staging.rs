@@ -1,7 +1,9 @@
-//! What the host brings to a submission, and the mapped buffers it goes through.
+//! The data that the host brings to a submission, and the mapped buffers ("sheets") that carry it.
 //!
-//! A sheet is filled while it is mapped, read by the copies of one submission, and mapped again when that is done. So
-//! a steady state writes to the same pages again and again, where `Queue::write_buffer` asks the system for fresh ones.
+//! The host fills a sheet while it is mapped, the copies of one submission read it, and it is
+//! mapped
+//! again when they are done. So a steady state writes to the same pages again and again, whereas
+//! `Queue::write_buffer` asks the system for new ones.
 
 use super::UNIFORM_SLOT;
 use crate::engine::recording::{Command, Data, Recording};
@@ -10,15 +12,19 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// The smallest sheet: the parameters of a long recording.
+/// The smallest sheet, which holds the parameters of a long recording.
 const SMALLEST: u64 = 1 << 16;
-/// Uploads share a sheet up to this size. One that is larger has its own, of its exact size, which is not kept.
+/// Uploads share a sheet up to this size. A larger one gets a sheet of its exact size, which is not
+/// kept.
 const KEPT: u64 = 64 << 20;
-/// Up to this many sheets, one whose submission is still held is not taken even if it is mapped. So how many there are
-/// depends on how many submissions a program has on their way, and not on how soon the device is done with them.
+/// While there are at most this many sheets, a sheet whose submission is still held is not taken
+/// even
+/// if it is mapped. The number of sheets then depends on how many submissions a program has in
+/// flight,
+/// and not on the speed of the device.
 const RING: usize = 5;
 
-/// What became of the request to map a sheet.
+/// The state of the request to map a sheet.
 const REQUESTED: u8 = 0;
 const MAPPED: u8 = 1;
 const FAILED: u8 = 2;
@@ -26,11 +32,11 @@ const FAILED: u8 = 2;
 struct Sheet {
     buffer: wgpu::Buffer,
     state: Arc<AtomicU8>,
-    /// Whether somebody still holds the submission that it was for.
+    /// Whether somebody still holds the submission that the sheet served.
     held: Weak<Held>,
 }
 
-/// Stands for a submission that somebody has yet to wait for.
+/// Represents a submission that somebody has yet to wait for.
 pub(super) struct Held;
 
 impl Sheet {
@@ -39,22 +45,23 @@ impl Sheet {
     }
 }
 
-/// Where a piece of the host's data stands.
+/// A region of a sheet that holds host data.
 #[derive(Clone, Copy)]
 struct Piece {
     sheet: usize,
     start: u64,
-    /// Bytes to copy from here on: those of the uploads that go on where this one ends are among them, and these have
-    /// none themselves.
+    /// The bytes to copy from here on. They include uploads that continue where this one ends, and
+    /// those
+    /// have none themselves.
     copied: u64,
 }
 
-/// Where everything a recording brings goes.
+/// The regions for all the data of a recording.
 #[derive(Default)]
 struct Plan {
-    /// Bytes of each sheet.
+    /// The bytes of each sheet.
     sheets: Vec<u64>,
-    /// The parameters of all dispatches, a slot each, then the uploads in their order.
+    /// The parameters of all dispatches, one slot each, then the uploads in their order.
     pieces: Vec<Piece>,
 }
 
@@ -67,7 +74,7 @@ impl Plan {
             .filter(|command| matches!(command, Command::Dispatch(_)));
         let parameters = plan.place(dispatches.count() as u64 * UNIFORM_SLOT);
         plan.pieces.push(parameters);
-        // The last piece with bytes to copy, and where in which buffer they end.
+        // The last region with bytes to copy, and the buffer and offset where they end.
         let mut head = 0;
         let mut end = None;
         for command in commands {
@@ -110,17 +117,19 @@ impl Plan {
     }
 }
 
-/// The sheets of one recording, and where in them its data goes.
+/// The sheets of one recording, and the regions of its data.
 pub(super) struct Staged {
     sheets: Vec<Sheet>,
     pieces: Vec<Piece>,
 }
 
-/// Bytes for a copy: their buffer, the first and how many.
+/// The source of a copy: a buffer, the first byte and the number of bytes.
 pub(super) type Source<'a> = (&'a wgpu::Buffer, u64, u64);
 
 impl Staged {
-    /// The parameters of the dispatches, then the uploads in their order; none for what the copy before brings along.
+    /// The sources for the parameters, then for the uploads in their order; `None` for an upload
+    /// that the
+    /// copy before it includes.
     pub(super) fn sources(&self) -> impl Iterator<Item = Option<Source<'_>>> {
         self.pieces.iter().map(|piece| {
             let source = || {
@@ -131,8 +140,9 @@ impl Staged {
         })
     }
 
-    /// Writes what the recording brings, and hands the sheets over to the device; says how long the writing took. Copies from
-    /// them may be encoded before.
+    /// Writes the data of a recording, hands the sheets over to the device, and returns the time
+    /// that
+    /// writing took. Copies from the sheets may be encoded before.
     pub(super) fn write(&self, recording: &Recording<'_>) -> Result<Duration, wgpu::MapRangeError> {
         let start = Instant::now();
         self.fill(recording)?;
@@ -174,14 +184,14 @@ impl Staged {
     }
 }
 
-/// Sheets between two uses.
+/// The sheets between two uses.
 #[derive(Default)]
 pub(super) struct Sheets {
     waiting: Vec<Sheet>,
 }
 
 impl Sheets {
-    /// Mapped sheets for what a recording brings.
+    /// Mapped sheets for the data of a recording.
     pub(super) fn stage(
         &mut self,
         recording: &Recording<'_>,
@@ -222,7 +232,7 @@ impl Sheets {
         }
     }
 
-    /// Has sheets mapped again as soon as what was submitted last is done.
+    /// Asks for sheets to be mapped again as soon as the last submission is done.
     pub(super) fn take_back(&mut self, staged: Staged) -> Arc<Held> {
         let held = Arc::new(Held);
         for mut sheet in staged.sheets {
@@ -244,7 +254,7 @@ impl Sheets {
     }
 }
 
-/// The bytes a GPU buffer holds for these values.
+/// The bytes of these values in a GPU buffer.
 fn bytes(data: Data<'_>) -> Cow<'_, [u8]> {
     match data {
         Data::Floats(values) => bytemuck::cast_slice(values).into(),
