@@ -1,14 +1,11 @@
 //! Code that the CPU implementations share.
 //!
 //! Work is cut into tasks of fixed size and sums are joined in a fixed order, so the bits do not
-//! depend
-//! on the number of threads. Nothing here contracts or reorders additions, so they do not depend on
-//! the
-//! SIMD level either.
+//! depend on the number of threads. Nothing here contracts or reorders additions, so they do not
+//! depend on the SIMD level either.
 //!
 //! Loops of a few long tasks hand them out one at a time, by `with_max_len(1)`. If rayon cut them
-//! into
-//! runs, one thread would end up with the last run while the others wait.
+//! into runs, one thread would end up with the last run while the others wait.
 
 pub mod product;
 pub mod simd;
@@ -112,8 +109,7 @@ pub fn tree(mut lanes: [f32; 16]) -> f32 {
 }
 
 /// Sums rows of `width` numbers over the samples. `piece(range, sums)` sums each task's samples on
-/// its
-/// own; then the tasks' sums are added in ascending order.
+/// its own; then the tasks' sums are added in ascending order.
 pub fn sum_rows(
     samples: usize,
     width: usize,

@@ -88,8 +88,7 @@ pub enum Class {
 }
 
 /// The number of objects that a GPU executor has created since it was opened. In a steady state
-/// only
-/// submissions grow.
+/// only submissions grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Objects {
     /// Buffers, including the buffers for uploads and for reading back.
@@ -155,15 +154,13 @@ impl std::fmt::Debug for Device {
 
 impl Device {
     /// Opens the requested device: `None` or `"auto"`, `"cpu"`, `"reference"`, or part of an
-    /// adapter's name
-    /// in upper or lower case. `vulkan:`, `metal:`, `dx12:` or `gl:` in front of the name picks the
-    /// backend.
+    /// adapter's name in upper or lower case. `vulkan:`, `metal:`, `dx12:` or `gl:` in front of the
+    /// name picks the backend.
     ///
     /// Without a request the variables `WGPU_BACKEND` and `WGPU_ADAPTER_NAME` decide if they are
-    /// set.
-    /// Otherwise the first discrete, integrated or virtual GPU is taken, else the CPU. A software
-    /// adapter is
-    /// taken only by name. [`Device::reason`] says what was found and why this device was taken.
+    /// set. Otherwise the first discrete, integrated or virtual GPU is taken, else the CPU. A
+    /// software adapter is taken only by name. [`Device::reason`] says what was found and why this
+    /// device was taken.
     ///
     /// # Errors
     /// [`Error::NoDevice`] lists the devices that were found if none of them matches.
@@ -210,8 +207,8 @@ impl Device {
     }
 
     /// The same device with a lower binding limit, to imitate a smaller adapter or to leave memory
-    /// to others:
-    /// batches are cut into smaller micro-batches. A limit above the device's own changes nothing.
+    /// to others: batches are cut into smaller micro-batches. A limit above the device's own
+    /// changes nothing.
     #[must_use]
     pub fn with_binding_limit(self, bytes: u64) -> Self {
         Self {
@@ -241,16 +238,14 @@ impl Device {
     }
 
     /// Creates a buffer of `len` elements, rounded up to whole vectors of four. `what` names it in
-    /// errors
-    /// and in the labels of graphics debuggers.
+    /// errors and in the labels of graphics debuggers.
     ///
     /// # Errors
     /// [`Error::Limit`] past [`Device::binding_limit`]; [`Error::Device`] if memory runs out.
     pub fn allocate(&self, what: &str, element: Element, len: usize) -> Result<Buffer> {
         self.check_size(what, len)?;
         // Shaders read some buffers as vectors of four, and a shader that checks bounds needs the
-        // last one to
-        // be whole.
+        // last one to be whole.
         let whole = len.max(1).next_multiple_of(4);
         let id = self.executor.allocate(what, element, whole)?;
         Ok(Buffer {
@@ -341,8 +336,7 @@ impl Device {
     }
 
     /// The threads that the CPU executor computes on, for other work in turns with it. Other
-    /// devices have
-    /// none.
+    /// devices have none.
     pub fn threads(&self) -> Option<Arc<rayon::ThreadPool>> {
         self.executor.threads()
     }
@@ -353,8 +347,7 @@ impl Device {
     }
 
     /// The time that the device has spent copying uploads into memory that the adapter reads, since
-    /// it was
-    /// opened. It is zero on the CPU and the reference, which have no such memory.
+    /// it was opened. It is zero on the CPU and the reference, which have no such memory.
     pub fn staging(&self) -> Duration {
         self.executor.staging()
     }

@@ -2,8 +2,7 @@
 //! implementation and its cases.
 //!
 //! A kernel is plain data. The tests, `wgrad verify`, the benches and the shader dump are views of
-//! the
-//! table of all kernels, `verify::table`.
+//! the table of all kernels, `verify::table`.
 
 mod call;
 mod case;
@@ -26,8 +25,7 @@ pub struct Kernel {
     /// The stem of the shader's file name, and the kernel's name everywhere else.
     pub name: &'static str,
     /// The operation of the mathematics that the kernel belongs to. `None` if each variant is an
-    /// operation
-    /// with the variant's name.
+    /// operation with the variant's name.
     pub operation: Option<&'static str>,
     /// The pass of that operation that the kernel computes.
     pub pass: Pass,
@@ -47,8 +45,7 @@ pub struct Kernel {
     /// results.
     pub cpu: Option<fn(Call<'_, f32>)>,
     /// The bytes and operations of a dispatch, from the index of its variant and its parameters as
-    /// bytes.
-    /// Only kernels of the two-perspective network count them.
+    /// bytes. Only kernels of the two-perspective network count them.
     pub traffic: Option<fn(usize, &[u8]) -> Traffic>,
     /// The dispatches that verify the kernel.
     pub cases: fn() -> Vec<Case>,
@@ -186,8 +183,7 @@ macro_rules! parameters {
 
 impl Kernel {
     /// The whole WGSL text of a variant: the libraries, then the shader, with the variant's values
-    /// as the
-    /// defaults of its overrides.
+    /// as the defaults of its overrides.
     ///
     /// # Panics
     /// If a variant sets an override that the shader does not declare, which is a bug of the table.

@@ -16,8 +16,7 @@ pub const SHARED: usize = 0;
 pub const REGISTERS: usize = 1;
 
 /// The variants of a kernel of tiles. The operands of a workgroup either pass through its memory or
-/// go
-/// straight to registers.
+/// go straight to registers.
 pub const TILED: &[Variant] = &[
     Variant {
         name: "shared",

@@ -1,6 +1,9 @@
 //! Recordings: flat lists of commands over buffer ids. A recording is plain data. Making one needs
-//! no
-//! device, and every executor plays the same list.
+//! no device, and every executor plays the same list.
+
+mod check;
+
+pub(crate) use check::Known;
 
 use crate::engine::kernel::{BufferList, Kernel, Params, Traffic};
 use std::collections::BTreeMap;
@@ -166,8 +169,7 @@ impl<'a> Recording<'a> {
     }
 
     /// Copies the first `len` elements of a buffer into another of the same element type, from its
-    /// index
-    /// `first` on.
+    /// index `first` on.
     pub fn copy(&mut self, from: BufferId, to: BufferId, first: usize, len: usize) {
         self.commands.push(Command::Copy {
             from,
@@ -201,8 +203,7 @@ impl<'a> Recording<'a> {
     }
 
     /// The bytes and arithmetic of the dispatches, kernel by kernel. Uploads, reads and copies of
-    /// buffers do
-    /// not count.
+    /// buffers do not count.
     ///
     /// `None` if one of the kernels has no [`Kernel::traffic`], because the sum would be too small.
     pub fn traffic(&self) -> Option<TrafficByKernel> {

@@ -19,8 +19,7 @@ fn last(rows: usize, columns: usize, row: usize, column: usize) -> usize {
 /// result \[m, n\] = a·b, summed over `depth`, or that product added to `result` if `add`.
 ///
 /// Rows of the result are `stride` elements apart, and no size is 0. The order of the sums depends
-/// on
-/// the processor and on the sizes, but not on the number of threads.
+/// on the processor and on the sizes, but not on the number of threads.
 pub fn product(
     [m, n, depth]: [usize; 3],
     a: Matrix<'_>,
@@ -37,10 +36,8 @@ pub fn product(
         _ => gemm::Parallelism::Rayon(0),
     };
     // SAFETY: no size is 0. The assertions above hold that the last element that each matrix
-    // reaches by
-    // its strides, which are not negative, lies in its slice. `result` is borrowed mutably, so it
-    // overlaps
-    // neither operand.
+    // reaches by its strides, which are not negative, lies in its slice. `result` is borrowed
+    // mutably, so it overlaps neither operand.
     #[allow(
         unsafe_code,
         reason = "gemm takes pointers; plain loops reach a tenth of its speed"

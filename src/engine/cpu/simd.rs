@@ -19,8 +19,7 @@ pub trait Simd: Copy + Send + Sync {
     /// Sixteen words in registers.
     type Words: Copy;
     /// The number of vectors to keep in registers at once: half of the registers, or all of them
-    /// where
-    /// there are few.
+    /// where there are few.
     const UNITS: usize;
 
     /// Runs `work`, which must be inlined, compiled for this level.
@@ -46,8 +45,7 @@ pub trait Simd: Copy + Send + Sync {
     /// a + b where the lane's bit is 1, else a.
     fn add_where(self, bits: u16, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// Brings the four bits of each lane, one from each of four rows of 128 bits, side by side.
-    /// Nibble n of
-    /// word 4i + d is lane 32d + 4n + i, and bit s of the nibble comes from row s.
+    /// Nibble n of word 4i + d is lane 32d + 4n + i, and bit s of the nibble comes from row s.
     fn nibbles(self, rows: [&[u32; 4]; 4]) -> Self::Words;
     /// table\[nibble n of each word\].
     fn look_up(self, table: Self::Vector, nibbles: Self::Words, nibble: usize) -> Self::Vector;

@@ -85,8 +85,7 @@ fn backend_named(word: &str) -> Option<&'static str> {
 }
 
 /// The order of preference: native backends before GL, then the kind of device. Software comes
-/// last,
-/// and `auto` never takes it.
+/// last, and `auto` never takes it.
 fn rank(report: &AdapterReport) -> (u8, u8) {
     let gl = u8::from(report.backend == "gl");
     let kind = match report.kind.as_str() {
@@ -176,8 +175,7 @@ fn listed(found: &[AdapterReport]) -> String {
 }
 
 /// The first fit adapter whose backend and name match both filters, which are lower case. A
-/// software
-/// adapter must be named.
+/// software adapter must be named.
 fn matching(found: &[AdapterReport], backends: Option<&[&str]>, name: &str) -> Option<usize> {
     found.iter().position(|report| {
         report.unfit.is_none()
@@ -188,8 +186,7 @@ fn matching(found: &[AdapterReport], backends: Option<&[&str]>, name: &str) -> O
 }
 
 /// Maps request and environment to a choice and its reason. The function is pure, so that tests
-/// need no
-/// adapter.
+/// need no adapter.
 fn choose(
     found: &[AdapterReport],
     request: Option<&str>,

@@ -1,11 +1,9 @@
 //! The executor through wgpu. Only this folder and `choice` name wgpu.
 //!
 //! A recording becomes one submission. Its uploads are copied from mapped buffers, its dispatches
-//! share
-//! compute passes, and its reads are copied to a buffer that is mapped when the device is done.
-//! Pipelines, bind groups and the buffers for parameters, uploads and reads are kept, so that
-//! playing a
-//! recording again creates nothing.
+//! share compute passes, and its reads are copied to a buffer that is mapped when the device is
+//! done. Pipelines, bind groups and the buffers for parameters, uploads and reads are kept, so that
+//! playing a recording again creates nothing.
 
 mod limits;
 mod pipeline;
@@ -17,7 +15,7 @@ pub(super) use readback::Readback;
 
 use super::{Class, Executor, Objects, Pending};
 use crate::engine::kernel::Element;
-use crate::engine::recording::{BufferId, Command, Dispatch, Recording};
+use crate::engine::recording::{BufferId, Command, Dispatch, Known, Recording};
 use crate::error::{Error, Result};
 use pipeline::Pipeline;
 use readback::ReadBuffers;
@@ -37,11 +35,28 @@ const UNIFORMS: wgpu::BufferUsages =
     wgpu::BufferUsages::UNIFORM.union(wgpu::BufferUsages::COPY_DST);
 
 struct State {
-    buffers: HashMap<BufferId, wgpu::Buffer>,
+    buffers: HashMap<BufferId, GpuBuffer>,
     pipelines: HashMap<(&'static str, usize), Pipeline>,
     /// The parameters of the dispatches of one recording, one slot each.
     uniforms: wgpu::Buffer,
     sheets: Sheets,
+}
+
+/// A buffer, under the name that it was allocated with.
+struct GpuBuffer {
+    name: Box<str>,
+    element: Element,
+    buffer: wgpu::Buffer,
+}
+
+impl GpuBuffer {
+    fn known(&self) -> Known<'_> {
+        Known {
+            name: &self.name,
+            element: self.element,
+            len: self.buffer.size() as usize / 4,
+        }
+    }
 }
 
 /// An opened adapter.
@@ -188,7 +203,7 @@ impl Gpu {
         };
         let group = pipeline.group(&dispatch.buffers, |layout| {
             self.counts.bind_groups.fetch_add(1, Ordering::Relaxed);
-            let buffers = dispatch.buffers.iter().map(|id| &state.buffers[id]);
+            let buffers = dispatch.buffers.iter().map(|id| &state.buffers[id].buffer);
             pipeline::bind(&self.device, kernel, layout, buffers, &state.uniforms)
         });
         Ok((&pipeline.pipeline, group))
@@ -217,7 +232,7 @@ impl Gpu {
             match command {
                 Command::Upload(id, at, _) => {
                     if let Some((from, start, size)) = sources.next().flatten() {
-                        let (to, at) = (&state.buffers[id], 4 * *at as u64);
+                        let (to, at) = (&state.buffers[id].buffer, 4 * *at as u64);
                         encoder.copy_buffer_to_buffer(from, start, to, at, size);
                     }
                 }
@@ -227,14 +242,15 @@ impl Gpu {
                     first,
                     len,
                 } => {
-                    let (from, to) = (&state.buffers[from], &state.buffers[to]);
+                    let (from, to) = (&state.buffers[from].buffer, &state.buffers[to].buffer);
                     let (at, size) = (4 * *first as u64, 4 * *len as u64);
                     encoder.copy_buffer_to_buffer(from, 0, to, at, size);
                 }
                 Command::Read(id, len) => {
                     let size = 4 * *len as u64;
                     if let Some(to) = reads.filter(|_| size > 0) {
-                        encoder.copy_buffer_to_buffer(&state.buffers[id], 0, to, read, size);
+                        let from = &state.buffers[id].buffer;
+                        encoder.copy_buffer_to_buffer(from, 0, to, read, size);
                     }
                     read += size;
                 }
@@ -315,7 +331,11 @@ impl Executor for Gpu {
             Ok(self.create_buffer(what, size, usage))
         })?;
         let id = BufferId::new();
-        self.reads.know(id, element);
+        let buffer = GpuBuffer {
+            name: what.into(),
+            element,
+            buffer,
+        };
         lock(&self.state).buffers.insert(id, buffer);
         Ok(id)
     }
@@ -328,17 +348,17 @@ impl Executor for Gpu {
                 .groups
                 .retain(|buffers, _| !buffers.contains(&buffer));
         }
-        self.reads.forget(buffer);
     }
 
     fn play(&self, recording: &Recording<'_>) -> Result<Pending> {
         let mut state = lock(&self.state);
+        recording.check(|id| state.buffers.get(&id).map(GpuBuffer::known))?;
         let pending = self.scoped("play a recording", || {
             let staged = state.sheets.stage(recording, |size| {
                 let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
                 self.create_buffer("uploads", size, usage)
             });
-            let wanted = self.reads.wanted(recording);
+            let wanted = readback::wanted(recording, |id| state.buffers[&id].element);
             let reads = self.reads.take(&wanted, |size| {
                 let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
                 self.create_buffer("read back", size, usage)

@@ -1,10 +1,9 @@
 //! The executors on the host. `reference` runs the twins in f64; `cpu` runs the CPU implementations
-//! in
-//! f32 on its own threads.
+//! in f32 on its own threads.
 
 use super::{Class, Executor, Pending, Values};
 use crate::engine::kernel::{Access, Call, Element, Kernel, Real, Slice};
-use crate::engine::recording::{BufferId, Command, Data, Dispatch, Recording};
+use crate::engine::recording::{BufferId, Command, Data, Dispatch, Known, Recording};
 use crate::error::{Error, Result};
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use rayon::prelude::*;
@@ -25,12 +24,36 @@ enum Storage<R> {
     Words(AVec<u32>),
 }
 
+/// A buffer, under the name that it was allocated with.
+#[derive(Debug)]
+struct HostBuffer<R> {
+    name: Box<str>,
+    storage: Storage<R>,
+}
+
+impl<R> HostBuffer<R> {
+    fn known(&self) -> Known<'_> {
+        let (element, len) = match &self.storage {
+            Storage::Floats(values) => (Element::Float, values.len()),
+            Storage::Words(words) => (Element::Word, words.len()),
+        };
+        Known {
+            name: &self.name,
+            element,
+            len,
+        }
+    }
+}
+
+/// The buffers of an executor.
+type Buffers<R> = HashMap<BufferId, HostBuffer<R>>;
+
 /// An executor over plain vectors.
 pub(super) struct Host<R> {
     name: &'static str,
     pool: Option<Arc<rayon::ThreadPool>>,
     run: fn(&Kernel, Call<'_, R>),
-    buffers: Mutex<HashMap<BufferId, Storage<R>>>,
+    buffers: Mutex<Buffers<R>>,
 }
 
 /// The number types that a host executor computes in.
@@ -94,41 +117,36 @@ impl<R: HostReal> Host<R> {
 
     /// A poisoned lock only means that a kernel panicked; only the buffers that it wrote are
     /// incomplete.
-    fn lock(&self) -> MutexGuard<'_, HashMap<BufferId, Storage<R>>> {
+    fn lock(&self) -> MutexGuard<'_, Buffers<R>> {
         self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the buffers that a dispatch writes out of the map, so that the others can be borrowed
-    /// beside
-    /// them.
-    fn dispatch(&self, buffers: &mut HashMap<BufferId, Storage<R>>, dispatch: &Dispatch) {
+    /// beside them.
+    fn dispatch(&self, buffers: &mut Buffers<R>, dispatch: &Dispatch) {
         if dispatch.groups == 0 {
             return;
         }
         let kernel = dispatch.kernel;
         let bound = || dispatch.buffers.iter().zip(kernel.bindings);
-        let mut written: Vec<(BufferId, Storage<R>)> = bound()
+        // `Recording::check` has found every buffer, and each written one only once.
+        let mut written: Vec<(BufferId, HostBuffer<R>)> = bound()
             .filter(|(_, binding)| binding.access != Access::Read)
-            .map(|(&id, _)| {
-                let storage = buffers.remove(&id);
-                (
-                    id,
-                    storage.expect("a written buffer exists and stands once in a dispatch"),
-                )
-            })
+            .filter_map(|(id, _)| buffers.remove_entry(id))
             .collect();
         let mut outputs = written.iter_mut();
         let slices = bound().map(|(id, binding)| match binding.access {
-            Access::Read => match (&buffers[id], binding.element) {
-                (Storage::Floats(values), Element::Float) => Slice::Floats(values),
-                (Storage::Words(values), Element::Word) => Slice::Words(values),
-                (other, element) => wrong_element(kernel, binding.name, element, other),
+            Access::Read => match &buffers[id].storage {
+                Storage::Floats(values) => Slice::Floats(values),
+                Storage::Words(values) => Slice::Words(values),
             },
-            Access::Write | Access::Update => match (outputs.next(), binding.element) {
-                (Some((_, Storage::Floats(values))), Element::Float) => Slice::FloatsMut(values),
-                (Some((_, Storage::Words(values))), Element::Word) => Slice::WordsMut(values),
-                (other, _) => panic!("{}: {}: cannot write {other:?}", kernel.name, binding.name),
-            },
+            Access::Write | Access::Update => {
+                match outputs.next().map(|(_, buffer)| &mut buffer.storage) {
+                    Some(Storage::Floats(values)) => Slice::FloatsMut(values),
+                    Some(Storage::Words(values)) => Slice::WordsMut(values),
+                    None => Slice::Taken,
+                }
+            }
         });
         let call = Call {
             params: &dispatch.params,
@@ -138,22 +156,6 @@ impl<R: HostReal> Host<R> {
         (self.run)(kernel, call);
         buffers.extend(written);
     }
-}
-
-fn wrong_element<R: std::fmt::Debug>(
-    kernel: &Kernel,
-    binding: &str,
-    element: Element,
-    found: &Storage<R>,
-) -> ! {
-    let found = match found {
-        Storage::Floats(_) => Element::Float,
-        Storage::Words(_) => Element::Word,
-    };
-    panic!(
-        "{}: {binding}: bound a buffer of {found:?}, declared {element:?}",
-        kernel.name
-    );
 }
 
 /// Runs a kernel without a CPU implementation: its twin on widened copies, whose results are
@@ -211,29 +213,20 @@ fn fill<R: Real>(to: &mut Storage<R>, first: usize, data: Data<'_>) {
             to.zip(from.par_chunks(PIECE))
                 .for_each(|(to, from)| to.copy_from_slice(from));
         }
-        (to, from) => panic!("upload of {from:?} into {to:?}"),
+        _ => unreachable!("`Recording::check` compares the element types"),
     }
 }
 
-fn copy<R: Real>(
-    buffers: &mut HashMap<BufferId, Storage<R>>,
-    from: BufferId,
-    to: BufferId,
-    place: std::ops::Range<usize>,
-) {
-    let Some(mut target) = buffers.remove(&to) else {
-        panic!("a copy into a buffer that does not exist");
-    };
-    match (&mut target, &buffers[&from]) {
+fn copy<R: Real>(to: &mut Storage<R>, from: &Storage<R>, place: std::ops::Range<usize>) {
+    match (to, from) {
         (Storage::Floats(to), Storage::Floats(from)) => {
             to[place.clone()].copy_from_slice(&from[..place.len()]);
         }
         (Storage::Words(to), Storage::Words(from)) => {
             to[place.clone()].copy_from_slice(&from[..place.len()]);
         }
-        (to, from) => panic!("copy of {from:?} into {to:?}"),
+        _ => unreachable!("`Recording::check` compares the element types"),
     }
-    buffers.insert(to, target);
 }
 
 /// `len` zeros, or nothing if memory does not suffice.
@@ -268,7 +261,8 @@ impl<R: HostReal> Executor for Host<R> {
             reason: "out of memory".to_owned(),
         })?;
         let id = BufferId::new();
-        self.lock().insert(id, storage);
+        let name = what.into();
+        self.lock().insert(id, HostBuffer { name, storage });
         Ok(id)
     }
 
@@ -283,6 +277,7 @@ impl<R: HostReal> Executor for Host<R> {
     fn play(&self, recording: &Recording<'_>) -> Result<Pending> {
         let mut guard = self.lock();
         let buffers = &mut *guard;
+        recording.check(|id| buffers.get(&id).map(HostBuffer::known))?;
         let values = match &self.pool {
             // Runs on a thread of the pool, so that the kernels' parallel loops stay in that pool.
             Some(pool) => pool.install(|| self.perform(buffers, recording)),
@@ -293,26 +288,30 @@ impl<R: HostReal> Executor for Host<R> {
 }
 
 impl<R: HostReal> Host<R> {
-    fn perform(
-        &self,
-        buffers: &mut HashMap<BufferId, Storage<R>>,
-        recording: &Recording<'_>,
-    ) -> Vec<Values> {
+    /// Performs the commands of a checked recording.
+    fn perform(&self, buffers: &mut Buffers<R>, recording: &Recording<'_>) -> Vec<Values> {
         let mut values = Vec::new();
         for command in recording.commands() {
             match command {
                 Command::Upload(id, first, data) => {
-                    let buffer = buffers.get_mut(id);
-                    fill(buffer.expect("an uploaded buffer exists"), *first, *data);
+                    if let Some(buffer) = buffers.get_mut(id) {
+                        fill(&mut buffer.storage, *first, *data);
+                    }
                 }
                 Command::Copy {
                     from,
                     to,
                     first,
                     len,
-                } => copy(buffers, *from, *to, *first..*first + *len),
+                } => {
+                    if let Some((id, mut target)) = buffers.remove_entry(to) {
+                        let place = *first..*first + *len;
+                        copy(&mut target.storage, &buffers[from].storage, place);
+                        buffers.insert(id, target);
+                    }
+                }
                 Command::Dispatch(dispatch) => self.dispatch(buffers, dispatch),
-                Command::Read(id, len) => values.push(match &buffers[id] {
+                Command::Read(id, len) => values.push(match &buffers[id].storage {
                     Storage::Floats(floats) => R::values(&floats[..*len]),
                     Storage::Words(words) => Values::Words(words[..*len].to_vec()),
                 }),

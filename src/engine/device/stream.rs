@@ -1,10 +1,8 @@
 //! The state that the tensors of a device share: the dispatches that are not played yet, and the
-//! idle
-//! buffers.
+//! idle buffers.
 //!
 //! Operations are collected and played in batches. A buffer that is given back may serve again at
-//! once:
-//! commands take effect in their order, so earlier commands still read its old contents.
+//! once: commands take effect in their order, so earlier commands still read its old contents.
 
 use super::{Executor, Pending, Readback};
 use crate::engine::kernel::Element;
@@ -18,8 +16,7 @@ const BATCH: usize = 64;
 /// The batches that may be in flight before the stream waits for one.
 const IN_FLIGHT: usize = 4;
 /// The stream always keeps idle buffers up to this many bytes, and beyond that as many bytes as are
-/// in
-/// use.
+/// in use.
 const KEPT: u64 = 64 << 20;
 
 /// A buffer on loan from a stream, with its element type and its capacity in elements.
@@ -74,8 +71,7 @@ impl Stream {
     }
 
     /// A buffer of at least `len` elements with undefined contents. If memory runs out, the stream
-    /// frees
-    /// its idle buffers and tries again.
+    /// frees its idle buffers and tries again.
     pub(super) fn borrow(&self, what: &str, element: Element, len: usize) -> Result<Loan> {
         let mut state = self.lock();
         // A length at the binding limit cannot be rounded up.
@@ -115,8 +111,7 @@ impl Stream {
         state.idle.entry(place).or_default().push(loan);
         if state.idle_bytes > KEPT + state.live_bytes {
             // Pending commands may still use the buffers. An error stays in the state, and the next
-            // operation
-            // returns it.
+            // operation returns it.
             if self.play_pending(&mut state).is_ok() {
                 self.give_up_idle(&mut state);
             }

@@ -3,8 +3,7 @@
 use super::Params;
 
 /// The error that the elements of an output are allowed, with ε = 2⁻²³, the distance from 1 to the
-/// next
-/// f32.
+/// next f32.
 #[derive(Clone, Debug)]
 pub enum Bound {
     /// No error: the bits of the reference's result rounded to f32.
@@ -17,9 +16,8 @@ pub enum Bound {
         absolute: f64,
     },
     /// `c`·ε·√`terms`·Σ|a·b|, for sums of products. The sum of magnitudes comes from the twin, run
-    /// on the
-    /// absolute values of all float inputs, so the bound holds for kernels that only multiply and
-    /// add.
+    /// on the absolute values of all float inputs, so the bound holds for kernels that only
+    /// multiply and add.
     Sum {
         /// The number of products that are summed into one element.
         terms: usize,

@@ -35,10 +35,8 @@ impl Inputs {
     /// `count` multiples of 1/16 from −1 to 1.
     ///
     /// Products of up to three of them are exact in f32, and so are sums of such products while a
-    /// random
-    /// walk of as many terms stays below 2²⁴ units. A long sum can therefore be compared bit for
-    /// bit, which
-    /// also finds one missing sample.
+    /// random walk of as many terms stays below 2²⁴ units. A long sum can therefore be compared bit
+    /// for bit, which also finds one missing sample.
     pub fn sixteenths(&mut self, count: usize) -> Vec<f32> {
         (0..count)
             .map(|_| self.0.random_range(-16..=16) as f32 / 16.0)
@@ -48,8 +46,7 @@ impl Inputs {
     /// `count` factors for sums of `terms` products; [`sum_bound`] is the bound of such a sum.
     ///
     /// A short sum gets numbers of every size. A long sum, whose rounding bound could hide a
-    /// missing sample,
-    /// gets numbers that add up exactly.
+    /// missing sample, gets numbers that add up exactly.
     pub fn for_sum(&mut self, count: usize, terms: usize) -> Vec<f32> {
         if terms > LONG_SUM {
             self.sixteenths(count)
@@ -73,8 +70,7 @@ impl Inputs {
     }
 
     /// As [`Inputs::around_kinks`], for one factor of a sum of `terms` products. For a long sum T
-    /// must be a
-    /// multiple of 1/16.
+    /// must be a multiple of 1/16.
     pub fn kinks_for_sum(&mut self, count: usize, clip: f32, terms: usize) -> Vec<f32> {
         if terms <= LONG_SUM {
             return self.around_kinks(count, clip);

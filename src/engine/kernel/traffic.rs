@@ -5,8 +5,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 
 /// The bytes and the arithmetic of one or more dispatches, as the mathematics needs them. An array
-/// that
-/// a dispatch reads in order counts once, however often caches miss.
+/// that a dispatch reads in order counts once, however often caches miss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Traffic {
     /// Bytes of arrays that are read in order.
@@ -20,22 +19,19 @@ pub struct Traffic {
     /// rest.
     pub gathered_distinct: u64,
     /// Floating-point operations. A fused multiply-add counts as two; a division, a square root or
-    /// an
-    /// exponential counts as one.
+    /// an exponential counts as one.
     pub operations: u64,
 }
 
 impl Traffic {
     /// The fewest bytes that pass through memory: the bytes that are read in order, the bytes that
-    /// are
-    /// written, and each gathered byte once.
+    /// are written, and each gathered byte once.
     pub fn bytes(&self) -> u64 {
         self.read + self.written + self.gathered_distinct
     }
 
     /// Elementwise work on `length` elements: the values of 4 bytes that each element reads and
-    /// writes, and
-    /// its operations.
+    /// writes, and its operations.
     pub(crate) fn elementwise(length: u32, read: u64, written: u64, operations: u64) -> Self {
         let length = u64::from(length);
         Self {

@@ -1,6 +1,5 @@
 //! y\[i\] = Σ_j v_j, where v_j starts as x\[i\] + j/8 and goes through v ← a·v + b `rounds` times,
-//! for j
-//! from 0 to 7.
+//! for j from 0 to 7.
 //!
 //! The kernel does almost nothing but arithmetic, so it measures how fast a device multiplies and
 //! adds.
@@ -138,10 +137,8 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
 }
 
 /// The error of y. Let M = |x| + 1 + |b|/(1 − |a|), which no value exceeds. A round shrinks the
-/// error
-/// that it finds by the factor |a| and adds at most ε·M; the start adds ε·M/2; and each of the
-/// seven
-/// additions of the sum adds half an ε of at most 8·M.
+/// error that it finds by the factor |a| and adds at most ε·M; the start adds ε·M/2; and each of
+/// the seven additions of the sum adds half an ε of at most 8·M.
 fn allowance(p: &Params, x: f32) -> f64 {
     let [a, b, x] = [p.a, p.b, x].map(|value| f64::from(value).abs());
     let largest = x + 1.0 + b / (1.0 - a);
@@ -151,8 +148,7 @@ fn allowance(p: &Params, x: f32) -> f64 {
 
 fn cases() -> Vec<Case> {
     // [elements, rounds]: 0, 1, tile − 1, tile, tile + 1 and a prime; no round and many; and past
-    // 65,535
-    // workgroups.
+    // 65,535 workgroups.
     let shapes = [
         [0, 4],
         [1, 1],

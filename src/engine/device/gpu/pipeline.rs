@@ -57,8 +57,7 @@ impl Pipeline {
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants: &[],
                 // Every kernel writes workgroup memory before it reads it, and zeroing it costs a
-                // loop of one
-                // invocation.
+                // loop of one invocation.
                 zero_initialize_workgroup_memory: false,
             },
             cache: None,

@@ -7,7 +7,6 @@ use crate::engine::kernel::Element;
 use crate::engine::recording::{BufferId, Command, Recording};
 use crate::error::{Error, Result};
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
-use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -23,35 +22,26 @@ fn bytes(wanted: &Wanted) -> u64 {
     wanted.iter().map(|(_, len)| 4 * *len as u64).sum()
 }
 
-/// The idle mappable buffers, and the element type of each buffer.
+/// The reads of a recording, given the element type of each buffer.
+pub(super) fn wanted(recording: &Recording<'_>, element: impl Fn(BufferId) -> Element) -> Wanted {
+    let reads = recording.commands().iter();
+    reads
+        .filter_map(|command| match command {
+            Command::Read(id, len) => Some((element(*id), *len)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The idle mappable buffers.
 #[derive(Default)]
 pub(super) struct ReadBuffers {
     idle: Mutex<Vec<wgpu::Buffer>>,
-    elements: Mutex<HashMap<BufferId, Element>>,
 }
 
 impl ReadBuffers {
-    pub(super) fn know(&self, buffer: BufferId, element: Element) {
-        lock(&self.elements).insert(buffer, element);
-    }
-
-    pub(super) fn forget(&self, buffer: BufferId) {
-        lock(&self.elements).remove(&buffer);
-    }
-
     pub(super) fn forget_idle(&self) {
         lock(&self.idle).clear();
-    }
-
-    pub(super) fn wanted(&self, recording: &Recording<'_>) -> Wanted {
-        let elements = lock(&self.elements);
-        let reads = recording.commands().iter();
-        reads
-            .filter_map(|command| match command {
-                Command::Read(id, len) => Some((elements[id], *len)),
-                _ => None,
-            })
-            .collect()
     }
 
     /// The smallest idle buffer that is large enough, or a new one; `None` if there is nothing to
@@ -71,8 +61,7 @@ impl ReadBuffers {
         match fitting.min_by_key(|(_, buffer)| buffer.size()) {
             Some((index, _)) => Some(idle.swap_remove(index)),
             // Small buffers are rounded up so that they serve again. A large one may be as large as
-            // the device
-            // allows.
+            // the device allows.
             None if size < KEPT => Some(create(size.next_power_of_two())),
             None => Some(create(size)),
         }
@@ -151,8 +140,7 @@ impl Readback {
     }
 
     /// Waits without blocking. On native backends no other thread polls the device, so each poll
-    /// does so
-    /// and asks to be polled again: the task stays runnable until the values arrive.
+    /// does so and asks to be polled again: the task stays runnable until the values arrive.
     pub(in crate::engine::device) async fn get(mut self) -> Result<Vec<Values>> {
         let Some((buffer, receiver)) = self.buffer.take() else {
             return Ok(self.empty());

@@ -1,9 +1,8 @@
 //! The data that the host brings to a submission, and the mapped buffers ("sheets") that carry it.
 //!
 //! The host fills a sheet while it is mapped, the copies of one submission read it, and it is
-//! mapped
-//! again when they are done. So a steady state writes to the same pages again and again, whereas
-//! `Queue::write_buffer` asks the system for new ones.
+//! mapped again when they are done. So a steady state writes to the same pages again and again,
+//! whereas `Queue::write_buffer` asks the system for new ones.
 
 use super::UNIFORM_SLOT;
 use crate::engine::recording::{Command, Data, Recording};
@@ -18,10 +17,8 @@ const SMALLEST: u64 = 1 << 16;
 /// kept.
 const KEPT: u64 = 64 << 20;
 /// While there are at most this many sheets, a sheet whose submission is still held is not taken
-/// even
-/// if it is mapped. The number of sheets then depends on how many submissions a program has in
-/// flight,
-/// and not on the speed of the device.
+/// even if it is mapped. The number of sheets then depends on how many submissions a program has in
+/// flight, and not on the speed of the device.
 const RING: usize = 5;
 
 /// The state of the request to map a sheet.
@@ -51,8 +48,7 @@ struct Piece {
     sheet: usize,
     start: u64,
     /// The bytes to copy from here on. They include uploads that continue where this one ends, and
-    /// those
-    /// have none themselves.
+    /// those have none themselves.
     copied: u64,
 }
 
@@ -128,8 +124,7 @@ pub(super) type Source<'a> = (&'a wgpu::Buffer, u64, u64);
 
 impl Staged {
     /// The sources for the parameters, then for the uploads in their order; `None` for an upload
-    /// that the
-    /// copy before it includes.
+    /// that the copy before it includes.
     pub(super) fn sources(&self) -> impl Iterator<Item = Option<Source<'_>>> {
         self.pieces.iter().map(|piece| {
             let source = || {
@@ -141,8 +136,7 @@ impl Staged {
     }
 
     /// Writes the data of a recording, hands the sheets over to the device, and returns the time
-    /// that
-    /// writing took. Copies from the sheets may be encoded before.
+    /// that writing took. Copies from the sheets may be encoded before.
     pub(super) fn write(&self, recording: &Recording<'_>) -> Result<Duration, wgpu::MapRangeError> {
         let start = Instant::now();
         self.fill(recording)?;
