@@ -5,7 +5,9 @@ mod common;
 use wgrad::Error;
 use wgrad::engine::device::Values;
 use wgrad::engine::kernel::Element;
-use wgrad::engine::recording::Recording;
+use wgrad::engine::recording::{Dispatch, Recording};
+use wgrad::tensor::kernels::copy;
+use wgrad::tensor::shape::{Layout, Shape};
 
 /// Uploads of one recording: larger than what is kept, in parts that are joined, and after a command that reads.
 #[test]
@@ -39,9 +41,19 @@ fn a_recording_that_the_device_refuses_is_an_error_and_the_next_is_played() {
     let _turn = common::turn();
     for device in [&*common::VULKAN, &*common::GL] {
         let buffer = device.upload("small", &[1.0, 2.0, 3.0, 4.0_f32]).unwrap();
+        // More workgroups than the two dimensions of a grid hold, which wgpu refuses.
+        let layout = Layout::contiguous(Shape::new(&[4]).unwrap());
+        let params = copy::Params::new(&layout, &layout);
+        let to = device.upload("to", &[0.0_f32; 4]).unwrap();
         let mut recording = Recording::new();
-        recording.upload_at(buffer.id(), 3, &[5.0, 6.0_f32]);
-        recording.read(buffer.id(), 4);
+        recording.push(Dispatch {
+            kernel: &copy::KERNEL,
+            variant: 0,
+            params: bytemuck::bytes_of(&params).to_vec(),
+            groups: u32::MAX,
+            buffers: vec![buffer.id(), to.id()],
+        });
+        recording.read(to.id(), 4);
         match device.play(&recording).err() {
             Some(Error::Device { operation, .. }) => assert_eq!(operation, "play a recording"),
             other => panic!("{}: {other:?}", device.name()),
