@@ -1,4 +1,4 @@
-//! Functions of one number and of two (section 4), element by element.
+//! Elementwise functions of one number and of two (section 4).
 
 use super::Tensor;
 use super::op::Op;
@@ -10,7 +10,7 @@ use crate::tensor::kernels::unary::{self, Unary};
 use crate::tensor::kernels::unary_gradient::{self, Slope};
 use crate::tensor::shape::Shape;
 
-/// What a slope is computed from.
+/// The tensor that a slope is computed from.
 enum From {
     Operand,
     Result,
@@ -184,16 +184,20 @@ impl Tensor {
         self.combine("div", Binary::Div, other, |g, _, y| g.div(y), right)
     }
 
-    /// x^y: 1 for y = 0; for x = 0 it is 0 if y > 0 and ∞ if y < 0; a negative x is real to an integral y, else NaN.
+    /// x^y.
     ///
-    /// Gradients: g·y·x^(y−1), 0 for y = 0; and g·x^y·ln x, which for x = 0 is 0 if y ≥ 0 and −∞·g below, and NaN for x < 0.
+    /// It is 1 for y = 0. For x = 0 it is 0 if y > 0, and ∞ if y < 0. For x < 0 it is a real number
+    /// if y is an integer, and NaN if not.
+    ///
+    /// Gradients: g·y·x^(y−1), which is 0 for y = 0; and g·x^y·ln x, which for x = 0 is 0 if y ≥ 0
+    /// and −∞·g if y < 0, and NaN for x < 0.
     pub fn pow(&self, other: &Self) -> Result<Self> {
         let left = |g: &Self, x: &Self, y: &Self| partial("pow", Partial::PowLeft, x, y, g);
         let right = |g: &Self, x: &Self, y: &Self| partial("pow", Partial::PowRight, x, y, g);
         self.combine("pow", Binary::Pow, other, left, right)
     }
 
-    /// x^y for one number y.
+    /// x^y for a number y.
     pub fn powf(&self, exponent: f32) -> Result<Self> {
         self.pow(&Self::scalar(self.device(), exponent)?)
     }
@@ -208,7 +212,7 @@ impl Tensor {
         self.combine(NAME, Binary::LogisticLoss, targets, left, right)
     }
 
-    /// 1 where x = y, else 0; no gradient.
+    /// 1 where x = y, and 0 elsewhere. It has no gradient.
     pub fn equal(&self, other: &Self) -> Result<Self> {
         Ok(Op::new("equal", [self, other])?.binary(Binary::Equal)?.1)
     }
@@ -233,7 +237,8 @@ impl Tensor {
         })
     }
 
-    /// The gradient of a tensor of `shape` that was stretched to this one's: summed over the axes it was stretched along.
+    /// The gradient of a tensor of `shape` that was stretched to the shape of this one: this
+    /// tensor, summed over the axes along which the other was stretched.
     pub(super) fn sum_to(&self, shape: Shape) -> Result<Self> {
         if self.shape() == shape {
             return Ok(self.clone());
@@ -262,7 +267,7 @@ impl Op<'_> {
         Ok(y)
     }
 
-    /// Both operands stretched to the shape of the result, and the result.
+    /// Both operands, stretched to the shape of the result, and the result.
     fn binary(&self, function: Binary) -> Result<([Tensor; 2], Tensor)> {
         let [x, y] = self.stretched()?;
         let result = self.output(x.shape())?;

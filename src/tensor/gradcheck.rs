@@ -1,4 +1,4 @@
-//! Gradients against finite differences, in f64 on the kernels' twins.
+//! Compares gradients with finite differences, in f64 on the kernels' twins.
 
 use super::{Tensor, no_gradient};
 use crate::engine::device::Device;
@@ -6,31 +6,35 @@ use crate::error::{Error, Result};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// What [`gradcheck`] found.
+/// The result of [`gradcheck`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GradCheck {
-    /// Derivatives that were compared.
+    /// The number of derivatives that were compared.
     pub compared: usize,
-    /// Derivatives left out because the function has a kink nearby.
+    /// The number of derivatives that were left out because the function has a kink nearby.
     pub kinks: usize,
-    /// The largest error |difference − gradient|, relative to the gradient's size or a hundredth of the largest one's.
+    /// The largest error |difference − gradient|, relative to the gradient's size or to a hundredth
+    /// of the largest gradient's size, whichever is greater.
     pub worst: f64,
 }
 
-/// The step by which an element is moved, times its size where that is above 1.
+/// The step by which an element moves, times the element's size if that is above 1.
 const STEP: f64 = 1e-5;
-/// Slopes on both sides that differ by more than this, relative to the largest gradient, are a kink.
+/// If the slopes on both sides differ by more than this, relative to the largest gradient, there is
+/// a kink.
 const KINK: f64 = 1e-2;
 
-/// Compares the gradients of `function` by each of its inputs with central differences
-/// (Φ(x + h) − Φ(x − h))/2h of Φ = Σ w ⊙ function(inputs), w fixed random weights from 0.5 to 1.5, in f64 on the reference
-/// device. The inputs are taken there with the precision they have.
+/// Compares the gradients of `function` by each of its inputs with central differences.
 ///
-/// Near a kink, where the slopes to both sides differ, no difference quotient is the derivative: such elements are
-/// counted and left out.
+/// The compared function is Φ = Σ w ⊙ function(inputs), where w are fixed random weights from 0.5
+/// to 1.5, and the differences are (Φ(x + h) − Φ(x − h))/2h, in f64 on the reference device. The
+/// inputs are copied there with the precision that they have.
+///
+/// Near a kink, where the slopes on the two sides differ, no difference quotient is the derivative.
+/// Such elements are counted and left out.
 ///
 /// ```
-/// use wgrad::device::Device;
+/// use wgrad::engine::device::Device;
 /// use wgrad::tensor::{Tensor, gradcheck};
 ///
 /// let x = Tensor::new(&Device::reference(), &[0.5, 2.0, -1.0], &[3])?;
@@ -40,7 +44,8 @@ const KINK: f64 = 1e-2;
 /// ```
 ///
 /// # Errors
-/// What `function` returns, and inputs that its result does not depend on by any operation on the tape.
+/// The errors of `function`, and inputs on which its result does not depend by any operation on the
+/// tape.
 pub fn gradcheck(
     function: impl Fn(&[Tensor]) -> Result<Tensor>,
     inputs: &[Tensor],
@@ -105,12 +110,12 @@ pub fn gradcheck(
                 continue;
             }
             let error = ((above - below) / (2.0 * step) - gradient).abs();
-            // Where every gradient is 0 a difference must be 0 too.
+            // If every gradient is 0, every difference must be 0 too.
             let error = match error {
                 0.0 => 0.0,
                 _ => error / gradient.abs().max(1e-2 * scale),
             };
-            // A NaN is the worst there is, where `max` would drop it.
+            // A NaN counts as the worst error; `max` would drop it.
             let error = if error.is_nan() { f64::INFINITY } else { error };
             check.worst = check.worst.max(error);
             check.compared += 1;

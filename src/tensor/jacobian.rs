@@ -5,11 +5,14 @@ use super::op::Op;
 use crate::error::Result;
 
 impl Tensor {
-    /// ∂self/∂by, of the shape of this tensor followed by that of `by`: element (i…, j…) is ∂self\[i…\]/∂by\[j…\]. One backward
-    /// pass for each element of this tensor; the tape stays whole. Zeros where nothing depends on `by`.
+    /// ∂self/∂by, of the shape of this tensor followed by the shape of `by`: element (i…, j…) is
+    /// ∂self\[i…\]/∂by\[j…\].
+    ///
+    /// It takes one backward pass per element of this tensor, and leaves the tape whole. Elements
+    /// that do not depend on `by` are 0.
     ///
     /// # Errors
-    /// More than 6 axes in the result, or a `by` that is no parameter and not made of one.
+    /// More than 6 axes in the result, or a `by` that is neither a parameter nor made of one.
     pub fn jacobian(&self, by: &Self) -> Result<Self> {
         let op = Op::new("jacobian", [self, by])?;
         let shape = self.shape().with(|sizes| sizes.extend(by.shape().iter()));

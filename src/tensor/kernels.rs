@@ -25,8 +25,8 @@ pub mod unary_gradient;
 
 use crate::engine::kernel::Kernel;
 
-/// Declares the variants of a kernel that computes one of several functions: an enum whose numbers are the values of the
-/// override `OPERATION`, and the table's list of them.
+/// Declares the variants of a kernel that computes one of several functions: an enum whose numbers
+/// are the values of the override `OPERATION`, and the list of variants for the table.
 macro_rules! variants {
     ($(#[$doc:meta])* pub enum $Name:ident { $($(#[$each:meta])* $Variant:ident = $text:literal),* $(,)? }) => {
         $(#[$doc])*

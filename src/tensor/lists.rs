@@ -1,4 +1,4 @@
-//! Index lists of ones: for each sample the features that it has.
+//! Index lists: for each sample, the inputs that are 1.
 
 mod case;
 mod transposed;
@@ -10,24 +10,25 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use transposed::Transposed;
 
-/// What stands for "no index" in a padded list.
+/// The number that means "no index" in a padded list.
 pub const PADDING: i32 = -1;
 
-/// How lists are checked.
+/// The faults for which lists are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Check {
-    /// For indices out of range alone.
+    /// Indices out of range.
     Range,
-    /// For those that stand twice in a list too.
+    /// Indices out of range, and indices that occur twice in a list.
     Distinct,
-    /// The same, while the transposed index is made.
+    /// As [`Check::Distinct`], while the transposed index is built.
     Transpose,
 }
 
-/// Sparse inputs of one perspective: for each sample the features that are 1, and the transposed index.
+/// Sparse inputs of one perspective: for each sample the features that are 1, and the transposed
+/// index.
 ///
-/// The transposed index, for each feature the ascending list of samples that have it, is made where it is asked for, or when it is
-/// first read.
+/// The transposed index holds, for each feature, the ascending list of samples that have it. It is
+/// built on request or when it is first read.
 #[derive(Clone, Debug)]
 pub struct SparseInputs {
     features: usize,
@@ -35,9 +36,9 @@ pub struct SparseInputs {
     indices: Vec<u32>,
     /// The length of the longest list.
     longest: u32,
-    /// Apart, so that a batch is cheap to move.
+    /// In a box, so that a batch is cheap to move.
     transposed: OnceLock<Box<Transposed>>,
-    /// That of earlier lists, for its memory.
+    /// The transposed index of earlier lists, kept for its memory.
     memory: Box<Transposed>,
 }
 
@@ -52,9 +53,10 @@ impl PartialEq for SparseInputs {
 impl Eq for SparseInputs {}
 
 impl SparseInputs {
-    /// From index lists `[L, width]`, padded with −1 in any place, over N = `features` inputs.
+    /// From index lists `[L, width]` over N = `features` inputs, with −1 as padding anywhere.
     ///
-    /// An index out of `0..features`, or twice in one list, is an error that names the sample.
+    /// # Errors
+    /// An index outside `0..features` or twice in one list; the error names the sample.
     pub fn new(name: &str, features: usize, width: usize, indices: Vec<i32>) -> Result<Self> {
         if width == 0 {
             return Err(Error::argument(
@@ -74,7 +76,7 @@ impl SparseInputs {
         let mut kept = Vec::with_capacity(indices.len());
         starts.push(0);
         for list in indices.chunks_exact(width) {
-            // What is neither an index nor padding stays, for the check that names it.
+            // A number that is neither an index nor padding stays, for the check to name it.
             kept.extend(
                 list.iter()
                     .filter(|&&index| index != PADDING)
@@ -85,8 +87,11 @@ impl SparseInputs {
         Self::from_lists(name, features, starts, kept)
     }
 
-    /// From lists one after the other, that of sample s at `starts[s]..starts[s + 1]` of `indices`, `[L + 1]` and
-    /// `[entries]`; otherwise as [`SparseInputs::new`].
+    /// From lists one after the other: the list of sample s is `indices[starts[s]..starts[s + 1]]`.
+    /// `starts` is `[L + 1]`, and `indices` has one element per entry.
+    ///
+    /// # Errors
+    /// As [`SparseInputs::new`].
     pub fn from_lists(
         name: &str,
         features: usize,
@@ -102,8 +107,9 @@ impl SparseInputs {
         Ok(inputs)
     }
 
-    /// As [`SparseInputs::from_lists`], in the memory of these: fresh memory for each batch takes longer than the check. With
-    /// `transposed` the transposed index is made too.
+    /// As [`SparseInputs::from_lists`], in the memory of these lists: the system takes longer to
+    /// provide new memory for a batch than the check takes. With `transposed` it builds the
+    /// transposed index too.
     pub fn refill(
         mut self,
         name: &str,
@@ -124,7 +130,7 @@ impl SparseInputs {
         Ok(self)
     }
 
-    /// Checks the lists, and makes the transposed index where it is wanted.
+    /// Checks the lists, and builds the transposed index if it is wanted.
     fn check(&mut self, name: &str, features: usize, check: Check) -> Result<()> {
         self.forget();
         let (starts, indices) = (&self.starts, &self.indices);
@@ -155,7 +161,7 @@ impl SparseInputs {
         }
     }
 
-    /// Keeps of the transposed index the memory alone.
+    /// Drops the transposed index but keeps its memory.
     fn forget(&mut self) {
         if let Some(old) = self.transposed.take() {
             self.memory = old;
@@ -167,8 +173,9 @@ impl SparseInputs {
         self.transposed.get_or_init(of_lists)
     }
 
-    /// The same lists where each feature f is called `names[f]`, `[N]`: a permutation of 0..N. A transposed index that is made is
-    /// moved and not sorted anew, which costs a tenth.
+    /// The same lists with each feature f renamed to `names[f]`, where `names`, `[N]`, is a
+    /// permutation of 0..N. An existing transposed index is moved and not sorted anew, which costs
+    /// a tenth of sorting.
     pub fn renamed(&self, names: &[u32]) -> Result<Self> {
         let sources = sources(self.features, names)?;
         let indices = self.indices.iter().map(|&index| names[index as usize]);
@@ -181,7 +188,7 @@ impl SparseInputs {
         Ok(renamed)
     }
 
-    /// These lists being those of `other`, where what is feature f here is called `sources[f]`.
+    /// Turns these lists into the lists of `other`, with feature `sources[f]` renamed to f.
     fn follow(&mut self, other: &Self, sources: &[u32]) {
         self.features = other.features;
         self.longest = other.longest;
@@ -193,7 +200,7 @@ impl SparseInputs {
         }
     }
 
-    /// Forgets the lists and keeps their memory for others, `samples` of at most `width` features.
+    /// Drops the lists and keeps their memory, for `samples` lists of at most `width` features.
     pub(crate) fn rewrite(mut self, samples: usize, width: usize) -> ListWriter {
         self.starts.clear();
         self.starts.reserve_exact(samples + 1);
@@ -207,7 +214,7 @@ impl SparseInputs {
         }
     }
 
-    /// The lists of consecutive samples.
+    /// The lists of a range of samples.
     pub(crate) fn slice(&self, range: Range<usize>) -> Result<Self> {
         let begin = self.starts[range.start];
         let starts = &self.starts[range.start..=range.end];
@@ -239,12 +246,12 @@ impl SparseInputs {
     /// The features of a sample, in the order in which they were given.
     ///
     /// # Panics
-    /// If there is no such sample.
+    /// If the sample does not exist.
     pub fn list(&self, sample: usize) -> &[u32] {
         &self.indices[self.starts[sample] as usize..self.starts[sample + 1] as usize]
     }
 
-    /// Where each sample's list begins in [`Self::indices`], `[L + 1]`.
+    /// The start of each sample's list in [`Self::indices`], `[L + 1]`.
     pub fn starts(&self) -> &[u32] {
         &self.starts
     }
@@ -254,7 +261,7 @@ impl SparseInputs {
         &self.indices
     }
 
-    /// Where each feature's list of samples begins in [`Self::samples`], `[N + 1]`.
+    /// The start of each feature's list of samples in [`Self::samples`], `[N + 1]`.
     pub fn offsets(&self) -> &[u32] {
         &self.transposed().offsets
     }
@@ -264,18 +271,18 @@ impl SparseInputs {
         &self.transposed().samples
     }
 
-    /// The first chunk of each feature, `[N + 1]`; a feature that no sample has has none.
+    /// The first chunk of each feature, `[N + 1]`. A feature that no sample has owns no chunk.
     pub fn first_chunks(&self) -> &[u32] {
         &self.transposed().first_chunks
     }
 
-    /// Where each chunk of at most [`CHUNK`] samples begins in [`Self::samples`], `[chunks + 1]`.
+    /// The start of each chunk of at most [`CHUNK`] samples in [`Self::samples`], `[chunks + 1]`.
     pub fn chunk_starts(&self) -> &[u32] {
         &self.transposed().chunk_starts
     }
 }
 
-/// No samples of no features, as which memory goes round.
+/// Lists of no samples over no features, which only carry memory.
 impl Default for SparseInputs {
     fn default() -> Self {
         Self {
@@ -293,22 +300,24 @@ impl Default for SparseInputs {
 pub(crate) struct ListWriter {
     inputs: SparseInputs,
     width: usize,
-    /// How much of the indices is written; behind it is what an earlier batch has left.
+    /// The number of indices written so far. Old indices of an earlier batch follow.
     used: usize,
 }
 
-/// Lists that the indices grow by at a time: so many zeros stay in the first cache until they are written over.
+/// The number of lists by which `indices` grows at a time: few enough for the zeros to stay in the
+/// first cache until they are overwritten.
 const GROWTH: usize = 64;
 
-/// Places behind those of a list, so that it can be written in whole vectors.
+/// Extra elements after a list, so that it can be written in whole vectors.
 const BEHIND: usize = 16;
 
 impl ListWriter {
-    /// Adds a list to each of two: `write` gets places for both, `width` and [`BEHIND`] more with anything in them, and returns how
-    /// many it has filled.
+    /// Adds one list to each of two writers. `write` receives room for both lists, of `width`
+    /// elements and [`BEHIND`] more with arbitrary contents, and returns how many elements it has
+    /// filled.
     ///
     /// # Panics
-    /// If it says that these were more than `width`.
+    /// If `write` returns more than `width`.
     #[inline(always)]
     pub(crate) fn push_both(
         [first, second]: [&mut Self; 2],
@@ -319,7 +328,7 @@ impl ListWriter {
         second.end(two);
     }
 
-    /// Where the next list goes.
+    /// The room for the next list.
     #[inline(always)]
     fn places(&mut self) -> &mut [u32] {
         let indices = &mut self.inputs.indices;
@@ -330,7 +339,7 @@ impl ListWriter {
         &mut indices[self.used..end]
     }
 
-    /// Ends the list that stands there.
+    /// Ends the current list.
     #[inline(always)]
     fn end(&mut self, count: usize) {
         assert!(
@@ -342,7 +351,7 @@ impl ListWriter {
         self.inputs.starts.push(self.used as u32);
     }
 
-    /// The lists, which are those of `other` by other names, as [`SparseInputs::renamed`].
+    /// The lists of `other` under other names, as by [`SparseInputs::renamed`].
     pub(crate) fn finish_renamed(
         self,
         other: &SparseInputs,
@@ -355,7 +364,10 @@ impl ListWriter {
         Ok(inputs)
     }
 
-    /// The lists; errors as of [`SparseInputs::from_lists`], if they are looked for.
+    /// The finished lists.
+    ///
+    /// # Errors
+    /// The errors of [`SparseInputs::from_lists`] that `check` asks for.
     pub(crate) fn finish(self, name: &str, features: usize, check: Check) -> Result<SparseInputs> {
         let mut inputs = self.inputs;
         inputs.indices.truncate(self.used);
@@ -364,7 +376,10 @@ impl ListWriter {
     }
 }
 
-/// Which feature each name is of; an error if the names are no permutation of the features.
+/// The feature that each name belongs to.
+///
+/// # Errors
+/// Names that are no permutation of the features.
 fn sources(features: usize, names: &[u32]) -> Result<Vec<u32>> {
     let mut sources = vec![u32::MAX; features];
     for (feature, &name) in names.iter().enumerate() {

@@ -10,8 +10,11 @@ use crate::tensor::kernels::{matmul, matmul_wide};
 use crate::tensor::shape::{Layout, Shape};
 
 impl Tensor {
-    /// The product of matrices \[…, m, k\] and \[…, k, n\], leading axes stretched to one another. A vector on the left is a
-    /// row, on the right a column, and its axis is missing in the result. Transposed operands are read where they stand.
+    /// The product of matrices \[…, m, k\] and \[…, k, n\], whose leading axes stretch to one
+    /// another.
+    ///
+    /// A vector on the left is a row and a vector on the right is a column; the result lacks their
+    /// axis. Transposed operands are read in place.
     ///
     /// Gradients: g·Bᵀ and Aᵀ·g.
     pub fn matmul(&self, other: &Self) -> Result<Self> {
@@ -121,7 +124,7 @@ impl Op<'_> {
         parts.sum(0, false)?.reshape(&shape)
     }
 
-    /// The product on a software adapter, if the sizes suit its kernel: none otherwise.
+    /// The product on a software adapter, or `None` if the sizes do not suit its kernel.
     fn matmul_wide(
         &self,
         a: &Tensor,

@@ -1,4 +1,5 @@
-//! `+`, `−`, `·`, `/` and negation of tensors, and of a tensor and a number. As the methods they return a `Result`.
+//! `+`, `−`, `·`, `/` and negation of tensors, and of a tensor and a number. Like the methods, they
+//! return a `Result`.
 
 use super::Tensor;
 use crate::error::Result;

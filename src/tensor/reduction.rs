@@ -8,16 +8,17 @@ use crate::tensor::kernels::reduce::{self, Reduction};
 use crate::tensor::shape::{Axes, Layout, Shape};
 
 impl Tensor {
-    /// Σ over axes: `..` for all, a number, or an array of them. With `keep` they stay with size 1. A sum of nothing is 0.
+    /// Σ over axes: `..` for all, a number, or an array of numbers. With `keep` the summed axes
+    /// stay with size 1. A sum of nothing is 0.
     ///
-    /// Gradient: g spread back over what was summed.
+    /// Gradient: g, repeated along the summed axes.
     pub fn sum(&self, axes: impl Into<Axes>, keep: bool) -> Result<Self> {
         self.total("sum", axes.into(), keep, |_| 1.0)
     }
 
     /// The mean over axes, as [`Tensor::sum`].
     ///
-    /// Gradient: g spread back, divided by the number of elements averaged into one.
+    /// Gradient: g ÷ the number of averaged elements, repeated along the averaged axes.
     ///
     /// # Errors
     /// A mean of no elements.
@@ -52,7 +53,7 @@ impl Tensor {
 
     /// The maximum over axes, as [`Tensor::sum`].
     ///
-    /// Gradient: g split equally among the elements that are equal to the maximum.
+    /// Gradient: g, shared equally by the elements that equal the maximum.
     ///
     /// # Errors
     /// A maximum of no elements.
@@ -76,27 +77,28 @@ impl Tensor {
         })
     }
 
-    /// This tensor, row-major, under another shape of as many elements, without history.
+    /// This tensor, row-major, under another shape with the same number of elements, without
+    /// history.
     fn viewed(&self, shape: Shape) -> Result<Self> {
         self.detach().reshape(&shape)
     }
 }
 
-/// What a reduction over some axes leaves.
+/// The axes and shapes of a reduction.
 struct Reduced {
-    /// Ascending.
+    /// The reduced axes, ascending.
     axes: Vec<usize>,
     /// The shape with those axes of size 1.
     kept: Shape,
     /// The shape without them.
     dropped: Shape,
-    /// Elements that become one.
+    /// The number of elements that are reduced to one.
     count: usize,
 }
 
 impl Reduced {
     /// # Errors
-    /// If results are to be made of no elements.
+    /// Results that would be reduced from no elements.
     fn some(&self, op: &Op<'_>) -> Result<()> {
         if self.count > 0 || self.dropped.elements() == 0 {
             return Ok(());
@@ -123,7 +125,7 @@ impl Op<'_> {
         })
     }
 
-    /// The reduction, with the shape of the kept axes alone.
+    /// The reduction, in the shape of the kept axes alone.
     fn reduce(&self, reduction: Reduction, reduced: &Reduced, divisor: f32) -> Result<Tensor> {
         let (mut x, mut axes) = (self.operand(0).detach(), reduced.axes.clone());
         loop {
@@ -139,7 +141,7 @@ impl Op<'_> {
                 let layout = Layout::contiguous(reduced.dropped);
                 return Ok(Tensor { layout, ..result });
             }
-            // The parts' results [parts, outputs] are reduced again.
+            // The results of the parts, [parts, outputs], are reduced again.
             (x, axes) = (result, vec![0]);
         }
     }

@@ -1,4 +1,4 @@
-//! Softmax over an axis, class indices, and batch normalisation (sections 2 and 3).
+//! Softmax over an axis, class indices, and batch normalization (sections 2 and 3).
 
 use super::Tensor;
 use super::op::Op;
@@ -14,7 +14,7 @@ use crate::tensor::shape::Shape;
 use std::sync::Arc;
 
 impl Tensor {
-    /// e^x/Σ e^x over an axis, the maximum subtracted first.
+    /// e^x/Σ e^x over an axis, computed after the maximum is subtracted.
     ///
     /// Gradient: y ⊙ (g − Σ(g ⊙ y)).
     pub fn softmax(&self, axis: isize) -> Result<Self> {
@@ -57,7 +57,7 @@ impl Tensor {
         })
     }
 
-    /// The view in which the last axis stands at `axis`.
+    /// The view in which the last axis is axis `axis`.
     fn as_axis(&self, axis: usize) -> Self {
         let mut order: Vec<usize> = (0..self.rank() - 1).collect();
         order.insert(axis, self.rank() - 1);
@@ -67,8 +67,8 @@ impl Tensor {
         }
     }
 
-    /// Batch normalisation of `[batch, features]` by the batch's own mean and biased variance; see
-    /// [`BatchNorm1d`](crate::nn::BatchNorm1d) for the formulas.
+    /// Batch normalization of `[batch, features]` by the batch's own mean and biased variance. The
+    /// formulas are at `nn::BatchNorm1d`.
     ///
     /// # Errors
     /// Fewer than 2 samples, a γ or β that is not `[features]`, an ε that is not above 0.
@@ -140,7 +140,8 @@ impl Tensor {
         })
     }
 
-    /// γ ⊙ (x − μ)/√(v + ε) + β for given μ and v, `[features]` as γ and β: batch normalisation in evaluation.
+    /// γ ⊙ (x − μ)/√(v + ε) + β for given μ and v, `[features]` like γ and β: batch normalization
+    /// in evaluation mode.
     pub fn normalize_by(
         &self,
         mean: &Self,
@@ -164,7 +165,7 @@ fn rows_of(shape: Shape, axis: usize) -> Result<Shape> {
 }
 
 impl Op<'_> {
-    /// The first operand is \[batch, features\], the others \[features\].
+    /// Checks that the first operand is \[batch, features\] and the others are \[features\].
     fn check_normalization(&self, epsilon: f32) -> Result<()> {
         let shape = self.operand(0).shape();
         if shape.len() != 2 {
@@ -188,18 +189,18 @@ impl Op<'_> {
     }
 }
 
-/// What [`Tensor::batch_norm`] computes.
+/// The result of [`Tensor::batch_norm`].
 #[derive(Clone, Debug)]
 pub struct Normalized {
     /// y, `[batch, features]`.
     pub output: Tensor,
-    /// μ of the batch, `[features]`; no gradient.
+    /// μ of the batch, `[features]`. It has no gradient.
     pub mean: Tensor,
-    /// The biased variance of the batch, `[features]`; no gradient.
+    /// The biased variance of the batch, `[features]`. It has no gradient.
     pub variance: Tensor,
 }
 
-/// Class indices on a device, one a row.
+/// Class indices on a device, one per row.
 #[derive(Clone)]
 pub struct Classes {
     storage: Arc<Storage>,
@@ -230,7 +231,7 @@ impl Classes {
         })
     }
 
-    /// `[rows, classes]`: 1 at each row's class, 0 elsewhere.
+    /// `[rows, classes]`: 1 at each row's class, and 0 elsewhere.
     pub fn one_hot(&self) -> Result<Tensor> {
         let device = self.storage.device();
         let shape = Shape::new(&[self.rows, self.classes])?;

@@ -1,4 +1,4 @@
-//! Shapes, broadcasting and strided views. Pure arithmetic: knows no device.
+//! Shapes, broadcasting and strided views. This is pure arithmetic, without a device.
 
 mod layout;
 
@@ -7,10 +7,10 @@ pub use layout::{Layout, Walk, place};
 use crate::error::{Error, Result};
 use std::ops::Deref;
 
-/// The most axes a tensor has.
+/// The most axes that a tensor has.
 pub const MAX_RANK: usize = 6;
 
-/// The sizes of a tensor's axes, outermost first. No axis at all is a scalar, of one element.
+/// The sizes of a tensor's axes, outermost first. A shape without axes is a scalar, of one element.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     sizes: [usize; MAX_RANK],
@@ -27,13 +27,15 @@ impl Shape {
     /// A shape of these sizes.
     ///
     /// # Errors
-    /// More than [`MAX_RANK`] axes, or more elements than a `u32` counts, which is what shaders index by.
+    /// More than [`MAX_RANK`] axes, or more elements than a `u32` counts, because shaders index by
+    /// `u32`.
     pub fn new(sizes: &[usize]) -> Result<Self> {
         if sizes.len() > MAX_RANK {
             let expected = format!("at most {MAX_RANK} axes");
             return Err(Error::argument("shape", expected, format!("{sizes:?}")));
         }
-        // Zero-size axes must not hide an overflow of the others: strides are computed from them.
+        // An axis of size 0 must not hide an overflow of the others, from which strides are
+        // computed.
         let product = sizes
             .iter()
             .try_fold(1usize, |product, &size| product.checked_mul(size.max(1)));
@@ -52,12 +54,13 @@ impl Shape {
         shape
     }
 
-    /// The number of elements, 0 if an axis has none.
+    /// The number of elements, 0 if the size of an axis is 0.
     pub fn elements(&self) -> usize {
         self.iter().product()
     }
 
-    /// The shape both stretch to by NumPy's rule: from the last axis on sizes are equal, or one of them is 1 or missing.
+    /// The shape to which both shapes stretch by NumPy's rule: from the last axis on, sizes are
+    /// equal, or one of them is 1 or missing.
     pub fn broadcast(&self, other: &Self) -> Option<Self> {
         let rank = self.rank.max(other.rank);
         let mut sizes = [1; MAX_RANK];
@@ -72,7 +75,7 @@ impl Shape {
         Self::new(&sizes[..rank]).ok()
     }
 
-    /// The size of an axis counted from the last; 1 where there is none.
+    /// The size of an axis counted from the last; 1 if there is no such axis.
     fn size_from_back(&self, back: usize) -> usize {
         if back < self.rank {
             self.sizes[self.rank - 1 - back]
@@ -81,7 +84,7 @@ impl Shape {
         }
     }
 
-    /// The axis that a number means: from 0 on outermost first, or from −1 on back from the last.
+    /// The axis of a number: 0 is the outermost axis, −1 the last.
     pub fn axis(&self, axis: isize) -> Result<usize> {
         let rank = self.rank as isize;
         let found = if axis < 0 { axis + rank } else { axis };
@@ -95,7 +98,10 @@ impl Shape {
         Err(Error::argument("axis", expected, axis))
     }
 
-    /// The axes that are meant, ascending; one given twice is an error.
+    /// The axes of the set, ascending.
+    ///
+    /// # Errors
+    /// An axis that is named twice.
     pub fn axes(&self, axes: &Axes) -> Result<Vec<usize>> {
         let Axes::Some(given) = axes else {
             return Ok((0..self.rank).collect());
@@ -133,12 +139,13 @@ impl std::fmt::Debug for Shape {
     }
 }
 
-/// A set of axes: `..` for all, a number, or an array of numbers; negative ones count back from the last.
+/// A set of axes: `..` for all, a number, or an array of numbers. Negative numbers count back from
+/// the last axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Axes {
     /// Every axis.
     All,
-    /// These.
+    /// These axes.
     Some(Vec<isize>),
 }
 

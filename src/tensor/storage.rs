@@ -7,16 +7,16 @@ use crate::error::Result;
 use crate::tensor::shape::Shape;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A buffer that goes back to the pool when the last tensor that shares it is dropped.
+/// A buffer that returns to the pool when the last tensor that shares it is dropped.
 pub(super) struct Storage {
     device: Device,
     loan: Loan,
-    /// How often its elements were overwritten in place.
+    /// The number of times that its elements were overwritten in place.
     version: AtomicU64,
 }
 
 impl Storage {
-    /// A buffer for the elements of a shape; their contents are undefined. `what` names it in errors.
+    /// A buffer for the elements of a shape, with undefined contents. `what` names it in errors.
     pub(super) fn new(device: &Device, what: &str, element: Element, shape: Shape) -> Result<Self> {
         Ok(Self {
             loan: device.borrow(what, element, shape.elements())?,
@@ -45,7 +45,7 @@ impl Storage {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Notes that the elements were overwritten.
+    /// Records that the elements were overwritten.
     pub(super) fn changed(&self) {
         self.version.fetch_add(1, Ordering::AcqRel);
     }

@@ -1,5 +1,5 @@
-//! Other views of the same elements, and joining tensors. Only [`Tensor::concat`] and a [`Tensor::reshape`] of what does not
-//! stand row-major copy.
+//! Other views of the same elements, and joining tensors. Only [`Tensor::concat`] and a
+//! [`Tensor::reshape`] of elements that are not row-major copy.
 
 use super::Tensor;
 use super::op::Op;
@@ -8,7 +8,8 @@ use crate::tensor::shape::{Layout, Shape};
 use std::ops::Range;
 
 impl Tensor {
-    /// The axes in another order: axis i of the result is axis `order[i]` of this one. Without a copy.
+    /// The axes in another order, without a copy: axis i of the result is axis `order[i]` of this
+    /// tensor.
     ///
     /// Gradient: g with the axes put back.
     pub fn permute(&self, order: &[isize]) -> Result<Self> {
@@ -40,7 +41,7 @@ impl Tensor {
         self.permute(&order)
     }
 
-    /// The last two axes exchanged: of a matrix, its transpose. Without a copy.
+    /// The last two axes exchanged, without a copy. The result is the transpose of a matrix.
     pub fn t(&self) -> Result<Self> {
         self.transpose(-2, -1)
     }
@@ -65,13 +66,13 @@ impl Tensor {
         op.record_one(dense.with_layout(layout), move |g| g.reshape(&own))
     }
 
-    /// One axis of size 1 more, before `axis` of the result.
+    /// One more axis of size 1, before `axis` of the result.
     pub fn unsqueeze(&self, axis: isize) -> Result<Self> {
         let op = Op::new("unsqueeze", [self])?;
         let placed = self.shape().with(|sizes| sizes.push(1));
         let placed = placed.map_err(|error| op.explain(error))?;
         let axis = placed.axis(axis).map_err(|error| op.explain(error))?;
-        // A new axis in front, then in its place.
+        // The new axis is added in front, then moved to its place.
         let front = self.shape().with(|sizes| sizes.insert(0, 1))?;
         let mut order: Vec<isize> = (1..=self.rank() as isize).collect();
         order.insert(axis, 0);
@@ -110,7 +111,7 @@ impl Tensor {
 
     /// Stretched to a shape by NumPy's rule, without a copy.
     ///
-    /// Gradient: g summed over the axes it was stretched along.
+    /// Gradient: g, summed over the axes along which this tensor was stretched.
     pub fn broadcast_to(&self, shape: &[usize]) -> Result<Self> {
         let op = Op::new("broadcast_to", [self])?;
         let wanted = Shape::new(shape).map_err(|error| op.explain(error))?;
@@ -121,9 +122,9 @@ impl Tensor {
         op.record_one(self.with_layout(layout), move |g| g.sum_to(own))
     }
 
-    /// Tensors side by side along an axis; the other sizes are equal.
+    /// Tensors side by side along an axis. Their other sizes are equal.
     ///
-    /// Gradients: each one's part of g.
+    /// Gradients: each tensor's part of g.
     pub fn concat(tensors: &[&Self], axis: isize) -> Result<Self> {
         let op = Op::new("concat", tensors)?;
         let first = tensors[0].shape();

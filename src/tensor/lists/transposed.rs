@@ -1,32 +1,35 @@
-//! Index lists turned around: for each feature the samples that have it.
+//! The transposed index: for each feature, the samples that have it.
 
 use super::PADDING;
 use crate::error::{Error, Result};
 use std::ops::Range;
 
-/// The most samples of a feature that are summed as one chunk: a longer list is several chunks, whose sums are added in
-/// order. Part of what the bits of a run depend on.
+/// The most samples of a feature that are summed as one chunk. A longer list has several chunks,
+/// whose sums are added in order. The bits of a run depend on this number.
 pub const CHUNK: usize = 1024;
 
 /// For each feature the ascending list of samples that have it, cut into chunks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Transposed {
-    /// Where each feature's list begins in `samples`, `[N + 1]`.
+    /// The start of each feature's list in `samples`, `[N + 1]`.
     pub(super) offsets: Vec<u32>,
     pub(super) samples: Vec<u32>,
     /// The first chunk of each feature, `[N + 1]`.
     pub(super) first_chunks: Vec<u32>,
-    /// Where each chunk begins in `samples`, `[chunks + 1]`.
+    /// The start of each chunk in `samples`, `[chunks + 1]`.
     pub(super) chunk_starts: Vec<u32>,
 }
 
-/// Samples that are sorted among each other before they go to their places: what a sort touches stays in the second cache.
+/// The samples that are sorted together before they move to their final places, so that the sort
+/// stays in the second cache.
 const BLOCK: usize = 2048;
-/// A block has at least so many entries for each feature, else the places would take longer than the entries.
+/// A tile has at least this many entries per feature. With fewer, the places would take longer than
+/// the entries.
 const USES: usize = 4;
 
 impl Transposed {
-    /// Becomes that of these lists, by a stable counting sort of the entries by feature. The memory is used again.
+    /// Becomes the index of these lists, by a stable counting sort of the entries by feature. The
+    /// memory is reused.
     pub(super) fn build(
         &mut self,
         name: &str,
@@ -43,7 +46,7 @@ impl Transposed {
         }
     }
 
-    /// That of lists that are checked.
+    /// Builds the index of validated lists.
     pub(super) fn of(features: usize, starts: &[u32], indices: &[u32]) -> Self {
         let mut made = Self::default();
         if let Some(counts) = counts(features, starts, indices) {
@@ -52,13 +55,13 @@ impl Transposed {
         made
     }
 
-    /// The counting sort, with how often each feature occurs in each block, `[blocks, N]`. Says whether no sample has a
-    /// feature twice.
+    /// The counting sort, given how often each feature occurs in each block, `[blocks, N]`. Returns
+    /// whether no sample has a feature twice.
     fn sort(&mut self, features: usize, counts: &[u32], starts: &[u32], indices: &[u32]) -> bool {
         let counts = || counts.chunks_exact(features);
         self.set_offsets((0..features).map(|feature| counts().map(|counts| counts[feature]).sum()));
         let mut next = self.offsets.clone();
-        // What an earlier batch has left here is written over.
+        // The sort overwrites what an earlier batch left here.
         self.samples.resize(indices.len(), 0);
         let (mut places, mut sorted) = (vec![0; features], Vec::new());
         let mut is_ascending = true;
@@ -82,7 +85,8 @@ impl Transposed {
             for (next, &count) in next.iter_mut().zip(counts) {
                 let (own, others) = rest.split_at(count as usize);
                 rest = others;
-                // Samples came in ascending order, so one that has a feature twice stands there twice in a row.
+                // Samples arrive in ascending order, so a sample that has a feature twice occurs
+                // twice in a row.
                 is_ascending &= strictly_ascending(own);
                 let to = &mut self.samples[*next as usize..][..own.len()];
                 for (to, sample) in to.iter_mut().zip(own) {
@@ -94,7 +98,7 @@ impl Transposed {
         is_ascending
     }
 
-    /// Becomes that of the lists that `other` is of, where what is feature f here was `sources[f]` there.
+    /// Becomes the index of the lists of `other` with feature `sources[f]` renamed to f.
     pub(super) fn rename(&mut self, other: &Self, sources: &[u32]) {
         let lists = || sources.iter().map(|&source| other.list(source as usize));
         self.set_offsets(lists().map(|list| list.len() as u32));
@@ -103,7 +107,7 @@ impl Transposed {
         lists().for_each(|list| self.samples.extend_from_slice(list));
     }
 
-    /// Lays out lists of these lengths, one a feature.
+    /// Lays out lists of these lengths, one per feature.
     fn set_offsets(&mut self, lengths: impl Iterator<Item = u32>) {
         self.offsets.clear();
         self.first_chunks.clear();
@@ -126,9 +130,9 @@ impl Transposed {
     }
 }
 
-/// Refuses an index that is none of a feature, and one that stands twice in a list.
+/// Refuses an index outside the features, and an index that occurs twice in a list.
 pub(super) fn check(name: &str, features: usize, starts: &[u32], indices: &[u32]) -> Result<()> {
-    // Of each feature the last sample that had it, counted from 1.
+    // For each feature the last sample that had it, counted from 1.
     let mut last = vec![0; features];
     let mut is_twice = false;
     for (sample, list) in (1..).zip(starts.windows(2)) {
@@ -146,7 +150,7 @@ pub(super) fn check(name: &str, features: usize, starts: &[u32], indices: &[u32]
     }
 }
 
-/// Refuses an index that is none of a feature.
+/// Refuses an index outside the features.
 pub(super) fn check_range(
     name: &str,
     features: usize,
@@ -180,7 +184,7 @@ fn twice(name: &str, starts: &[u32], indices: &[u32]) -> Error {
     )
 }
 
-/// The blocks of samples that a sort goes through; samples of a block have 16 bits.
+/// The blocks of samples that a sort works through. A sample's number within its block has 16 bits.
 fn blocks(features: usize, starts: &[u32]) -> impl Iterator<Item = Range<usize>> + Clone {
     let samples = starts.len() - 1;
     let entries = starts[samples] as usize;
@@ -191,13 +195,13 @@ fn blocks(features: usize, starts: &[u32]) -> impl Iterator<Item = Range<usize>>
         .map(move |first| first..samples.min(first + size))
 }
 
-/// How often each feature occurs in each block, `[blocks, N]`; none if an index is out of range.
+/// How often each feature occurs in each block, `[blocks, N]`; `None` if an index is out of range.
 fn counts(features: usize, starts: &[u32], indices: &[u32]) -> Option<Vec<u32>> {
     let blocks = blocks(features, starts);
     let mut counts = vec![0u32; features * blocks.clone().count()];
     let mut odd = vec![0u32; features];
     for (block, counts) in blocks.zip(counts.chunks_exact_mut(features)) {
-        // Two tables, so that an increment seldom waits for the one before.
+        // With two tables an increment seldom waits for the one before it.
         odd.fill(0);
         let indices = &indices[starts[block.start] as usize..starts[block.end] as usize];
         let (pairs, last) = indices.as_chunks();
@@ -217,13 +221,13 @@ fn counts(features: usize, starts: &[u32], indices: &[u32]) -> Option<Vec<u32>> 
 
 fn strictly_ascending(list: &[u16]) -> bool {
     let pairs = list.iter().zip(list.iter().skip(1));
-    // All are looked at, because that needs no branch for each.
+    // Every index is looked at, because that needs no branch per index.
     pairs.fold(true, |ascending, (first, second)| {
         ascending & (first < second)
     })
 }
 
-/// Names the first index that is none of a feature.
+/// Names the first index outside the features.
 #[cold]
 fn out_of_range(name: &str, features: usize, starts: &[u32], indices: &[u32]) -> Error {
     let wrong = |index: &u32| *index as usize >= features;

@@ -2,18 +2,19 @@
 
 use super::{MAX_RANK, Shape};
 
-/// Where the elements of a tensor stand in its buffer: element (i, j, …) at offset + i·stride₀ + j·stride₁ + …
+/// The places of a tensor's elements in its buffer: element (i, j, …) has the index offset +
+/// i·stride₀ + j·stride₁ + ….
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// The sizes.
     pub shape: Shape,
     strides: [usize; MAX_RANK],
-    /// The place of the first element.
+    /// The index of the first element.
     pub offset: usize,
 }
 
 impl Layout {
-    /// Row-major from the buffer's beginning.
+    /// Row-major from the start of the buffer.
     pub fn contiguous(shape: Shape) -> Self {
         let mut strides = [0; MAX_RANK];
         let mut step = 1;
@@ -28,12 +29,12 @@ impl Layout {
         }
     }
 
-    /// Elements from one index of each axis to the next.
+    /// The distance from one index of each axis to the next, in elements.
     pub fn strides(&self) -> &[usize] {
         &self.strides[..self.shape.len()]
     }
 
-    /// Whether the elements stand row-major and without gaps; the offset does not matter.
+    /// Whether the elements are row-major without gaps. The offset does not matter.
     pub fn is_contiguous(&self) -> bool {
         let dense = Self::contiguous(self.shape);
         let axes = self.shape.iter().zip(self.strides()).zip(dense.strides());
@@ -57,7 +58,8 @@ impl Layout {
         layout
     }
 
-    /// Stretched to a shape that [`Shape::broadcast`] allows: new axes in front and axes of size 1 get the stride 0.
+    /// Stretched to a shape that [`Shape::broadcast`] allows. New axes in front, and axes of size
+    /// 1, get the stride 0.
     pub fn broadcast_to(&self, shape: Shape) -> Option<Self> {
         if self.shape.broadcast(&shape) != Some(shape) {
             return None;
@@ -74,7 +76,7 @@ impl Layout {
         })
     }
 
-    /// `start..end` of an axis, which the caller has checked.
+    /// `start..end` of an axis, a range that the caller has checked.
     pub fn slice(&self, axis: usize, range: std::ops::Range<usize>) -> Self {
         let mut layout = *self;
         layout.shape.sizes[axis] = range.len();
@@ -92,7 +94,7 @@ impl Layout {
         layout
     }
 
-    /// Another shape of as many elements over the same places, if these stand row-major.
+    /// Another shape with the same number of elements over the same memory, if that is row-major.
     pub fn reshape(&self, shape: Shape) -> Option<Self> {
         (self.is_contiguous() && shape.elements() == self.shape.elements()).then(|| Self {
             offset: self.offset,
@@ -101,27 +103,29 @@ impl Layout {
     }
 }
 
-/// A walk over the elements of one shape through `N` layouts, row-major, with axes joined where all layouts allow it.
+/// A walk over the elements of one shape through `N` layouts, row-major. Axes are joined where all
+/// layouts allow it.
 ///
-/// As shaders take it: innermost axis first; `shape[7]` the number of axes, `operands[k][6]` the offset.
+/// It is in the form that shaders take: innermost axis first, with the number of axes in `shape[7]`
+/// and the offset in `operands[k][6]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Walk<const N: usize> {
-    /// Sizes, innermost first, 1 past the last.
+    /// Sizes, innermost first, and 1 after the last.
     pub shape: [u32; 8],
-    /// Strides of each layout, innermost first, then its offset.
+    /// The strides of each layout, innermost first, then its offset.
     pub operands: [[u32; 8]; N],
     /// The number of elements.
     pub length: u32,
 }
 
 impl<const N: usize> Walk<N> {
-    /// The walk over layouts that all have the shape of the first.
+    /// The walk over layouts that all have the shape of the first one.
     pub fn new(layouts: [&Layout; N]) -> Self {
         let shape = layouts[0].shape;
         Self::over(&(0..shape.len()).collect::<Vec<_>>(), layouts)
     }
 
-    /// The walk over some axes of the layouts only, in the given order; the others stay at their first index.
+    /// The walk over some axes of the layouts, in the given order. The other axes stay at index 0.
     pub fn over(axes: &[usize], layouts: [&Layout; N]) -> Self {
         let sizes = layouts[0].shape;
         let mut walk = Self {
@@ -154,13 +158,13 @@ impl<const N: usize> Walk<N> {
         walk
     }
 
-    /// Where element `index` of the walk stands in layout `operand`.
+    /// The index of element `index` of the walk in layout `operand`.
     pub fn place(&self, operand: usize, index: usize) -> usize {
         place(index, &self.shape, &self.operands[operand])
     }
 }
 
-/// Where element `index` of a [`Walk`] of this shape stands for an operand of these strides.
+/// The index of element `index` of a [`Walk`] of this shape, for an operand of these strides.
 pub fn place(index: usize, shape: &[u32; 8], strides: &[u32; 8]) -> usize {
     let mut rest = index;
     let mut at = strides[6] as usize;
@@ -180,7 +184,7 @@ mod tests {
         Shape::new(sizes).unwrap()
     }
 
-    /// The places of a layout by the definition, element by element.
+    /// The indices of a layout by the definition, element by element.
     fn places(layout: &Layout) -> Vec<usize> {
         let mut places = vec![layout.offset];
         for (&size, &stride) in layout.shape.iter().zip(layout.strides()) {
