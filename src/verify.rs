@@ -1,7 +1,7 @@
-//! The case table run on a device and held against the reference.
+//! Runs the table of cases on a device and compares the results with the reference.
 //!
-//! Every float output is poisoned with NaN before the run and followed by guards that must stay NaN. An error is
-//! accepted only if it is at most its bound, and NaN is never accepted where the reference has a number.
+//! Every float output starts as NaN, and guard elements after it must stay NaN. An error passes
+//! only if it is at most its bound, and a NaN never passes where the reference has a number.
 
 mod operation;
 pub mod operations;
@@ -17,47 +17,50 @@ use crate::engine::recording::{Command, Dispatch, Recording};
 use crate::error::Result;
 use serde::Serialize;
 
-/// Elements behind each output that nobody may touch, at least.
+/// The least number of guard elements after each output, which nothing may change.
 const GUARDS: usize = 64;
 
-/// What became of a case.
+/// The outcome of a case.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
-    /// The kernel, with its variant; empty for a case of an operation, whatever kernels it takes.
+    /// The kernel and its variant; empty for the case of an operation, whatever kernels it uses.
     pub kernel: String,
     /// The operation of the mathematics.
     pub operation: &'static str,
     /// `forward`, `gradient` or `update`.
     pub pass: &'static str,
-    /// Sizes and what is special.
+    /// The sizes and what is special about the case.
     pub case: String,
-    /// The absolute error of the element that comes closest to its bound or breaks it.
+    /// The absolute error of the element that comes closest to its bound or exceeds it.
     pub error: f64,
-    /// That element's bound.
+    /// The bound of that element.
     pub bound: f64,
-    /// `error` by `bound`, the worst over all elements: at most 1 passes.
+    /// The largest `error` ÷ `bound` over all elements. The case passes if it is at most 1.
     pub fraction: f64,
-    /// Whether every element is within its bound and every guard is whole.
+    /// Whether every element is within its bound and every guard is unchanged.
     pub ok: bool,
-    /// What is wrong, if anything: the output, the element, both values.
+    /// The fault, if there is one: the output, the element and both values.
     pub note: Option<String>,
 }
 
 /// The worst element of a comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Worst {
-    /// |found − expected| there; infinite for a NaN that should be a number.
+    /// |found − expected| of that element; infinite for a NaN where a number is expected.
     pub error: f64,
-    /// The bound there.
+    /// Its bound.
     pub bound: f64,
-    /// `error` by `bound`, 0 where both are 0.
+    /// `error` ÷ `bound`; 0 if both are 0.
     pub fraction: f64,
-    /// Which element; none if there are no elements.
+    /// The index of the element; `None` if there are no elements.
     pub index: Option<usize>,
 }
 
-/// Compares element by element. NaN fails first, unless both are NaN; equal values (infinities too) are no error;
-/// anything else must be within the bound, and a bound that is not a finite number above 0 accepts nothing.
+/// Compares element by element.
+///
+/// A NaN fails, unless both values are NaN. Equal values, infinities included, have no error. Any
+/// other value must be within its bound, and a bound that is not a finite number above 0 accepts
+/// nothing.
 pub fn compare(expected: &[f64], found: &[f64], bounds: &[f64]) -> Worst {
     let mut worst = Worst {
         error: 0.0,
@@ -97,21 +100,22 @@ pub fn compare(expected: &[f64], found: &[f64], bounds: &[f64]) -> Worst {
     worst
 }
 
-/// What guards words.
+/// The value of guard words.
 const GUARD: u32 = 0xDEAD_BEEF;
 
-/// So many that they end with the buffer's memory, which is a whole number of vectors of four.
+/// The guards end with the buffer's memory, which is a multiple of four elements.
 fn guards_after(len: usize) -> usize {
     (len + GUARDS).next_multiple_of(4) - len
 }
 
-/// The values a slot owns after a run, and whether its guards are whole.
+/// The values that a slot owns after a run, and whether its guards are unchanged.
 struct Output {
     values: Vec<f64>,
     guards_whole: bool,
 }
 
-/// Runs a case as it stands on a device; with `magnitudes`, on the absolute values of all its floats.
+/// Runs a case on a device, on its own values or, with `magnitudes`, on the absolute values of all
+/// its floats.
 fn run(
     device: &Device,
     kernel: &'static Kernel,
@@ -241,7 +245,7 @@ pub fn verify_case(
             continue;
         };
         let name = kernel.bindings[index].name;
-        // What is exact is compared in f32, as any executor would have to round it.
+        // An exact result is compared in f32, because any executor has to round it so.
         let rounded: Vec<f64> = match bound {
             Bound::Exact if !matches!(slot, Slot::UpdateWords(_)) => expected
                 .values
@@ -256,7 +260,7 @@ pub fn verify_case(
             (outcome.error, outcome.bound) = (worst.error, worst.bound);
             outcome.fraction = worst.fraction;
         }
-        // Written so that a NaN fraction fails.
+        // Written so that a NaN fails.
         let within = worst.fraction <= 1.0;
         if !within {
             outcome.ok = false;
@@ -284,14 +288,16 @@ pub fn verify_case(
     Ok(outcome)
 }
 
-/// Whether a device runs the kernel with code of its own, so that a comparison says anything: the CPU executor falls
-/// back on the twin where a kernel has no CPU body.
+/// Whether a device runs the kernel by code of its own, so that a comparison means something. The
+/// CPU executor falls back to the twin if a kernel has no CPU implementation.
 pub fn is_verified_on(device: &Device, kernel: &Kernel) -> bool {
     device.name() != "cpu" || kernel.cpu.is_some()
 }
 
-/// Runs every case of a kernel on a device, handing each outcome to `report` as it comes. Failures of the device are
-/// errors; failures of a comparison are outcomes.
+/// Runs every case of a kernel on a device and passes each outcome to `report` as it arrives.
+///
+/// # Errors
+/// Failures of the device. A failed comparison is an outcome.
 pub fn verify(
     device: &Device,
     kernel: &'static Kernel,

@@ -103,7 +103,7 @@ pub struct Objects {
 
 enum Pending {
     Ready(Vec<Values>),
-    Gpu(gpu::Readback),
+    Gpu(gpu::GpuReadback),
 }
 
 /// Values in flight, one [`Values`] per read of the recording, in its order.

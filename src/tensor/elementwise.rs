@@ -11,9 +11,9 @@ use crate::tensor::kernels::unary_gradient::{self, Slope};
 use crate::tensor::shape::Shape;
 
 /// The tensor that a slope is computed from.
-enum From {
+enum Saves {
     Operand,
-    Result,
+    Output,
 }
 
 impl Tensor {
@@ -21,21 +21,21 @@ impl Tensor {
     ///
     /// Gradient: g/x.
     pub fn log(&self) -> Result<Self> {
-        self.function("log", Unary::Log, Slope::Log, From::Operand, [0.0; 2])
+        self.function("log", Unary::Log, Slope::Log, Saves::Operand, [0.0; 2])
     }
 
     /// e^x.
     ///
     /// Gradient: g·e^x.
     pub fn exp(&self) -> Result<Self> {
-        self.function("exp", Unary::Exp, Slope::Exp, From::Result, [0.0; 2])
+        self.function("exp", Unary::Exp, Slope::Exp, Saves::Output, [0.0; 2])
     }
 
     /// x where x > 0, else 0.
     ///
     /// Gradient: g where x > 0, else 0.
     pub fn relu(&self) -> Result<Self> {
-        self.function("relu", Unary::Relu, Slope::Relu, From::Operand, [0.0; 2])
+        self.function("relu", Unary::Relu, Slope::Relu, Saves::Operand, [0.0; 2])
     }
 
     /// σ(x) = 1/(1 + e^(−x)).
@@ -43,28 +43,28 @@ impl Tensor {
     /// Gradient: g·σ(1 − σ).
     pub fn sigmoid(&self) -> Result<Self> {
         let slope = Slope::Sigmoid;
-        self.function("sigmoid", Unary::Sigmoid, slope, From::Result, [0.0; 2])
+        self.function("sigmoid", Unary::Sigmoid, slope, Saves::Output, [0.0; 2])
     }
 
     /// tanh x.
     ///
     /// Gradient: g·(1 − tanh²x).
     pub fn tanh(&self) -> Result<Self> {
-        self.function("tanh", Unary::Tanh, Slope::Tanh, From::Result, [0.0; 2])
+        self.function("tanh", Unary::Tanh, Slope::Tanh, Saves::Output, [0.0; 2])
     }
 
     /// |x|.
     ///
     /// Gradient: g·sign x, 0 at 0.
     pub fn abs(&self) -> Result<Self> {
-        self.function("abs", Unary::Abs, Slope::Abs, From::Operand, [0.0; 2])
+        self.function("abs", Unary::Abs, Slope::Abs, Saves::Operand, [0.0; 2])
     }
 
     /// √x, NaN below 0.
     ///
     /// Gradient: g/(2√x).
     pub fn sqrt(&self) -> Result<Self> {
-        self.function("sqrt", Unary::Sqrt, Slope::Sqrt, From::Result, [0.0; 2])
+        self.function("sqrt", Unary::Sqrt, Slope::Sqrt, Saves::Output, [0.0; 2])
     }
 
     /// ln(1 + e^x), without overflow.
@@ -72,7 +72,7 @@ impl Tensor {
     /// Gradient: g·σ(x).
     pub fn softplus(&self) -> Result<Self> {
         let slope = Slope::Softplus;
-        self.function("softplus", Unary::Softplus, slope, From::Operand, [0.0; 2])
+        self.function("softplus", Unary::Softplus, slope, Saves::Operand, [0.0; 2])
     }
 
     /// min(max(x, low), high); CReLU with the clip T is `clamp(0.0, T)`.
@@ -87,7 +87,7 @@ impl Tensor {
             return Err(op.fail("a finite range", format!("{low} to {high}")));
         }
         let slope = Slope::Clamp;
-        self.function("clamp", Unary::Clamp, slope, From::Operand, [low, high])
+        self.function("clamp", Unary::Clamp, slope, Saves::Operand, [low, high])
     }
 
     /// −x.
@@ -113,14 +113,14 @@ impl Tensor {
         name: &'static str,
         function: Unary,
         slope: Slope,
-        from: From,
+        from: Saves,
         numbers: [f32; 2],
     ) -> Result<Self> {
         let op = Op::new(name, [self])?;
         let y = op.unary(function, numbers)?;
         let saved = match from {
-            From::Operand => Saved::new(name, self),
-            From::Result => Saved::new(name, &y),
+            Saves::Operand => Saved::new(name, self),
+            Saves::Output => Saved::new(name, &y),
         };
         op.record_one(y, move |g| {
             let saved = saved.get()?;

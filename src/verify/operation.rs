@@ -1,19 +1,19 @@
-//! Operations, layers and losses on a device, held against the reference, forward and gradient.
+//! Compares operations, layers and losses on a device with the reference, forward and gradient.
 
 use super::{Outcome, compare};
 use crate::engine::device::Device;
 use crate::engine::kernel::inputs::Inputs;
 use crate::error::Result;
 use crate::tensor::Tensor;
-use crate::verify::operations::Case;
+use crate::verify::operations::OperationCase;
 
-/// A result and the gradients by the operands, in f64.
+/// A result and its gradients by the operands, in f64.
 struct Found {
     output: Vec<f64>,
     gradients: Vec<Vec<f64>>,
 }
 
-fn run(device: &Device, case: &Case) -> Result<Found> {
+fn run(device: &Device, case: &OperationCase) -> Result<Found> {
     let placed = case.inputs.iter().map(|input| input.place(device));
     let (mut parameters, mut operands) = (Vec::new(), Vec::new());
     for pair in placed {
@@ -34,8 +34,13 @@ fn run(device: &Device, case: &Case) -> Result<Found> {
     })
 }
 
-/// Runs one case on a device and compares its result and its gradients with the reference's: an outcome for each pass.
-pub fn verify_operation(device: &Device, reference: &Device, case: &Case) -> Result<[Outcome; 2]> {
+/// Runs one case on a device and compares its result and its gradients with the reference. Returns
+/// one outcome per pass.
+pub fn verify_operation(
+    device: &Device,
+    reference: &Device,
+    case: &OperationCase,
+) -> Result<[Outcome; 2]> {
     let (expected, found) = (run(reference, case)?, run(device, case)?);
     let outcome = |pass: &'static str, expected: &[&Vec<f64>], found: &[&Vec<f64>]| {
         let mut outcome = Outcome {
@@ -50,7 +55,7 @@ pub fn verify_operation(device: &Device, reference: &Device, case: &Case) -> Res
             note: None,
         };
         for (index, (expected, found)) in expected.iter().zip(found).enumerate() {
-            // What is exact is compared in f32, as any executor would have to round it.
+            // An exact result is compared in f32, because any executor has to round it so.
             let rounded: Vec<f64> = match case.ulps {
                 0.0 => expected
                     .iter()
@@ -68,7 +73,7 @@ pub fn verify_operation(device: &Device, reference: &Device, case: &Case) -> Res
                 (outcome.error, outcome.bound) = (worst.error, worst.bound);
                 outcome.fraction = worst.fraction;
             }
-            // Written so that a NaN fraction fails.
+            // Written so that a NaN fails.
             let within = worst.fraction <= 1.0;
             if !within {
                 outcome.ok = false;

@@ -1,9 +1,10 @@
-//! Every operation, layer and loss as data: THE list that verification, gradient checks and other programs go by.
+//! Every operation, layer and loss as data. Verification, gradient checks and other programs use
+//! this list.
 
 mod case;
 mod cases;
 
-pub use case::{Case, Input, View};
+pub use case::{Input, OperationCase, View};
 pub use cases::cases;
 
 use crate::error::{Error, Result};
@@ -14,9 +15,11 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $Name:ident $({ $($(#[$field_doc:meta])* $field:ident: $kind:ty),* $(,)? })? = $text:literal),* $(,)?) => {
-        /// An operation, layer or loss with its attributes. Which operands it takes stands with each.
+        /// An operation, layer or loss with its attributes. The documentation of each names its
+        /// operands.
         ///
-        /// In JSON it is an object with its name as `op` and its attributes beside it: `{"op": "sum", "axes": [0], "keep": false}`.
+        /// In JSON it is an object with its name as `op` and its attributes beside it: `{"op":
+        /// "sum", "axes": [0], "keep": false}`.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "op", deny_unknown_fields)]
         pub enum Operation {
@@ -24,10 +27,10 @@ macro_rules! operations {
         }
 
         impl Operation {
-            /// The names of all of them.
+            /// The names of all operations.
             pub const NAMES: &[&str] = &[$($text),*];
 
-            /// Its name.
+            /// The name of the operation.
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Self::$Name { .. } => $text),*
@@ -82,23 +85,23 @@ operations! {
     Pow = "pow",
     /// Σ x over axes.
     Sum {
-        /// The axes, all if there is no list.
+        /// The axes; all of them if there is no list.
         axes: Option<Vec<isize>>,
-        /// Whether they stay with size 1.
+        /// Whether the axes stay, with size 1.
         keep: bool,
     } = "sum",
     /// The mean over axes.
     Mean {
-        /// The axes, all if there is no list.
+        /// The axes; all of them if there is no list.
         axes: Option<Vec<isize>>,
-        /// Whether they stay with size 1.
+        /// Whether the axes stay, with size 1.
         keep: bool,
     } = "mean",
     /// The maximum over axes.
     Max {
-        /// The axes, all if there is no list.
+        /// The axes; all of them if there is no list.
         axes: Option<Vec<isize>>,
-        /// Whether they stay with size 1.
+        /// Whether the axes stay, with size 1.
         keep: bool,
     } = "max",
     /// The product of matrices or vectors a and b.
@@ -111,7 +114,7 @@ operations! {
     Diagonal = "diagonal",
     /// The axes in another order.
     Permute {
-        /// Axis i of the result is this one of x.
+        /// Axis i of the result is axis `order[i]` of x.
         order: Vec<isize>,
     } = "permute",
     /// Another shape.
@@ -119,13 +122,13 @@ operations! {
         /// The shape.
         shape: Vec<usize>,
     } = "reshape",
-    /// Part of an axis.
+    /// A range of an axis.
     Slice {
         /// The axis.
         axis: isize,
         /// The first index.
         start: usize,
-        /// One past the last.
+        /// The index after the last.
         end: usize,
     } = "slice",
     /// Any number of tensors side by side.
@@ -150,21 +153,22 @@ operations! {
     } = "log_softmax",
     /// x·W + b of x \[batch, in\], W \[in, out\], b \[out\].
     Linear = "linear",
-    /// Batch normalisation of x \[batch, features\] with γ and β \[features\], by the batch's statistics.
+    /// Batch normalization of x \[batch, features\] with γ and β \[features\], by the batch's
+    /// statistics.
     BatchNorm {
         /// ε.
         epsilon: f32,
     } = "batch_norm",
-    /// Batch normalisation of x with γ, β, running mean and running variance.
+    /// Batch normalization of x with γ, β, running mean and running variance.
     BatchNormEvaluation {
         /// ε.
         epsilon: f32,
     } = "batch_norm_evaluation",
-    /// Dropout while training.
+    /// Dropout in training mode.
     Dropout {
-        /// The share that is dropped.
+        /// The probability with which an element is dropped.
         rate: f32,
-        /// What is drawn from.
+        /// The seed of the random choice.
         seed: u64,
     } = "dropout",
     /// mean((y − t)²).
@@ -183,10 +187,10 @@ operations! {
 }
 
 impl Operation {
-    /// Its result for these operands.
+    /// The operation's result for these operands.
     ///
     /// # Errors
-    /// A wrong number of operands, and what the operation itself refuses.
+    /// A wrong number of operands, and the errors of the operation itself.
     pub fn apply(&self, operands: &[Tensor]) -> Result<Tensor> {
         if let Self::Concat { axis } = self {
             return Tensor::concat(&operands.iter().collect::<Vec<_>>(), *axis);

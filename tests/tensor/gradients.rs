@@ -5,7 +5,7 @@ use crate::common;
 use std::collections::BTreeSet;
 use wgrad::engine::device::Device;
 use wgrad::tensor::{Tensor, gradcheck};
-use wgrad::verify::operations::{Case, Operation, cases};
+use wgrad::verify::operations::{Operation, OperationCase, cases};
 use wgrad::verify::verify_operation;
 
 /// Past these many operand elements differences take too long, and say nothing that fewer do not.
@@ -44,7 +44,7 @@ fn gradients_of_every_operation_agree_with_finite_differences() {
                 .apply(&operands.collect::<wgrad::Result<Vec<_>>>()?)
         };
         let check = gradcheck(apply, &bases.collect::<Vec<_>>()).unwrap();
-        let Case {
+        let OperationCase {
             operation, name, ..
         } = &case;
         assert!(

@@ -1,4 +1,4 @@
-//! `wgrad adapters`: what there is to compute on.
+//! `wgrad adapters`: lists the devices of this machine.
 
 use crate::{Outcome, print, print_json};
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use wgrad::engine::device::{AdapterReport, adapters};
 /// Options of `wgrad adapters`.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Print one JSON array instead, an object for each
+    /// Print one JSON array, with one object per device
     #[arg(long)]
     json: bool,
 }
@@ -65,7 +65,7 @@ fn bytes(count: u64) -> String {
         return format!("{count} bytes");
     };
     let value = count as f64 / size as f64;
-    // Whole where it is, one place where it is not; "4 GiB" for 4 GiB less a few bytes.
+    // A whole number has no decimal, any other has one; 4 GiB less a few bytes is "4 GiB".
     match format!("{value:.1}") {
         text if text.ends_with(".0") => format!("{value:.0} {unit}"),
         text => format!("{text} {unit}"),

@@ -1,4 +1,5 @@
-//! `wgrad bench`: positions a second of a training step, beside what the device's memory and arithmetic would allow.
+//! `wgrad bench`: the positions per second of a training step, beside the limit that the device's
+//! memory and arithmetic set.
 
 mod batches;
 mod plot;
@@ -21,9 +22,10 @@ use wgrad::Error;
 use wgrad::engine::device::{Class, Device, adapters};
 use wgrad::nnue::gradient_error;
 
-/// The largest relative L2 error of a gradient that is timed.
+/// The largest relative L2 error of a gradient that a timed step may have.
 const TOLERANCE: f64 = 1e-5;
-/// Samples of the batch on which gradients are checked: several workgroups, and one that is not full.
+/// The samples of the batch whose gradients are checked: several workgroups, the last of them not
+/// full.
 const CHECKED_SAMPLES: usize = 100;
 
 /// Options of `wgrad bench`.
@@ -36,7 +38,8 @@ const CHECKED_SAMPLES: usize = 100;
     caches hold what one kernel leaves for the next, a step may be faster."
 )]
 pub struct Options {
-    /// Devices, each as `wgrad train --device` takes it [default: the CPU executor and every GPU; a software adapter only by name]
+    /// Devices, each as `wgrad train --device` takes it [default: the CPU executor and every GPU; a
+    /// software adapter only by name]
     #[arg(long, value_name = "D", num_args = 1..)]
     device: Vec<String>,
     #[command(flatten)]
@@ -46,7 +49,7 @@ pub struct Options {
         next_help_heading = "One shape instead of the grid [defaults: 256, 16384, 768, 32, crelu, adamw]"
     )]
     shape: ShapeOptions,
-    /// Seconds that each shape is timed on each device; a step that is slow takes longer
+    /// Seconds for which each shape is timed on each device; slow steps take longer
     #[arg(
         long,
         value_name = "S",
@@ -54,19 +57,20 @@ pub struct Options {
         allow_negative_numbers = true
     )]
     seconds: f64,
-    /// Print one JSON object a shape and device instead
+    /// Print one JSON object per shape and device
     #[arg(long)]
     json: bool,
-    /// Draw speed and floor of the grid against K and against the batch, as SVG pictures in this directory
+    /// Draw speed and limit of the grid against K and against L, as SVG pictures in this directory
     #[arg(long, value_name = "DIR", conflicts_with = "shape")]
     plot: Option<PathBuf>,
 }
 
-/// Times every shape on every device; exit status 1 if gradients of any are wrong.
+/// Times every shape on every device. The exit status is 1 if the gradients of any of them are
+/// wrong.
 pub fn run(options: &Options) -> Outcome {
     let seconds = seconds(options.seconds)?;
     let one = options.shape.one()?;
-    // What is wrong with it is said before anything is measured.
+    // A wrong option is reported before anything is measured.
     let mut given = match (&one, &options.shape.data) {
         (Some(shape), Some(file)) => {
             Some(Positions::from_file(file, shape, options.threads.threads)?)
@@ -134,7 +138,8 @@ fn seconds(seconds: f64) -> Result<Duration, Error> {
     }
 }
 
-/// The devices that are asked for, or the CPU executor and every GPU, through GL only where nothing else reaches one.
+/// The requested devices, or the CPU executor and every GPU. A GPU that no other backend reaches is
+/// taken through GL.
 fn devices(options: &Options) -> wgrad::Result<Vec<Device>> {
     let threads = options.threads.threads;
     let requests = if options.device.is_empty() {
@@ -159,7 +164,8 @@ fn devices(options: &Options) -> wgrad::Result<Vec<Device>> {
     Ok(devices)
 }
 
-/// Checks the gradients of a small batch, then times; `Err` inside says why nothing was timed.
+/// Checks the gradients of a small batch, then times the steps. The inner `Err` says why nothing
+/// was timed.
 fn measure(
     device: &Device,
     rates: &Rates,
@@ -169,7 +175,7 @@ fn measure(
 ) -> wgrad::Result<Result<Measurement, String>> {
     let inputs = positions.small(shape, CHECKED_SAMPLES)?;
     let (tensor, error) = gradient_error(device, shape.architecture, inputs)?;
-    // Written so that NaN is refused.
+    // Written so that a NaN is refused.
     let within = error <= TOLERANCE;
     if !within {
         let name = device.name();

@@ -1,4 +1,4 @@
-//! `wgrad eval`: a network over data files.
+//! `wgrad eval`: evaluates a network on data files.
 
 use crate::options::{DeviceOption, ObjectiveOptions, ThreadsOption};
 use crate::{Outcome, print, print_json};
@@ -13,7 +13,7 @@ use wgrad::nnue::{Network, read_network};
 /// Options of `wgrad eval`.
 #[derive(clap::Args)]
 pub struct Options {
-    /// The network: a result of `wgrad train`, or a checkpoint
+    /// The network: the result of a training, or a checkpoint
     #[arg(long, value_name = "FILE")]
     net: PathBuf,
     /// Data files: bulletformat, or lines `FEN | score | result`
@@ -28,12 +28,12 @@ pub struct Options {
         next_help_heading = "The target [defaults: those the network was trained with; if its file does not say, 0, 400, sigmoid_mse and 2]"
     )]
     objective: ObjectiveOptions,
-    /// Print one JSON object instead: loss, correlation, positions
+    /// Print one JSON object: loss, correlation, positions
     #[arg(long)]
     json: bool,
 }
 
-/// Prints loss and correlation over the data.
+/// Prints the loss and the correlation over the data.
 pub fn run(options: &Options) -> Outcome {
     let (parameters, metadata) = read_network(&options.net)?;
     let own = objective_of(&options.net, &metadata)?;
@@ -47,7 +47,7 @@ pub fn run(options: &Options) -> Outcome {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    // What `evaluate` refuses beside the data and the objective is the network.
+    // Apart from the data and the objective, `evaluate` refuses only the network.
     let file = TensorFile::new(&options.net, Metadata::new());
     let evaluation = evaluate(&mut network, &dataset, objective, threads);
     let evaluation = evaluation.map_err(|error| file.place(error))?;

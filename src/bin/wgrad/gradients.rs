@@ -26,7 +26,7 @@ pub struct Options {
     /// The inputs and targets
     #[arg(long, value_name = "FILE")]
     batch: PathBuf,
-    /// Where outputs, loss and gradients are written; nothing is written if anything fails
+    /// The file for outputs, loss and gradients; nothing is written if anything fails
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
@@ -58,7 +58,7 @@ pub fn run(options: &Options) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The batch for a network of `inputs` inputs a perspective, and the loss it is for.
+/// The batch for a network of `inputs` inputs per perspective, and the loss that it is for.
 fn read_batch(file: &TensorFile, inputs: usize) -> Result<(Batch, Loss)> {
     let loss = file.text("loss")?;
     let loss: Loss = loss.parse().map_err(|_| {

@@ -1,4 +1,4 @@
-//! `wgrad kernels`: the table, and its shaders as files for other WGSL compilers.
+//! `wgrad kernels`: lists the table, and writes its shaders to files for other WGSL compilers.
 
 use crate::{Failure, Outcome, counted, print, print_json};
 use serde::Serialize;
@@ -14,18 +14,19 @@ use wgrad::verify::table;
 /// Options of `wgrad kernels`.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Write the WGSL of each to DIR/KERNEL.wgsl or DIR/KERNEL.VARIANT.wgsl; DIR is made if there is none
+    /// Write the WGSL of each to DIR/KERNEL.wgsl or DIR/KERNEL.VARIANT.wgsl; DIR is created if it
+    /// is missing
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
-    /// Print one JSON array instead, an object for each
+    /// Print one JSON array, with one object per variant
     #[arg(long)]
     json: bool,
 }
 
-/// One form of one kernel.
+/// One variant of one kernel.
 #[derive(Serialize)]
 struct Form {
-    /// With the variant, as in reports and file names.
+    /// The kernel's and the variant's name, as in reports and file names.
     label: String,
     kernel: &'static str,
     variant: &'static str,
@@ -45,7 +46,7 @@ struct Bound {
     access: &'static str,
 }
 
-/// Lists the forms, and writes them to files if asked.
+/// Lists the variants, and writes them to files on request.
 pub fn run(options: &Options) -> Outcome {
     let mut forms = Vec::new();
     for kernel in table::kernels() {

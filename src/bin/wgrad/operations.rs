@@ -17,10 +17,11 @@ use wgrad::verify::operations::Operation;
          it the operands i.0, i.1, ... and i.upstream, of the shape of the result, which weighs it for the gradients\n\
     out: for case i the result i.y and the gradients i.0.grad, i.1.grad, ...")]
 pub struct Options {
-    /// The operations and their operands; without it, the names of all operations are printed
+    /// The file with the operations and their operands; without it, the names of all operations are
+    /// printed
     #[arg(long = "in", value_name = "FILE", requires = "output")]
     input: Option<PathBuf>,
-    /// Where results and gradients are written; nothing is written if anything fails
+    /// The file for results and gradients; nothing is written if anything fails
     #[arg(long = "out", value_name = "FILE", requires = "input")]
     output: Option<PathBuf>,
     #[command(flatten)]

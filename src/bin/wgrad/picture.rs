@@ -1,4 +1,4 @@
-//! The loss curve as an SVG picture, and what every picture shares.
+//! The loss curve as an SVG picture, and the drawing code that every picture shares.
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
@@ -12,7 +12,7 @@ use wgrad::files::atomic::write_atomically;
 use wgrad::nnue::train::log::Curve;
 
 pub const SIZE: (u32, u32) = (960, 600);
-/// The backend rounds places to whole units: so many to a pixel make lines smooth.
+/// The backend rounds coordinates to whole units; this many units per pixel make lines smooth.
 pub const UNITS: i32 = 8;
 pub const FONT: &str = "Helvetica, Arial, sans-serif";
 pub const INK: RGBColor = RGBColor(45, 50, 58);
@@ -20,14 +20,16 @@ pub const FAINT: RGBColor = RGBColor(110, 118, 128);
 pub const GRID: RGBColor = RGBColor(228, 231, 235);
 const TRAINING: RGBColor = RGBColor(38, 110, 188);
 const VALIDATION: RGBColor = RGBColor(217, 95, 14);
-/// More points than these do not show at this size.
+/// The most points that are visible at this size.
 const POINTS: usize = 1200;
-/// From so many points on the training loss is smoothed, over neither side more than one part in so many.
+/// From this many points on, the training loss is smoothed over at most this fraction of the
+/// points.
 const SMOOTHED: usize = 80;
-/// More marks than these run into each other.
+/// The most marks that do not run into each other.
 const MARKS: usize = 60;
 
-/// Draws the curve of a training at `path`, in one piece; false if there is nothing to draw yet.
+/// Draws the curve of a training to `path`, replacing the file atomically. Returns false if there
+/// is nothing to draw yet.
 pub fn draw(path: &Path, curve: &Curve, title: &str, steps_per_epoch: u64) -> Result<bool> {
     let training = thin(&drawable(&curve.training));
     let validation = drawable(&curve.validation);
@@ -40,13 +42,14 @@ pub fn draw(path: &Path, curve: &Curve, title: &str, steps_per_epoch: u64) -> Re
     Ok(true)
 }
 
-/// What a drawing ends with.
+/// The error of a drawing.
 pub type Drawing = std::result::Result<(), Box<dyn std::error::Error>>;
 
-/// Writes what is painted at `path`, in one piece. The canvas has [`SIZE`] times [`UNITS`].
+/// Writes a painting to `path`, replacing the file atomically. The canvas is [`SIZE`] times
+/// [`UNITS`].
 pub fn save(path: &Path, paint: impl FnOnce(&mut String) -> Drawing) -> Result<()> {
     let mut svg = String::new();
-    // The backend writes to memory: it fails only if the drawing is wrong in itself.
+    // The backend writes to memory, so it fails only if the drawing itself is wrong.
     paint(&mut svg).map_err(|error| wgrad::Error::Io {
         path: path.to_path_buf(),
         action: "draw the picture",
@@ -163,7 +166,7 @@ pub fn text(
     Ok(())
 }
 
-/// A line of so many pixels.
+/// A line of `pixels` pixels.
 pub fn wide(colour: RGBColor, pixels: i32) -> ShapeStyle {
     colour.stroke_width((pixels * UNITS) as u32)
 }
@@ -178,17 +181,18 @@ fn drawable(points: &[(u64, f64)]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// At most [`POINTS`] means of neighbours.
+/// At most [`POINTS`] means of neighboring points.
 fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let share = points.len().div_ceil(POINTS).max(1);
     points.chunks(share).map(mean).collect()
 }
 
-/// The mean over the points around each, a fortieth of all.
+/// The mean over the points around each point, a fortieth of all points.
 fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let reach = points.len() / SMOOTHED;
     let around = |at: usize| {
-        // The start is steep and stays centred; the end is flat and keeps its width on the left.
+        // The start is steep, so its window stays centered. The end is flat, so its window keeps
+        // its width to the left.
         let reach = reach.min(at);
         let around = at - reach..(at + reach + 1).min(points.len());
         (points[at].0, mean(&points[around]).1)
@@ -203,7 +207,7 @@ fn mean(points: &[(f64, f64)]) -> (f64, f64) {
     (sum.0 / points.len() as f64, sum.1 / points.len() as f64)
 }
 
-/// The axis of the loss: logarithmic where the losses span a factor of 3.
+/// The axis of the loss, which is logarithmic if the losses span a factor of 3.
 #[derive(Clone)]
 struct Scale {
     logarithmic: bool,
@@ -238,7 +242,7 @@ impl Scale {
             decades if decades < 4.0 => &[1.0, 2.0, 5.0],
             _ => &[1.0],
         };
-        // Of very many decades every second, third … one.
+        // Among very many decades it takes every second, third and so on.
         let stride = ((high - low) / 12.0).ceil().max(1.0) as usize;
         let decades = (low.floor() as i32..=high.ceil() as i32).step_by(stride);
         let ticks =
@@ -265,7 +269,7 @@ impl Scale {
         if loss != 0.0 && !(1e-4..1e5).contains(&loss) {
             return format!("{loss:.0e}");
         }
-        // Four significant places, without the zeros at the end.
+        // Four significant digits, without trailing zeros.
         let places = if loss >= 1.0 { 3 } else { 7 };
         let text = format!("{loss:.places$}");
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -295,7 +299,7 @@ impl ValueFormatter<f64> for Scale {
     }
 }
 
-/// 1, 2 or 5 times a power of ten, the first from `step` on.
+/// 1, 2 or 5 times a power of ten, the first one that is at least `step`.
 fn nice(step: f64) -> f64 {
     let power = 10f64.powf(step.log10().floor());
     let factor = [1.0, 2.0, 5.0]

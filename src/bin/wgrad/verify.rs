@@ -1,4 +1,5 @@
-//! `wgrad verify`: the cases of every kernel and operation on a device, held against the f64 reference.
+//! `wgrad verify`: compares the cases of every kernel and operation on a device with the f64
+//! reference.
 
 use crate::options::DeviceOption;
 use crate::{Failure, Outcome, counted, print, print_json, quoted, warn};
@@ -15,27 +16,28 @@ use wgrad::verify::{self, is_verified_on, verify_case, verify_operation};
 pub struct Options {
     #[command(flatten)]
     device: DeviceOption,
-    /// Only this kernel, by its name, or one variant of it, as in `output.relu`
+    /// Only this kernel, by its name, or one of its variants, as in `output.relu`
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
-    /// Only what computes this operation, layer or loss, by its name in `wgrad operations`
+    /// Only this operation, layer or loss, by its name in `wgrad operations`
     #[arg(long, value_name = "NAME", conflicts_with = "kernel")]
     operation: Option<String>,
-    /// Only the cases of this name
+    /// Only the cases with this name
     #[arg(long, value_name = "NAME")]
     case: Option<String>,
-    /// Print one JSON object a case instead: kernel, operation, pass, case, error, bound, fraction, ok, note
+    /// Print one JSON object per case: kernel, operation, pass, case, error, bound, fraction, ok,
+    /// note
     #[arg(long)]
     json: bool,
 }
 
-/// What is run.
-enum Work {
+/// The cases to run.
+enum Selection {
     Kernel(&'static Kernel, Vec<kernel::Case>),
-    Operation(Vec<operations::Case>),
+    Operation(Vec<operations::OperationCase>),
 }
 
-/// What became of it.
+/// The totals of a run.
 #[derive(Default)]
 struct Tally {
     cases: usize,
@@ -43,7 +45,7 @@ struct Tally {
     worst: f64,
 }
 
-/// Runs the chosen cases; exit status 1 if any fails.
+/// Runs the selected cases. The exit status is 1 if any of them fails.
 pub fn run(options: &Options) -> Outcome {
     let work = chosen(options)?;
     let device = options.device.open()?;
@@ -59,13 +61,13 @@ pub fn run(options: &Options) -> Outcome {
     let (mut total, mut kernels, mut operations, mut skipped) = (Tally::default(), 0, 0, 0);
     for work in &work {
         let (name, pass) = match work {
-            Work::Kernel(kernel, _) => (kernel.name, kernel.pass.name()),
-            Work::Operation(cases) => (cases[0].operation.name(), "forward, gradient"),
+            Selection::Kernel(kernel, _) => (kernel.name, kernel.pass.name()),
+            Selection::Operation(cases) => (cases[0].operation.name(), "forward, gradient"),
         };
         let label = format!("{name:<26} {pass:<18}");
         let mut outcomes = Vec::new();
         match work {
-            Work::Kernel(kernel, _) if !is_verified_on(&device, kernel) => {
+            Selection::Kernel(kernel, _) if !is_verified_on(&device, kernel) => {
                 skipped += 1;
                 if !options.json {
                     let place = device.name();
@@ -75,13 +77,13 @@ pub fn run(options: &Options) -> Outcome {
                 }
                 continue;
             }
-            Work::Kernel(kernel, cases) => {
+            Selection::Kernel(kernel, cases) => {
                 kernels += 1;
                 for case in cases {
                     outcomes.push(verify_case(&device, &reference, kernel, case)?);
                 }
             }
-            Work::Operation(cases) => {
+            Selection::Operation(cases) => {
                 operations += 1;
                 for case in cases {
                     outcomes.extend(verify_operation(&device, &reference, case)?);
@@ -90,8 +92,8 @@ pub fn run(options: &Options) -> Outcome {
         }
         let tally = report(options, &label, &outcomes, |outcome| {
             let option = match work {
-                Work::Kernel(..) => "--kernel",
-                Work::Operation(_) => "--operation",
+                Selection::Kernel(..) => "--kernel",
+                Selection::Operation(_) => "--operation",
             };
             describe(outcome, &device, &format!("{option} {name}"))
         })?;
@@ -165,7 +167,7 @@ fn report(
     Ok(tally)
 }
 
-/// What went wrong, and the command that runs it again.
+/// The fault, and the command that runs the case again.
 fn describe(outcome: &verify::Outcome, device: &Device, filter: &str) -> String {
     let name = match outcome.kernel.as_str() {
         "" => outcome.operation,
@@ -183,8 +185,8 @@ fn describe(outcome: &verify::Outcome, device: &Device, filter: &str) -> String 
     )
 }
 
-/// The cases that the options leave; none at all is wrong usage, not a success.
-fn chosen(options: &Options) -> Result<Vec<Work>, Failure> {
+/// The cases that the options select. An empty selection is wrong usage, not a success.
+fn chosen(options: &Options) -> Result<Vec<Selection>, Failure> {
     let named = |name: &str| options.case.as_ref().is_none_or(|case| case == name);
     let mut work = Vec::new();
     for kernel in table::kernels() {
@@ -198,7 +200,7 @@ fn chosen(options: &Options) -> Result<Vec<Work>, Failure> {
                 && named(&case.name)
         });
         if !cases.is_empty() {
-            work.push(Work::Kernel(kernel, cases));
+            work.push(Selection::Kernel(kernel, cases));
         }
     }
     if options.kernel.is_none() {
@@ -212,7 +214,7 @@ fn chosen(options: &Options) -> Result<Vec<Work>, Failure> {
                 by_name.entry(place).or_default().push(case);
             }
         }
-        work.extend(by_name.into_values().map(Work::Operation));
+        work.extend(by_name.into_values().map(Selection::Operation));
     }
     if work.is_empty() {
         Err(nothing(options))
@@ -221,7 +223,7 @@ fn chosen(options: &Options) -> Result<Vec<Work>, Failure> {
     }
 }
 
-/// Why the options leave no case.
+/// The reason why the options select no case.
 fn nothing(options: &Options) -> Failure {
     let kernels = || table::kernels();
     let labels =

@@ -11,7 +11,7 @@ mod readback;
 mod staging;
 
 pub(super) use limits::unfit;
-pub(super) use readback::Readback;
+pub(super) use readback::GpuReadback;
 
 use super::{Class, Executor, Objects, Pending};
 use crate::engine::kernel::Element;
@@ -370,7 +370,7 @@ impl Executor for Gpu {
             let submission = self.queue.submit([commands]);
             let held = state.sheets.take_back(staged);
             self.counts.submissions.fetch_add(1, Ordering::Relaxed);
-            Ok(Pending::Gpu(Readback::new(
+            Ok(Pending::Gpu(GpuReadback::new(
                 &self.name,
                 &self.device,
                 (submission, held),

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const BINDING_LIMIT: u64 = 4 << 30;
 
 /// The words that one task copies.
-const PIECE: usize = 1 << 15;
+const TASK_WORDS: usize = 1 << 15;
 
 /// Whole cache lines: a vector of sixteen floats that crosses a line doubles the time of gathers.
 #[derive(Debug)]
@@ -209,8 +209,8 @@ fn fill<R: Real>(to: &mut Storage<R>, first: usize, data: Data<'_>) {
         }
         (Storage::Words(to), Data::Words(from)) => {
             // A new batch is not in the caches, and two cores fetch it in half the time of one.
-            let to = to[first..][..from.len()].par_chunks_mut(PIECE);
-            to.zip(from.par_chunks(PIECE))
+            let to = to[first..][..from.len()].par_chunks_mut(TASK_WORDS);
+            to.zip(from.par_chunks(TASK_WORDS))
                 .for_each(|(to, from)| to.copy_from_slice(from));
         }
         _ => unreachable!("`Recording::check` compares the element types"),

@@ -79,17 +79,17 @@ fn body(call: Call<'_, f32>) {
     let pieces = y[..length].par_chunks_mut(crate::engine::cpu::PIECE);
     pieces
         .zip(x[..length].par_chunks(crate::engine::cpu::PIECE))
-        .for_each(|(y, x)| widest(Piece { params, x, y }));
+        .for_each(|(y, x)| widest(Task { params, x, y }));
 }
 
 /// The elements of one task.
-struct Piece<'a> {
+struct Task<'a> {
     params: Params,
     x: &'a [f32],
     y: &'a mut [f32],
 }
 
-impl Work for Piece<'_> {
+impl Work for Task<'_> {
     type Output = ();
 
     #[inline(always)]

@@ -1,27 +1,27 @@
-//! A case of an operation: its operands, how they are seen, and the error that is allowed.
+//! A case of an operation: its operands, the views of them, and the error that it is allowed.
 
 use super::Operation;
 use crate::engine::device::Device;
 use crate::error::Result;
 use crate::tensor::Tensor;
 
-/// How an operand is made of the tensor that holds its values.
+/// The view that makes an operand of the tensor that holds its values.
 #[derive(Clone, Debug, PartialEq)]
 pub enum View {
-    /// As it is.
+    /// The tensor itself.
     Whole,
-    /// Its last two axes exchanged.
+    /// The last two axes exchanged.
     Transposed,
-    /// Without the first and last index of each axis.
+    /// Each axis without its first and last index.
     Inner,
     /// Stretched to a shape.
     Stretched(Vec<usize>),
 }
 
-/// An operand: values, and the view of them that the operation takes.
+/// An operand: its values, and the view of them that the operation takes.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// The values' shape.
+    /// The shape of the values.
     pub shape: Vec<usize>,
     /// The values, row-major.
     pub values: Vec<f32>,
@@ -30,14 +30,14 @@ pub struct Input {
 }
 
 impl Input {
-    /// A parameter of the values on a device, and the operand made of it.
+    /// A parameter with the values on a device, and the operand made of it.
     pub fn place(&self, device: &Device) -> Result<[Tensor; 2]> {
         let parameter = Tensor::new(device, &self.values, &self.shape)?.parameter();
         let operand = self.operand(&parameter)?;
         Ok([parameter, operand])
     }
 
-    /// The operand made of a tensor of the values' shape.
+    /// The operand made of a tensor that has the shape of the values.
     pub fn operand(&self, tensor: &Tensor) -> Result<Tensor> {
         match &self.view {
             View::Whole => Ok(tensor.clone()),
@@ -50,17 +50,19 @@ impl Input {
     }
 }
 
-/// An operation with operands and the error that is allowed.
+/// An operation with operands, and the error that it is allowed.
 #[derive(Clone, Debug)]
-pub struct Case {
+pub struct OperationCase {
     /// The operation.
     pub operation: Operation,
-    /// Shapes and views, unique within the operation's name.
+    /// Shapes and views; unique among the cases of the operation.
     pub name: String,
     /// The operands.
     pub inputs: Vec<Input>,
-    /// How often the largest value may be off by ε = 2⁻²³, in results and gradients, for sums of one term.
+    /// The error allowed per unit of ε = 2⁻²³ and of the largest magnitude, in results and
+    /// gradients, for sums of one term.
     pub ulps: f64,
-    /// The longest sum in it, forward or back: the error grows with the root.
+    /// The length of the longest sum in it, forward or backward. The allowed error grows with its
+    /// square root.
     pub terms: usize,
 }

@@ -1,16 +1,19 @@
-//! What operations are verified on: operands of every size and layout that matters.
+//! The cases of operations: operands of every size and layout that matters.
 
 mod elementwise;
 mod layers;
 mod shapes;
 mod table;
 
-use super::Case;
+use super::OperationCase;
 use table::Table;
 
-/// Every case. Their bound is `ulps`·ε·√`terms` times the largest magnitude of what is compared, or times 1 if that is
-/// smaller: the kernels' own cases hold each element to what its own operands allow; these hold what is made of kernels.
-pub fn cases() -> Vec<Case> {
+/// Every case. Its bound is `ulps`·ε·√`terms` times the largest compared magnitude, or times 1 if
+/// that magnitude is smaller.
+///
+/// The kernels' own cases bound each element by its own operands; these cases bound results that
+/// several kernels make together.
+pub fn cases() -> Vec<OperationCase> {
     let mut table = Table {
         cases: Vec::new(),
         seed: 20_000,

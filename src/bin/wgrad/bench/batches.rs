@@ -1,4 +1,4 @@
-//! The batches of timed steps, made as a training has them made.
+//! The batches of timed steps, built as a training builds them.
 
 use super::positions::Positions;
 use rayon::prelude::*;
@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use wgrad::error::{Error, Result};
 use wgrad::nnue::batch::Batch;
 
-/// Batches that a thread beside the steps makes ahead.
+/// The number of batches that a thread beside the steps builds ahead.
 const AHEAD: usize = 2;
 
-/// Makes the batches of the steps to come.
+/// Builds the batches of the next steps.
 pub struct Maker<'a> {
     positions: &'a Positions,
-    /// Whether with the transposed index.
+    /// Whether the batches have the transposed index.
     transposed: bool,
     next: AtomicUsize,
     nanoseconds: AtomicU64,
@@ -44,21 +44,22 @@ impl<'a> Maker<'a> {
         Ok(batch)
     }
 
-    /// The time that making took since this was asked last.
+    /// The time that building took since the last call.
     pub fn taken(&self) -> Duration {
         Duration::from_nanos(self.nanoseconds.swap(0, Ordering::Relaxed))
     }
 }
 
-/// Where the runner of the steps has its batches from.
+/// The source of the batches.
 pub enum Batches<'a> {
-    /// From a thread beside it.
+    /// A thread beside the steps.
     Beside {
         batches: Receiver<Result<Cow<'a, Batch>>>,
-        /// Batches whose memory the next may use.
+        /// Batches whose memory the next ones may use.
         spares: Sender<Batch>,
     },
-    /// From the threads that compute, in turns with the steps: one for two of them, a perspective each, whenever there is none left.
+    /// The compute threads, in turns with the steps. Whenever no batch is left, two threads build
+    /// one batch each, or one perspective each.
     InTurns {
         maker: &'a Maker<'a>,
         threads: Arc<rayon::ThreadPool>,
@@ -68,7 +69,7 @@ pub enum Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    /// As a loader's, in turns where the device computes on threads of the host.
+    /// As a loader does: in turns if the device computes on threads of the host.
     pub fn new<'scope>(
         maker: &'a Maker<'a>,
         threads: Option<Arc<rayon::ThreadPool>>,
@@ -84,12 +85,12 @@ impl<'a> Batches<'a> {
         }
         let (to_runner, batches) = sync_channel(AHEAD);
         let (spares, to_maker) = channel::<Batch>();
-        // Until nobody wants more.
+        // The thread ends when nobody wants more batches.
         scope.spawn(move || while to_runner.send(maker.make(to_maker.try_recv().ok())).is_ok() {});
         Self::Beside { batches, spares }
     }
 
-    /// The next.
+    /// The next batch.
     pub fn take(&mut self) -> Result<Cow<'a, Batch>> {
         let none = || Error::argument("batches of a bench", "a thread that makes them", "none");
         match self {
@@ -119,7 +120,7 @@ impl<'a> Batches<'a> {
     /// Takes a batch back for its memory.
     pub fn recycle(&mut self, batch: Batch) {
         match self {
-            // After the last step nobody takes it.
+            // After the last step nobody receives it.
             Self::Beside { spares, .. } => drop(spares.send(batch)),
             Self::InTurns { spares, .. } => spares.push(batch),
         }

@@ -1,4 +1,4 @@
-//! Speed and floor as pictures: against K, and against the batch.
+//! Pictures of speed and limit, against K and against L.
 
 use super::report::Measurement;
 use crate::picture::{Drawing, FAINT, FONT, GRID, INK, SIZE, UNITS, save, text, wide};
@@ -13,7 +13,7 @@ const COLOURS: [RGBColor; 4] = [
     RGBColor(126, 72, 168),
 ];
 
-/// A device's points: what varies, positions a second, and those at the floor.
+/// The points of a device: the varied size, the positions per second, and the limit of that speed.
 type Points = Vec<(f64, f64, Option<f64>)>;
 
 /// One picture.
@@ -23,7 +23,7 @@ struct Plot<'a> {
     devices: BTreeMap<&'a str, Points>,
 }
 
-/// Draws speed against K and against L, with the other as in `base`; gives the files.
+/// Draws speed against K and against L, with the other size as in `base`. Returns the files.
 pub fn draw(
     directory: &Path,
     measured: &[Measurement],
@@ -51,7 +51,7 @@ pub fn draw(
     Ok(paths)
 }
 
-/// The points of each device where `place` gives one, ascending.
+/// The points of each device for which `place` returns a coordinate, ascending.
 fn points(
     measured: &[Measurement],
     place: impl Fn(&Measurement) -> Option<usize>,
@@ -153,7 +153,7 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     })
 }
 
-/// Ascending, each once.
+/// Ascending, without repetitions.
 fn distinct(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);

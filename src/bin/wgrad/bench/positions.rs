@@ -1,4 +1,4 @@
-//! The positions of the timed steps, as plain index lists that stand ready.
+//! The positions of the timed steps, as plain index lists that are ready before the clock starts.
 
 use super::shape::Shape;
 use std::borrow::Cow;
@@ -9,28 +9,29 @@ use wgrad::nnue::batch::{Batch, Inputs, random_lists};
 use wgrad::nnue::data::{Chess768, Dataset, Loader, LoaderSettings};
 use wgrad::tensor::lists::SparseInputs;
 
-/// Batches that take turns, so that none is found in a cache only because it was the last; fewer where they are large.
+/// The number of batches that take turns, so that no batch is in a cache only because it was the
+/// last one. Large batches are fewer.
 const BATCHES: usize = 4;
-/// Bytes that all of them may take, if they are more than one.
+/// The bytes that all batches together may take, if there is more than one.
 const MOST_BYTES: usize = 256 << 20;
 
 /// Starts and indices of one perspective.
 type Lists = (Vec<u32>, Vec<u32>);
 
-/// Batches to step on.
+/// The positions of the batches.
 pub struct Positions {
     features: usize,
     batches: Vec<Prepared>,
-    /// The mean of active features a position and perspective.
+    /// The mean number of active features per position and perspective.
     pub indices: f64,
-    /// `random`, or the file.
+    /// `random`, or the name of the file.
     pub source: String,
 }
 
 enum Prepared {
-    /// The transposed index is yet to be made, and the lists to be checked.
+    /// Lists that are not checked yet and have no transposed index.
     Lists([Lists; 2], Vec<f32>),
-    /// X, which needs none.
+    /// Dense inputs, which need neither.
     Dense(Batch),
 }
 
@@ -108,8 +109,8 @@ impl Positions {
         })
     }
 
-    /// The batch of a step, in the memory of `spare`; index lists are checked here, a thread
-    /// a perspective, and get their transposed index where it is wanted.
+    /// The batch of a step, in the memory of `spare`. Index lists are checked here, one thread per
+    /// perspective, and get a transposed index if it is wanted.
     pub fn batch(
         &self,
         step: usize,
@@ -137,9 +138,9 @@ impl Positions {
         }
     }
 
-    /// Random inputs of at most `samples` positions, like these otherwise.
+    /// Random inputs of at most `samples` positions that are otherwise like these.
     pub fn small(&self, shape: &Shape, samples: usize) -> Result<Inputs> {
-        // What a dense reference takes is bounded.
+        // Bounds the size of a dense reference.
         let samples = if shape.dense {
             (1 << 27) / (self.features * shape.architecture.hidden)
         } else {
@@ -160,7 +161,7 @@ fn inputs(features: usize, (starts, indices): &Lists) -> Result<SparseInputs> {
     SparseInputs::from_lists("index lists", features, starts.clone(), indices.clone())
 }
 
-/// How many batches stand ready.
+/// The number of batches that are ready.
 fn count(shape: &Shape) -> usize {
     let each = match shape.dense {
         true => shape.architecture.inputs,

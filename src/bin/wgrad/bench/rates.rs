@@ -1,4 +1,4 @@
-//! What a device can do at best: bytes of a copy and multiply-adds, each a second.
+//! The best rates of a device: bytes per second of a copy, and multiply-adds per second.
 
 use std::time::{Duration, Instant};
 use wgrad::engine::device::{Class, Device};
@@ -10,25 +10,25 @@ use wgrad::tensor::kernels::unary;
 use wgrad::tensor::kernels::unary::Unary;
 use wgrad::tensor::shape::{Layout, Shape};
 
-/// How long a round should last, so that starting and waiting do not show.
+/// The length of a round, long enough to hide the cost of starting and waiting.
 const ROUND: Duration = Duration::from_millis(40);
-/// The fastest of so many rounds counts: what disturbs only slows.
+/// The number of rounds. The fastest one counts, because a disturbance only slows.
 const ROUNDS: usize = 5;
-/// More commands than these are not put into one recording.
+/// The most commands in one recording.
 const MOST_COMMANDS: usize = 1024;
-/// Multiplications and additions of each chain.
+/// The multiplications and additions of each chain.
 const CHAIN: u32 = 256;
 
-/// Measured on one device.
+/// The rates of one device.
 pub struct Rates {
-    /// Bytes read and written a second.
+    /// Bytes read and written per second.
     pub copy_bandwidth: f64,
     pub multiply_adds: f64,
 }
 
 impl Rates {
-    /// Copies buffers that no cache holds, as the driver does it and by an elementwise kernel, of which the faster counts; and runs a
-    /// kernel that does nothing but arithmetic.
+    /// Copies buffers that no cache holds, once by the driver and once by an elementwise kernel,
+    /// and takes the faster one. Then runs a kernel that does nothing but arithmetic.
     pub fn measure(device: &Device) -> Result<Self> {
         let software = device.class() == Class::Software;
         let most = device.binding_limit() as usize / 4;
@@ -79,13 +79,13 @@ impl Rates {
 
 type Buffers = (wgrad::engine::device::Buffer, wgrad::engine::device::Buffer);
 
-/// One with numbers, one to write to.
+/// One buffer with numbers, and one to write to.
 fn buffers(device: &Device, length: usize) -> Result<Buffers> {
     let x = device.upload("x", vec![0.5f32; length].as_slice())?;
     Ok((x, device.allocate("y", Element::Float, length)?))
 }
 
-/// Seconds of a command among many of its kind; `output` is what it writes.
+/// The seconds of one command among many of its kind, which writes `output`.
 fn seconds(device: &Device, output: BufferId, record: impl Fn(&mut Recording<'_>)) -> Result<f64> {
     let round = |commands: usize| -> Result<Duration> {
         let mut recording = Recording::new();
@@ -95,7 +95,7 @@ fn seconds(device: &Device, output: BufferId, record: impl Fn(&mut Recording<'_>
         device.play(&recording)?.wait()?;
         Ok(start.elapsed())
     };
-    // The first compiles.
+    // The first run compiles.
     round(1)?;
     let mut commands = 1;
     while commands < MOST_COMMANDS && round(commands)? < ROUND {

@@ -1,4 +1,4 @@
-//! A measurement as JSON, and all of them as a table.
+//! A measurement as JSON, and all measurements as a table.
 
 use super::positions::Positions;
 use super::rates::Rates;
@@ -14,36 +14,36 @@ pub struct Measurement {
     pub hidden: usize,
     pub batch: usize,
     pub inputs: usize,
-    /// The mean where positions come from a file.
+    /// The mean if the positions come from a file.
     pub indices: f64,
     pub activation: &'static str,
     pub tied: bool,
     pub dense: bool,
     pub optimizer: &'static str,
-    /// `random`, or the file.
+    /// `random`, or the name of the file.
     pub source: String,
-    /// The largest relative L2 error of a gradient against the f64 reference.
+    /// The largest relative L2 error of a gradient, compared with the f64 reference.
     pub gradient_error: f64,
     pub positions_per_second: f64,
     pub seconds_per_step: f64,
-    /// To make the transposed index of both perspectives.
+    /// The time to build the transposed index of both perspectives.
     pub index_seconds_per_step: f64,
-    /// On an adapter: within the call of the step, which does not wait for it.
+    /// On an adapter: the time within the call of the step, which does not wait for it.
     pub host_seconds_per_step: Option<f64>,
-    /// Of these, to copy the batch into memory that the adapter reads.
+    /// The share of that time that copies the batch into memory that the adapter reads.
     pub staging_seconds_per_step: Option<f64>,
     pub submissions_per_step: f64,
-    /// What is read in order, written, and gathered once.
+    /// Bytes that are read in order, written, or gathered for the first time.
     pub bytes_per_step: Option<u64>,
-    /// Every load whose place depends on data.
+    /// Bytes of every load whose address depends on data.
     pub gathered_bytes_per_step: Option<u64>,
-    /// A multiply-add is two.
+    /// Operations; a multiply-add counts as two.
     pub operations_per_step: Option<u64>,
     pub copy_bandwidth: f64,
     pub multiply_adds_per_second: f64,
-    /// The longer of the time for the bytes and that for the operations.
+    /// The time for the bytes or the time for the operations, whichever is longer.
     pub floor_seconds: Option<f64>,
-    /// `floor_seconds` by `seconds_per_step`: 1 is as fast as memory and arithmetic allow.
+    /// `floor_seconds` ÷ `seconds_per_step`: 1 is as fast as memory and arithmetic allow.
     pub share_of_floor: Option<f64>,
 }
 
@@ -91,13 +91,13 @@ impl Measurement {
     }
 }
 
-/// A column a device.
+/// One column per device.
 pub struct Table {
     names: Vec<String>,
     widths: Vec<usize>,
 }
 
-/// Room for the name of a shape.
+/// The width of the column of shapes.
 const SHAPE: usize = 44;
 
 impl Table {
@@ -106,7 +106,7 @@ impl Table {
             .iter()
             .map(|device| device.name().to_owned())
             .collect();
-        // A speed, its floor, and a step.
+        // A speed, its limit, and the time of a step.
         let least = Self::cells("positions/s", "of floor", "a step")
             .chars()
             .count();
@@ -129,7 +129,7 @@ impl Table {
         line.trim_end().to_owned()
     }
 
-    /// What the devices can do, and the names of the columns.
+    /// The rates of the devices, and the names of the columns.
     pub fn heading(&self, rates: &[Rates]) -> Vec<String> {
         let mut lines = Vec::new();
         for (name, rates) in self.names.iter().zip(rates) {
@@ -152,7 +152,7 @@ impl Table {
         self.line(&name.replacen(&inputs, &indices, 1), cells)
     }
 
-    /// What stands in a device's column.
+    /// The text in a device's column.
     pub fn cell(&self, measurement: Option<&Measurement>) -> String {
         let Some(measurement) = measurement else {
             return "wrong gradients, not timed".to_owned();
@@ -168,7 +168,7 @@ impl Table {
     }
 }
 
-/// One place, if it is not whole.
+/// One decimal, unless the number is whole.
 fn rounded(value: f64) -> String {
     let text = format!("{value:.1}");
     text.trim_end_matches(".0").to_owned()

@@ -1,4 +1,4 @@
-//! What is timed: one shape, or a grid of them.
+//! The shapes to time: one shape, or a grid of them.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::fmt::{self, Display};
@@ -8,11 +8,11 @@ use wgrad::nnue::Architecture;
 use wgrad::nnue::activation::Activation;
 use wgrad::nnue::data::{Chess768, FeatureSet};
 
-/// Any of them leaves one shape.
+/// Any of these options selects a single shape.
 #[derive(clap::Args)]
 #[group(id = "shape", multiple = true)]
 pub struct ShapeOptions {
-    /// K, rows of one accumulator
+    /// K, lanes of one accumulator
     #[arg(long, value_name = "K")]
     hidden: Option<usize>,
     /// L, positions in a batch
@@ -21,19 +21,19 @@ pub struct ShapeOptions {
     /// N, inputs of one perspective
     #[arg(long, value_name = "N", conflicts_with = "data")]
     inputs: Option<usize>,
-    /// F, active inputs of a position and perspective
+    /// F, active inputs per position and perspective
     #[arg(long, value_name = "F", conflicts_with = "data")]
     indices: Option<usize>,
-    /// Between accumulators and output
+    /// The activation between accumulators and output
     #[arg(long, value_parser = PossibleValuesParser::new(Activation::ALL.map(Activation::name)).try_map(|name| name.parse::<Activation>()))]
     activation: Option<Activation>,
-    /// One accumulator for both perspectives
+    /// Use one accumulator for both perspectives
     #[arg(long)]
     tied: bool,
-    /// X as ones and zeros instead of index lists
+    /// Give X as ones and zeros instead of index lists
     #[arg(long)]
     dense: bool,
-    /// Positions of this data file instead of random ones
+    /// Use the positions of this data file instead of random ones
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
     /// AdamW, or gradients alone
@@ -47,9 +47,9 @@ pub struct Shape {
     pub architecture: Architecture,
     /// L.
     pub batch: usize,
-    /// F of random positions.
+    /// F, for random positions.
     pub indices: usize,
-    /// X as ones and zeros.
+    /// Whether X is given as ones and zeros.
     pub dense: bool,
     /// AdamW, or gradients alone.
     pub optimizer: bool,
@@ -95,12 +95,13 @@ impl Display for Shape {
     }
 }
 
-/// K and L that the grid varies one at a time; adapters that run shaders on the CPU get less to do.
+/// The values of K and L that the grid varies one at a time. Adapters that run shaders on the CPU
+/// get smaller ones.
 pub fn base(software: bool) -> (usize, usize) {
     if software { (64, 1024) } else { (256, 16384) }
 }
 
-/// The shapes without any option: several K, several L.
+/// The shapes without any option: several K, then several L.
 pub fn grid(software: bool) -> Vec<Shape> {
     let (hidden, batch) = base(software);
     let sizes = [
@@ -114,10 +115,10 @@ pub fn grid(software: bool) -> Vec<Shape> {
 }
 
 impl ShapeOptions {
-    /// The one shape, if any option is given.
+    /// The single shape, if any option is given.
     ///
     /// # Errors
-    /// Sizes that nothing can be trained with.
+    /// Sizes with which nothing can be trained.
     pub fn one(&self) -> Result<Option<Shape>> {
         let sizes = [self.hidden, self.batch, self.inputs, self.indices];
         let given = sizes.iter().any(Option::is_some)

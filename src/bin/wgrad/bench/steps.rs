@@ -1,4 +1,4 @@
-//! The clock: training steps as a trainer makes them, with the losses read a few steps late.
+//! The clock: training steps as a trainer runs them, with each loss read a few steps later.
 
 use super::batches::{Batches, Maker};
 use super::positions::Positions;
@@ -15,29 +15,31 @@ use wgrad::nnue::loss::Loss;
 use wgrad::nnue::{Learner, Network, Parameters, PendingLoss};
 use wgrad::optim::Optimizer;
 
-/// Losses on their way, as in the trainer.
+/// The number of losses in flight, as in the trainer.
 const IN_FLIGHT: usize = 4;
-/// Timed rounds, of which the median counts.
+/// The number of timed rounds. The result is their median.
 const ROUNDS: usize = 5;
-/// Steps whose call alone is timed: as many as the time allows, within these.
+/// The number of steps whose call alone is timed: as many as the time allows, within this range.
 const CALLS: RangeInclusive<usize> = 9..=999;
-/// The part of the time that finds out how many steps a round has.
+/// The share of the time that is spent on finding the number of steps per round.
 const WARM_UP: f64 = 0.1;
 
-/// What a step takes, in the median over the rounds.
+/// The time of a step: the median over the rounds.
 pub struct Timing {
     pub seconds: f64,
-    /// To check the lists of both perspectives and, where the step reads it, make the transposed index.
+    /// The time to check the lists of both perspectives and, if the step reads it, to build the
+    /// transposed index.
     pub index_seconds: f64,
-    /// Within the call of the step when none is on its way, for which a driver may wait, and of it what is
-    /// copied into memory that the adapter reads; none where that call computes.
+    /// The time within the call of a step when no step is in flight, for which a driver might wait;
+    /// and the share of it that copies into memory that the adapter reads. `None` if the call
+    /// itself computes.
     pub host_seconds: Option<[f64; 2]>,
     pub submissions: f64,
-    /// None if a kernel does not count its own.
+    /// `None` if a kernel does not count its traffic.
     pub traffic: Option<Traffic>,
 }
 
-/// A network on a device, with or without an optimiser.
+/// A network on a device, with or without an optimizer.
 enum Engine {
     Learner(Box<Learner>),
     Network(Box<Network>),
@@ -93,7 +95,7 @@ impl Runner<'_> {
         wait_for_all_but(IN_FLIGHT, &mut self.pending)
     }
 
-    /// The time of so many steps, until the last loss is there.
+    /// The time of `count` steps, until the last loss arrives.
     fn round(&mut self, steps: usize) -> Result<Duration> {
         let start = Instant::now();
         (0..steps).try_for_each(|_| self.step())?;
@@ -118,7 +120,7 @@ fn wait_for_all_but(left: usize, pending: &mut VecDeque<PendingLoss>) -> Result<
     Ok(())
 }
 
-/// Times steps for about so long, the making of their batches included.
+/// Times steps for about this long, including the building of their batches.
 pub fn time(
     device: &Device,
     shape: &Shape,
@@ -150,14 +152,15 @@ pub fn time(
     })
 }
 
-/// Warms up, and times the rounds.
+/// Warms up, then times the rounds.
 fn rounds(
     device: &Device,
     runner: &mut Runner<'_>,
     maker: &Maker<'_>,
     seconds: Duration,
 ) -> Result<Timing> {
-    // Pipelines are compiled and buffers made in the first; the others wait for each other as they will in a round.
+    // The first step compiles pipelines and creates buffers; the others wait for each other as they
+    // do in a round.
     runner.round(1)?;
     let warm = seconds.mul_f64(WARM_UP);
     let (mut steps, mut taken) = (1, runner.round(1)?);
@@ -187,14 +190,15 @@ fn rounds(
     })
 }
 
-/// The median time within the call of a step that finds none on its way, and nothing beside it; and of its copying.
+/// The median time within the call of a step when no step is in flight and nothing runs beside it,
+/// and the share of it that copies.
 fn host(
     device: &Device,
     engine: &mut Engine,
     maker: &Maker<'_>,
     seconds: Duration,
 ) -> Result<[f64; 2]> {
-    // Made before, because other threads make those of a training, and not the one that calls.
+    // The batches exist before, because in a training other threads build them.
     let batches = [maker.make(None)?, maker.make(None)?];
     let (start, mut pending) = (Instant::now(), VecDeque::new());
     let mut calls = Vec::new();

@@ -76,7 +76,7 @@ impl ReadBuffers {
 }
 
 /// A submission whose reads are being mapped.
-pub(crate) struct Readback {
+pub(crate) struct GpuReadback {
     name: String,
     device: wgpu::Device,
     submission: wgpu::SubmissionIndex,
@@ -90,7 +90,7 @@ pub(crate) struct Readback {
     _held: Arc<Held>,
 }
 
-impl Readback {
+impl GpuReadback {
     pub(super) fn new(
         name: &str,
         device: &wgpu::Device,
@@ -187,7 +187,7 @@ impl Readback {
 }
 
 /// Discarded values: the copy to their buffer must end before the buffer serves again.
-impl Drop for Readback {
+impl Drop for GpuReadback {
     fn drop(&mut self) {
         if let Some((buffer, _)) = self.buffer.take() {
             self.pool.give_back(buffer);

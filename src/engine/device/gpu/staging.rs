@@ -44,7 +44,7 @@ impl Sheet {
 
 /// A region of a sheet that holds host data.
 #[derive(Clone, Copy)]
-struct Piece {
+struct Region {
     sheet: usize,
     start: u64,
     /// The bytes to copy from here on. They include uploads that continue where this one ends, and
@@ -54,14 +54,14 @@ struct Piece {
 
 /// The regions for all the data of a recording.
 #[derive(Default)]
-struct Plan {
+struct Placement {
     /// The bytes of each sheet.
     sheets: Vec<u64>,
     /// The parameters of all dispatches, one slot each, then the uploads in their order.
-    pieces: Vec<Piece>,
+    pieces: Vec<Region>,
 }
 
-impl Plan {
+impl Placement {
     fn new(recording: &Recording<'_>) -> Self {
         let mut plan = Self::default();
         let commands = recording.commands();
@@ -92,7 +92,7 @@ impl Plan {
         plan
     }
 
-    fn place(&mut self, size: u64) -> Piece {
+    fn place(&mut self, size: u64) -> Region {
         let fits = |used: &&mut u64| size == 0 || **used + size <= KEPT;
         let start = match self.sheets.last_mut().filter(fits) {
             Some(used) => {
@@ -105,7 +105,7 @@ impl Plan {
                 0
             }
         };
-        Piece {
+        Region {
             sheet: self.sheets.len().saturating_sub(1),
             start,
             copied: size,
@@ -116,16 +116,16 @@ impl Plan {
 /// The sheets of one recording, and the regions of its data.
 pub(super) struct Staged {
     sheets: Vec<Sheet>,
-    pieces: Vec<Piece>,
+    pieces: Vec<Region>,
 }
 
 /// The source of a copy: a buffer, the first byte and the number of bytes.
-pub(super) type Source<'a> = (&'a wgpu::Buffer, u64, u64);
+pub(super) type CopySource<'a> = (&'a wgpu::Buffer, u64, u64);
 
 impl Staged {
     /// The sources for the parameters, then for the uploads in their order; `None` for an upload
     /// that the copy before it includes.
-    pub(super) fn sources(&self) -> impl Iterator<Item = Option<Source<'_>>> {
+    pub(super) fn sources(&self) -> impl Iterator<Item = Option<CopySource<'_>>> {
         self.pieces.iter().map(|piece| {
             let source = || {
                 let buffer = &self.sheets[piece.sheet].buffer;
@@ -151,7 +151,7 @@ impl Staged {
         let views = self.sheets.iter();
         let views = views.map(|sheet| sheet.buffer.get_mapped_range_mut(..));
         let mut views = views.collect::<Result<Vec<_>, _>>()?;
-        let mut write = |piece: &Piece, offset: u64, bytes: &[u8]| {
+        let mut write = |piece: &Region, offset: u64, bytes: &[u8]| {
             if !bytes.is_empty() {
                 let start = (piece.start + offset) as usize;
                 let mut to = views[piece.sheet].slice(start..start + bytes.len());
@@ -192,7 +192,7 @@ impl Sheets {
         mut create: impl FnMut(u64) -> wgpu::Buffer,
     ) -> Staged {
         self.waiting.retain(|sheet| !sheet.is(FAILED));
-        let plan = Plan::new(recording);
+        let plan = Placement::new(recording);
         let sheets = plan.sheets.iter().map(|&size| self.take(size, &mut create));
         Staged {
             sheets: sheets.collect(),
@@ -271,7 +271,7 @@ mod tests {
         for &(buffer, at, values) in uploads {
             recording.upload_at(buffer, at, values);
         }
-        let plan = Plan::new(&recording);
+        let plan = Placement::new(&recording);
         let pieces = plan.pieces[1..].iter();
         let pieces = pieces.map(|piece| (piece.sheet, piece.start, piece.copied));
         (plan.sheets, pieces.collect())

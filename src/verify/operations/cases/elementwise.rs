@@ -1,4 +1,4 @@
-//! Functions of one number and of two, and reductions.
+//! Functions of one number, functions of two, and reductions.
 
 use super::table::{Range, Table, seen, views};
 use crate::verify::operations::{Operation, View};
@@ -7,7 +7,7 @@ pub(super) fn elementwise(table: &mut Table) {
     use Operation as Op;
     use Range::*;
     let unary = [
-        // WGSL's exp is known to 3 + 2·|x| ulps and log to 2⁻²¹ near 1; what is exact is held to one ulp.
+        // WGSL allows exp 3 + 2·|x| ulps, and log 2⁻²¹ near 1. Exact functions are allowed one ulp.
         (Op::Log, Positive, 8.0),
         (Op::Exp, Signed, 10.0),
         (Op::Relu, Signed, 0.0),
@@ -36,7 +36,7 @@ pub(super) fn elementwise(table: &mut Table) {
     ];
     for (operation, range, ulps) in unary {
         for (shape, view) in views() {
-            // What is stretched sums its gradient.
+            // A stretched operand sums its gradient.
             let (ulps, terms) = match &view {
                 View::Stretched(_) => (ulps + 1.0, 8),
                 _ => (ulps, 1),
@@ -49,7 +49,8 @@ pub(super) fn elementwise(table: &mut Table) {
         (Op::Sub, Signed, Signed, 1.0),
         (Op::Mul, Signed, Signed, 2.0),
         (Op::Div, Signed, Scale, 8.0),
-        // x up to 64 and y up to 2: WGSL's pow inherits from exp2 and log2, 3 + 2·12 ulps and 2·ln 2·2⁻²¹.
+        // x is up to 64 and y up to 2. WGSL's pow inherits from exp2 and log2: 3 + 2·12 ulps and
+        // 2·ln 2·2⁻²¹.
         (Op::Pow, Positive, Scale, 64.0),
     ];
     for (operation, left, right, ulps) in binary {
@@ -115,7 +116,7 @@ pub(super) fn reductions(table: &mut Table) {
         keep: false,
     };
     table.add(nothing, &[(&[0, 3], View::Whole, Range::Signed)], (0.0, 1));
-    // Past 65,535 workgroups, and long enough to be summed in parts.
+    // Past 65,535 workgroups, and long enough to be summed in splits.
     let rows = Some(vec![-1]);
     let long: &[usize] = &[65_601, 32];
     let operand = [(long, View::Whole, Range::Signed)];

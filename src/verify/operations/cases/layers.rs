@@ -19,7 +19,8 @@ pub(super) fn layers(table: &mut Table) {
         (&[0, 4], View::Whole, -1),
         (&[2, 3, 2, 3, 2, 3], View::Whole, 2),
     ] {
-        // exp of differences up to 6, or 60 for the logarithm, whose size bounds what is compared.
+        // exp takes differences up to 6; the logarithm takes differences up to 60, whose size
+        // bounds the result.
         let operand = |range| [(shape, view.clone(), range)];
         table.add(Op::Softmax { axis }, &operand(Signed), (24.0, 5));
         table.add(Op::LogSoftmax { axis }, &operand(Logits), (8.0, 5));
@@ -46,7 +47,8 @@ pub(super) fn layers(table: &mut Table) {
             (&each[..], View::Whole, Scale),
             (&each[..], View::Whole, Signed),
         ];
-        // Two samples that lie close make 1/√(v + ε) large and their difference inexact: ε bounds it by about 300.
+        // Two samples that lie close together make 1/√(v + ε) large and their difference inexact. ε
+        // keeps that factor below about 300.
         let ulps = if batch == 2 { 2000.0 } else { 32.0 };
         table.add(Op::BatchNorm { epsilon: 1e-5 }, &operands, (ulps, batch));
         let [x, gamma, beta] = operands;

@@ -1,12 +1,12 @@
-//! How the cases are written down: values from ranges, views, names.
+//! The notation of the cases: ranges of values, views, and names.
 
 use crate::engine::kernel::inputs::Inputs;
-use crate::verify::operations::{Case, Input, Operation, View};
+use crate::verify::operations::{Input, Operation, OperationCase, View};
 
-/// Where values are drawn from.
+/// The range that values are drawn from.
 #[derive(Clone, Copy)]
 pub(super) enum Range {
-    /// −3 to 3, with 0, −½ and 1½ among them, where functions have their kinks.
+    /// −3 to 3, including 0, −½ and 1½, where functions have their kinks.
     Signed,
     /// 1/64 to 64.
     Positive,
@@ -14,7 +14,7 @@ pub(super) enum Range {
     Unit,
     /// ½ to 2.
     Scale,
-    /// Few values, so that some are equal.
+    /// A few values, so that some are equal.
     Tied,
     /// −30 to 30.
     Logits,
@@ -35,8 +35,8 @@ pub(super) fn draw(inputs: &mut Inputs, range: Range, count: usize) -> Vec<f32> 
     }
 }
 
-/// The views that an operand of any shape is tried in: sizes 0, 1, tile − 1, tile, tile + 1, a prime; transposed, inner,
-/// stretched, and of rank 6.
+/// The views in which an operand of any shape is tried: sizes 0, 1, tile − 1, tile, tile + 1 and a
+/// prime; transposed, inner, stretched, and of rank 6.
 pub(super) fn views() -> Vec<(Vec<usize>, View)> {
     let whole = |sizes: &[usize]| (sizes.to_vec(), View::Whole);
     vec![
@@ -70,7 +70,7 @@ pub(super) fn seen(shape: &[usize], view: &View) -> Vec<usize> {
     }
 }
 
-/// Shape of the values, view, range.
+/// The shape of the values, the view, and the range.
 pub(super) type Operand<'a> = (&'a [usize], View, Range);
 
 pub(super) fn whole(shape: &[usize]) -> Operand<'_> {
@@ -82,7 +82,7 @@ pub(super) fn turned(shape: &[usize]) -> Operand<'_> {
 }
 
 pub(super) struct Table {
-    pub(super) cases: Vec<Case>,
+    pub(super) cases: Vec<OperationCase>,
     pub(super) seed: u64,
 }
 
@@ -118,7 +118,7 @@ impl Table {
             format!("{shape:?}{view}{large}")
         });
         let described = described.collect::<Vec<_>>().join(", ");
-        self.cases.push(Case {
+        self.cases.push(OperationCase {
             name: match attributes(&operation) {
                 attributes if attributes.is_empty() => described,
                 attributes => format!("{described}; {attributes}"),
@@ -131,10 +131,10 @@ impl Table {
     }
 }
 
-/// The attributes as they stand in a case's name.
+/// The attributes, for a case's name.
 pub(super) fn attributes(operation: &Operation) -> String {
     let json = match operation {
-        // As many numbers as rows say nothing.
+        // A list with one number per row would say nothing in a name.
         Operation::CrossEntropyClasses { .. } => return String::new(),
         other => serde_json::to_value(other).unwrap_or_default(),
     };
