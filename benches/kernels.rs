@@ -1,4 +1,4 @@
-//! Each kernel as a training step runs it, alone: bytes through memory a second.
+//! Each kernel alone, as a training step runs it: bytes per second through memory.
 //!
 //! ```text
 //! cargo bench --bench kernels -- cpu/sparse/masked_rows
@@ -16,7 +16,7 @@ use wgrad::nnue::{Architecture, Learner, Loss, Parameters};
 use wgrad::optim::Optimizer;
 use wgrad::verify::verify_case;
 
-/// Dispatches in one recording.
+/// The number of dispatches in one recording.
 const DISPATCHES: u64 = 64;
 const INPUTS: usize = 768;
 const HIDDEN: usize = 256;
@@ -30,7 +30,7 @@ struct Form {
     optimizer: Optimizer,
 }
 
-/// Together they run all of them: lists go another way where there are buckets, and AdamW takes its own way with them.
+/// Together they run all of them: lists with buckets take another path, and so does AdamW.
 const FORMS: [Form; 4] = [
     Form {
         name: "sparse",
@@ -58,7 +58,8 @@ const FORMS: [Form; 4] = [
     },
 ];
 
-/// A learner that has done a step, so that its buffers hold what one leaves, and the step's dispatches.
+/// A learner that has done a step, so that its buffers hold real values, and the dispatches of the
+/// step.
 fn prepared(device: &Device, form: &Form) -> (Learner, Vec<Dispatch>) {
     let architecture = Architecture {
         buckets: form.buckets,
@@ -87,7 +88,7 @@ fn prepared(device: &Device, form: &Form) -> (Learner, Vec<Dispatch>) {
     (learner, dispatches)
 }
 
-/// The time of so many runs of a dispatch, until the device is done.
+/// The time of this many runs of a dispatch, until the device is done.
 fn run(device: &Device, dispatch: &Dispatch, count: u64) -> Duration {
     let play = |count: u64| {
         let mut recording = Recording::new();
@@ -102,7 +103,7 @@ fn run(device: &Device, dispatch: &Dispatch, count: u64) -> Duration {
     start.elapsed()
 }
 
-/// Holds the kernel's cases against the reference, all but the largest.
+/// Compares the kernel's cases with the reference, except for the largest ones.
 fn check(device: &Device, dispatch: &Dispatch) {
     let (kernel, reference) = (dispatch.kernel, Device::reference());
     let cases = (kernel.cases)().into_iter();
@@ -136,7 +137,7 @@ fn kernels(criterion: &mut Criterion) {
                 let mut checked = false;
                 group.throughput(Throughput::Bytes(*bytes));
                 group.bench_function(label, |bencher| {
-                    // Only what the filter leaves, and before it is timed.
+                    // Created only if the filter selects it, and before it is timed.
                     if !checked {
                         check(&device, dispatch);
                         checked = true;

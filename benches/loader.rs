@@ -1,4 +1,5 @@
-//! The loader without a network: positions a second from a file to batches, and of the transposed index alone.
+//! The loader without a network: positions per second from a file to batches, and of the transposed
+//! index alone.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -13,7 +14,7 @@ fn dataset() -> Dataset {
     Dataset::open(&vec![path.into(); 5]).unwrap()
 }
 
-/// One epoch by one worker.
+/// One epoch with one thread.
 fn loader(criterion: &mut Criterion) {
     let dataset = dataset();
     let mut group = criterion.benchmark_group("loader");

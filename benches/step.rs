@@ -1,4 +1,5 @@
-//! Training steps with AdamW, the transposed index of the lists included: positions a second over K, L, N and the form of the inputs.
+//! Training steps with AdamW, including the transposed index of the lists: positions per second
+//! over K, L, N and the form of the inputs.
 //!
 //! ```text
 //! cargo bench --bench step -- "cpu/sparse N=768"
@@ -16,18 +17,18 @@ use wgrad::nnue::{Architecture, Learner, Loss, Parameters, gradient_error};
 use wgrad::optim::Optimizer;
 use wgrad::tensor::lists::SparseInputs;
 
-/// Losses on their way, as in the trainer.
+/// The number of losses in flight, as in the trainer.
 const IN_FLIGHT: usize = 4;
 /// F.
 const INDICES: usize = 32;
-/// The largest relative L2 error of a gradient that is timed.
+/// The largest relative L2 error of a gradient that a timed step may have.
 const TOLERANCE: f64 = 1e-5;
 
-/// What a step is given.
+/// The form of a step's inputs.
 #[derive(Clone, Copy, PartialEq)]
 enum Form {
     Sparse,
-    /// Lists and two output buckets: a step that keeps Z and ∂Loss/∂Z in memory, as all once did.
+    /// Lists and two output buckets: a step that keeps Z and ∂Loss/∂Z in memory.
     Buckets,
     Dense,
 }
@@ -42,7 +43,7 @@ impl Form {
     }
 }
 
-/// Form, N, K and L, one of K and L varied at a time.
+/// The form, N, K and L; one of K and L varies at a time.
 const SHAPES: &[(Form, usize, usize, usize)] = &[
     (Form::Sparse, 768, 32, 16384),
     (Form::Sparse, 768, 128, 16384),
@@ -62,8 +63,8 @@ const SHAPES: &[(Form, usize, usize, usize)] = &[
     (Form::Dense, 45_056, 32, 1024),
 ];
 
-/// The batch of the next step in the memory of the one before, with a new transposed index where the step reads it, as from
-/// a loader; dense inputs need none.
+/// The batch of the next step, in the memory of the one before. Lists get a new transposed index if
+/// the step reads it, as from a loader; dense inputs need none.
 fn renewed(spare: Batch, batch: &Batch, transposed: bool) -> Batch {
     let Inputs::Sparse([first, second]) = batch.inputs() else {
         return spare;
@@ -85,7 +86,7 @@ fn renewed(spare: Batch, batch: &Batch, transposed: bool) -> Batch {
     }
 }
 
-/// The time of so many steps, until the last loss is there.
+/// The time of this many steps, until the last loss arrives.
 fn run(learner: &mut Learner, batch: &Batch, count: u64) -> Duration {
     let (mut pending, mut spare) = (VecDeque::new(), batch.clone());
     let transposed = match batch.inputs() {
@@ -109,7 +110,7 @@ fn run(learner: &mut Learner, batch: &Batch, count: u64) -> Duration {
     start.elapsed()
 }
 
-/// A learner whose gradients are right.
+/// A learner whose gradients are correct.
 fn learner(device: &Device, architecture: Architecture, form: Form) -> Learner {
     let dense = form == Form::Dense;
     let few = if dense { 8 } else { 100 };
@@ -128,7 +129,7 @@ fn steps(criterion: &mut Criterion) {
         support::moderate(&mut group);
         for &(form, inputs, hidden, samples) in SHAPES {
             let label = format!("{} N={inputs} K={hidden} L={samples}", form.name());
-            // Made only of what the filter leaves.
+            // Created only if the filter selects it.
             let mut made = None;
             group.throughput(Throughput::Elements(samples as u64));
             group.bench_function(&label, |bencher| {

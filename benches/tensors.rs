@@ -1,12 +1,13 @@
-//! Times tensor operations on one device: matrix products, and a training step of a perceptron with batch normalisation.
+//! Times tensor operations on one device: matrix products, and a training step of a perceptron with
+//! batch normalization.
 //!
 //! ```text
 //! cargo bench --bench tensors -- --device cpu matmul 256 512 1024
 //! cargo bench --bench tensors -- --device vulkan:llvmpipe mlp
 //! ```
 //!
-//! Each line is one JSON object with the seconds of every repetition. The work is that of `benches/peers/tensors.py` and
-//! `benches/peers/burn`, which put other frameworks beside it.
+//! Each line is one JSON object with the seconds of every repetition. `benches/peers/tensors.py`
+//! and `benches/peers/burn` do the same work in other frameworks.
 
 use clap::{Parser, Subcommand};
 use std::time::Instant;
@@ -17,16 +18,16 @@ use wgrad::tensor::{Classes, Tensor};
 
 #[derive(Parser)]
 struct Options {
-    /// The device, as `wgrad --device` takes it
+    /// The device, in the form that `wgrad --device` takes
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Threads of the CPU executor, 0 for one a core
+    /// Threads of the CPU executor, 0 for one per core
     #[arg(long, default_value_t = 0)]
     threads: usize,
     /// Timed repetitions, after a warm-up
     #[arg(long, default_value_t = 9)]
     repeat: usize,
-    /// What `cargo bench` passes to every bench
+    /// Passed by `cargo bench` to every bench
     #[arg(long, hide = true, global = true)]
     bench: bool,
     #[command(subcommand)]
@@ -68,7 +69,7 @@ fn numbers(count: usize) -> Vec<f32> {
         .collect()
 }
 
-/// The seconds of each repetition of `work`, which runs until the device is done.
+/// The seconds of each repetition of `work`, which ends when the device is done.
 fn times(
     device: &Device,
     repeat: usize,

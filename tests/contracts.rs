@@ -1,5 +1,5 @@
-//! What the table promises: every shader stands in it, agrees with its Rust side, keeps inside WebGPU's default limits
-//! and is WGSL that every backend of naga can write.
+//! The promises of the table: every shader belongs to a kernel, agrees with its Rust side, keeps
+//! inside WebGPU's default limits, and is WGSL that every backend of naga can translate.
 
 #![cfg(not(feature = "sabotage"))]
 
@@ -126,7 +126,7 @@ fn every_variant_has_cases_and_every_case_fits_its_kernel() {
     }
 }
 
-/// The bytes of a case's buffers: all of them, and those that are written.
+/// The bytes of a case's buffers: all of them, and the written ones.
 fn bytes(case: &Case) -> (u64, u64) {
     let sizes = case.slots.iter().map(|slot| match slot {
         Slot::Floats(values) => (values.len(), 0),
@@ -229,7 +229,7 @@ fn a_recording_sums_its_traffic_by_kernel() {
     assert_eq!(recording.traffic(), None, "copy counts none");
 }
 
-/// The module of a variant as each backend takes it: validated, overrides resolved.
+/// The module of a variant as each backend takes it: validated, with overrides resolved.
 fn resolved(kernel: &Kernel, variant: usize) -> (naga::Module, naga::valid::ModuleInfo) {
     let module = naga::front::wgsl::parse_str(&kernel.assemble(variant)).unwrap();
     let flags = naga::valid::ValidationFlags::all();

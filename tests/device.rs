@@ -1,4 +1,4 @@
-//! What a GPU executor does with recordings that are out of the ordinary.
+//! A GPU executor with unusual recordings.
 
 mod common;
 
@@ -9,7 +9,8 @@ use wgrad::engine::recording::{Dispatch, Recording};
 use wgrad::tensor::kernels::copy;
 use wgrad::tensor::shape::{Layout, Shape};
 
-/// Uploads of one recording: larger than what is kept, in parts that are joined, and after a command that reads.
+/// Uploads of one recording: larger than the kept sheets, in regions that are joined, and after a
+/// command that reads.
 #[test]
 fn uploads_arrive_whole_and_in_their_places() {
     let _turn = common::turn();
@@ -63,7 +64,8 @@ fn a_recording_that_the_device_refuses_is_an_error_and_the_next_is_played() {
     }
 }
 
-/// A shader may read any buffer as vectors of four: the last must be there, or an adapter that checks bounds reads another.
+/// A shader may read any buffer as vectors of four. The last vector must exist, or an adapter that
+/// checks bounds reads another one.
 #[test]
 fn the_memory_of_a_buffer_is_a_whole_number_of_vectors() {
     let _turn = common::turn();

@@ -1,4 +1,4 @@
-//! What a measurement rests on: random batches, the check of gradients, the count of traffic.
+//! The parts of a measurement: random batches, the check of gradients, the count of traffic.
 
 use wgrad::engine::device::Device;
 use wgrad::engine::kernel::Traffic;
@@ -40,7 +40,7 @@ fn a_step_counts_its_traffic_by_kernel() {
     let device = Device::cpu().unwrap();
     let mut network = Network::new(&device, &parameters).unwrap();
     let backward = network.traffic(&dense, Loss::MSE).unwrap().unwrap();
-    // A product of [L, N] and [N, K], and one of [N, L] and [L, K], for both perspectives.
+    // For both perspectives: a product of [L, N] and [N, K], and one of [N, L] and [L, K].
     let products = 2 * 2 * (samples * inputs * hidden) as u64;
     assert_eq!(backward["accumulator_dense"].operations, products);
     assert_eq!(backward["weights_gradient_dense"].operations, products);
@@ -61,7 +61,7 @@ fn a_step_counts_its_traffic_by_kernel() {
     assert_eq!(total(&step), total(&backward) + step["adamw"]);
     assert_eq!(learner.steps(), 0);
 
-    // A batch in slices does the same arithmetic but for the additions of their parts.
+    // A batch in micro-batches does the same arithmetic, apart from adding their gradients.
     let small = device.with_binding_limit(4 * (inputs * hidden) as u64);
     let mut network = Network::new(&small, &parameters).unwrap();
     let many = Batch::random(2, inputs, 400, 5).unwrap();

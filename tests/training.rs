@@ -1,4 +1,5 @@
-//! Whole trainings through the library: curves that agree between executors, bits that repeat, runs that go on.
+//! Whole trainings through the library: curves that agree between executors, bits that repeat, runs
+//! that continue.
 
 mod common;
 
@@ -40,7 +41,7 @@ fn run(directory: &Path, name: &str, data: &Path) -> Run {
     }
 }
 
-/// Trains to the end, or until `stop_after` steps have been seen.
+/// Trains to the end, or until `stop_after` steps are done.
 fn train(mut trainer: Trainer, stop_after: Option<u64>) -> wgrad::nnue::train::Summary {
     let stop = AtomicBool::new(false);
     let mut seen = 0;
@@ -55,7 +56,7 @@ fn train(mut trainer: Trainer, stop_after: Option<u64>) -> wgrad::nnue::train::S
     trainer.run(&stop, &mut observe).unwrap()
 }
 
-/// Name and bytes of the result and of every checkpoint.
+/// The names and bytes of the result and of every checkpoint.
 fn files(run: &Run) -> Vec<(String, Vec<u8>)> {
     let checkpoints = run.checkpoints().list().unwrap();
     let paths = checkpoints.into_iter().map(|(_, path)| path);
@@ -79,7 +80,7 @@ fn losses(run: &Run) -> Vec<f64> {
 
 fn repeats_and_resumes(device: &Device) {
     let directory = tempfile::tempdir().unwrap();
-    // 11 batches an epoch, the last of 123 positions.
+    // 11 batches per epoch, the last one of 123 positions.
     let data = data(directory.path(), 5123);
     let runs = ["first", "second", "stopped"].map(|name| run(directory.path(), name, &data));
     for run in &runs[..2] {
@@ -195,7 +196,7 @@ fn a_steady_state_makes_no_objects_but_submissions() {
                     in_flight.pop_front().unwrap().wait().unwrap();
                 }
             }
-            // A loss that nobody waits for takes nothing with it.
+            // A loss that nobody reads changes nothing.
             in_flight.pop_front();
             for loss in in_flight.drain(..) {
                 loss.wait().unwrap();
@@ -259,7 +260,7 @@ fn a_run_refuses_other_data_and_a_directory_that_holds_another_run() {
     };
     let error = Trainer::resume(&device, &empty).unwrap_err().to_string();
     assert!(error.contains("a checkpoint to resume from"), "{error}");
-    // What is left of a run is not overwritten either.
+    // The rest of a damaged run is not overwritten either.
     std::fs::remove_dir_all(run.checkpoints().directory()).unwrap();
     let error = Trainer::new(&device, &settings(8), &run).unwrap_err();
     let error = error.to_string();
@@ -292,7 +293,7 @@ fn losses_and_parameters_come_back_async_as_well() {
 #[test]
 fn a_stop_at_the_end_of_an_epoch_stops() {
     let directory = tempfile::tempdir().unwrap();
-    // One batch an epoch: each step is the last of its epoch.
+    // One batch per epoch: each step is the last of its epoch.
     let data = data(directory.path(), 400);
     let settings = Settings {
         epochs: 5,
@@ -346,7 +347,7 @@ fn a_damaged_record_ends_the_run_after_the_steps_before_it() {
     let run = run(directory.path(), "damaged", &path);
     let mut trainer = Trainer::new(&Device::cpu().unwrap(), &settings, &run).unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
-    // The result of a record of the third batch, after the data were looked at.
+    // Changes the result of a record of the third batch, after the data were checked.
     bytes[32 * 1200 + 26] = 3;
     std::fs::write(&path, bytes).unwrap();
     let error = trainer

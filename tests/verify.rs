@@ -1,4 +1,4 @@
-//! The table of kernels on every executor, against the reference.
+//! Compares the table of kernels on every executor with the reference.
 
 #![cfg(not(feature = "sabotage"))]
 

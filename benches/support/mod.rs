@@ -1,4 +1,4 @@
-//! What the benches of kernels and steps share.
+//! Code that the benches of kernels and steps share.
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, SamplingMode};
@@ -6,8 +6,8 @@ use std::time::Duration;
 use wgrad::engine::device::{AdapterReport, Device, adapters};
 use wgrad::nnue::batch::Batch;
 
-/// The devices that `WGRAD_BENCH_DEVICE` names, as `wgrad --device` takes them with `;` between; else the CPU executor and
-/// every GPU. A software adapter is taken only by name.
+/// The devices that `WGRAD_BENCH_DEVICE` names, in the form that `wgrad --device` takes, separated
+/// by `;`; else the CPU executor and every GPU. A software adapter is taken only by name.
 pub fn devices() -> Vec<Device> {
     let requests = match std::env::var("WGRAD_BENCH_DEVICE") {
         Ok(names) if !names.is_empty() => names.split(';').map(str::to_owned).collect(),
@@ -24,7 +24,7 @@ pub fn devices() -> Vec<Device> {
     requests.iter().map(open).collect()
 }
 
-/// Few samples and little time for each, as there are many benchmarks.
+/// A few samples and little time for each, because there are many benchmarks.
 pub fn moderate(group: &mut BenchmarkGroup<'_, WallTime>) {
     group
         .sample_size(10)

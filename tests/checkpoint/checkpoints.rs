@@ -1,4 +1,4 @@
-//! Checkpoints and results: equal bytes, the way back, and states that are refused.
+//! Checkpoints and results: equal bytes, reading them back, and states that are refused.
 
 use crate::support::{
     architecture, changed, checkpoint, names, parameters, refused, replace, scratch, untied,

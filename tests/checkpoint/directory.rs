@@ -139,7 +139,7 @@ fn a_directory_that_is_not_writable_is_named() {
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o555)).unwrap();
     let result = checkpoint(architecture(true, Activation::CRelu, 3, 1)).write(&path);
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
-    // The system's administrator may write there all the same.
+    // The superuser may write there all the same.
     if result.is_err() {
         refused(result, &path, &["could not write", "ermission denied"]);
         assert!(fs::read(&path).unwrap() == before);

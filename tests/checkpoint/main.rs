@@ -1,4 +1,5 @@
-//! Network files, checkpoints and their directory: the bytes, the way back, and every kind of damage.
+//! Network files, checkpoints and their directory: the bytes, reading them back, and every kind of
+//! damage.
 
 mod checkpoints;
 mod directory;

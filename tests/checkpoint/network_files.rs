@@ -1,4 +1,4 @@
-//! Network files: their documented form, the way back, and damage to them.
+//! Network files: their documented form, reading them back, and damage to them.
 
 use crate::support::{architecture, changed, parameters, refused, replace, scratch, untied, zeros};
 use safetensors::{Dtype, SafeTensors};
@@ -32,7 +32,7 @@ fn files_have_the_documented_form() {
     let shape = architecture(false, Activation::SCRelu, 2, 1);
     let shape = Architecture { inputs: 3, ..shape };
     let mut written = Parameters::zeros(shape).unwrap();
-    // On the device a feature's K weights are contiguous: feature 0 has 1 and 2.
+    // On the device the K weights of a feature are contiguous: feature 0 has 1 and 2.
     written.values_mut()[0].copy_from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     write_network(&path, &written, Metadata::new()).unwrap();
 
@@ -64,7 +64,7 @@ fn files_have_the_documented_form() {
     let rows = file.tensor("A1").unwrap().data().as_chunks().0.to_vec();
     let rows: Vec<f32> = rows.into_iter().map(f32::from_le_bytes).collect();
     assert_eq!(rows, [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]);
-    // The same by index: (feature 2, row 0) on the device is (row 0, feature 2) in the file.
+    // The same by index: (feature 2, lane 0) on the device is (row 0, feature 2) in the file.
     assert_eq!(rows[2], written.get("A1").unwrap()[2 * 2]);
 
     let tied = architecture(true, Activation::CRelu, 2, 3);

@@ -1,4 +1,4 @@
-//! States to write, changes to their files, and what a refusal must say.
+//! States to write, changes to their files, and the words of a refusal.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub fn untied() -> Architecture {
     architecture(false, Activation::CRelu, 3, 1)
 }
 
-/// Parameters whose values all differ: `first`, then each 1/64 more.
+/// Parameters whose values all differ: `first`, then 1/64 more each.
 pub fn parameters(architecture: Architecture, first: f32) -> Parameters {
     let mut parameters = Parameters::zeros(architecture).unwrap();
     let mut next = first;
@@ -37,7 +37,7 @@ pub fn parameters(architecture: Architecture, first: f32) -> Parameters {
     parameters
 }
 
-/// Step 7 of a training with 3 steps an epoch.
+/// Step 7 of a training with 3 steps per epoch.
 pub fn checkpoint(architecture: Architecture) -> Checkpoint {
     Checkpoint {
         settings: Settings {
@@ -68,7 +68,7 @@ pub fn scratch() -> (tempfile::TempDir, PathBuf) {
     (directory, path)
 }
 
-/// The error's text, which must name the file and hold every one of `words`.
+/// The error's text, which must name the file and contain all of `words`.
 #[track_caller]
 pub fn refused<T>(result: wgrad::Result<T>, path: &Path, words: &[&str]) {
     let Err(error) = result else {
@@ -80,7 +80,7 @@ pub fn refused<T>(result: wgrad::Result<T>, path: &Path, words: &[&str]) {
     }
 }
 
-/// Writes `file` as it stands after `change`.
+/// Writes `file` with a change.
 pub fn changed(path: &Path, file: &TensorFile, change: impl FnOnce(&mut TensorFile)) {
     let mut file = file.clone();
     change(&mut file);

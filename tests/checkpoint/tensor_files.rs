@@ -1,4 +1,5 @@
-//! Tensor files of any kind: foreign and cut ones, and tensors checked where they are used.
+//! Tensor files of any kind: foreign files, cut files, and tensors that are checked when they are
+//! used.
 
 use crate::support::{refused, scratch, written};
 use std::fs;

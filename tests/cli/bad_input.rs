@@ -1,4 +1,5 @@
-//! Settings, devices, data, directories and checkpoints that are refused, and what the message names.
+//! Settings, devices, data, directories and checkpoints that are refused, and the words of each
+//! message.
 
 use crate::support::{cut, scratch, wgrad};
 use std::fs;
@@ -63,7 +64,7 @@ fn a_device_that_is_not_there_lists_what_is() {
     wgrad("verify --device nonsense", &[]).refused(1, &["nonsense", "found: "]);
 }
 
-/// The record `number` of a file, changed.
+/// Record `number` of a file, changed.
 fn spoil(bytes: &mut [u8], number: usize, change: impl FnOnce(&mut [u8])) {
     change(&mut bytes[32 * number..][..32]);
 }

@@ -1,10 +1,10 @@
-//! `bench`: what it prints for one shape and for the grid, and the options that it refuses.
+//! `bench`: its output for one shape and for the grid, and the options that it refuses.
 
 use crate::support::{cut, scratch, shipped, wgrad};
 use serde_json::Value;
 use std::fs;
 
-/// A call on the CPU executor with little time.
+/// A short run on the CPU executor.
 const QUICK: &str = "bench --device cpu --threads 1 --seconds 0.01";
 
 #[track_caller]

@@ -1,4 +1,4 @@
-//! `adapters`, `verify`, `kernels`, and what holds for every command: usage and broken pipes.
+//! `adapters`, `verify`, `kernels`, and the rules for every command: usage and broken pipes.
 
 use crate::support::{WGRAD, command, ended, scratch, wgrad};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! `gradients`: values worked out by hand, and batches that are refused.
+//! `gradients`: values computed by hand, and batches that are refused.
 
 use crate::support::{Ended, scratch, wgrad};
 use std::fs;
@@ -72,7 +72,7 @@ impl Tiny {
         )
     }
 
-    /// Dense and sparse inputs give exactly these tensors.
+    /// The tensors that both dense and sparse inputs must give exactly.
     #[track_caller]
     fn gives(&self, targets: [f32; 2], expected: &[(&str, &[usize], &[f32])]) {
         let targets = floats("Y_exp", &[2], &targets);

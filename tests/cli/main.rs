@@ -1,4 +1,5 @@
-//! The command line as a user and a program meet it: output, files, exit status, and what bad input gets.
+//! The command line as users and programs see it: output, files, exit status, and the response to
+//! bad input.
 #![cfg(feature = "cli")]
 
 mod bad_input;

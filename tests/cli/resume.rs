@@ -1,4 +1,4 @@
-//! Trainings that were killed, interrupted or out of disk, and go on to the same bits.
+//! Trainings that are killed, interrupted or out of disk space, and continue to the same bits.
 
 use crate::support::{
     WGRAD, assert_holds, command, cut, ended, names, scratch, wgrad, wgrad_command,
@@ -22,7 +22,7 @@ fn checkpoint(run: &Path, step: u64) -> PathBuf {
     run.join(format!("checkpoints/step-{step:08}.safetensors"))
 }
 
-/// Waits until a running training has written so many checkpoints.
+/// Waits until a running training has written this many checkpoints.
 #[track_caller]
 fn wait_for_checkpoints(child: &mut Child, run: &Path, count: usize) {
     let begun = Instant::now();
@@ -56,7 +56,7 @@ fn what_is_killed_goes_on_to_the_same_bits() {
             .spawn()
             .unwrap();
         wait_for_checkpoints(&mut child, &killed, count);
-        // Anywhere in a step or in the writing of a file.
+        // The kill falls anywhere in a step or in the writing of a file.
         std::thread::sleep(Duration::from_micros(
             700 * attempt as u64 + u64::from(child.id() % 7) * 300,
         ));
@@ -74,7 +74,7 @@ fn what_is_killed_goes_on_to_the_same_bits() {
     let curve = |run: &Path| Curve::read(&run.join("log.jsonl")).unwrap();
     assert_eq!(curve(&killed), curve(&whole));
 
-    // What would change the numbers is refused, what they are already is not.
+    // An option that would change the numbers is refused; an option that equals the run's is not.
     let resume: &[(&str, &Path)] = &[("--resume", &killed)];
     wgrad("train --device cpu --hidden 64", resume).refused(2, &["--hidden 64", "48"]);
     wgrad("train --device cpu --tied", resume).refused(2, &["--tied"]);
@@ -130,7 +130,7 @@ fn an_interrupt_saves_and_says_how_to_go_on() {
     assert_holds(&stopped, &whole);
 }
 
-/// A file size limit is what a full disk looks like to a program: a write that ends in an error half-way.
+/// To a program, a limit on file sizes looks like a full disk: a write fails half-way.
 #[cfg(unix)]
 #[test]
 fn a_full_disk_leaves_the_checkpoints_before() {
@@ -139,8 +139,8 @@ fn a_full_disk_leaves_the_checkpoints_before() {
     let line =
         |hidden: usize| format!("train --device cpu --epochs 2 --batch 50 --hidden {hidden}");
     let size = |run: &Path, step| fs::metadata(checkpoint(run, step)).unwrap().len();
-    // Later checkpoints are a few bytes longer than the first. The limit is in blocks of 512 bytes: there is a size for
-    // which one falls between.
+    // Later checkpoints are a few bytes longer than the first one. The limit counts blocks of 512
+    // bytes, so for some size it falls between the two.
     let found = (1..=64).find_map(|hidden| {
         let run = directory.join(format!("hidden{hidden}"));
         wgrad(&line(hidden), &[("--data", &data), ("--out", &run)]).success();

@@ -1,4 +1,4 @@
-//! Calls of `wgrad`, how they ended, and the files that they take and leave.
+//! Runs of `wgrad`, their results, and the files that they read and write.
 
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 pub const WGRAD: &str = env!("CARGO_BIN_EXE_wgrad");
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// How a call ended.
+/// The result of a run.
 pub struct Ended {
     pub status: i32,
     pub stdout: String,
@@ -38,7 +38,7 @@ pub fn ended(mut command: Command) -> Ended {
     }
 }
 
-/// Runs `wgrad` with the words of `line` and then with `paths`, each an option and its value.
+/// Runs `wgrad` with the words of `line`, then with `paths`: options with their values.
 pub fn wgrad(line: &str, paths: &[(&str, &Path)]) -> Ended {
     ended(wgrad_command(line, paths))
 }
@@ -58,7 +58,8 @@ impl Ended {
         self
     }
 
-    /// Ended with `status`, and one message on stderr that holds all of `words`.
+    /// Asserts that the run ended with `status` and printed one message with all of `words` on
+    /// stderr.
     #[track_caller]
     pub fn refused(&self, status: i32, words: &[&str]) {
         assert_eq!(self.status, status, "{}{}", self.stdout, self.stderr);
@@ -97,7 +98,7 @@ pub fn cut(directory: &Path, count: usize) -> PathBuf {
     path
 }
 
-/// Names and contents of what a training leaves that must not depend on circumstances.
+/// The names and contents of the files of a training that must not depend on circumstances.
 pub fn results(run: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(run.join("checkpoints"))
         .unwrap()
@@ -117,7 +118,7 @@ pub fn names(run: &Path) -> Vec<String> {
     results(run).into_iter().map(|(name, _)| name).collect()
 }
 
-/// Every file of `expected` stands in `found` with the same bytes.
+/// Asserts that every file of `expected` is in `found` with the same bytes.
 #[track_caller]
 pub fn assert_holds(found: &Path, expected: &Path) {
     let found = results(found);

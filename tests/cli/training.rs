@@ -1,4 +1,5 @@
-//! `train` and `eval`: what a training leaves, that it is the same each time, and how a diverging one ends.
+//! `train` and `eval`: the files of a training, its repeatability, and the end of a training that
+//! diverges.
 
 use crate::support::{assert_holds, cut, ended, names, results, scratch, wgrad, wgrad_command};
 use std::fs;
@@ -64,13 +65,13 @@ fn a_training_leaves_everything_and_eval_agrees() {
         panic!("no validation in the log");
     };
     assert!((found["correlation"].as_f64().unwrap() - correlation).abs() < 1e-12);
-    // Another objective is another loss.
+    // Another objective gives another loss.
     let other = wgrad("eval --device cpu --json --power 2.5 --wdl 0.5", &paths)
         .success()
         .json();
     assert!((other["loss"].as_f64().unwrap() - last).abs() > 1e-4);
 
-    // A second run in the same place is refused, and the first one stays.
+    // A second run in the same directory is refused, and the first one stays.
     let before = results(&run);
     wgrad("train --device cpu", &[("--data", &data), ("--out", &run)])
         .refused(1, &[run.to_str().unwrap(), "resume"]);

@@ -1,6 +1,6 @@
-//! Devices for tests. Each adapter is opened once a test program and shared.
+//! Devices for tests. A test program opens each adapter once and shares it.
 
-// Every test program compiles this file and uses its part of it.
+// Every test program compiles this file and uses only a part of it.
 #![allow(dead_code)]
 
 pub mod nets;
@@ -14,7 +14,7 @@ pub static VULKAN: LazyLock<Device> =
 /// llvmpipe through GL, or the adapter that `WGRAD_TEST_GL` names.
 pub static GL: LazyLock<Device> = LazyLock::new(|| open("WGRAD_TEST_GL", "gl:llvmpipe"));
 
-/// A GPU test without an adapter fails, and says what was found.
+/// A GPU test without an adapter fails, and says which adapters were found.
 fn open(variable: &str, default: &str) -> Device {
     let request = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
     match Device::open(Some(&request)) {
@@ -25,10 +25,10 @@ fn open(variable: &str, default: &str) -> Device {
     }
 }
 
-/// The driver of a software adapter uses every core itself: GPU tests of a program take turns.
+/// The driver of a software adapter uses every core, so the GPU tests of a program take turns.
 pub static TURN: Mutex<()> = Mutex::new(());
 
-/// Waits for a turn; a test that failed in its turn does not take the others with it.
+/// Waits for its turn. A test that fails during its turn does not make the others fail.
 pub fn turn() -> std::sync::MutexGuard<'static, ()> {
     TURN.lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)

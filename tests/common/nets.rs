@@ -1,4 +1,4 @@
-//! Random networks and batches, and the section 1 formulas for a host's f64.
+//! Random networks and batches, and the formulas of section 1 in f64.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -6,7 +6,7 @@ use wgrad::nnue::batch::{Batch, Inputs};
 use wgrad::nnue::{Activation, Architecture, Parameters};
 use wgrad::tensor::lists::SparseInputs;
 
-/// One in this many of a unit: parameters and inputs on this grid make Z exact in f32.
+/// The grid's steps per unit. Parameters and inputs on this grid make Z exact in f32.
 const GRID: f32 = 64.0;
 
 pub struct Net {
@@ -16,8 +16,8 @@ pub struct Net {
     pub sparse: Batch,
 }
 
-/// A network and a batch of ones and zeros on a dyadic grid, so that no mask can flip by rounding; a few biases put a
-/// sample exactly on 0 or T.
+/// A network and a batch of ones and zeros on a dyadic grid, so that no mask can flip by rounding.
+/// A few biases put a sample exactly on 0 or T.
 pub fn random(architecture: Architecture, samples: usize, width: usize, seed: u64) -> Net {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut parameters = Parameters::zeros(architecture).unwrap();
@@ -77,7 +77,7 @@ pub fn random(architecture: Architecture, samples: usize, width: usize, seed: u6
     }
 }
 
-/// Z of one row for one index list.
+/// Z of one lane for one index list.
 fn preactivation(parameters: &Parameters, list: &[u32], perspective: usize, row: usize) -> f64 {
     let architecture = parameters.architecture();
     let (weights, bias) = match (architecture.tied, perspective) {
@@ -129,7 +129,7 @@ pub fn architectures(inputs: usize, hidden: usize) -> Vec<Architecture> {
     all
 }
 
-/// ‖found − expected‖ / ‖expected‖; NaN where anything is NaN, which no bound accepts.
+/// ‖found − expected‖ ÷ ‖expected‖; NaN if any element is NaN, which no bound accepts.
 pub fn relative_l2(expected: &[f64], found: &[f64]) -> f64 {
     assert_eq!(expected.len(), found.len());
     let squares = |values: &mut dyn Iterator<Item = f64>| {

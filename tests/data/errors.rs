@@ -7,7 +7,7 @@ use std::path::{MAIN_SEPARATOR, Path};
 use tempfile::TempDir;
 use wgrad::nnue::data::{Dataset, LoaderSettings, Target};
 
-/// What loading these files says, without the folder.
+/// The error of loading these files, without the folder.
 fn complaint(folder: &TempDir, path: &Path) -> String {
     let error = load(&[path.into()], &settings(2, 0))
         .unwrap_err()
@@ -24,7 +24,7 @@ fn bad_files_are_named() {
     assert!(says(&folder.path().join("none.bin")).starts_with("none.bin: could not open: "));
     fs::create_dir(folder.path().join("folder")).unwrap();
     assert!(says(&folder.path().join("folder")).starts_with("folder: could not "));
-    // A pipe that nobody writes to must not be waited for.
+    // Opening a pipe that nobody writes to must not block.
     #[cfg(unix)]
     {
         let pipe = folder.path().join("pipe");
@@ -82,7 +82,7 @@ fn impossible_records_are_named() {
         says(&|board| board.occ |= 1 << 30),
         "occupancy: expected at most 32 pieces, found 33 pieces"
     );
-    // On e1 = 4, the fifth nibble, a queen.
+    // The fifth nibble is the piece on e1 = 4; it becomes a queen.
     assert_eq!(
         says(&|board| board.pcs[2] = board.pcs[2] & 0xf0 | 4),
         "own king: expected exactly 1 on the board, found 0"

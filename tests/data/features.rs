@@ -1,4 +1,4 @@
-//! Features by hand and by symmetry, and the targets that blend result and score.
+//! Features computed by hand and by symmetry, and the targets that blend result and score.
 
 use crate::support::{START, features, sample_lines, start};
 use rand::{RngExt, SeedableRng};
@@ -7,8 +7,9 @@ use wgrad::nnue::data::{Chess768, FeatureSet, Perspective, Position, Target};
 
 #[test]
 fn features_of_the_start_position() {
-    // Of the side to move: pawns on a2 to h2 are 8 to 15, knights 64 + 1 and 6, bishops 128 + 2 and 5, rooks
-    // 192 + 0 and 7, the queen 256 + 3, the king 320 + 4; of the other side 384 more, from rank 7 and 8.
+    // The side to move: pawns on a2 to h2 are 8 to 15, knights 64 + 1 and 6, bishops 128 + 2 and 5,
+    // rooks 192 + 0 and 7, the queen 256 + 3, the king 320 + 4. The other side: 384 more, from
+    // ranks 7 and 8.
     let mut expected: Vec<u32> = (8..16)
         .chain([65, 70, 130, 133, 192, 199, 259, 324])
         .collect();
@@ -21,9 +22,11 @@ fn features_of_the_start_position() {
 fn features_with_black_to_move() {
     // Black: king g8, rook a8; White: king e1, pawn e4.
     let position = Position::from_fen("r5k1/8/8/8/4P3/8/8/4K3 b - - 0 1", 35, 2).unwrap();
-    // As Black sees it the king stands on g1 = 6, the rook on a1 = 0; the opponent's king on e8 = 60, the pawn on e5 = 36.
+    // As Black sees it, the own king is on g1 = 6 and the own rook on a1 = 0, the opponent's king
+    // on e8 = 60 and the opponent's pawn on e5 = 36.
     let own = vec![192, 320 + 6, 384 + 36, 384 + 320 + 60];
-    // As White sees it the own pawn is on e4 = 28, the king on e1 = 4; the rook on a8 = 56, the king on g8 = 62.
+    // As White sees it, the own pawn is on e4 = 28 and the own king on e1 = 4, the opponent's rook
+    // on a8 = 56 and the opponent's king on g8 = 62.
     let other = vec![28, 320 + 4, 384 + 192 + 56, 384 + 320 + 62];
     assert_eq!(features(&position), [own, other]);
     assert_eq!(position.score(), -35);
@@ -51,7 +54,7 @@ fn colours_swapped_is_the_same_and_the_other_side_to_move_swaps_perspectives() {
         let mirrored = Position::from_fen(&mirrored, 0, 1).unwrap();
         assert_eq!(features(&mirrored), features(&position));
 
-        // Not every position stays legal when the other side is to move.
+        // Some positions are illegal if the other side is to move.
         if let Ok(passed) = Position::from_fen(&format!("{} {side} - -", fields[0]), 0, 1) {
             let [own, other] = features(&position);
             assert_eq!(features(&passed), [other, own]);
@@ -100,7 +103,7 @@ fn no_feature_stands_twice_in_a_list() {
     }
 }
 
-/// A board of any pieces on these squares, but for the kings on the first and the last.
+/// A board with arbitrary pieces on these squares, and the kings on the first and the last of them.
 fn crowd(occupied: u64, random: &mut ChaCha8Rng) -> Position {
     let count = occupied.count_ones() as usize;
     let mut codes: Vec<u8> = (0..count)
@@ -120,7 +123,8 @@ fn crowd(occupied: u64, random: &mut ChaCha8Rng) -> Position {
 #[test]
 fn both_lists_at_once_are_those_one_by_one() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
-    // Whole quarters of the board, after an even and an odd number of pieces; a piece more than three of the quarters.
+    // Whole quarters of the board, after an even and an odd number of pieces; one piece more than
+    // three of the quarters.
     let mut boards = vec![
         0xFFFF_FFFF,
         0xFFFF_0000_0000_FFFF,
@@ -128,7 +132,7 @@ fn both_lists_at_once_are_those_one_by_one() {
         0x8000_FFFF_7FFF_0000,
     ];
     for _ in 0..2000 {
-        // Ever fewer squares, at most 32.
+        // Fewer and fewer squares, at most 32.
         let few = (0..random.random_range(1..5))
             .fold(u64::MAX, |squares, _| squares & random.random::<u64>());
         if (2..=32).contains(&few.count_ones()) {

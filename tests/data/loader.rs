@@ -56,7 +56,7 @@ fn an_epoch_brings_each_position_once_in_an_order_of_its_own() {
                 first
             );
             assert_ne!(order(&paths, &LoaderSettings { epoch: 1, ..base }), first);
-            // Blocks are shuffled each in its own way.
+            // Each block is shuffled in its own way.
             let block = |at: usize| {
                 first[at * shuffle..]
                     .iter()
@@ -222,7 +222,7 @@ fn epochs_in_one_go_are_those_one_by_one_also_in_used_memory() {
     assert_eq!(load(&paths, &none).unwrap(), []);
 }
 
-/// [`Chess768`] without what it says of the other side's names.
+/// [`Chess768`] without its names for the other perspective.
 struct Unnamed;
 
 impl FeatureSet for Unnamed {
@@ -296,7 +296,7 @@ fn a_loader_dropped_half_way_ends_its_threads() {
     }
 }
 
-/// A set of features that panics at a certain score.
+/// A feature set that panics at a certain score.
 struct Panics;
 
 impl FeatureSet for Panics {
@@ -313,7 +313,7 @@ impl FeatureSet for Panics {
     }
 }
 
-/// The next batch is the panic of [`Panics`], and there is none behind it.
+/// Asserts that the next batch is the panic of [`Panics`], and that no batch follows.
 fn expect_panic(mut loader: Loader) {
     let next = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| loader.next()));
     let panic = next.expect_err("the panic goes on");
@@ -322,7 +322,7 @@ fn expect_panic(mut loader: Loader) {
     assert!(loader.next().is_none());
 }
 
-/// A set of two features whose lists are always these.
+/// A feature set of two features with constant lists.
 struct Always {
     list: [u32; 2],
     is_distinct: bool,
@@ -360,7 +360,8 @@ fn lists_are_checked_for_what_their_set_does_not_promise() {
         assert!(load([1, 0]).is_ok());
         let error = load([0, 2]).unwrap_err();
         assert!(error.contains("sample 0") && error.contains('2'), "{error}");
-        // Only who promises that there are none, and lets nobody sort, is taken at his word.
+        // Only a feature set that promises distinct features, without a sort to check it, is
+        // trusted.
         let twice = load([1, 1]);
         assert_eq!(twice.is_ok(), is_distinct && !transposed);
         if let Err(error) = twice {

@@ -1,4 +1,4 @@
-//! The data floor: records, text, features, the loader's order, and the text of every error.
+//! The data layer: records, text, features, the loader's order, and the text of every error.
 
 mod errors;
 mod features;

@@ -1,4 +1,4 @@
-//! Records and text: each is read as the board that it spells.
+//! Records and text: each is read as the board that it describes.
 
 use crate::support::{board, file, load, loader, sample_lines, shipped};
 use cozy_chess::{Board, Color, Square};
@@ -52,7 +52,7 @@ fn text_and_its_records_load_alike() {
         .flat_map(|line| line.parse::<Position>().unwrap().to_bytes())
         .collect();
     let binary = file(&folder, "sample.bin", records);
-    // A name without a telling ending, blank lines, the line ends of another system, no clocks.
+    // A name without a known ending, blank lines, Windows line ends, no clocks.
     let text: String = lines
         .iter()
         .map(|line| {

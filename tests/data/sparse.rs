@@ -127,7 +127,7 @@ fn renamed_lists_are_those_with_other_names() {
     let lists = |indices: [i32; 9]| SparseInputs::new("X1", 4, 3, indices.to_vec()).unwrap();
     let before = lists([3, 0, -1, -1, -1, -1, 0, 1, 3]);
     let after = lists([0, 2, -1, -1, -1, -1, 2, 1, 0]);
-    // Before the transposed index is made, and after: then it is moved.
+    // Before the transposed index is built, and after, when it is moved.
     for _ in 0..2 {
         let renamed = before.renamed(&[2, 1, 3, 0]).unwrap();
         assert_eq!(renamed, after);

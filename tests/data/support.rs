@@ -1,4 +1,4 @@
-//! Boards, records and files to load, and short ways to load them.
+//! Boards, records and files to load, and helpers to load them.
 
 use bulletformat::ChessBoard;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What does not fit: batches that are cut over samples, and what is refused.
+//! Batches that are cut into micro-batches, and sizes that are refused.
 
 use crate::common::{self, nets, nets::relative_l2};
 use crate::{gradients, worst_error};
@@ -24,8 +24,8 @@ fn a_batch_cut_over_samples_gives_the_gradients_of_the_whole() {
                     batch,
                     Upstream::Loss(Loss::SIGMOID_MSE),
                 );
-                // Room for every parameter and the rows of sums or the gradients of a piece, for 25 samples of 2K floats or
-                // 114 of lists.
+                // The limit leaves room for every parameter, and for the rows of sums or the
+                // gradients of a shard, for 25 samples of 2K floats, or for 114 samples of lists.
                 let small = device
                     .clone()
                     .with_binding_limit(4 * (32 * 2 * (23 + 2) + 4));

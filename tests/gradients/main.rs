@@ -1,5 +1,5 @@
-//! The network's gradients: the f64 reference against finite differences and identities, every executor against the
-//! reference.
+//! The network's gradients: the f64 reference against finite differences and identities, and every
+//! executor against the reference.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -54,7 +54,7 @@ fn gradients(
     )
 }
 
-/// The largest relative L2 error over all gradients of tensors that are not zero, and over Y.
+/// The largest relative L2 error over Y and over all gradients that are not zero.
 fn worst_error(expected: &Result, found: &Result) -> f64 {
     let pairs = expected.gradients.iter().zip(&found.gradients);
     let errors = pairs.map(|(expected, found)| relative_l2(expected, found));
@@ -76,7 +76,7 @@ fn reference_gradients_agree_with_finite_differences() {
     let (mut compared, mut near_a_kink) = (0, 0);
     for (seed, architecture) in nets::architectures(7, 4).into_iter().enumerate() {
         let mut net = nets::random(architecture, 6, 3, seed as u64);
-        // Off the dyadic grid, where points rest on the kinks.
+        // Values off the dyadic grid, on which points would lie on the kinks.
         for values in net.parameters.values_mut() {
             for (i, value) in values.iter_mut().enumerate() {
                 *value += 1e-3 * ((i * 7919 + seed) % 101) as f32 / 101.0;
@@ -97,7 +97,7 @@ fn reference_gradients_agree_with_finite_differences() {
                     .map(|&v| f64::from(v))
                     .collect();
                 for element in 0..tensor.len() {
-                    // A weight or bias moves the Z of its row alone, by H at most.
+                    // A weight or bias moves only the Z of its own lane, by H at most.
                     let row = element % architecture.hidden;
                     let inner = !matches!(tensor.name, "C" | "d");
                     let width = 2 * architecture.hidden;
@@ -121,7 +121,8 @@ fn reference_gradients_agree_with_finite_differences() {
                     let difference = (moved(H) - moved(-H)) / (2.0 * H);
                     let gradient = exact.gradients[index][element];
                     let error = (difference - gradient).abs();
-                    // Relative to the gradient, with a floor for those that vanish beside the others.
+                    // Relative to the gradient, with a floor for gradients that are tiny beside the
+                    // others.
                     let bound = 1e-6 * gradient.abs().max(1e-2 * scale);
                     assert!(
                         error <= bound,
@@ -141,7 +142,8 @@ fn reference_gradients_agree_with_finite_differences() {
     );
 }
 
-/// Sizes around the tiles of the kernels, and several pieces of samples: [inputs, hidden, samples, width].
+/// [inputs, hidden, samples, width]: sizes around the tiles of the kernels, and several shards of
+/// samples.
 const SIZES: [[usize; 4]; 7] = [
     [1, 1, 1, 1],
     [9, 31, 33, 4],
@@ -166,7 +168,8 @@ fn agrees_with_the_reference(device: &Device) {
             for batch in [&dense, &sparse] {
                 let expected = gradients(&reference, &parameters, batch, Upstream::Loss(loss));
                 let found = gradients(device, &parameters, batch, Upstream::Loss(loss));
-                // d and C sum numbers of both signs; their errors are held against the magnitudes in `verify`.
+                // d and C sum numbers of both signs; `verify` compares their errors with the
+                // magnitudes.
                 let error = worst_error(&expected, &found);
                 assert!(
                     error <= 1e-5,
@@ -174,7 +177,8 @@ fn agrees_with_the_reference(device: &Device) {
                 );
                 worst = worst.max(error);
                 let (expected, found) = (expected.loss.unwrap(), found.loss.unwrap());
-                // P and Y are known to about 4ε of 1, and P − t may cancel: |x|^q moves by q·|x|^(q−1)·4ε.
+                // P and Y have an error of about 4ε, and P − t may cancel: |x|^q moves by
+                // q·|x|^(q−1)·4ε.
                 let q = f64::from(loss.power);
                 let cancelled = 4.0 * f64::from(f32::EPSILON) * q * expected.powf((q - 1.0) / q);
                 let bound = 1e-6 * expected + cancelled;
@@ -299,7 +303,8 @@ fn a_given_e_replaces_the_loss_and_a_unit_e_gives_the_derivatives_of_one_output(
             .collect();
         assert_eq!(one.gradients[4], h);
         assert_eq!(one.gradients[5], [1.0]);
-        // And with C a unit vector, ∂H[u, s]/∂B is the slope, for CReLU M[u, s], here for every u at once with C = 1.
+        // With C a unit vector, ∂H[u, s]/∂B is the slope, which is M[u, s] for CReLU. Here C = 1
+        // covers every u at once.
         network.write(4, [1.0f32; 10].as_slice()).unwrap();
         let masks = compute(&mut network, &net.sparse, Upstream::Given(&unit));
         let mask: Vec<f64> = z[4 * 10..5 * 10]
@@ -394,7 +399,7 @@ fn a_step_of_adamw_moves_every_parameter_by_its_gradient() {
                         let (value, g) = (f64::from(before[i]), f64::from(gradient[i]));
                         let change = g / (g.abs() + 1e-8);
                         let expected = value * (1.0 - 0.01 * 0.01) - 0.01 * change;
-                        // Where g is as small as ε its rounding shows.
+                        // Where g is as small as ε, the rounding of ε shows.
                         let allowed = 1e-6 + 0.01 * 1e-9 / (g.abs() + 1e-8);
                         let error = (f64::from(after[i]) - expected).abs();
                         assert!(

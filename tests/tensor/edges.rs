@@ -1,4 +1,5 @@
-//! Values at the edges of functions (section 4): what IEEE 754 says on the CPU and the reference, and what GPUs keep of it.
+//! Values at the edges of functions (section 4): the results of IEEE 754 on the CPU and the
+//! reference, and the results that GPUs guarantee.
 
 use crate::common;
 use wgrad::engine::device::Device;
@@ -74,7 +75,7 @@ fn powers_at_their_edges() {
 #[test]
 fn powers_at_their_edges_on_vulkan_and_gl() {
     let _turn = common::turn();
-    // The last row's size, 1^16777216, is exp2 of a product with log2 1.
+    // The size of the last row, 1^16777216, is exp2 of a product with log2 1.
     powers_are_right(&common::VULKAN, 1e-5);
     powers_are_right(&common::GL, 1e-5);
 }

@@ -1,4 +1,4 @@
-//! What does not fit is an error that names operation and shapes, and the device goes on.
+//! Operands that do not fit are errors that name operation and shapes, and the device still works.
 
 use crate::common;
 use wgrad::engine::device::Device;
@@ -63,7 +63,7 @@ fn shapes_that_do_not_fit_are_named() {
             .jacobian(&ones(&[1, 1, 1]).parameter()),
         &["jacobian", "6 axes"],
     );
-    // The device goes on.
+    // The device still works.
     assert_eq!(a.sum(.., false).unwrap().item().unwrap(), 6.0);
 }
 
@@ -161,7 +161,7 @@ fn too_large_is_refused(device: &Device) {
         Tensor::new(&small, &vec![0.0f32; 1 << 15], &[1 << 15]),
         &["131072", "65536"],
     );
-    // What fits goes on.
+    // Operands that fit still work.
     assert_eq!(
         a.matmul(&a)
             .unwrap()

@@ -1,5 +1,5 @@
-//! The gradients of every operation, layer and loss against finite differences, and on every executor against the
-//! reference.
+//! The gradients of every operation, layer and loss: against finite differences, and on every
+//! executor against the reference.
 
 use crate::common;
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use wgrad::tensor::{Tensor, gradcheck};
 use wgrad::verify::operations::{Operation, OperationCase, cases};
 use wgrad::verify::verify_operation;
 
-/// Past these many operand elements differences take too long, and say nothing that fewer do not.
+/// With more operand elements than this, differences take too long and find nothing new.
 const FEW: usize = 400;
 
 #[test]

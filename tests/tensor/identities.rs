@@ -1,4 +1,4 @@
-//! What gradients of formulas must be, and the two-perspective network made of tensors.
+//! Identities that gradients of formulas obey, and the two-perspective network made of tensors.
 
 use crate::common;
 use crate::common::nets::{self, relative_l2};
@@ -8,7 +8,7 @@ use wgrad::nnue::batch::Inputs;
 use wgrad::nnue::{Activation, Architecture, Loss, Network, Upstream};
 use wgrad::tensor::Tensor;
 
-/// Values from a small generator, different for each seed, multiples of 1/16 from −2 to 2.
+/// Values of a small generator: multiples of 1/16 from −2 to 2, different for each seed.
 fn values(count: usize, seed: u64) -> Vec<f64> {
     let step = |i: u64| ((i + 1) * (seed + 3) * 7919) % 65;
     (0..count as u64)
@@ -61,8 +61,8 @@ fn the_four_identities_hold() {
     close(&product([&a, &b, &square]), &product([&square, &a, &b]));
 }
 
-/// The network of section 1 from matmul, add, clamp, concat, matmul and a mean squared error: loss and gradients in the
-/// order of the architecture's tensors.
+/// The network of section 1, made of matmul, add, clamp, concat, matmul and a mean squared error.
+/// Returns the loss and the gradients in the order of the architecture's tensors.
 fn from_tensors(device: &Device, net: &nets::Net) -> (f64, Vec<Vec<f64>>) {
     let architecture = net.parameters.architecture();
     let Inputs::Dense { values, .. } = net.dense.inputs() else {
@@ -120,7 +120,8 @@ fn from_tensors(device: &Device, net: &nets::Net) -> (f64, Vec<Vec<f64>>) {
 }
 
 fn network_agrees(device: &Device, bound: f64) {
-    // Batches of a power of 2: 1/L is an f32 then, and the f64 of the reference agree to their last digits.
+    // The batch size is a power of 2, so that 1/L is an f32 and the reference agrees to its last
+    // digits.
     for (seed, [inputs, hidden, samples]) in [[12, 5, 8], [97, 33, 64]].into_iter().enumerate() {
         for activation in [Activation::CRelu, Activation::SCRelu] {
             for tied in [false, true] {
@@ -164,15 +165,16 @@ fn the_network_from_tensors_is_the_fused_step_on_vulkan_and_gl() {
     network_agrees(&common::GL, 5e-6);
 }
 
-/// Formulas that write-ups get wrong, by numbers: the tape's gradient, which the finite differences of
-/// `gradients.rs` hold, is the right one and not the other.
+/// Formulas that texts often get wrong, by numbers: the tape's gradient, which finite differences
+/// confirm in `gradients.rs`, is the right one and not the other.
 #[test]
 fn slips_are_refuted_by_numbers() {
     let device = Device::reference();
     let matrix = |values: &[f64], shape: &[usize]| Tensor::new(&device, values, shape).unwrap();
     let of = |tensor: &Tensor| tensor.to_f64_vec().unwrap();
 
-    // J = ‖X − AS‖²: ∂J/∂S = −2Aᵀ(X − AS). The other, −2(X − AS)Aᵀ, is not even of the shape of S, unless all are square.
+    // J = ‖X − AS‖²: ∂J/∂S = −2Aᵀ(X − AS). The wrong one, −2(X − AS)Aᵀ, does not even have the
+    // shape of S, unless all matrices are square.
     let x = matrix(&[1.0, 2.0, 3.0, 4.0], &[2, 2]);
     let a = matrix(&[1.0, 1.0, 0.0, 2.0], &[2, 2]);
     let s = matrix(&[1.0, 0.0, 2.0, 1.0], &[2, 2]).parameter();
@@ -196,7 +198,8 @@ fn slips_are_refuted_by_numbers() {
     assert_eq!(right, [4.0, -2.0, 8.0, -10.0]);
     assert_eq!(wrong, [2.0, -4.0, -2.0, -8.0]);
 
-    // The mean over an axis of [2, 3] divides by what is averaged, 2 or 3, not by the other size.
+    // The mean over an axis of [2, 3] divides by the size of that axis, 2 or 3, and not by the
+    // other one.
     let m = matrix(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3]).parameter();
     for (axis, each) in [(0, 1.0 / 2.0), (1, 1.0 / 3.0)] {
         let mean = m.mean(axis, false).unwrap().sum(.., false).unwrap();

@@ -1,10 +1,10 @@
-//! Loops of operations do not grow: buffers come from a pool, batches in flight are few.
+//! Loops of operations do not grow: buffers come from a pool, and few batches are in flight.
 
 use crate::common;
 use wgrad::engine::device::Device;
 use wgrad::tensor::Tensor;
 
-/// Resident memory of this process in KiB.
+/// The resident memory of this process in KiB.
 fn resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status
@@ -14,7 +14,7 @@ fn resident() -> f64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// x ← x·c + c − c, over and over; what it makes of 1 is known.
+/// x ← x·c + c − c, again and again; its result for 1 is known.
 fn operations(device: &Device, count: usize) {
     let mut x = Tensor::ones(device, &[16]).unwrap();
     let c = Tensor::full(device, 1.0, &[16]).unwrap();

@@ -46,7 +46,7 @@ fn files_bring_a_network_back_and_hold_matrices_transposed() {
     };
     let (one, other) = (build(1), build(2));
     let x = Tensor::new(&device, &[0.5f32, -1.0, 2.0, 1.0, 0.0, -0.5], &[2, 3]).unwrap();
-    // A training step's running values go into the file too.
+    // The running values of a training step are saved too.
     one.forward(&x, Mode::Training).unwrap();
     nn::write(&one, &path).unwrap();
     let file = TensorFile::read(&path).unwrap();
@@ -63,7 +63,7 @@ fn files_bring_a_network_back_and_hold_matrices_transposed() {
     };
     assert_eq!(of(&one), of(&other));
 
-    // Another architecture's file changes nothing.
+    // The file of another architecture changes nothing.
     let wide = Mlp::new(&[3, 5, 2], Function::Tanh)
         .batch_norm()
         .build(&device, 3)

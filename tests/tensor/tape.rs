@@ -1,4 +1,4 @@
-//! How gradients flow: accumulation, scopes, what is kept and what is freed.
+//! The flow of gradients: accumulation, scopes, and when the tape is kept or freed.
 
 use wgrad::engine::device::Device;
 use wgrad::nn::Descent;
@@ -23,7 +23,7 @@ fn a_value_used_twice_accumulates() {
         gradients.of(&x).unwrap().to_vec().unwrap(),
         [5.0, -1.0, 9.0]
     );
-    // The same through a value between.
+    // The same through an intermediate value.
     let h = x.exp().unwrap();
     let y = h.mul(&h).unwrap().sum(.., false).unwrap();
     let found = y.backward().unwrap().of(&x).unwrap().to_vec().unwrap();
@@ -71,7 +71,7 @@ fn a_freed_tape_is_refused_and_a_kept_one_is_not() {
         error.contains("freed") && error.contains("backward"),
         "{error}"
     );
-    // The device goes on.
+    // The device still works.
     assert_eq!((&x + 1.0).unwrap().item().unwrap(), 3.0);
 }
 
@@ -152,7 +152,7 @@ fn assigning_a_row_of_itself_fills_every_row_and_a_stretched_tensor_takes_none()
 fn a_parameter_may_be_its_own_gradient() {
     let device = cpu();
     let x = vector(&device, &[4.0, 8.0]).parameter();
-    // ∂(½xᵀx)/∂x = x, handed in as the upstream gradient: it stands in the parameter's own buffer.
+    // ∂(½xᵀx)/∂x = x, given as the upstream gradient, which lies in the parameter's own buffer.
     let gradients = x
         .add(&vector(&device, &[1.0, 1.0]))
         .unwrap()
