@@ -135,7 +135,7 @@ fn body(mut call: Call<'_, f32>) {
     });
 }
 
-/// x − max; of finite numbers the lowest f32 where it would overflow, so that a loss may multiply it by 0.
+/// x − max; of finite numbers the lowest f32 where it would overflow, so that a loss stays finite.
 fn below(x: f32, max: f32) -> f32 {
     let below = x - max;
     if below < f32::MIN && x >= f32::MIN {
@@ -239,14 +239,22 @@ fn cases() -> Vec<Case> {
                 let widened: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
                 let bound = (0..rows).flat_map(|row| {
                     let start = params.walk().place(0, row);
-                    allowance(operation, &strided::row(&widened, start, params.step, width))
+                    allowance(
+                        operation,
+                        &strided::row(&widened, start, params.step, width),
+                    )
                 });
                 let output = Slot::Output {
                     len: rows * width,
                     bound: Bound::Each(bound.collect()),
                 };
                 let name = format!("{name} x={low}..{high}");
-                cases.push(Case::new(name, variant, params, vec![Slot::Floats(x), output]));
+                cases.push(Case::new(
+                    name,
+                    variant,
+                    params,
+                    vec![Slot::Floats(x), output],
+                ));
             }
         }
     }

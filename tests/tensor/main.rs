@@ -6,6 +6,7 @@ mod edges;
 mod errors;
 mod gradients;
 mod identities;
+mod infinities;
 mod memory;
 mod nn;
 mod tape;
