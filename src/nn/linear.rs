@@ -40,16 +40,16 @@ impl Linear {
     /// A weight that is not a matrix, and a bias that is not one number per output.
     pub fn from_tensors(weight: Tensor, bias: Tensor) -> Result<Self> {
         let (of_weight, of_bias) = (weight.shape(), bias.shape());
-        let expected = match *of_weight {
+        let (expected, found) = match *of_weight {
             [_, outputs] if *of_bias == [outputs] => return Ok(Self { weight, bias }),
-            [_, outputs] => format!("a bias [{outputs}]"),
-            _ => "a weight [in, out] and a bias [out]".to_owned(),
+            [_, outputs] => (format!("a bias [{outputs}]"), of_bias),
+            _ => ("a weight [in, out]".to_owned(), of_weight),
         };
         Err(Error::Operation {
             operation: "linear".to_owned(),
             shapes: format!("{of_weight:?} and {of_bias:?}"),
             expected,
-            found: "these".to_owned(),
+            found: format!("{found:?}"),
         })
     }
 
