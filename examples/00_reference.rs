@@ -67,12 +67,12 @@ pub fn gradients(parameters: &Tensors, batch: &[Position]) -> (f64, Tensors) {
     let (mut loss, mut gradients) = (0.0, SIZES.map(|size| vec![0.0; size]));
     for position in batch {
         let (z, y) = forward(parameters, position);
-        let p = 1.0 / (1.0 + (-y).exp());
-        let error = p - position.target;
+        let probability = 1.0 / (1.0 + (-y).exp());
+        let error = probability - position.target;
         loss += error * error / batch.len() as f64;
 
         // e = ∂Loss/∂Y, with σ' = σ(1 − σ).
-        let e = 2.0 / batch.len() as f64 * error * p * (1.0 - p);
+        let e = 2.0 / batch.len() as f64 * error * probability * (1.0 - probability);
         gradients[5][0] += e; // ∂Loss/∂d = Σ_s e[s]
         for u in 0..2 * K {
             // ∂Loss/∂C[u] = Σ_s H[u, s]·e[s], with H = min(max(Z, 0), T).

@@ -8,6 +8,9 @@ mod case;
 mod reflect;
 mod traffic;
 
+/// For [`parameters!`](crate::parameters), in crates that do not depend on it.
+#[doc(hidden)]
+pub use bytemuck;
 pub(crate) use call::Slice;
 pub use call::{Call, Real};
 pub use case::{Bound, Case, Slot};
@@ -185,7 +188,8 @@ macro_rules! parameters {
     ($(#[$meta:meta])* pub struct Params { $($(#[$doc:meta])* pub $field:ident: $kind:ty),* $(,)? }) => {
         $(#[$meta])*
         #[repr(C)]
-        #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        #[derive(Clone, Copy, Debug, PartialEq, $crate::kernel::bytemuck::Pod, $crate::kernel::bytemuck::Zeroable)]
+        #[bytemuck(crate = "wgrad::kernel::bytemuck")]
         pub struct Params { $($(#[$doc])* pub $field: $kind),* }
 
         const FIELDS: &[$crate::kernel::Field] = &[$($crate::kernel::Field {
@@ -197,6 +201,31 @@ macro_rules! parameters {
 }
 
 impl Kernel {
+    /// A kernel of one form with what it cannot do without. It has no libraries and no cases, and the CPU executor runs its
+    /// twin; `Kernel { libraries: &[GRID], ..Kernel::new(…) }` says more.
+    pub const fn new(
+        name: &'static str,
+        wgsl: &'static str,
+        bindings: &'static [Binding],
+        fields: &'static [Field],
+        twin: fn(Call<'_, f64>),
+    ) -> Self {
+        Self {
+            name,
+            operation: Some(name),
+            pass: Pass::Forward,
+            wgsl,
+            libraries: &[],
+            variants: PLAIN,
+            bindings,
+            fields,
+            twin,
+            cpu: None,
+            traffic: None,
+            cases: Vec::new,
+        }
+    }
+
     /// The whole WGSL text of a variant: libraries, then the shader with the variant's overrides as defaults.
     ///
     /// # Panics

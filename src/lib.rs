@@ -20,6 +20,9 @@
 //! - [`kernel`] — what a kernel is
 //! - [`shape`], [`batch`], [`activation`], [`loss`], [`interchange`], [`atomic`], [`error`] — pure: inputs, definitions, files, errors
 
+// `parameters!` names the crate in an attribute, where `$crate` cannot stand.
+extern crate self as wgrad;
+
 pub mod activation;
 pub mod atomic;
 pub mod batch;

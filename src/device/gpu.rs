@@ -34,7 +34,8 @@ const UNIFORMS: wgpu::BufferUsages =
 
 struct State {
     buffers: HashMap<BufferId, wgpu::Buffer>,
-    pipelines: HashMap<(&'static str, usize), Pipeline>,
+    /// By the kernel's address and its variant: two kernels may share a name.
+    pipelines: HashMap<(usize, usize), Pipeline>,
     /// Parameters of the dispatches of one recording, a slot each.
     uniforms: wgpu::Buffer,
     sheets: Sheets,
@@ -169,7 +170,8 @@ impl Gpu {
         dispatch: &Dispatch,
     ) -> Result<(&'s wgpu::ComputePipeline, wgpu::BindGroup)> {
         let (kernel, variant) = (dispatch.kernel, dispatch.variant);
-        let pipeline = match state.pipelines.entry((kernel.name, variant)) {
+        let address = std::ptr::from_ref(kernel).addr();
+        let pipeline = match state.pipelines.entry((address, variant)) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let label = kernel.label(variant);

@@ -208,10 +208,13 @@ impl Tensor {
     ///
     /// Gradients: g·w and g·x.
     pub fn weighted_by(&self, weights: &Self) -> Result<Self> {
-        const NAME: &str = "cross_entropy";
-        let left = |g: &Self, _: &Self, w: &Self| g.mul(w);
-        let right = |g: &Self, x: &Self, _: &Self| g.mul(x);
-        self.combine(NAME, Binary::Weighted, weights, left, right)
+        self.combine(
+            "weighted_by",
+            Binary::Weighted,
+            weights,
+            |g, _, w| g.mul(w),
+            |g, x, _| g.mul(x),
+        )
     }
 
     /// 1 where x = y, else 0; no gradient.

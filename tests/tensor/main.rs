@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod custom;
 mod edges;
 mod errors;
 mod gradients;
@@ -9,4 +10,5 @@ mod identities;
 mod infinities;
 mod memory;
 mod nn;
+mod own_kernels;
 mod tape;
