@@ -52,12 +52,13 @@ fn main(
         largest = max(largest, x[x_start + j * params.step]);
     }
     largest = max_lanes(invocation, largest);
-    // Of a finite x, x − max stays a finite number; of −∞ it is −∞, where an adapter knows infinities.
+    // For a finite x, x − max stays a finite number. For −∞ it is −∞ and for NaN it is NaN, on adapters that have them.
     let lowest = max(largest, 0.0) - LARGEST;
     var sum = 0.0;
     for (var j = invocation; j < params.width; j += LANES) {
         let value = x[x_start + j * params.step];
-        let below = select(max(value, lowest), value, value < -LARGEST) - largest;
+        let is_low = value >= -LARGEST && value < lowest;
+        let below = select(value, lowest, is_low) - largest;
         let power = exp(below);
         y[y_start + j] = select(below, power, OPERATION == SOFTMAX);
         sum += power;

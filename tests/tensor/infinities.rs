@@ -59,6 +59,12 @@ fn softmax_gives_a_class_at_minus_infinity_no_probability(device: &Device) {
         let found = both(|x| x.log_softmax(axis), &x, &upstream);
         check("log_softmax", found, &p.map(f32::ln), &gradient);
     }
+    // A NaN is no mask: it shows in every element of its row.
+    let x = Tensor::new(device, &[f32::NAN, -INF, 1.0], &[1, 3]).unwrap();
+    for y in [x.softmax(1), x.log_softmax(1)] {
+        let y = y.unwrap().to_vec().unwrap();
+        assert!(y.iter().all(|y| y.is_nan()), "{}: {y:?}", device.name());
+    }
     // More masked classes than a workgroup has lanes, the first ones among them.
     let logits: Vec<f32> = (0..200)
         .map(|class| if class < 150 { -INF } else { 0.25 })
