@@ -16,6 +16,9 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+// `uniform!` names the crate in an attribute, where `$crate` is not allowed.
+extern crate self as wgrad;
+
 pub mod engine;
 pub mod error;
 pub mod files;

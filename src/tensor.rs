@@ -15,6 +15,7 @@
 //! Operations are recorded and played in batches; reading a tensor plays what is left. A tensor is a cheap handle:
 //! clones and views share the elements. On the reference device the elements are f64.
 
+mod custom;
 mod elementwise;
 mod gradcheck;
 mod jacobian;
@@ -25,12 +26,13 @@ mod op;
 mod operators;
 mod reduction;
 mod rows;
+mod run;
 pub mod shape;
-
 mod storage;
 mod tape;
 mod views;
 
+pub use custom::{Backward, CustomOperation};
 pub use gradcheck::{GradCheck, gradcheck};
 pub use rows::{Classes, Normalized};
 

@@ -56,7 +56,7 @@ fn every_example_prints_what_its_comment_says() {
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .collect();
     sources.sort();
-    assert!(sources.len() >= 7);
+    assert!(sources.len() >= 9);
     for source in sources {
         let name = source.file_stem().unwrap();
         let program = programs().join(name);

@@ -19,6 +19,7 @@ struct Params {
 
 const LANES = 64u;
 const COLUMNS = 1u;
+const LARGEST = 3.4028234e38;
 
 // max over the lanes of a workgroup; otherwise as `sum_lanes`.
 fn max_lanes(invocation: u32, value: f32) -> f32 {
@@ -51,11 +52,13 @@ fn main(
         largest = max(largest, x[x_start + j * params.step]);
     }
     largest = max_lanes(invocation, largest);
-    // x − max stays a finite number, so that a loss may multiply its logarithm by 0.
-    let lowest = max(largest, 0.0) - 3.4028234e38;
+    // For a finite x, x − max stays a finite number. For −∞ it is −∞ and for NaN it is NaN, on adapters that have them.
+    let lowest = max(largest, 0.0) - LARGEST;
     var sum = 0.0;
     for (var j = invocation; j < params.width; j += LANES) {
-        let below = max(x[x_start + j * params.step], lowest) - largest;
+        let value = x[x_start + j * params.step];
+        let is_low = value >= -LARGEST && value < lowest;
+        let below = select(value, lowest, is_low) - largest;
         let power = exp(below);
         y[y_start + j] = select(below, power, OPERATION == SOFTMAX);
         sum += power;

@@ -11,6 +11,9 @@ mod interface;
 mod reflect;
 mod traffic;
 
+/// For [`uniform!`](crate::uniform), in crates that do not depend on it.
+#[doc(hidden)]
+pub use bytemuck;
 #[doc(hidden)]
 pub use call::Slice;
 pub use call::{Call, Real};
@@ -182,6 +185,31 @@ macro_rules! parameters {
 }
 
 impl Kernel {
+    /// A kernel of one variant, without libraries, cases or a CPU implementation: the CPU executor
+    /// runs its twin. `Kernel { libraries: &[GRID], ..Kernel::new(…) }` sets more.
+    pub const fn new(
+        name: &'static str,
+        wgsl: &'static str,
+        bindings: &'static [Binding],
+        fields: &'static [Field],
+        twin: fn(Call<'_, f64>),
+    ) -> Self {
+        Self {
+            name,
+            operation: Some(name),
+            pass: Pass::Forward,
+            wgsl,
+            libraries: &[],
+            variants: PLAIN,
+            bindings,
+            fields,
+            twin,
+            cpu: None,
+            traffic: None,
+            cases: Vec::new,
+        }
+    }
+
     /// The whole WGSL text of a variant: the libraries, then the shader, with the variant's values
     /// as the defaults of its overrides.
     ///

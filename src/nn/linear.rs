@@ -3,10 +3,10 @@
 use super::initial::Initial;
 use super::layer::{Layer, Mode, Named, Role};
 use crate::engine::device::Device;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
-/// y = x·W + b, W `[in, out]`, b `[out]`.
+/// y = x·W + b, x `[…, in]`, W `[in, out]`, b `[out]`.
 ///
 /// Gradients: gx = g·Wᵀ, gW = xᵀ·g, gb = Σ_batch g.
 #[derive(Clone, Debug)]
@@ -35,8 +35,22 @@ impl Linear {
     }
 
     /// The layer of a given weight `[in, out]` and bias `[out]`.
-    pub fn from_tensors(weight: Tensor, bias: Tensor) -> Self {
-        Self { weight, bias }
+    ///
+    /// # Errors
+    /// A weight that is not a matrix, and a bias that is not one number per output.
+    pub fn from_tensors(weight: Tensor, bias: Tensor) -> Result<Self> {
+        let (of_weight, of_bias) = (weight.shape(), bias.shape());
+        let (expected, found) = match *of_weight {
+            [_, outputs] if *of_bias == [outputs] => return Ok(Self { weight, bias }),
+            [_, outputs] => (format!("a bias [{outputs}]"), of_bias),
+            _ => ("a weight [in, out]".to_owned(), of_weight),
+        };
+        Err(Error::Operation {
+            operation: "linear".to_owned(),
+            shapes: format!("{of_weight:?} and {of_bias:?}"),
+            expected,
+            found: format!("{found:?}"),
+        })
     }
 
     /// W, `[in, out]`.

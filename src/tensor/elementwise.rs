@@ -202,7 +202,8 @@ impl Tensor {
         self.pow(&Self::scalar(self.device(), exponent)?)
     }
 
-    /// max(x, 0) − x·t + ln(1 + e^(−|x|)): the binary cross-entropy of the logit x and the probability t.
+    /// max(x, 0) − x·t + ln(1 + e^(−|x|)): the binary cross-entropy of the logit x and the probability t. A logit of ±∞ is
+    /// certain of its label: 0 where t agrees, else ∞.
     ///
     /// Gradients: g·(σ(x) − t) and −g·x.
     pub fn logistic_loss(&self, targets: &Self) -> Result<Self> {
@@ -210,6 +211,20 @@ impl Tensor {
         let left = |g: &Self, x: &Self, t: &Self| partial(NAME, Partial::LogisticLossLeft, x, t, g);
         let right = |g: &Self, x: &Self, _: &Self| g.mul(x)?.neg();
         self.combine(NAME, Binary::LogisticLoss, targets, left, right)
+    }
+
+    /// x·w, and 0 where w = 0 even if x is infinite: a term of an expectation, such as p·ln p of a
+    /// probability 0.
+    ///
+    /// Gradients: g·w and g·x.
+    pub fn weighted_by(&self, weights: &Self) -> Result<Self> {
+        self.combine(
+            "weighted_by",
+            Binary::Weighted,
+            weights,
+            |g, _, w| g.mul(w),
+            |g, x, _| g.mul(x),
+        )
     }
 
     /// 1 where x = y, and 0 elsewhere. It has no gradient.

@@ -233,7 +233,7 @@ impl Operation {
             Self::Softmax { axis } => x.softmax(*axis),
             Self::LogSoftmax { axis } => x.log_softmax(*axis),
             Self::Linear => {
-                let layer = nn::Linear::from_tensors(operands[1].clone(), operands[2].clone());
+                let layer = nn::Linear::from_tensors(operands[1].clone(), operands[2].clone())?;
                 layer.forward(x, Mode::Training)
             }
             Self::BatchNorm { epsilon } => {
@@ -252,10 +252,7 @@ impl Operation {
                 nn::cross_entropy_classes(x, &Classes::new(x.device(), classes, count)?)
             }
             Self::BinaryCrossEntropy => nn::binary_cross_entropy(x, &operands[1]),
-            Self::Factorization => {
-                let left = x.sub(&operands[1].matmul(&operands[2])?)?;
-                left.mul(&left)?.sum(.., false)
-            }
+            Self::Factorization => factorization(x, &operands[1], &operands[2]),
         }
     }
 
@@ -269,6 +266,24 @@ impl Operation {
             _ => 1,
         }
     }
+}
+
+fn factorization(x: &Tensor, a: &Tensor, s: &Tensor) -> Result<Tensor> {
+    let sizes = [x, a, s].map(|operand| operand.shape());
+    let fits = match sizes.each_ref().map(|sizes| &sizes[..]) {
+        [[m, n], [rows, r], [inner, columns]] => (m, n, r) == (rows, columns, inner),
+        _ => false,
+    };
+    if !fits {
+        return Err(Error::Operation {
+            operation: "factorization".to_owned(),
+            shapes: sizes.map(|sizes| format!("{sizes:?}")).join(" and "),
+            expected: "[m, n], [m, r] and [r, n]".to_owned(),
+            found: "these".to_owned(),
+        });
+    }
+    let left = x.sub(&a.matmul(s)?)?;
+    left.mul(&left)?.sum(.., false)
 }
 
 fn meant(axes: &Option<Vec<isize>>) -> Axes {

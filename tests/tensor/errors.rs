@@ -6,6 +6,7 @@ use wgrad::nn::{BatchNorm1d, Dropout, Layer, Mlp, Mode, cross_entropy, mse};
 use wgrad::nn::{Descent, Function, clip_by_norm};
 use wgrad::optim::Optimizer;
 use wgrad::tensor::{Classes, Tensor};
+use wgrad::verify::operations::Operation;
 
 fn refused<T: std::fmt::Debug>(result: wgrad::Result<T>, words: &[&str]) {
     let error = result.unwrap_err().to_string();
@@ -147,6 +148,91 @@ fn layers_and_losses_refuse_what_they_cannot_take() {
         clip_by_norm(&mut gradients, &network.parameters(), 0.0),
         &["norm", "found 0"],
     );
+}
+
+/// Layers and losses whose operands have fixed shapes, with shapes that fit.
+fn operations_of_fixed_shapes() -> Vec<(Operation, Vec<Vec<usize>>)> {
+    let (epsilon, classes) = (1e-5, vec![2, 0, 1, 2, 0]);
+    let [x, each] = [vec![5, 3], vec![3]];
+    let running = [&x, &each, &each, &each, &each].map(Clone::clone);
+    vec![
+        (Operation::Linear, vec![x.clone(), vec![3, 4], vec![4]]),
+        (
+            Operation::BatchNorm { epsilon },
+            vec![x.clone(), each.clone(), each.clone()],
+        ),
+        (Operation::BatchNormEvaluation { epsilon }, running.to_vec()),
+        (Operation::Mse, vec![x.clone(), x.clone()]),
+        (Operation::CrossEntropy, vec![x.clone(), x.clone()]),
+        (Operation::CrossEntropyClasses { classes }, vec![x.clone()]),
+        (Operation::BinaryCrossEntropy, vec![x.clone(), x.clone()]),
+        (
+            Operation::Factorization,
+            vec![vec![5, 4], vec![5, 2], vec![2, 4]],
+        ),
+    ]
+}
+
+/// Shapes that NumPy's rule would stretch to this one, or it to them.
+fn that_would_stretch(shape: &[usize]) -> Vec<Vec<usize>> {
+    let mut shapes: Vec<Vec<usize>> = (0..shape.len())
+        .map(|axis| {
+            let mut sizes = shape.to_vec();
+            sizes[axis] = 1;
+            sizes
+        })
+        .collect();
+    shapes.extend((1..=shape.len()).map(|first| shape[first..].to_vec()));
+    shapes.extend([[&[1], shape].concat(), [&[2], shape].concat()]);
+    shapes
+}
+
+/// Whether a shape is another number of samples, where a layer takes any.
+fn takes_as_samples(operation: &Operation, shape: &[usize]) -> bool {
+    match operation {
+        Operation::Linear => shape.last() == Some(&3),
+        Operation::BatchNormEvaluation { .. } => shape == [1, 3],
+        _ => false,
+    }
+}
+
+#[test]
+fn layers_and_losses_stretch_no_operand() {
+    let device = Device::cpu().unwrap();
+    let mut tried = 0;
+    for (operation, shapes) in operations_of_fixed_shapes() {
+        let apply = |shapes: &[Vec<usize>]| {
+            let operands: wgrad::Result<Vec<Tensor>> = shapes
+                .iter()
+                .map(|shape| Tensor::full(&device, 0.5, shape))
+                .collect();
+            operation.apply(&operands?)
+        };
+        apply(&shapes).unwrap();
+        for operand in 0..shapes.len() {
+            for other in that_would_stretch(&shapes[operand]) {
+                let mut shapes = shapes.clone();
+                shapes[operand] = other.clone();
+                if operand == 0 && takes_as_samples(&operation, &other) {
+                    apply(&shapes).unwrap();
+                    continue;
+                }
+                let name = operation.name();
+                let error = match apply(&shapes) {
+                    Ok(result) => panic!("{name} of {shapes:?} gives {:?}", result.shape()),
+                    Err(error) => error.to_string(),
+                };
+                // Class indices that the logits have no room for are named themselves.
+                let named = match operation {
+                    Operation::CrossEntropyClasses { .. } => "expected".to_owned(),
+                    _ => format!("{:?}", shapes[operand]),
+                };
+                assert!(error.contains(&named), "{name} of {shapes:?}: {error}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 80, "{tried}");
 }
 
 fn too_large_is_refused(device: &Device) {

@@ -2,10 +2,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod custom;
 mod edges;
 mod errors;
 mod gradients;
 mod identities;
+mod infinities;
 mod memory;
 mod nn;
+mod own_kernels;
 mod tape;

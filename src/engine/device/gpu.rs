@@ -36,7 +36,8 @@ const UNIFORMS: wgpu::BufferUsages =
 
 struct State {
     buffers: HashMap<BufferId, GpuBuffer>,
-    pipelines: HashMap<(&'static str, usize), Pipeline>,
+    /// By the kernel's address and its variant, because two kernels may share a name.
+    pipelines: HashMap<(usize, usize), Pipeline>,
     /// The parameters of the dispatches of one recording, one slot each.
     uniforms: wgpu::Buffer,
     sheets: Sheets,
@@ -190,7 +191,8 @@ impl Gpu {
         dispatch: &Dispatch,
     ) -> Result<(&'s wgpu::ComputePipeline, wgpu::BindGroup)> {
         let (kernel, variant) = (dispatch.kernel, dispatch.variant);
-        let pipeline = match state.pipelines.entry((kernel.name, variant)) {
+        let address = std::ptr::from_ref(kernel).addr();
+        let pipeline = match state.pipelines.entry((address, variant)) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let label = kernel.label(variant);

@@ -192,7 +192,15 @@ macro_rules! uniform {
     }) => {
         $(#[$meta])*
         #[repr(C)]
-        #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        #[derive(
+            Clone,
+            Copy,
+            Debug,
+            PartialEq,
+            $crate::engine::kernel::bytemuck::Pod,
+            $crate::engine::kernel::bytemuck::Zeroable,
+        )]
+        #[bytemuck(crate = "wgrad::engine::kernel::bytemuck")]
         pub struct $Name { $($(#[$doc])* pub $field: $kind),* }
 
         impl $Name {

@@ -61,6 +61,8 @@ super::variants! {
         Equal = "equal",
         /// max(x, 0) − x·y + ln(1 + e^(−|x|)): binary cross-entropy of the logit x and the probability y.
         LogisticLoss = "binary_cross_entropy",
+        /// x·y, and 0 where y = 0, also of an infinite x: the logarithm x of a probability with the weight y.
+        Weighted = "cross_entropy",
     }
 }
 
@@ -89,7 +91,14 @@ fn value(operation: Binary, x: f64, y: f64) -> f64 {
         // IEEE 754's pow has the edges that section 4 asks for.
         Binary::Pow => x.powf(y),
         Binary::Equal => f64::from(u8::from(x == y)),
+        // An infinite logit is certain of a label: the loss is |x| times the distance from it, where 0·∞ is 0.
+        Binary::LogisticLoss if x.is_infinite() => match if x > 0.0 { 1.0 - y } else { y } {
+            0.0 => 0.0,
+            distance => x.abs() * distance,
+        },
         Binary::LogisticLoss => x.max(0.0) - x * y + (-x.abs()).exp().ln_1p(),
+        Binary::Weighted if y == 0.0 => 0.0,
+        Binary::Weighted => x * y,
     }
 }
 
@@ -115,8 +124,19 @@ fn body(call: Call<'_, f32>) {
         Binary::Equal => strided::map(out, walk, operands, |[x, y]| f32::from(u8::from(x == y))),
         Binary::LogisticLoss => strided::map(out, walk, operands, |[x, y]| {
             let above = if x < 0.0 { 0.0 } else { x };
-            above - x * y + (-x.abs()).exp().ln_1p()
+            let distance = if x > 0.0 { 1.0 - y } else { y };
+            match x.is_infinite() {
+                true if distance == 0.0 => 0.0,
+                true => x.abs() * distance,
+                false => above - x * y + (-x.abs()).exp().ln_1p(),
+            }
         }),
+        Binary::Weighted => strided::map(
+            out,
+            walk,
+            operands,
+            |[x, y]| if y == 0.0 { 0.0 } else { x * y },
+        ),
     }
 }
 
@@ -181,6 +201,10 @@ fn cases() -> Vec<Case> {
                     inputs.signed(lengths[0], &[0.0, -30.0, 30.0]),
                     inputs.floats(lengths[1], 0.0, 1.0),
                 ],
+                Binary::Weighted => [
+                    inputs.signed(lengths[0], &[0.0, -1024.0]),
+                    inputs.signed(lengths[1], &[0.0]),
+                ],
                 _ => lengths.map(|length| inputs.signed(length, &[0.0, 1024.0])),
             };
             let params = Params::new(layouts[0], layouts[1]);
@@ -193,7 +217,7 @@ fn cases() -> Vec<Case> {
                 );
                 let size = value(operation, x, y).abs();
                 match operation {
-                    Binary::Add | Binary::Sub | Binary::Mul => epsilon * size,
+                    Binary::Add | Binary::Sub | Binary::Mul | Binary::Weighted => epsilon * size,
                     Binary::Div => 2.5 * epsilon * size,
                     Binary::Pow => size * power_allowance(x, y),
                     Binary::Equal => 0.0,

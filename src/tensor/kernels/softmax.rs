@@ -143,7 +143,7 @@ fn body(call: Call<'_, f32>) {
     });
 }
 
-/// x − max; of finite numbers the lowest f32 where it would overflow, so that a loss may multiply it by 0.
+/// x − max; of finite numbers the lowest f32 where it would overflow, so that a loss stays finite.
 fn below(x: f32, max: f32) -> f32 {
     let below = x - max;
     if below < f32::MIN && x >= f32::MIN {

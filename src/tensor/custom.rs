@@ -1,0 +1,141 @@
+//! Operations of the caller's own on the tape.
+
+use super::Tensor;
+use super::op::Op;
+use super::tape::{Saved, no_gradient};
+use crate::error::Result;
+
+/// A differentiable operation of the caller's own, of N operands; [`Tensor::custom`] applies it.
+///
+/// Both passes are written with tensor operations, with kernels of the caller's own through [`Tensor::run_kernel`], or
+/// with both. [`gradcheck`](super::gradcheck) holds the backward pass against finite differences.
+///
+/// ```
+/// use wgrad::Result;
+/// use wgrad::device::Device;
+/// use wgrad::tensor::{Backward, CustomOperation, Tensor, gradcheck};
+///
+/// /// min(max(x, 0), 1)², with the slope 2x from 0 to 1.
+/// struct SCRelu;
+///
+/// impl CustomOperation<1> for SCRelu {
+///     fn name(&self) -> &'static str {
+///         "screlu"
+///     }
+///     fn forward(&self, [x]: [&Tensor; 1]) -> Result<Tensor> {
+///         let clipped = x.clamp(0.0, 1.0)?;
+///         clipped.mul(&clipped)
+///     }
+///     fn backward(&self, pass: &Backward<'_, 1>) -> Result<[Option<Tensor>; 1]> {
+///         let [x] = pass.operands()?;
+///         let inside = x.clamp(0.0, 1.0)?.equal(x)?;
+///         let slope = x.mul(&inside)?.affine(2.0, 0.0)?;
+///         Ok([Some(pass.upstream().mul(&slope)?)])
+///     }
+/// }
+///
+/// let x = Tensor::new(&Device::reference(), &[-0.5, 0.25, 0.75, 1.5], &[4])?.parameter();
+/// let y = Tensor::custom(SCRelu, [&x])?;
+/// assert_eq!(y.to_vec()?, [0.0, 0.0625, 0.5625, 1.0]);
+/// let gradients = y.sum(.., false)?.backward()?;
+/// assert_eq!(gradients.of(&x)?.to_vec()?, [0.0, 0.5, 1.5, 0.0]);
+///
+/// let check = gradcheck(|inputs| Tensor::custom(SCRelu, [&inputs[0]]), &[x])?;
+/// assert!(check.worst <= 1e-6);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+pub trait CustomOperation<const N: usize>: Send + Sync + 'static {
+    /// The name in error messages.
+    fn name(&self) -> &'static str;
+
+    /// The result. The operands come without history, and no gradient flows through what else it is made of.
+    fn forward(&self, operands: [&Tensor; N]) -> Result<Tensor>;
+
+    /// The gradient by each operand, of that operand's shape: g times the slope, where g is [`Backward::upstream`]. It is
+    /// `None` for an operand that no gradient flows to, and may be `None` for one that needs none.
+    fn backward(&self, pass: &Backward<'_, N>) -> Result<[Option<Tensor>; N]>;
+}
+
+/// What the backward pass of a [`CustomOperation`] has at hand.
+pub struct Backward<'a, const N: usize> {
+    operands: &'a [Saved; N],
+    result: &'a Saved,
+    upstream: &'a Tensor,
+    needed: [bool; N],
+}
+
+impl<'a, const N: usize> Backward<'a, N> {
+    /// The operands as the forward pass saw them, without history.
+    ///
+    /// # Errors
+    /// Elements that were overwritten since.
+    pub fn operands(&self) -> Result<[&'a Tensor; N]> {
+        let mut operands = [self.upstream; N];
+        for (operand, saved) in operands.iter_mut().zip(self.operands) {
+            *operand = saved.get()?;
+        }
+        Ok(operands)
+    }
+
+    /// The result of the forward pass, without history.
+    ///
+    /// # Errors
+    /// Elements that were overwritten since.
+    pub fn result(&self) -> Result<&'a Tensor> {
+        self.result.get()
+    }
+
+    /// g, the gradient by the result, of the result's shape.
+    pub fn upstream(&self) -> &'a Tensor {
+        self.upstream
+    }
+
+    /// Whether the gradient by each operand is needed: those of the others would be dropped.
+    pub fn needed(&self) -> [bool; N] {
+        self.needed
+    }
+}
+
+impl Tensor {
+    /// The result of an operation of the caller's own, with its place on the tape. The tape keeps the operands and the
+    /// result until the backward pass.
+    ///
+    /// # Errors
+    /// Operands or a result of different devices, and what the operation itself refuses. The backward pass refuses a
+    /// gradient of another shape or device than its operand's.
+    pub fn custom<const N: usize>(
+        operation: impl CustomOperation<N>,
+        operands: [&Self; N],
+    ) -> Result<Self> {
+        let name = operation.name();
+        let op = Op::new(name, operands)?;
+        let plain = operands.map(Self::detach);
+        let result = no_gradient(|| operation.forward(plain.each_ref()))?.detach();
+        if result.device() != op.device() {
+            let expected = format!("a result on {}", op.device().name());
+            return Err(op.fail(expected, format!("one on {}", result.device().name())));
+        }
+        let saved = plain.each_ref().map(|operand| Saved::new(name, operand));
+        let saved_result = Saved::new(name, &result);
+        op.record(result, move |upstream, needs| {
+            let pass = Backward {
+                operands: &saved,
+                result: &saved_result,
+                upstream,
+                needed: std::array::from_fn(|index| needs[index]),
+            };
+            let gradients = operation.backward(&pass)?;
+            for (index, (gradient, operand)) in gradients.iter().zip(&plain).enumerate() {
+                if let Some(gradient) = gradient {
+                    let op = Op::new(name, [operand, gradient])?;
+                    if gradient.shape() != operand.shape() {
+                        let expected =
+                            format!("a gradient {:?} by operand {index}", operand.shape());
+                        return Err(op.fail(expected, format!("{:?}", gradient.shape())));
+                    }
+                }
+            }
+            Ok(gradients.map(|gradient| Some(gradient?.detach())).into())
+        })
+    }
+}
