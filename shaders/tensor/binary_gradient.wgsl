@@ -36,10 +36,7 @@ fn value(x: f32, y: f32, g: f32) -> f32 {
     switch (OPERATION) {
         case DIV_RIGHT { return -g * (x / y) / y; }
         case POW_LEFT {
-            if (y == 0.0) {
-                return 0.0;
-            }
-            return g * (y * power(x, y - 1.0));
+            return select(g * (y * power(x, y - 1.0)), 0.0, y == 0.0);
         }
         case POW_RIGHT { return g * exponent_slope(x, y); }
         default { return g * (sigmoid(x) - y); }

@@ -3,6 +3,8 @@
 
 #![cfg(not(feature = "sabotage"))]
 
+mod fxc;
+
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::BoundsCheckPolicies;
 use std::collections::BTreeSet;
@@ -242,6 +244,25 @@ fn resolved(kernel: &Kernel, variant: usize) -> (naga::Module, naga::valid::Modu
     (module.into_owned(), info.into_owned())
 }
 
+/// The HLSL of a variant, as wgpu asks naga for it.
+fn hlsl_text(kernel: &Kernel, variant: usize) -> String {
+    let label = kernel.label(variant);
+    let (module, info) = resolved(kernel, variant);
+    let options = hlsl::Options {
+        special_constants_binding: Some(hlsl::BindTarget::default()),
+        ..hlsl::Options::default()
+    };
+    let mut text = String::new();
+    let pipeline = hlsl::PipelineOptions::default();
+    let names = hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None);
+    let names = names.unwrap_or_else(|error| panic!("{label}: HLSL: {error}"));
+    assert!(
+        names.entry_point_names.iter().all(Result::is_ok),
+        "{label}: HLSL: {names:?}"
+    );
+    text
+}
+
 #[test]
 fn every_variant_becomes_spirv_msl_hlsl_and_glsl() {
     let mut written = [0; 4];
@@ -272,18 +293,7 @@ fn every_variant_becomes_spirv_msl_hlsl_and_glsl() {
         assert!(text.contains("kernel void"), "{label}: MSL:\n{text}");
         written[1] += 1;
 
-        let options = hlsl::Options {
-            special_constants_binding: Some(hlsl::BindTarget::default()),
-            ..hlsl::Options::default()
-        };
-        let mut text = String::new();
-        let pipeline = hlsl::PipelineOptions::default();
-        let names = hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None);
-        let names = names.unwrap_or_else(|error| panic!("{label}: HLSL: {error}"));
-        assert!(
-            names.entry_point_names.iter().all(Result::is_ok),
-            "{label}: HLSL: {names:?}"
-        );
+        let text = hlsl_text(kernel, variant);
         assert!(text.contains("numthreads"), "{label}: HLSL:\n{text}");
         written[2] += 1;
 
