@@ -1,5 +1,5 @@
-//! One training step of the two-perspective network in plain f64 loops, with nothing imported: the page against which
-//! every other can be read. Section numbers are those of MATHEMATICS.md.
+//! One training step of the two-perspective network in plain f64 loops, with nothing imported: the
+//! page against which every other can be read. Section numbers are those of MATHEMATICS.md.
 //!
 //! ```text
 //! cargo run --release --example 00_reference
@@ -28,11 +28,13 @@ pub const T: f64 = 1.0;
 /// The learning rate η.
 pub const RATE: f64 = 1.0 / 64.0;
 
-/// A1, A2 `[N, K]`, B1, B2 `[K]`, C `[2K]` and d `[1]`, row-major. The gradients and AdamW's moments have this form too.
+/// A1, A2 `[N, K]`, B1, B2 `[K]`, C `[2K]` and d `[1]`, row-major. The gradients and AdamW's
+/// moments have this form too.
 pub type Tensors = [Vec<f64>; 6];
 pub const SIZES: [usize; 6] = [N * K, N * K, K, K, 2 * K, 1];
 
-/// A position: the inputs that are 1, for the side to move and for the other side, and t, the result that is expected.
+/// A position: the inputs that are 1, for the side to move and for the other side, and t, the
+/// result that is expected.
 pub struct Position {
     pub lists: [Vec<usize>; 2],
     pub target: f64,
@@ -40,7 +42,8 @@ pub struct Position {
 
 /// Z of both perspectives, `[2K]`, and the output Y (1.2 and 1.11).
 ///
-/// Z[p, r] = B_p[r] + Σ_f A_p[f, r] over the inputs f that are 1      Y = d + Σ_u C[u]·min(max(Z[u], 0), T)
+/// Z[p, r] = B_p[r] + Σ_f A_p[f, r], over the inputs f of perspective p that are 1
+/// Y = d + Σ_u C[u]·min(max(Z[u], 0), T), over both perspectives: u = p·K + r
 pub fn forward(parameters: &Tensors, position: &Position) -> ([f64; 2 * K], f64) {
     let [_, _, _, _, c, d] = parameters;
     let mut z = [0.0; 2 * K];
@@ -73,18 +76,21 @@ pub fn gradients(parameters: &Tensors, batch: &[Position]) -> (f64, Tensors) {
 
         // e = ∂Loss/∂Y, with σ' = σ(1 − σ).
         let e = 2.0 / batch.len() as f64 * error * probability * (1.0 - probability);
-        gradients[5][0] += e; // ∂Loss/∂d = Σ_s e[s]
+        // ∂Loss/∂d = Σ_s e[s].
+        gradients[5][0] += e;
         for u in 0..2 * K {
             // ∂Loss/∂C[u] = Σ_s H[u, s]·e[s], with H = min(max(Z, 0), T).
             gradients[4][u] += z[u].clamp(0.0, T) * e;
 
-            // ∂Loss/∂Z[u, s] = C[u]·M[u, s]·e[s]. The mask M is the slope of H, 1 at both ends (1.3).
+            // ∂Loss/∂Z[u, s] = C[u]·M[u, s]·e[s], with M the slope of H, 1 at both ends (1.3).
             let mask = if (0.0..=T).contains(&z[u]) { 1.0 } else { 0.0 };
             let dz = parameters[4][u] * mask * e;
             let (p, r) = (u / K, u % K);
-            gradients[2 + p][r] += dz; // ∂Loss/∂B_p[r] = Σ_s ∂Loss/∂Z[u, s]
+            // ∂Loss/∂B_p[r] = Σ_s ∂Loss/∂Z[u, s].
+            gradients[2 + p][r] += dz;
             for f in &position.lists[p] {
-                gradients[p][f * K + r] += dz; // ∂Loss/∂A_p[f, r]: the same over the samples that have f
+                // ∂Loss/∂A_p[f, r]: the same sum over the samples that have f.
+                gradients[p][f * K + r] += dz;
             }
         }
     }
@@ -94,7 +100,9 @@ pub fn gradients(parameters: &Tensors, batch: &[Position]) -> (f64, Tensors) {
 /// Step `t`, counted from 1, of AdamW for every parameter θ with the gradient g (section 5):
 ///
 /// θ ← θ·(1 − η·w)      m ← β1·m + (1 − β1)·g      v ← β2·v + (1 − β2)·g²
-/// θ ← θ − η·m̂/(√v̂ + ε)      with m̂ = m/(1 − β1^t), v̂ = v/(1 − β2^t), the learning rate η and the decay w
+/// θ ← θ − η·m̂/(√v̂ + ε)      with m̂ = m/(1 − β1^t) and v̂ = v/(1 − β2^t)
+///
+/// η is the learning rate, w the weight decay.
 pub fn adamw(parameters: &mut Tensors, [m, v]: &mut [Tensors; 2], g: &Tensors, t: i32) {
     const BETA1: f64 = 0.9;
     const BETA2: f64 = 0.999;

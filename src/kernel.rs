@@ -188,7 +188,8 @@ macro_rules! parameters {
     ($(#[$meta:meta])* pub struct Params { $($(#[$doc:meta])* pub $field:ident: $kind:ty),* $(,)? }) => {
         $(#[$meta])*
         #[repr(C)]
-        #[derive(Clone, Copy, Debug, PartialEq, $crate::kernel::bytemuck::Pod, $crate::kernel::bytemuck::Zeroable)]
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[derive($crate::kernel::bytemuck::Pod, $crate::kernel::bytemuck::Zeroable)]
         #[bytemuck(crate = "wgrad::kernel::bytemuck")]
         pub struct Params { $($(#[$doc])* pub $field: $kind),* }
 
@@ -201,8 +202,8 @@ macro_rules! parameters {
 }
 
 impl Kernel {
-    /// A kernel of one form with what it cannot do without. It has no libraries and no cases, and the CPU executor runs its
-    /// twin; `Kernel { libraries: &[GRID], ..Kernel::new(…) }` says more.
+    /// A kernel of one variant, without libraries and cases; the CPU executor runs its twin.
+    /// `Kernel { libraries: &[GRID], ..Kernel::new(…) }` sets the other fields.
     pub const fn new(
         name: &'static str,
         wgsl: &'static str,

@@ -193,8 +193,8 @@ impl Tensor {
         self.pow(&Self::scalar(self.device(), exponent)?)
     }
 
-    /// max(x, 0) − x·t + ln(1 + e^(−|x|)): the binary cross-entropy of the logit x and the probability t. A logit of ±∞ is
-    /// certain of its label: 0 where t agrees, else ∞.
+    /// max(x, 0) − x·t + ln(1 + e^(−|x|)): the binary cross-entropy of the logit x and the probability t.
+    /// A logit of ±∞ is certain of its label: the result is 0 where t agrees, else ∞.
     ///
     /// Gradients: g·(σ(x) − t) and −g·x.
     pub fn logistic_loss(&self, targets: &Self) -> Result<Self> {
@@ -204,7 +204,8 @@ impl Tensor {
         self.combine(NAME, Binary::LogisticLoss, targets, left, right)
     }
 
-    /// x·w, and 0 where w = 0, also of an infinite x: a term of an expectation, such as p·ln p of a probability 0.
+    /// x·w, and 0 where w = 0, also for an infinite x: a term of an expectation, such as p·ln p of
+    /// a probability p = 0.
     ///
     /// Gradients: g·w and g·x.
     pub fn weighted_by(&self, weights: &Self) -> Result<Self> {
