@@ -1,5 +1,5 @@
-//! An operation that wgrad does not have, with a kernel of its own: SiLU, y = x·σ(x), its gradient, and a network that
-//! learns with it.
+//! An operation that wgrad does not have, with a kernel of its own: SiLU, y = x·σ(x), its gradient,
+//! and a network that learns with it.
 //!
 //! ```text
 //! cargo run --release --example 08_custom_operation

@@ -1,4 +1,5 @@
-//! The plain loops of `examples/00_reference.rs` against the library, which shares no line with them.
+//! The plain loops of `examples/00_reference.rs` against the library, which shares no line with
+//! them.
 
 #[path = "../examples/00_reference.rs"]
 #[allow(dead_code, reason = "the example's `main` is not called")]

@@ -25,8 +25,8 @@ const INVOCATIONS = 64u;
 
 const LARGEST = 3.4028234e38;
 
-// max(x, 0) − x·t + ln(1 + e^(−|x|)). Of an infinite logit it is |x| times the distance of the label t from the one
-// that the logit is certain of, and 0 where they agree.
+// max(x, 0) − x·t + ln(1 + e^(−|x|)). For an infinite logit it is |x| times the distance of the label
+// t from the one that the logit is certain of, and 0 where they agree.
 fn logistic_loss(x: f32, t: f32) -> f32 {
     let of_finite = max(x, 0.0) - x * t + log_one_plus(exp(-abs(x)));
     let distance = select(t, 1.0 - t, x > 0.0);

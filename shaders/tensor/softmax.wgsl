@@ -52,7 +52,8 @@ fn main(
         largest = max(largest, x[x_start + j * params.step]);
     }
     largest = max_lanes(invocation, largest);
-    // For a finite x, x − max stays a finite number. For −∞ it is −∞ and for NaN it is NaN, on adapters that have them.
+    // For a finite x, x − max stays a finite number. For −∞ it is −∞ and for NaN it is NaN, on
+    // adapters that have them.
     let lowest = max(largest, 0.0) - LARGEST;
     var sum = 0.0;
     for (var j = invocation; j < params.width; j += LANES) {

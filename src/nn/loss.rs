@@ -15,7 +15,9 @@ pub fn mse(outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
 /// −Σ t·ln softmax(x) over the last axis, averaged over the rows: cross-entropy from logits x and probabilities t.
 ///
 /// Gradient: ∂/∂x = ((Σt)·softmax(x) − t)/rows. Both are finite for any finite logits, as long as the rows' sum is an f32.
-/// A logit of −∞ rules its class out: with t = 0 there, the class adds nothing to the loss; with t > 0 the loss is ∞.
+///
+/// A logit of −∞ rules its class out: with t = 0 there, the class adds nothing to the loss; with
+/// t > 0 the loss is ∞.
 pub fn cross_entropy(logits: &Tensor, probabilities: &Tensor) -> Result<Tensor> {
     same_shape("cross_entropy", logits, probabilities)?;
     let products = logits.log_softmax(-1)?.weighted_by(probabilities)?;
@@ -30,8 +32,9 @@ pub fn cross_entropy_classes(logits: &Tensor, classes: &Classes) -> Result<Tenso
 /// mean(max(x, 0) − x·t + ln(1 + e^(−|x|))), over all elements: binary cross-entropy from logits x and probabilities t, for
 /// single- and multi-label work.
 ///
-/// Gradient: ∂/∂x = (σ(x) − t)/count. Both are finite for any finite logits, as long as the terms' sum is an f32. A logit
-/// of ±∞ is certain of its label: it adds nothing where t agrees, else the loss is ∞.
+/// Gradient: ∂/∂x = (σ(x) − t)/count. Both are finite for any finite logits, as long as the terms' sum is an f32.
+///
+/// A logit of ±∞ is certain of its label: it adds nothing where t agrees, else the loss is ∞.
 pub fn binary_cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     same_shape("binary_cross_entropy", logits, targets)?;
     logits.logistic_loss(targets)?.mean(.., false)

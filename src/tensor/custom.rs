@@ -7,8 +7,9 @@ use crate::error::Result;
 
 /// A differentiable operation of the caller's own, of N operands; [`Tensor::custom`] applies it.
 ///
-/// Both passes are written with tensor operations, with kernels of the caller's own through [`Tensor::run_kernel`], or
-/// with both. [`gradcheck`](super::gradcheck) holds the backward pass against finite differences.
+/// Both passes are written with tensor operations, with kernels of the caller's own through
+/// [`Tensor::run_kernel`], or with both. [`gradcheck`](super::gradcheck) holds the backward pass
+/// against finite differences.
 ///
 /// ```
 /// use wgrad::Result;
@@ -48,11 +49,13 @@ pub trait CustomOperation<const N: usize>: Send + Sync + 'static {
     /// The name in error messages.
     fn name(&self) -> &'static str;
 
-    /// The result. The operands come without history, and no gradient flows through what else it is made of.
+    /// The result. The operands come without history, and no gradient flows through what else it is
+    /// made of.
     fn forward(&self, operands: [&Tensor; N]) -> Result<Tensor>;
 
-    /// The gradient by each operand, of that operand's shape: g times the slope, where g is [`Backward::upstream`]. It is
-    /// `None` for an operand that no gradient flows to, and may be `None` for one that needs none.
+    /// The gradient by each operand, of that operand's shape: g times the slope, where g is
+    /// [`Backward::upstream`]. It is `None` for an operand that no gradient flows to, and may be
+    /// `None` for one that needs none.
     fn backward(&self, pass: &Backward<'_, N>) -> Result<[Option<Tensor>; N]>;
 }
 
@@ -97,12 +100,12 @@ impl<'a, const N: usize> Backward<'a, N> {
 }
 
 impl Tensor {
-    /// The result of an operation of the caller's own, with its place on the tape. The tape keeps the operands and the
-    /// result until the backward pass.
+    /// The result of an operation of the caller's own, with its place on the tape. The tape keeps
+    /// the operands and the result until the backward pass.
     ///
     /// # Errors
-    /// Operands or a result of different devices, and what the operation itself refuses. The backward pass refuses a
-    /// gradient of another shape or device than its operand's.
+    /// Operands or a result of different devices, and what the operation itself refuses. The
+    /// backward pass refuses a gradient of another shape or device than its operand's.
     pub fn custom<const N: usize>(
         operation: impl CustomOperation<N>,
         operands: [&Self; N],

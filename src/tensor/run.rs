@@ -13,13 +13,14 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 static SOUND: LazyLock<Mutex<HashSet<usize>>> = LazyLock::new(Mutex::default);
 
 impl Tensor {
-    /// Runs the first variant of a kernel of the caller's own, and returns the tensors that it wrote, in the order of
-    /// `outputs`. Every buffer is given by its name in the kernel's bindings: a tensor for each that is read, a shape for
-    /// each that is written.
+    /// Runs the first variant of a kernel of the caller's own, and returns the tensors that it
+    /// wrote, in the order of `outputs`. Every buffer is given by its name in the kernel's
+    /// bindings: a tensor for each that is read, a shape for each that is written.
     ///
-    /// Buffers are row-major and hold at least the elements of the shape. The kernel writes every element of its outputs,
-    /// whose contents are undefined before. An adapter runs the kernel's WGSL; the reference device runs its twin in f64,
-    /// and the CPU executor its CPU body, or the twin if it has none. The results have no history: a
+    /// Buffers are row-major and hold at least the elements of the shape. The kernel writes every
+    /// element of its outputs, whose contents are undefined before. An adapter runs the kernel's
+    /// WGSL; the reference device runs its twin in f64, and the CPU executor its CPU body, or the
+    /// twin if it has none. The results have no history: a
     /// [`CustomOperation`](super::CustomOperation) gives them gradients.
     ///
     /// ```
@@ -84,12 +85,14 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// Names that are not those of the bindings; bindings of words, or updated in place; no input, or inputs on different
-    /// devices; WGSL that does not compile, that declares other bindings or parameters than the kernel, or that needs more
-    /// than WebGPU's default limits; no workgroup for outputs that have elements.
+    /// Names that are not those of the bindings; bindings of words, or updated in place; no input,
+    /// or inputs on different devices; WGSL that does not compile, that declares other bindings or
+    /// parameters than the kernel, or that needs more than WebGPU's default limits; no workgroup
+    /// for outputs that have elements.
     ///
     /// # Panics
-    /// If the kernel has no variant, or its first variant sets an override that the WGSL does not declare.
+    /// If the kernel has no variant, or its first variant sets an override that the WGSL does not
+    /// declare.
     pub fn run_kernel<P: Params, const N: usize>(
         params: P,
         inputs: &[(&str, &Self)],
@@ -151,7 +154,8 @@ impl Op<'_> {
         Ok(())
     }
 
-    /// Each binding that is read among the first names, each that is written among the second, and no other.
+    /// Each binding that is read among the first names, each that is written among the second, and
+    /// no other.
     fn check_names(&self, kernel: &Kernel, found: [Vec<&str>; 2]) -> Result<()> {
         let sorted = |mut names: Vec<_>| {
             names.sort_unstable();

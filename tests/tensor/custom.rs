@@ -129,7 +129,8 @@ fn agrees_with_the_same_of_tensor_operations(device: &Device) {
         close(found, expected);
     }
 
-    // The library's kernel of the same name still computes what it did: ln is its first variant, too.
+    // The library's kernel of the same name still computes what it did: ln is its first variant,
+    // too.
     let e = Tensor::new(device, &[1f32.exp()], &[1]).unwrap();
     close(&e.log().unwrap(), &Tensor::ones(device, &[1]).unwrap());
 

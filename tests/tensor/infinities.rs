@@ -1,4 +1,5 @@
-//! A logit of −∞ rules its class out, as the mask of illegal moves in a policy head does (sections 2.3 and 3.3).
+//! A logit of −∞ rules its class out, as the mask of illegal moves in a policy head does (sections
+//! 2.3 and 3.3).
 
 use crate::common;
 use wgrad::engine::device::Device;
@@ -123,7 +124,8 @@ fn cross_entropy_leaves_masked_classes_out(device: &Device) {
         &[by_first, [0.0; 3]].concat(),
     );
 
-    // The target's own class at −∞ has probability 0: the loss is infinite, its gradient y − t is not.
+    // The target's own class at −∞ has probability 0: the loss is infinite, its gradient y − t is
+    // not.
     let classes = Classes::new(device, &[0, 0], 3).unwrap();
     let [loss, gradient] = both(|x| cross_entropy_classes(x, &classes), &x, &[1.0]);
     close(device, "loss", &loss, &[INF]);
@@ -137,7 +139,8 @@ fn cross_entropy_leaves_masked_classes_out(device: &Device) {
 }
 
 fn binary_cross_entropy_of_certain_labels(device: &Device) {
-    // −∞ says 0 and ∞ says 1 for certain: no loss where the label agrees, and an infinite one where it does not.
+    // −∞ says 0 and ∞ says 1 for certain: no loss where the label agrees, and an infinite one where
+    // it does not.
     for (logit, label, expected, gradient) in [
         (-INF, 0.0, 0.0, 0.0),
         (INF, 1.0, 0.0, 0.0),

@@ -61,7 +61,7 @@ super::variants! {
         Equal = "equal",
         /// max(x, 0) − x·y + ln(1 + e^(−|x|)): binary cross-entropy of the logit x and the probability y.
         LogisticLoss = "binary_cross_entropy",
-        /// x·y, and 0 where y = 0, also of an infinite x: the logarithm x of a probability with the weight y.
+        /// x·y, and 0 where y = 0, also for an infinite x: a logarithm x with the weight y.
         Weighted = "cross_entropy",
     }
 }
@@ -91,7 +91,7 @@ fn value(operation: Binary, x: f64, y: f64) -> f64 {
         // IEEE 754's pow has the edges that section 4 asks for.
         Binary::Pow => x.powf(y),
         Binary::Equal => f64::from(u8::from(x == y)),
-        // An infinite logit is certain of a label: the loss is |x| times the distance from it, where 0·∞ is 0.
+        // An infinite logit is certain of a label: |x| times the distance from it, with 0·∞ = 0.
         Binary::LogisticLoss if x.is_infinite() => match if x > 0.0 { 1.0 - y } else { y } {
             0.0 => 0.0,
             distance => x.abs() * distance,
