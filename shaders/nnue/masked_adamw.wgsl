@@ -36,11 +36,13 @@ struct Params {
 const VECTORS = 64u;
 const BAND = 8u;
 
-fn sum_of(perspective: u32, feature: u32, start: u32, width: u32) -> vec4<f32> {
+// The sum of a feature's rows, or 0 if the perspective is not `wanted`.
+fn sum_of(perspective: u32, feature: u32, start: u32, width: u32, wanted: bool) -> vec4<f32> {
     let chunks = params.first_chunks + perspective * (params.inputs + 1u) + feature;
-    let last = index[chunks + 1u];
+    let chunk = index[chunks];
+    let last = select(chunk, index[chunks + 1u], wanted);
     var sum = vec4<f32>(0.0);
-    for (var chunk = index[chunks]; chunk < last; chunk++) {
+    for (var chunk = chunk; chunk < last; chunk++) {
         sum += rows[start + chunk * width];
     }
     return sum;
@@ -71,19 +73,19 @@ fn main(
     let output = params.output / 4u + vector;
     let c_one = small[output + one * row];
     let c_two = small[output + row];
+    // A branch on a parameter alone would make lavapipe compile the shader in every dispatch.
+    let both = params.count == 2u;
     var share_one = vec4<f32>(0.0);
     var share_two = vec4<f32>(0.0);
     for (var feature = band * BAND; feature < end; feature++) {
         let at = feature * row + vector;
         let value = weights[at];
-        let sum_one = sum_of(one, feature, select(start_1, start_2, one == 1u), width);
-        var gradient = c_one * sum_one;
+        let sum_one = sum_of(one, feature, select(start_1, start_2, one == 1u), width, true);
         share_one += value * sum_one;
-        if (params.count == 2u) {
-            let sum_two = sum_of(1u, feature, start_2, width);
-            gradient += c_two * sum_two;
-            share_two += value * sum_two;
-        }
+        let sum_two = sum_of(1u, feature, start_2, width, both);
+        share_two += value * sum_two;
+        let gradient_one = c_one * sum_one;
+        let gradient = select(gradient_one, gradient_one + c_two * sum_two, both);
         let m = first[at];
         let v = second[at];
         let x = moved(gradient.x, m.x, v.x, value.x);
@@ -94,8 +96,7 @@ fn main(
         second[at] = vec4<f32>(x.second, y.second, z.second, w.second);
         weights[at] = vec4<f32>(x.value, y.value, z.value, w.value);
     }
-    shares[(band * 2u + one) * row + vector] = share_one;
-    if (params.count == 2u) {
-        shares[(band * 2u + 1u) * row + vector] = share_two;
-    }
+    let place = (band * 2u + one) * row + vector;
+    shares[place] = share_one;
+    shares[select(place, (band * 2u + 1u) * row + vector, both)] = select(share_one, share_two, both);
 }

@@ -33,17 +33,9 @@ fn main(
 }
 
 fn put(at: u32, sum: f32) {
-    if (params.accumulate == 1u) {
-        gradient[at] += sum;
-    } else {
-        gradient[at] = sum;
-    }
+    gradient[at] = select(sum, gradient[at] + sum, params.accumulate == 1u);
 }
 
 fn put_loss(sum: f32) {
-    if (params.accumulate == 1u) {
-        loss[0] += sum;
-    } else {
-        loss[0] = sum;
-    }
+    loss[0] = select(sum, loss[0] + sum, params.accumulate == 1u);
 }

@@ -81,7 +81,9 @@ fn main(
         let below = min(feature / 4u + 8u, params.x_stride / 4u - 1u);
         let left = params.column / 4u + min(four, params.hidden / 4u - 1u);
         let right = params.column / 4u + min(four + 8u, params.hidden / 4u - 1u);
-        for (var s = 0u; s < params.samples; s++) {
+        // Invocations past the last feature have nothing to store.
+        let samples = select(0u, params.samples, feature < params.inputs);
+        for (var s = 0u; s < samples; s++) {
             let from_x = s * (params.x_stride / 4u);
             let from_dz = s * (params.stride / 4u);
             add_products(
@@ -114,8 +116,10 @@ fn store(feature: u32, four: u32, left: vec4<f32>, right: vec4<f32>) {
     }
 }
 
+// The condition names `at`, because a branch on a parameter alone would make lavapipe compile the
+// shader in every dispatch.
 fn put(at: u32, values: vec4<f32>) {
-    if (params.accumulate == 1u) {
+    if ((at < params.inputs * params.hidden) & (params.accumulate == 1u)) {
         gradient[at] += values;
     } else {
         gradient[at] = values;

@@ -15,7 +15,7 @@ fn put_small_gradients(own_group: u32, invocation: u32) {
         if (invocation == 0u) {
             put(params.output + 2u * params.hidden, sum);
         }
-    } else if (own_group == of_lanes + 1u && params.totals == 1u) {
+    } else if (own_group == of_lanes + params.totals) {
         let sum = sum_of_samples(params.samples, invocation);
         if (invocation == 0u) {
             put_loss(sum);

@@ -12,8 +12,5 @@ fn moved(g: f32, first: f32, second: f32, value: f32) -> Moved {
     let change = params.learning_rate * (m * params.correction1)
         / (sqrt(v * params.correction2) + params.epsilon);
     let next = value * params.decay - change;
-    if (params.ranged == 1u) {
-        return Moved(m, v, clamp(next, params.low, params.high));
-    }
-    return Moved(m, v, next);
+    return Moved(m, v, select(next, clamp(next, params.low, params.high), params.ranged == 1u));
 }
