@@ -6,5 +6,6 @@ mod bench;
 mod commands;
 mod gradients;
 mod resume;
+mod runs;
 mod support;
 mod training;

@@ -36,7 +36,8 @@ pub struct Options {
     /// Data to try the network on after each epoch [default: none, but with the shipped data theirs]
     #[arg(long, value_name = "FILE")]
     validation: Option<PathBuf>,
-    /// The directory of the run [default: the first of runs/train-1, runs/train-2, ... that is not there]
+    /// The directory of the run, which no other run may use [default: the first of runs/train-1,
+    /// runs/train-2, ... that is not there]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
     /// Go on with the run in DIR, from its newest checkpoint and with its settings; of the others only --data,
@@ -81,6 +82,10 @@ pub fn run(options: &Options) -> Outcome {
     let mut progress = Progress::new(lines, settings.epochs);
     progress.introduce(&settings, &describe_data(&run), &run.out);
 
+    let run = Run {
+        out: trainer.directory().to_owned(),
+        ..run
+    };
     let mut artist = Artist::new(&run, &settings);
     let result = trainer.run(&stop, &mut |event| {
         if let Event::Started {
@@ -131,15 +136,10 @@ fn fresh(options: &Options) -> Result<(Run, Settings), Failure> {
         data.push(training);
         validation.get_or_insert(own);
     }
-    let free = || (1u64..).map(|number| PathBuf::from(format!("runs/train-{number}")));
-    let out = options
-        .out
-        .clone()
-        .or_else(|| free().find(|path| !path.exists()));
     let run = Run {
         data,
         validation,
-        out: out.unwrap_or_else(|| PathBuf::from("runs/train")),
+        out: options.out.clone().unwrap_or_default(),
         save_every: options.save_every.unwrap_or(0),
         loader_threads: options.threads.threads,
     };
