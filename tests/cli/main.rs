@@ -5,6 +5,8 @@ mod bad_input;
 mod bench;
 mod commands;
 mod gradients;
+#[cfg(target_os = "linux")]
+mod paths;
 mod resume;
 mod runs;
 mod support;

@@ -54,7 +54,9 @@ pub struct Options {
     /// Say nothing but errors, and after Ctrl-C how to go on
     #[arg(long)]
     quiet: bool,
-    /// Print one JSON object on stdout at the end, and what is said to a person on stderr
+    /// Print one JSON object on stdout at the end, and what is said to a person on stderr. Where
+    /// its paths are not Unicode, its field paths_lossy is true and they hold U+FFFD for what
+    /// cannot be printed
     #[arg(long)]
     json: bool,
     #[command(flatten, next_help_heading = "What determines the numbers")]
@@ -259,6 +261,14 @@ impl Artist {
         }
     }
 
+    let paths = [
+        summary.net.as_deref(),
+        Some(summary.checkpoint.as_path()),
+        Some(summary.log.as_path()),
+        picture,
+    ];
+    let lossy = paths.iter().flatten().any(|path| path.to_str().is_none());
+    let [net, checkpoint, log, picture] = paths.map(|path| path.map(Path::to_string_lossy));
     fn draw(&self) -> wgrad::Result<bool> {
         picture::draw(
             &self.path,
@@ -268,6 +278,7 @@ impl Artist {
         )
     }
 }
+        "paths_lossy": lossy,
 
 fn as_json(summary: &Summary, picture: Option<&Path>) -> serde_json::Value {
     serde_json::json!({
@@ -275,9 +286,9 @@ fn as_json(summary: &Summary, picture: Option<&Path>) -> serde_json::Value {
         "step": summary.step,
         "total_steps": summary.total_steps,
         "validation": summary.validation,
-        "net": summary.net,
-        "checkpoint": summary.checkpoint,
-        "log": summary.log,
+        "net": net,
+        "checkpoint": checkpoint,
+        "log": log,
         "picture": picture,
         "seconds": summary.seconds,
         "positions_per_second": summary.positions_per_second,
