@@ -9,5 +9,7 @@ mod gradients;
 mod paths;
 mod resume;
 mod runs;
+#[cfg(unix)]
+mod stopping;
 mod support;
 mod training;

@@ -1,6 +1,7 @@
 //! The command line: parses, opens devices and prints; everything else is the library's.
 //!
-//! Exit status: 0, 1 for a failure (`error: …` on stderr), 2 for wrong usage, 130 for a training that Ctrl-C stopped.
+//! Exit status: 0, 1 for a failure (`error: …` on stderr), 2 for wrong usage, 130 for a training
+//! that Ctrl-C, SIGTERM or SIGHUP stopped.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
@@ -14,6 +15,7 @@ mod options;
 mod picture;
 mod progress;
 mod settings;
+mod stop;
 mod train;
 mod verify;
 
@@ -31,7 +33,8 @@ use wgrad::Error;
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Exit status: 0; 1 for a failure; 2 for wrong usage; 130 for a training that Ctrl-C stopped.\n\
+    after_help = "Exit status: 0; 1 for a failure; 2 for wrong usage; 130 for a training that Ctrl-C,\n\
+        SIGTERM or SIGHUP stopped.\n\
         RUST_LOG=info (or debug, trace) shows more of what happens."
 )]
 struct Cli {
