@@ -52,6 +52,18 @@ pub enum Error {
         /// What was given.
         found: String,
     },
+    /// Another run uses the directory of a run.
+    #[error(
+        "{}: expected a directory that no other run uses, found it in use by {}",
+        directory.display(),
+        process.map_or("another process".to_owned(), |process| format!("process {process}"))
+    )]
+    InUse {
+        /// The directory.
+        directory: PathBuf,
+        /// The process that runs there, if it has said so.
+        process: Option<u32>,
+    },
     /// Tensors do not fit an operation.
     #[error("{operation} of {shapes}: expected {expected}, found {found}")]
     Operation {

@@ -1,4 +1,6 @@
-//! Files: atomic replacement, and named tensors.
+//! Files: atomic replacement, locked directories, paths in JSON, and named tensors.
 
 pub mod atomic;
+pub(crate) mod lock;
+pub(crate) mod path;
 pub mod safetensors;

@@ -271,6 +271,36 @@ fn a_run_refuses_other_data_and_a_directory_that_holds_another_run() {
 }
 
 #[test]
+fn a_trainer_keeps_others_out_of_its_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let device = Device::cpu().unwrap();
+    let data = data(directory.path(), 2000);
+    let run = run(directory.path(), "run", &data);
+    let first = Trainer::new(&device, &settings(8), &run).unwrap();
+    assert_eq!(first.directory(), run.out);
+    let in_use = |result: wgrad::Result<Trainer>| {
+        let error = result.unwrap_err();
+        let text = error.to_string();
+        let Error::InUse { directory, process } = error else {
+            panic!("{text}");
+        };
+        assert_eq!(
+            (directory, process),
+            (run.out.clone(), Some(std::process::id()))
+        );
+        assert!(text.contains("in use by process"), "{text}");
+    };
+    in_use(Trainer::new(&device, &settings(8), &run));
+    in_use(Trainer::resume(&device, &run));
+    train(first, Some(1));
+    let again = Trainer::resume(&device, &run).unwrap();
+    in_use(Trainer::resume(&device, &run));
+    train(again, None);
+    let error = Trainer::new(&device, &settings(8), &run).unwrap_err();
+    assert!(error.to_string().contains("resume"), "{error}");
+}
+
+#[test]
 fn losses_and_parameters_come_back_async_as_well() {
     let _turn = common::turn();
     for device in [Device::cpu().unwrap(), common::VULKAN.clone()] {

@@ -49,7 +49,7 @@ fn checkpoints_come_back() {
     let (_directory, path) = scratch();
     for tied in [false, true] {
         for activation in Activation::ALL {
-            let mut state = checkpoint(architecture(tied, activation, 3, 3));
+            let mut state = checkpoint(architecture(tied, activation, 3, 1));
             for loss in [
                 None,
                 Some(0.1 + 0.2),

@@ -6,6 +6,11 @@ mod bad_input;
 mod bench;
 mod commands;
 mod gradients;
+#[cfg(target_os = "linux")]
+mod paths;
 mod resume;
+mod runs;
+#[cfg(unix)]
+mod stopping;
 mod support;
 mod training;

@@ -1,46 +1,14 @@
-//! Trainings that are killed, interrupted or out of disk space, and continue to the same bits.
+//! Trainings that are killed or out of disk space, and continue to the same bits.
 
 use crate::support::{
-    WGRAD, assert_holds, command, cut, ended, names, scratch, wgrad, wgrad_command,
+    LONG, WGRAD, assert_holds, checkpoint, command, cut, ended, names, scratch,
+    wait_for_checkpoints, wgrad, wgrad_command,
 };
-use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
-use wgrad::nnue::train::log::{Curve, Entry, read as read_log};
-
-fn checkpoints(run: &Path) -> usize {
-    let entries = fs::read_dir(run.join("checkpoints")).into_iter().flatten();
-    let whole = |path: PathBuf| path.extension() == Some(OsStr::new("safetensors"));
-    entries
-        .filter(|entry| entry.as_ref().is_ok_and(|entry| whole(entry.path())))
-        .count()
-}
-
-fn checkpoint(run: &Path, step: u64) -> PathBuf {
-    run.join(format!("checkpoints/step-{step:08}.safetensors"))
-}
-
-/// Waits until a running training has written this many checkpoints.
-#[track_caller]
-fn wait_for_checkpoints(child: &mut Child, run: &Path, count: usize) {
-    let begun = Instant::now();
-    while checkpoints(run) < count {
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "ended before {count} checkpoints"
-        );
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "no {count} checkpoints in time"
-        );
-        std::thread::sleep(Duration::from_micros(300));
-    }
-}
-
-/// A training of 240 steps with 49 checkpoints.
-const LONG: &str = "train --device cpu --hidden 48 --batch 512 --epochs 6 --save-every 5 --seed 7";
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use wgrad::nnue::train::log::Curve;
 
 #[test]
 fn what_is_killed_goes_on_to_the_same_bits() {
@@ -90,44 +58,6 @@ fn what_is_killed_goes_on_to_the_same_bits() {
         &[("--resume", &killed), ("--data", &other)],
     )
     .refused(1, &["data"]);
-}
-
-#[cfg(unix)]
-#[test]
-fn an_interrupt_saves_and_says_how_to_go_on() {
-    let (_guard, directory) = scratch();
-    let data = cut(&directory, 20_000);
-    let (whole, stopped) = (directory.join("whole"), directory.join("it's stopped"));
-    wgrad(LONG, &[("--data", &data), ("--out", &whole)]).success();
-    let mut start = wgrad_command(LONG, &[("--data", &data), ("--out", &stopped)]);
-    let mut child = start
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    wait_for_checkpoints(&mut child, &stopped, 6);
-    let kill = command("kill", ["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(kill.success());
-    let output = child.wait_with_output().unwrap();
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{stdout}");
-    let log = read_log(&stopped.join("log.jsonl")).unwrap();
-    let Some(Entry::End { step, reason, .. }) = log.last() else {
-        panic!("no end in the log: {:?}", log.last());
-    };
-    assert_eq!(reason, "interrupted");
-    assert!((1..240).contains(step), "stopped at {step}");
-    assert!(checkpoint(&stopped, *step).exists());
-
-    let again = stdout
-        .lines()
-        .find_map(|line| line.split_once("wgrad train --resume"));
-    let (_, arguments) = again.unwrap_or_else(|| panic!("no command to go on in: {stdout}"));
-    let script = format!("exec \"$0\" train --resume{arguments}");
-    ended(command("sh", ["-c", &script, WGRAD])).success();
-    assert_holds(&stopped, &whole);
 }
 
 /// To a program, a limit on file sizes looks like a full disk: a write fails half-way.

@@ -4,7 +4,8 @@ use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 pub const WGRAD: &str = env!("CARGO_BIN_EXE_wgrad");
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -126,5 +127,38 @@ pub fn assert_holds(found: &Path, expected: &Path) {
         let same = found.iter().find(|(other, _)| *other == name);
         let (_, other) = same.unwrap_or_else(|| panic!("no {name}"));
         assert!(*other == bytes, "{name} differs");
+    }
+}
+
+/// A training of 240 steps with 49 checkpoints.
+pub const LONG: &str =
+    "train --device cpu --hidden 48 --batch 512 --epochs 6 --save-every 5 --seed 7";
+
+fn checkpoints(run: &Path) -> usize {
+    let entries = fs::read_dir(run.join("checkpoints")).into_iter().flatten();
+    let whole = |path: PathBuf| path.extension() == Some(OsStr::new("safetensors"));
+    entries
+        .filter(|entry| entry.as_ref().is_ok_and(|entry| whole(entry.path())))
+        .count()
+}
+
+pub fn checkpoint(run: &Path, step: u64) -> PathBuf {
+    run.join(format!("checkpoints/step-{step:08}.safetensors"))
+}
+
+/// Waits until a running training has written so many checkpoints.
+#[track_caller]
+pub fn wait_for_checkpoints(child: &mut Child, run: &Path, count: usize) {
+    let begun = Instant::now();
+    while checkpoints(run) < count {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "ended before {count} checkpoints"
+        );
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "no {count} checkpoints in time"
+        );
+        std::thread::sleep(Duration::from_micros(300));
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: parses, opens devices and prints; everything else is the library's.
 //!
-//! Exit status: 0, 1 for a failure (`error: …` on stderr), 2 for wrong usage, 130 for a training that Ctrl-C stopped.
+//! Exit status: 0, 1 for a failure (`error: …` on stderr), 2 for wrong usage, 130 for a training
+//! that Ctrl-C, SIGTERM or SIGHUP stopped.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
@@ -14,6 +15,7 @@ mod options;
 mod picture;
 mod progress;
 mod settings;
+mod stop;
 mod train;
 mod verify;
 
@@ -31,7 +33,8 @@ use wgrad::Error;
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Exit status: 0; 1 for a failure; 2 for wrong usage; 130 for a training that Ctrl-C stopped.\n\
+    after_help = "Exit status: 0; 1 for a failure; 2 for wrong usage; 130 for a training that Ctrl-C,\n\
+        SIGTERM or SIGHUP stopped.\n\
         RUST_LOG=info (or debug, trace) shows more of what happens."
 )]
 struct Cli {
@@ -158,12 +161,35 @@ fn quoted(word: &str) -> String {
 
 /// A path as a POSIX shell takes it, without quotes where it needs none.
 fn quoted_path(path: &Path) -> String {
-    let text = path.to_string_lossy();
+    let Some(text) = path.to_str() else {
+        return quoted_bytes(path);
+    };
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+,:@%".contains(letter);
     if !text.is_empty() && text.chars().all(plain) && !text.starts_with('-') {
-        return text.into_owned();
+        return text.to_owned();
     }
-    quoted(&text)
+    quoted(text)
+}
+
+/// A path that is not Unicode as a POSIX shell takes it: `printf` writes what a terminal cannot show.
+#[cfg(unix)]
+fn quoted_bytes(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let escaped = |&byte: &u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("\\{byte:03o}"),
+    };
+    let bytes = path.as_os_str().as_bytes();
+    let format: String = bytes.iter().map(escaped).collect();
+    format!("\"$(printf '{format}')\"")
+}
+
+/// No shell of this system takes such a path.
+#[cfg(not(unix))]
+fn quoted_bytes(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
 }
 
 /// `1 step`, `2 steps`.

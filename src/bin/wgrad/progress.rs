@@ -88,7 +88,11 @@ impl Progress {
             objective(settings),
             settings.seed,
         ));
-        self.say(format_args!("writing to  {}", out.display()));
+        let exact = match out.to_str() {
+            Some(_) => "",
+            None => " (with U+FFFD for what is not Unicode)",
+        };
+        self.say(format_args!("writing to  {}{exact}", out.display()));
     }
 
     /// Shows an event. True at the end of an epoch.

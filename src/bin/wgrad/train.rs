@@ -3,11 +3,12 @@
 use crate::options::{DeviceOption, ThreadsOption};
 use crate::progress::{self, Lines, Progress};
 use crate::settings::SettingsOptions;
+use crate::stop::{INTERRUPTED, stop_on_request};
 use crate::{Failure, Outcome, picture, print_json, quoted, quoted_path, warn};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use wgrad::nnue::data::{Chess768, FeatureSet};
 use wgrad::nnue::train::log::Curve;
@@ -18,15 +19,15 @@ const SHIPPED: [&str; 2] = [
     "examples/data/chess_train.bin",
     "examples/data/chess_validation.bin",
 ];
-/// The exit status of a training that Ctrl-C stopped.
-const INTERRUPTED: u8 = 130;
 
 /// Options of `wgrad train`.
 #[derive(clap::Args)]
 #[command(
     after_help = "Writes DIR/net.safetensors (the result), DIR/checkpoints/ (at step 0, each epoch and as --save-every\n\
     says), DIR/log.jsonl (a JSON object a line), DIR/loss.svg (the loss curve) and DIR/run.json.\n\
-    Ctrl-C stops after the current step, saves and says how to go on (exit status 130); a second one aborts."
+    DIR/run.lock keeps other runs out of DIR until this one ends.\n\
+    Ctrl-C, SIGTERM or SIGHUP stops after the current step, saves and says how to go on (exit status\n\
+    130); another one, more than a second later, aborts. SIGHUP stays ignored under nohup."
 )]
 pub struct Options {
     /// Training data, in this order: bulletformat, or lines `FEN | score | result` [default: the shipped chess
@@ -36,7 +37,8 @@ pub struct Options {
     /// Data to try the network on after each epoch [default: none, but with the shipped data theirs]
     #[arg(long, value_name = "FILE")]
     validation: Option<PathBuf>,
-    /// The directory of the run [default: the first of runs/train-1, runs/train-2, ... that is not there]
+    /// The directory of the run, which no other run may use [default: the first of runs/train-1,
+    /// runs/train-2, ... that is not there]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
     /// Go on with the run in DIR, from its newest checkpoint and with its settings; of the others only --data,
@@ -53,7 +55,9 @@ pub struct Options {
     /// Say nothing but errors, and after Ctrl-C how to go on
     #[arg(long)]
     quiet: bool,
-    /// Print one JSON object on stdout at the end, and what is said to a person on stderr
+    /// Print one JSON object on stdout at the end, and what is said to a person on stderr. Where
+    /// its paths are not Unicode, its field paths_lossy is true and they hold U+FFFD for what
+    /// cannot be printed
     #[arg(long)]
     json: bool,
     #[command(flatten, next_help_heading = "What determines the numbers")]
@@ -72,11 +76,15 @@ pub fn run(options: &Options) -> Outcome {
         (false, false) => Lines::Stdout,
     };
     let stop = Arc::new(AtomicBool::new(false));
-    stop_on_interrupt(stop.clone())?;
+    stop_on_request(stop.clone())?;
     let device = options.device.open_with(&options.threads)?;
     let mut trainer = match options.resume {
         Some(_) => Trainer::resume(&device, &run)?,
         None => Trainer::new(&device, &settings, &run)?,
+    };
+    let run = Run {
+        out: trainer.directory().to_owned(),
+        ..run
     };
     let mut progress = Progress::new(lines, settings.epochs);
     progress.introduce(&settings, &describe_data(&run), &run.out);
@@ -131,15 +139,10 @@ fn fresh(options: &Options) -> Result<(Run, Settings), Failure> {
         data.push(training);
         validation.get_or_insert(own);
     }
-    let free = || (1u64..).map(|number| PathBuf::from(format!("runs/train-{number}")));
-    let out = options
-        .out
-        .clone()
-        .or_else(|| free().find(|path| !path.exists()));
     let run = Run {
         data,
         validation,
-        out: out.unwrap_or_else(|| PathBuf::from("runs/train")),
+        out: options.out.clone().unwrap_or_default(),
         save_every: options.save_every.unwrap_or(0),
         loader_threads: options.threads.threads,
     };
@@ -212,18 +215,6 @@ fn describe_data(run: &Run) -> String {
     }
 }
 
-/// The first Ctrl-C sets the flag, the second ends the program. Files are whole either way.
-fn stop_on_interrupt(stop: Arc<AtomicBool>) -> Result<(), Failure> {
-    let handler = move || {
-        if stop.swap(true, Ordering::Relaxed) {
-            std::process::exit(INTERRUPTED.into());
-        }
-        warn("\nstopping after this step, then saving; Ctrl-C again to abort at once");
-    };
-    ctrlc::set_handler(handler)
-        .map_err(|error| Failure::Message(format!("Ctrl-C cannot be caught: {error}")))
-}
-
 /// Draws the loss curve from the log.
 struct Artist {
     path: PathBuf,
@@ -270,15 +261,24 @@ impl Artist {
 }
 
 fn as_json(summary: &Summary, picture: Option<&Path>) -> serde_json::Value {
+    let paths = [
+        summary.net.as_deref(),
+        Some(summary.checkpoint.as_path()),
+        Some(summary.log.as_path()),
+        picture,
+    ];
+    let lossy = paths.iter().flatten().any(|path| path.to_str().is_none());
+    let [net, checkpoint, log, picture] = paths.map(|path| path.map(Path::to_string_lossy));
     serde_json::json!({
         "finished": summary.finished,
         "step": summary.step,
         "total_steps": summary.total_steps,
         "validation": summary.validation,
-        "net": summary.net,
-        "checkpoint": summary.checkpoint,
-        "log": summary.log,
+        "net": net,
+        "checkpoint": checkpoint,
+        "log": log,
         "picture": picture,
+        "paths_lossy": lossy,
         "seconds": summary.seconds,
         "positions_per_second": summary.positions_per_second,
     })

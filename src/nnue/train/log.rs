@@ -34,6 +34,7 @@ pub enum Entry {
         /// The device it runs on.
         device: String,
         /// The checkpoint's file.
+        #[serde(with = "crate::files::path")]
         checkpoint: PathBuf,
     },
     /// A step was done.

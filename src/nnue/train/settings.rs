@@ -68,6 +68,9 @@ impl Settings {
     /// Refuses what cannot be trained with; the error names the option.
     pub fn check(&self) -> Result<()> {
         self.architecture.check()?;
+        let buckets = self.architecture.buckets;
+        let expected = "1, because no loader assigns output buckets to positions yet";
+        require("buckets", buckets == 1, expected, buckets)?;
         self.optimizer.check()?;
         self.objective().check()?;
         // ReLU has no clip, but an infinity or NaN could not be told in a checkpoint.
@@ -169,7 +172,8 @@ mod tests {
             clip: None,
         };
         type Spoil<'a> = &'a dyn Fn(&mut Settings);
-        let cases: [(&str, Spoil); 19] = [
+        let cases: [(&str, Spoil); 20] = [
+            ("buckets", &|s| s.architecture.buckets = 8),
             ("lr", &|s| s.learning_rate = f32::NAN),
             ("lr", &|s| s.learning_rate = f32::INFINITY),
             ("lr", &|s| s.learning_rate = 0.0),

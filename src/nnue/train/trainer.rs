@@ -1,18 +1,21 @@
 //! The training loop: batches in, steps on the device, losses read back late, checkpoints and log lines out.
 
+mod start;
+
 use super::checkpoint::{Checkpoint, write_result};
 use super::evaluate::{Evaluation, evaluate};
 use super::event::{Event, Summary};
-use super::input::{self, check_ahead, open_data};
-use super::log::{self, Entry, Log};
+use super::input;
+use super::log::{Entry, Log};
 use super::run::Run;
 use super::settings::Settings;
 use crate::engine::device::Device;
 use crate::error::{Error, Result};
+use crate::files::lock::DirectoryLock;
 use crate::nnue::data::{Chess768, Dataset, FeatureSet, Loader, LoaderSettings, Target};
-use crate::nnue::{Learner, Network, Parameters, PendingLoss};
+use crate::nnue::{Learner, Parameters, PendingLoss};
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -21,7 +24,7 @@ const IN_FLIGHT: usize = 4;
 /// The running loss is a mean of about this many steps.
 const RUNNING: f64 = 64.0;
 
-/// A training run on a device.
+/// A training run on a device. No other run can use its directory until it is dropped.
 #[derive(Debug)]
 pub struct Trainer {
     device: Device,
@@ -38,6 +41,7 @@ pub struct Trainer {
     running_loss: Option<f64>,
     resumed_from: Option<u64>,
     newest: Option<PathBuf>,
+    _lock: DirectoryLock,
 }
 
 /// A step whose loss has not been read yet.
@@ -67,153 +71,14 @@ impl Pace {
 }
 
 impl Trainer {
-    /// A fresh run: writes `run.json`, the log's first line and the checkpoint of step 0.
-    ///
-    /// # Errors
-    /// Settings, the first million positions of the data and the directory are checked before anything is written; a
-    /// directory that holds the checkpoints or results of a run is refused.
-    pub fn new(device: &Device, settings: &Settings, run: &Run) -> Result<Self> {
-        settings.check()?;
-        let inputs = Chess768.features();
-        if settings.architecture.inputs != inputs {
-            let expected = format!("{inputs}, as Chess768 has");
-            let found = settings.architecture.inputs;
-            return Err(Error::argument("inputs (N)", expected, found));
-        }
-        let (dataset, validation) = open_data(run)?;
-        let checkpoints = run.checkpoints();
-        if let Some((step, _)) = checkpoints.list()?.last() {
-            return Err(Error::argument(
-                run.out.display().to_string(),
-                "a directory without checkpoints; `--resume` goes on with a run",
-                format!("a run at step {step}"),
-            ));
-        }
-        if let Some(result) = [run.net(), run.log()]
-            .into_iter()
-            .find(|path| path.exists())
-        {
-            return Err(Error::argument(
-                run.out.display().to_string(),
-                "a directory without the results of another run",
-                result.display(),
-            ));
-        }
-        for dataset in [Some(&dataset), validation.as_ref()].into_iter().flatten() {
-            check_ahead(dataset, run.loader_threads())?;
-        }
-        Network::check_fits(device, &settings.architecture)?;
-        let parameters = Parameters::initial(settings.architecture, settings.seed)?;
-        let learner = Learner::new(device, &parameters, settings.loss, settings.optimizer)?;
-        let fingerprint = dataset.fingerprint()?;
-        checkpoints.create()?;
-        run.save()?;
-        let mut log = Log::create(run.log())?;
-        log.append(&Entry::Start {
-            settings: *settings,
-            device: device.name().to_owned(),
-            positions: dataset.positions(),
-            steps: settings.total_steps(dataset.positions()),
-        })?;
-        let mut trainer = Self {
-            device: device.clone(),
-            settings: *settings,
-            run: run.clone(),
-            fingerprint,
-            dataset,
-            validation,
-            learner,
-            log,
-            epoch: 0,
-            batch: 0,
-            running_loss: None,
-            resumed_from: None,
-            newest: None,
-        };
-        trainer.save()?;
-        Ok(trainer)
-    }
-
-    /// Goes on with the run in `run.out` after its newest checkpoint, with that checkpoint's settings.
-    ///
-    /// # Errors
-    /// When there is no checkpoint, the newest is damaged, or the data are not those it was trained on.
-    pub fn resume(device: &Device, run: &Run) -> Result<Self> {
-        let checkpoints = run.checkpoints();
-        let (path, checkpoint) = checkpoints.latest()?.ok_or_else(|| {
-            Error::argument(
-                checkpoints.directory().display().to_string(),
-                "a checkpoint to resume from",
-                "none",
-            )
-        })?;
-        let (dataset, validation) = open_data(run)?;
-        let fingerprint = dataset.fingerprint()?;
-        if fingerprint != checkpoint.data {
-            return Err(Error::argument(
-                "data",
-                format!("what the run was trained on ({})", checkpoint.data),
-                fingerprint,
-            ));
-        }
-        let learner = Learner::resume(
-            device,
-            &checkpoint.parameters,
-            checkpoint.settings.loss,
-            checkpoint.settings.optimizer,
-            &checkpoint.moments,
-            checkpoint.step,
-        )?;
-        let before = log::read(&run.log()).unwrap_or_default();
-        let started = before.iter().find_map(|entry| match entry {
-            Entry::Start { settings, .. } => Some(settings),
-            _ => None,
-        });
-        if let Some(started) = started.filter(|started| **started != checkpoint.settings) {
-            return Err(Error::Tensors {
-                path,
-                place: "settings of the training".to_owned(),
-                expected: format!("those the run was started with, {started:?}"),
-                found: format!("{:?}", checkpoint.settings),
-            });
-        }
-        let earlier = before.iter().rev().find_map(|entry| match entry {
-            Entry::Start { device, .. } | Entry::Resume { device, .. } => Some(device.as_str()),
-            _ => None,
-        });
-        if let Some(earlier) = earlier.filter(|earlier| *earlier != device.name()) {
-            let now = device.name();
-            ::log::warn!("the run was on {earlier} and goes on on {now}: its bits will differ");
-        }
-        checkpoints.create()?;
-        run.save()?;
-        let mut log = Log::resume(run.log(), checkpoint.step)?;
-        log.append(&Entry::Resume {
-            step: checkpoint.step,
-            epoch: checkpoint.epoch,
-            device: device.name().to_owned(),
-            checkpoint: path.clone(),
-        })?;
-        Ok(Self {
-            device: device.clone(),
-            settings: checkpoint.settings,
-            run: run.clone(),
-            dataset,
-            fingerprint,
-            validation,
-            learner,
-            log,
-            epoch: checkpoint.epoch,
-            batch: checkpoint.batch,
-            running_loss: checkpoint.running_loss,
-            resumed_from: Some(checkpoint.step),
-            newest: Some(path),
-        })
-    }
-
     /// What determines the numbers of the run.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The run's directory.
+    pub fn directory(&self) -> &Path {
+        &self.run.out
     }
 
     /// Trains until all epochs are done or `stop` is set, which takes effect after the current step. Either way the

@@ -1,0 +1,156 @@
+//! How a run begins: in a new directory, or after the newest checkpoint of an old one.
+
+use super::Trainer;
+use crate::engine::device::Device;
+use crate::error::{Error, Result};
+use crate::files::lock::DirectoryLock;
+use crate::nnue::data::{Chess768, FeatureSet};
+use crate::nnue::train::input::{check_ahead, open_data};
+use crate::nnue::train::log::{self, Entry, Log};
+use crate::nnue::train::run::Run;
+use crate::nnue::train::settings::Settings;
+use crate::nnue::{Learner, Network, Parameters};
+
+impl Trainer {
+    /// A fresh run: writes `run.json`, the log's first line and the checkpoint of step 0.
+    ///
+    /// # Errors
+    /// Settings, the first million positions of the data and the directory are checked before
+    /// anything is written; a directory that holds the checkpoints or results of a run is refused,
+    /// with [`Error::InUse`] if the run is going on.
+    pub fn new(device: &Device, settings: &Settings, run: &Run) -> Result<Self> {
+        settings.check()?;
+        let inputs = Chess768.features();
+        if settings.architecture.inputs != inputs {
+            let expected = format!("{inputs}, as Chess768 has");
+            let found = settings.architecture.inputs;
+            return Err(Error::argument("inputs (N)", expected, found));
+        }
+        let (dataset, validation) = open_data(run)?;
+        run.check_free()?;
+        for dataset in [Some(&dataset), validation.as_ref()].into_iter().flatten() {
+            check_ahead(dataset, run.loader_threads())?;
+        }
+        Network::check_fits(device, &settings.architecture)?;
+        let parameters = Parameters::initial(settings.architecture, settings.seed)?;
+        let learner = Learner::new(device, &parameters, settings.loss, settings.optimizer)?;
+        let fingerprint = dataset.fingerprint()?;
+        let run = Run {
+            out: run.create_directory()?,
+            ..run.clone()
+        };
+        let lock = DirectoryLock::take(&run.out)?;
+        // Before the lock was taken, another run may have begun and ended there.
+        run.check_free()?;
+        run.checkpoints().create()?;
+        run.save()?;
+        let mut log = Log::create(run.log())?;
+        log.append(&Entry::Start {
+            settings: *settings,
+            device: device.name().to_owned(),
+            positions: dataset.positions(),
+            steps: settings.total_steps(dataset.positions()),
+        })?;
+        let mut trainer = Self {
+            device: device.clone(),
+            settings: *settings,
+            run,
+            fingerprint,
+            dataset,
+            validation,
+            learner,
+            log,
+            epoch: 0,
+            batch: 0,
+            running_loss: None,
+            resumed_from: None,
+            newest: None,
+            _lock: lock,
+        };
+        trainer.save()?;
+        Ok(trainer)
+    }
+
+    /// Goes on with the run in `run.out` after its newest checkpoint, with that checkpoint's
+    /// settings.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] while the run is going on; another error when there is no checkpoint, the
+    /// newest is damaged, or the data are not those it was trained on.
+    pub fn resume(device: &Device, run: &Run) -> Result<Self> {
+        let checkpoints = run.checkpoints();
+        let none = || {
+            let directory = checkpoints.directory().display().to_string();
+            Error::argument(directory, "a checkpoint to resume from", "none")
+        };
+        // Nothing is written to a directory that holds no run, not even a lock.
+        if checkpoints.list()?.is_empty() {
+            return Err(none());
+        }
+        let lock = DirectoryLock::take(&run.out)?;
+        let (path, checkpoint) = checkpoints.latest()?.ok_or_else(none)?;
+        let (dataset, validation) = open_data(run)?;
+        let fingerprint = dataset.fingerprint()?;
+        if fingerprint != checkpoint.data {
+            return Err(Error::argument(
+                "data",
+                format!("what the run was trained on ({})", checkpoint.data),
+                fingerprint,
+            ));
+        }
+        let learner = Learner::resume(
+            device,
+            &checkpoint.parameters,
+            checkpoint.settings.loss,
+            checkpoint.settings.optimizer,
+            &checkpoint.moments,
+            checkpoint.step,
+        )?;
+        let before = log::read(&run.log()).unwrap_or_default();
+        let started = before.iter().find_map(|entry| match entry {
+            Entry::Start { settings, .. } => Some(settings),
+            _ => None,
+        });
+        if let Some(started) = started.filter(|started| **started != checkpoint.settings) {
+            return Err(Error::Tensors {
+                path,
+                place: "settings of the training".to_owned(),
+                expected: format!("those the run was started with, {started:?}"),
+                found: format!("{:?}", checkpoint.settings),
+            });
+        }
+        let earlier = before.iter().rev().find_map(|entry| match entry {
+            Entry::Start { device, .. } | Entry::Resume { device, .. } => Some(device.as_str()),
+            _ => None,
+        });
+        if let Some(earlier) = earlier.filter(|earlier| *earlier != device.name()) {
+            let now = device.name();
+            ::log::warn!("the run was on {earlier} and goes on on {now}: its bits will differ");
+        }
+        checkpoints.create()?;
+        run.save()?;
+        let mut log = Log::resume(run.log(), checkpoint.step)?;
+        log.append(&Entry::Resume {
+            step: checkpoint.step,
+            epoch: checkpoint.epoch,
+            device: device.name().to_owned(),
+            checkpoint: path.clone(),
+        })?;
+        Ok(Self {
+            device: device.clone(),
+            settings: checkpoint.settings,
+            run: run.clone(),
+            dataset,
+            fingerprint,
+            validation,
+            learner,
+            log,
+            epoch: checkpoint.epoch,
+            batch: checkpoint.batch,
+            running_loss: checkpoint.running_loss,
+            resumed_from: Some(checkpoint.step),
+            newest: Some(path),
+            _lock: lock,
+        })
+    }
+}
