@@ -1,5 +1,5 @@
 //! One training step of the two-perspective network in plain f64 loops, with nothing imported: the page against which
-//! every other can be read. Section numbers are those of MATHEMATICS.md.
+//! every other can be read. Section numbers are the ones of docs/mathematics.md.
 //!
 //! ```text
 //! cargo run --release --example 00_reference
