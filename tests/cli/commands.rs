@@ -71,7 +71,7 @@ fn verify_passes_on_the_cpu() {
         "{}",
         ended.stdout
     );
-    wgrad("verify --device cpu --kernel nonsense", &[]).refused(2, &["nonsense", "adamw"]);
+    wgrad("verify --device cpu --kernel nonsense", &[]).refused(2, &["nonsense", "update"]);
     wgrad("verify --device cpu --operation nonsense", &[]).refused(2, &["nonsense", "softmax"]);
     let softmax = wgrad("verify --device cpu --operation softmax --json", &[]);
     for line in softmax.success().stdout.lines() {
