@@ -10,7 +10,7 @@ use wgrad::nnue::data::{
 
 /// The shipped positions five times over: 1,000,000.
 fn dataset() -> Dataset {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/chess_train.bin");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/data/chess_train.bin");
     Dataset::open(&vec![path.into(); 5]).unwrap()
 }
 
