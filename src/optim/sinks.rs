@@ -52,6 +52,15 @@ impl Sink {
         }
     }
 
+    /// The number of buffers besides the parameters that it reads.
+    pub fn reads(self) -> u64 {
+        match self {
+            Self::Write => 0,
+            Self::Add => 1,
+            _ => self.buffers() - 1,
+        }
+    }
+
     /// Operations per element.
     pub fn operations(self) -> u64 {
         match self {

@@ -318,12 +318,13 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let (activation, sink) = chosen(variant);
     let mut traffic = p.traffic_of_sums(activation);
     let (len, totals) = (p.len() as u64, u64::from(p.totals));
-    // B and C are read for the gradients in any case.
-    traffic.read += 4 * match sink {
+    // B and C are read for the gradients in any case, d for an optimizer, the loss to add to it.
+    let rest = match sink {
         Sink::Write => 0,
-        Sink::Add => len + totals,
-        Sink::Sgd | Sink::AdamW => (sink.buffers() - 1) * len + 1,
+        Sink::Add => totals,
+        _ => 1,
     };
+    traffic.read += 4 * (sink.reads() * len + rest);
     traffic.written = 4 * (sink.buffers() * len + totals);
     traffic.operations += sink.operations() * len;
     traffic

@@ -234,11 +234,7 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let [inputs, hidden, count, chunks] = [p.inputs, p.hidden, p.count, p.chunks].map(u64::from);
     let bands = inputs.div_ceil(BAND as u64);
     // A is read for the shares in any case.
-    let read = match sink {
-        Sink::Write => 1,
-        Sink::Add => 2,
-        Sink::Sgd | Sink::AdamW => sink.buffers(),
-    };
+    let read = 1 + sink.reads();
     Traffic {
         read: 4 * (count * (inputs + 1) + (chunks + count + read * inputs) * hidden),
         written: 4 * (sink.buffers() * inputs + count * bands) * hidden,
