@@ -17,7 +17,7 @@
 
 use wgrad::engine::device::Device;
 use wgrad::nn::Descent;
-use wgrad::optim::Optimizer;
+use wgrad::optim::{Optimizer, Sgd};
 use wgrad::tensor::Tensor;
 
 fn main() -> wgrad::Result<()> {
@@ -44,7 +44,7 @@ fn main() -> wgrad::Result<()> {
 
     // The gradient of a formula is what makes it small.
     let w = Tensor::new(&device, &[5.0], &[1])?.parameter();
-    let mut descent = Descent::new(Optimizer::Sgd { momentum: 0.0 }, vec![w.clone()])?;
+    let mut descent = Descent::new(Optimizer::Sgd(Sgd { momentum: 0.0 }), vec![w.clone()])?;
     for _ in 0..50 {
         let distance = (&w - 2.0)?;
         let loss = distance.mul(&distance)?.sum(.., false)?;

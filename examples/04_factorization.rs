@@ -23,7 +23,7 @@ mod digits;
 use digits::{Digits, PIXELS};
 use wgrad::engine::device::Device;
 use wgrad::nn::{Descent, Initial};
-use wgrad::optim::Optimizer;
+use wgrad::optim::{AdamW, Optimizer};
 use wgrad::optim::schedule::Schedule;
 use wgrad::tensor::Tensor;
 
@@ -39,13 +39,10 @@ fn main() -> wgrad::Result<()> {
     let rows = digits.len();
     let x = Tensor::new(&device, &digits.images, &[rows, PIXELS])?;
     // Decay would pull A and S towards 0.
-    let adam = Optimizer::AdamW {
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
+    let adam = Optimizer::AdamW(AdamW {
         weight_decay: 0.0,
-        clip: None,
-    };
+        ..AdamW::default()
+    });
     for (rank, optimum) in OPTIMA {
         let a = Initial::XavierNormal.parameter(&device, &[rows, rank], [rows, rank], 1)?;
         let s = Initial::XavierNormal.parameter(&device, &[rank, PIXELS], [rank, PIXELS], 2)?;

@@ -29,7 +29,7 @@ pub use crate::nnue::activation::Activation;
 pub use crate::nnue::loss::{Link, Loss};
 pub use architecture::{Architecture, TensorSpec};
 pub use file::{read_network, write_network};
-pub use learner::Learner;
+pub use learner::{Learner, ParameterGroups};
 pub use network::{Gradients, Network};
 pub use parameters::Parameters;
 pub use pending::PendingLoss;

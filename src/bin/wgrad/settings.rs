@@ -8,7 +8,7 @@ use wgrad::nnue::train::Settings;
 use wgrad::nnue::train::settings::{
     DEFAULT_BATCH, DEFAULT_EPOCHS, DEFAULT_HIDDEN, DEFAULT_SHUFFLE_BUFFER,
 };
-use wgrad::optim::Optimizer;
+use wgrad::optim::{AdamW, Optimizer, Sgd};
 use wgrad::optim::schedule::Schedule;
 
 /// Each is left to its default, or to the resumed run, unless given.
@@ -61,9 +61,6 @@ pub struct SettingsOptions {
     objective: ObjectiveOptions,
 }
 
-/// The momentum of SGD, unless said otherwise.
-const DEFAULT_MOMENTUM: f32 = 0.9;
-
 impl SettingsOptions {
     /// Puts what is given in the place of what stands there.
     pub fn over(&self, settings: &mut Settings) -> Result<(), Failure> {
@@ -86,32 +83,28 @@ impl SettingsOptions {
     }
 
     fn optimizer(&self, standing: Optimizer) -> Result<Optimizer, Failure> {
-        let mut optimizer = match (self.optimizer.as_deref(), standing) {
-            (Some("sgd"), Optimizer::AdamW { .. }) => Optimizer::Sgd {
-                momentum: DEFAULT_MOMENTUM,
-            },
-            (Some("adamw"), Optimizer::Sgd { .. }) => Optimizer::ADAMW,
+        let mut optimizer = match self.optimizer.as_deref() {
+            Some("sgd") if !matches!(standing, Optimizer::Sgd(_)) => Sgd::default().into(),
+            Some("adamw") if !matches!(standing, Optimizer::AdamW(_)) => AdamW::default().into(),
             _ => standing,
         };
-        let foreign = match &mut optimizer {
-            Optimizer::Sgd { momentum } => {
-                put(momentum, self.momentum);
-                let given = [
-                    self.weight_decay.map(|_| "--weight-decay"),
-                    self.weight_clip.map(|_| "--weight-clip"),
-                ];
-                given
-                    .into_iter()
-                    .flatten()
-                    .next()
-                    .map(|option| (option, "adamw"))
-            }
-            Optimizer::AdamW {
-                weight_decay, clip, ..
-            } => {
-                put(weight_decay, self.weight_decay);
-                *clip = self.weight_clip.or(*clip);
-                self.momentum.map(|_| ("--momentum", "sgd"))
+        if let Optimizer::Sgd(sgd) = &mut optimizer {
+            put(&mut sgd.momentum, self.momentum);
+        }
+        if let Optimizer::AdamW(adamw) = &mut optimizer {
+            put(&mut adamw.weight_decay, self.weight_decay);
+            adamw.clip = self.weight_clip.or(adamw.clip);
+        }
+        // Options of another optimizer than the chosen one.
+        let adamw_options = [
+            self.weight_decay.map(|_| "--weight-decay"),
+            self.weight_clip.map(|_| "--weight-clip"),
+        ];
+        let foreign = match optimizer {
+            Optimizer::AdamW(_) => self.momentum.map(|_| ("--momentum", "sgd")),
+            _ => {
+                let given = adamw_options.into_iter().flatten().next();
+                given.map(|option| (option, "adamw"))
             }
         };
         match foreign {
