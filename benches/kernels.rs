@@ -61,10 +61,7 @@ const FORMS: [Form; 4] = [
 /// A learner that has done a step, so that its buffers hold real values, and the dispatches of the
 /// step.
 fn prepared(device: &Device, form: &Form) -> (Learner, Vec<Dispatch>) {
-    let architecture = Architecture {
-        buckets: form.buckets,
-        ..Architecture::new(INPUTS, HIDDEN)
-    };
+    let architecture = Architecture::new(INPUTS, HIDDEN).buckets(form.buckets);
     let samples = match (device.class(), form.dense) {
         (Class::Software, _) => 512,
         (_, true) => 2048,

@@ -4,9 +4,9 @@
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::Arc;
-use wgrad::nnue::data::{
-    Chess768, Dataset, FeatureSet, Inputs, Loader, LoaderSettings, SparseInputs,
-};
+use wgrad::Device;
+use wgrad::nnue::data::{Chess768, Dataset, FeatureSet, Loader, LoaderSettings};
+use wgrad::nnue::{Architecture, Inputs, Needs, Network, Parameters, SparseInputs};
 
 /// The shipped positions five times over: 1,000,000.
 fn dataset() -> Dataset {
@@ -17,20 +17,19 @@ fn dataset() -> Dataset {
 /// One epoch with one thread.
 fn loader(criterion: &mut Criterion) {
     let dataset = dataset();
+    // The reference has no threads of its own, and its gradients read the transposed index.
+    let parameters = Parameters::zeros(Architecture::new(Chess768.inputs(), 32)).unwrap();
+    let network = Network::new(&Device::reference(), &parameters).unwrap();
     let mut group = criterion.benchmark_group("loader");
     group.sample_size(20);
     group.throughput(Throughput::Elements(dataset.positions()));
     for (name, shuffle) in [("in file order", 0), ("shuffled", 1 << 20)] {
-        let settings = LoaderSettings {
-            shuffle,
-            workers: 1,
-            ..LoaderSettings::default()
-        };
+        let settings = LoaderSettings::default().shuffle_buffer(shuffle).threads(1);
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let mut loader = Loader::new(&dataset, Arc::new(Chess768), &settings).unwrap();
-                while let Some(loaded) = loader.next() {
-                    loader.recycle(black_box(loaded.unwrap()));
+                let features = Arc::new(Chess768);
+                for batch in Loader::new(&dataset, features, &settings, network.needs()).unwrap() {
+                    black_box(batch.unwrap());
                 }
             });
         });
@@ -41,8 +40,9 @@ fn loader(criterion: &mut Criterion) {
 /// The index of one perspective of a batch.
 fn index(criterion: &mut Criterion) {
     let settings = LoaderSettings::default();
-    let mut loader = Loader::new(&dataset(), Arc::new(Chess768), &settings).unwrap();
-    let batch = loader.next().unwrap().unwrap().batch;
+    let needs = Needs::default();
+    let mut loader = Loader::new(&dataset(), Arc::new(Chess768), &settings, needs).unwrap();
+    let batch = loader.next().unwrap().unwrap();
     let Inputs::Sparse([own, _]) = batch.inputs() else {
         panic!("the loader makes sparse batches");
     };
@@ -52,7 +52,7 @@ fn index(criterion: &mut Criterion) {
         bencher.iter_batched(
             || (own.starts().to_vec(), own.indices().to_vec()),
             |(starts, indices)| {
-                SparseInputs::from_lists("own", Chess768.features(), starts, indices).unwrap()
+                SparseInputs::from_lists(Chess768.inputs(), starts, indices).unwrap()
             },
             BatchSize::LargeInput,
         );

@@ -12,10 +12,10 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use wgrad::engine::device::Device;
-use wgrad::nnue::batch::{Batch, Inputs};
-use wgrad::nnue::{Architecture, Learner, Loss, Parameters, gradient_error};
+use wgrad::nnue::{
+    Architecture, Batch, Inputs, Learner, Loss, Parameters, SparseInputs, Transpose, gradient_error,
+};
 use wgrad::optim::Optimizer;
-use wgrad::tensor::lists::SparseInputs;
 
 /// The number of losses in flight, as in the trainer.
 const IN_FLIGHT: usize = 4;
@@ -65,7 +65,7 @@ const SHAPES: &[(Form, usize, usize, usize)] = &[
 
 /// The batch of the next step, in the memory of the one before. Lists get a new transposed index if
 /// the step reads it, as from a loader; dense inputs need none.
-fn renewed(spare: Batch, batch: &Batch, transposed: bool) -> Batch {
+fn renewed(spare: Batch, batch: &Batch, transpose: Transpose) -> Batch {
     let Inputs::Sparse([first, second]) = batch.inputs() else {
         return spare;
     };
@@ -75,7 +75,7 @@ fn renewed(spare: Batch, batch: &Batch, transposed: bool) -> Batch {
     let again = |spare: SparseInputs, lists: &SparseInputs| {
         let (starts, indices) = (lists.starts(), lists.indices());
         spare
-            .refill("lists", lists.features(), starts, indices, transposed)
+            .refill(lists.inputs(), starts, indices, transpose)
             .unwrap()
     };
     let inputs = rayon::join(|| again(own, first), || again(other, second));
@@ -89,16 +89,16 @@ fn renewed(spare: Batch, batch: &Batch, transposed: bool) -> Batch {
 /// The time of this many steps, until the last loss arrives.
 fn run(learner: &mut Learner, batch: &Batch, count: u64) -> Duration {
     let (mut pending, mut spare) = (VecDeque::new(), batch.clone());
-    let transposed = match batch.inputs() {
+    let transpose = match batch.inputs() {
         Inputs::Sparse(lists) => {
             let entries = lists.iter().map(|lists| lists.indices().len()).sum();
-            learner.reads_transposed(batch.len(), entries)
+            learner.needs().transpose(batch.len(), entries)
         }
-        Inputs::Dense { .. } => false,
+        Inputs::Dense { .. } => Transpose::OnDemand,
     };
     let start = Instant::now();
     for _ in 0..count {
-        spare = renewed(spare, batch, transposed);
+        spare = renewed(spare, batch, transpose);
         pending.push_back(learner.step(&spare, 1e-3).unwrap());
         if pending.len() > IN_FLIGHT {
             assert!(pending.pop_front().unwrap().wait().unwrap().is_finite());
@@ -117,7 +117,7 @@ fn learner(device: &Device, architecture: Architecture, form: Form) -> Learner {
     let inputs = support::batch(dense, architecture.inputs, few, INDICES)
         .inputs()
         .clone();
-    let (tensor, error) = gradient_error(device, architecture, inputs).unwrap();
+    let (tensor, error) = gradient_error(device, &architecture, inputs).unwrap();
     assert!(error <= TOLERANCE, "{}: {tensor}: {error:e}", device.name());
     let parameters = Parameters::initial(architecture, 1).unwrap();
     Learner::new(device, &parameters, Loss::SIGMOID_MSE, Optimizer::ADAMW).unwrap()
@@ -138,10 +138,7 @@ fn steps(criterion: &mut Criterion) {
                     let places = 0..samples as u32;
                     match form {
                         Form::Buckets => {
-                            let architecture = Architecture {
-                                buckets: 2,
-                                ..Architecture::new(inputs, hidden)
-                            };
+                            let architecture = Architecture::new(inputs, hidden).buckets(2);
                             let buckets = places.map(|place| place % 2).collect();
                             (
                                 learner(&device, architecture, form),

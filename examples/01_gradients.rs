@@ -17,10 +17,8 @@
 //! d.grad = [1.75]
 //! ```
 
-use wgrad::engine::device::Device;
-use wgrad::nnue::batch::{Batch, Inputs};
-use wgrad::nnue::{Architecture, Loss, Network, Parameters, Upstream};
-use wgrad::tensor::lists::SparseInputs;
+use wgrad::Device;
+use wgrad::nnue::{Architecture, Batch, Inputs, Loss, Network, Parameters, SparseInputs, Upstream};
 
 fn main() -> wgrad::Result<()> {
     let device = Device::auto()?;
@@ -39,12 +37,12 @@ fn main() -> wgrad::Result<()> {
     let mut network = Network::new(&device, &parameters)?;
 
     // Three samples: lists of the inputs that are 1, padded with -1, for the side to move and for the other side.
-    let own = SparseInputs::new("own", 3, 2, vec![0, 1, 1, -1, 0, 2])?;
-    let other = SparseInputs::new("other", 3, 2, vec![0, -1, 1, 2, 0, 1])?;
+    let own = SparseInputs::new(3, 2, vec![0, 1, 1, -1, 0, 2])?;
+    let other = SparseInputs::new(3, 2, vec![0, -1, 1, 2, 0, 1])?;
     let batch = Batch::new(Inputs::Sparse([own, other]), vec![0.0, 0.5, 0.5])?;
 
     let gradients = network.gradients(&batch, Upstream::Loss(Loss::MSE))?;
-    println!("Y      = {:?}", gradients.output);
+    println!("Y      = {:?}", gradients.y);
     println!("loss   = {:?}", gradients.loss);
     for (tensor, values) in gradients.parameters.iter() {
         println!("{}.grad = {values:?}", tensor.name);

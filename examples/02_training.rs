@@ -16,38 +16,36 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use wgrad::engine::device::Device;
 use wgrad::nnue::data::{Chess768, Dataset, FeatureSet, Loader, LoaderSettings};
-use wgrad::nnue::{Architecture, Learner, Loss, Parameters};
-use wgrad::optim::Optimizer;
+use wgrad::nnue::{Architecture, Learner, Loss, ParameterName, Parameters, write_network};
+use wgrad::{Device, Optimizer};
 
 fn main() -> wgrad::Result<()> {
     let device = Device::auto()?;
     println!("{}", device.reason());
 
     let data = Dataset::open(&[PathBuf::from("examples/data/chess_train.bin")])?;
-    let architecture = Architecture::new(Chess768.features(), 64);
+    let architecture = Architecture::new(Chess768.inputs(), 64);
     let parameters = Parameters::initial(architecture, 1)?;
     let mut learner = Learner::new(&device, &parameters, Loss::SIGMOID_MSE, Optimizer::ADAMW)?;
 
     for epoch in 0..3 {
-        let settings = LoaderSettings {
-            batch_size: 4096,
-            seed: 1,
-            epoch,
-            ..Default::default()
-        };
+        let settings = LoaderSettings::default()
+            .batch_size(4096)
+            .seed(1)
+            .epoch(epoch);
         let (mut sum, mut steps) = (0.0, 0.0);
-        for loaded in Loader::new(&data, Arc::new(Chess768), &settings)? {
-            sum += learner.step(&loaded?.batch, 2e-3)?.wait()?;
+        for batch in Loader::new(&data, Arc::new(Chess768), &settings, learner.needs())? {
+            sum += learner.step(&batch?, 2e-3)?.wait()?;
             steps += 1.0;
         }
         println!("epoch {epoch}: mean loss {:.4}", sum / steps);
     }
 
     let trained = learner.parameters()?;
-    println!("C has {} weights", trained.get("C").map_or(0, <[f32]>::len));
-    wgrad::nnue::write_network(
+    let weights = trained.get(ParameterName::C).map_or(0, <[f32]>::len);
+    println!("C has {weights} weights");
+    write_network(
         &std::env::temp_dir().join("02_training.safetensors"),
         &trained,
         Default::default(),

@@ -1,56 +1,93 @@
-//! The one error type. Every variant names the thing at fault, what was expected and what was found.
+//! The error type of the crate. Every error names a place, what was expected there and what was
+//! found.
 
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 
-/// What the library's fallible calls return.
+/// The result of every fallible call of the crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong on account of input, files or devices.
+/// One wrong value: its place, what was expected there, and what was found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: expected {expected}, found {found}")]
+#[non_exhaustive]
+pub struct Fault {
+    /// The argument, option or tensor, or the position in a file: "line 3, score".
+    pub place: String,
+    /// A description of the values that are accepted.
+    pub expected: String,
+    /// The value that was refused.
+    pub found: String,
+}
+
+impl Fault {
+    /// A fault from anything printable.
+    pub fn new(
+        place: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl ToString,
+    ) -> Self {
+        Self {
+            place: place.into(),
+            expected: expected.into(),
+            found: found.to_string(),
+        }
+    }
+
+    /// The same fault in a larger place: `score` within `line 3` is `line 3, score`.
+    #[must_use]
+    pub fn within(self, outer: impl Display) -> Self {
+        Self {
+            place: format!("{outer}, {}", self.place),
+            ..self
+        }
+    }
+}
+
+/// Everything that can go wrong because of input, files or devices.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// The operating system refused something about a file.
+    /// The operating system refused an operation on a file.
     #[error("{}: could not {action}: {source}", path.display())]
+    #[non_exhaustive]
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What was attempted, as a verb phrase: "open", "write the checkpoint".
+        /// The operation, as a verb phrase: "open", "write".
         action: &'static str,
-        /// The system's own reason.
+        /// The reason that the system gives.
         source: std::io::Error,
     },
-    /// A data file holds something it must not.
-    #[error("{}: {place}: expected {expected}, found {found}", path.display())]
+    /// A data file, a log or a run file has contents that are not allowed.
+    #[error("{}: {fault}", path.display())]
+    #[non_exhaustive]
     Data {
         /// The file.
         path: PathBuf,
-        /// Where in it: "record 17 (counted from 0), occupancy", "line 3, score".
-        place: String,
-        /// What would have been right.
-        expected: String,
-        /// What stands there.
-        found: String,
+        /// The record or line, and the field in it.
+        fault: Fault,
     },
-    /// A file of tensors (network, checkpoint, batch) is damaged or does not fit.
-    #[error("{}: {place}: expected {expected}, found {found}", path.display())]
+    /// A file of tensors (a network, a checkpoint, a batch) is damaged or does not fit.
+    #[error("{}: {fault}", path.display())]
+    #[non_exhaustive]
     Tensors {
         /// The file.
         path: PathBuf,
         /// The header, a tensor or a metadata key.
-        place: String,
-        /// What would have been right.
-        expected: String,
-        /// What stands there.
-        found: String,
+        fault: Fault,
     },
-    /// A value handed to a call or an option is out of its range.
-    #[error("{name}: expected {expected}, found {found}")]
-    Argument {
-        /// The argument, option or tensor, with the place in it where that helps.
-        name: String,
-        /// What would have been right.
-        expected: String,
-        /// What was given.
-        found: String,
+    /// The newest checkpoint of a run cannot be read.
+    #[error("{error}; {}", match readable {
+        Some(path) => format!("the newest checkpoint that can be read is {}", path.display()),
+        None => "no other checkpoint there can be read".to_owned(),
+    })]
+    #[non_exhaustive]
+    Checkpoint {
+        /// The reason.
+        error: Box<Error>,
+        /// The newest checkpoint of the run that can be read.
+        readable: Option<PathBuf>,
     },
     /// Another run uses the directory of a run.
     #[error(
@@ -58,69 +95,81 @@ pub enum Error {
         directory.display(),
         process.map_or("another process".to_owned(), |process| format!("process {process}"))
     )]
+    #[non_exhaustive]
     InUse {
         /// The directory.
         directory: PathBuf,
-        /// The process that runs there, if it has said so.
+        /// The process that uses it, if that process has written its number.
         process: Option<u32>,
     },
+    /// An argument or an option is out of its range.
+    #[error("{0}")]
+    Argument(Fault),
     /// Tensors do not fit an operation.
-    #[error("{operation} of {shapes}: expected {expected}, found {found}")]
+    #[error(
+        "{} of {}: expected {}, found {}", fault.place, listed(shapes), fault.expected, fault.found
+    )]
+    #[non_exhaustive]
     Operation {
-        /// The operation, layer or loss.
-        operation: String,
-        /// The shapes of its operands: "[2, 3] and [4, 5]".
-        shapes: String,
-        /// What would have been right.
-        expected: String,
-        /// What was given.
-        found: String,
+        /// The shapes of the operands.
+        shapes: Vec<Vec<usize>>,
+        /// The operation, layer or loss as the place, and what it requires of its operands.
+        fault: Fault,
     },
-    /// No device matches what was asked for.
+    /// No device matches the request.
     #[error("no device matches {asked}; found: {found}")]
+    #[non_exhaustive]
     NoDevice {
         /// The request, and where it came from.
         asked: String,
-        /// Every adapter that was there.
+        /// Every adapter that was found.
         found: String,
     },
-    /// A buffer does not fit what the device can bind.
+    /// A buffer is larger than the device can bind.
     #[error(
         "{what} needs {needed} bytes, but {device} binds at most {limit} bytes at once{advice}"
     )]
+    #[non_exhaustive]
     Limit {
         /// The buffer.
         what: String,
         /// The device.
         device: String,
-        /// Bytes wanted.
+        /// The size of the buffer in bytes.
         needed: u64,
-        /// Bytes allowed.
+        /// The largest size in bytes.
         limit: u64,
-        /// What would fit, starting with "; ", or nothing.
+        /// A size that fits, after "; ", or nothing.
         advice: String,
     },
-    /// The device failed: out of memory, lost, or a driver's refusal.
+    /// The device failed: it ran out of memory, was lost, or its driver refused an operation.
     #[error("{device}: {operation}: {reason}")]
+    #[non_exhaustive]
     Device {
         /// The device.
         device: String,
-        /// What it was doing.
+        /// The operation that failed.
         operation: String,
-        /// The driver's reason.
+        /// The reason that the driver gives.
         reason: String,
     },
-    /// Training met a loss or a parameter that is not a finite number.
+    /// A loss or a parameter is not a finite number any more.
     #[error(
-        "the training is no longer finite at step {step}: found {found}, expected finite losses and parameters; {last_checkpoint}"
+        "the training is no longer finite at step {step}: found {found}, expected finite losses \
+         and parameters; {}",
+        match last_checkpoint {
+            Some(path) => format!("the last good checkpoint is {}", path.display()),
+            None => "there is no checkpoint".to_owned(),
+        }
     )]
+    #[non_exhaustive]
     NotFinite {
         /// The step, counted from 1.
         step: u64,
         /// NaN or an infinity.
         found: f32,
-        /// The sentence that names the last good checkpoint, or says there is none.
-        last_checkpoint: String,
+        /// The last good checkpoint.
+        last_checkpoint: Option<PathBuf>,
     },
 }
 
@@ -131,14 +180,30 @@ impl Error {
         expected: impl Into<String>,
         found: impl ToString,
     ) -> Self {
-        Self::Argument {
-            name: name.into(),
-            expected: expected.into(),
-            found: found.to_string(),
+        Self::Argument(Fault::new(name, expected, found))
+    }
+
+    /// An [`Error::Data`] about a file.
+    pub fn data(path: impl Into<PathBuf>, fault: Fault) -> Self {
+        let path = path.into();
+        Self::Data { path, fault }
+    }
+
+    /// An [`Error::Operation`] on operands of these shapes.
+    pub fn operation<S: AsRef<[usize]>>(
+        operation: impl Into<String>,
+        shapes: impl IntoIterator<Item = S>,
+        expected: impl Into<String>,
+        found: impl ToString,
+    ) -> Self {
+        let shapes = shapes.into_iter();
+        Self::Operation {
+            shapes: shapes.map(|shape| shape.as_ref().to_vec()).collect(),
+            fault: Fault::new(operation, expected, found),
         }
     }
 
-    /// A closure for `map_err` that names the file and what was attempted.
+    /// A closure for `map_err` that adds the file and the operation to a system's error.
     pub fn io(
         path: impl Into<PathBuf>,
         action: &'static str,
@@ -148,6 +213,95 @@ impl Error {
             path,
             action,
             source,
+        }
+    }
+
+    /// The wrong value, if one value is to blame.
+    pub fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Data { fault, .. }
+            | Self::Tensors { fault, .. }
+            | Self::Argument(fault)
+            | Self::Operation { fault, .. } => Some(fault),
+            Self::Checkpoint { error, .. } => error.fault(),
+            _ => None,
+        }
+    }
+
+    /// The same error with the argument at fault in a larger place; see [`Fault::within`].
+    /// Errors that are not about an argument stay as they are.
+    #[must_use]
+    pub fn within(self, outer: impl Display) -> Self {
+        match self {
+            Self::Argument(fault) => Self::Argument(fault.within(outer)),
+            other => other,
+        }
+    }
+
+    /// An argument that came from a file of tensors, as an error about that file.
+    /// Errors that are not about an argument stay as they are.
+    #[must_use]
+    pub fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Argument(fault) => Self::Tensors {
+                path: path.to_owned(),
+                fault,
+            },
+            other => other,
+        }
+    }
+}
+
+/// Shapes as they read in messages: `[2, 3] and [4, 5]`.
+pub(crate) fn listed<S: AsRef<[usize]>>(shapes: impl IntoIterator<Item = S>) -> String {
+    let shapes = shapes.into_iter();
+    let shapes: Vec<String> = shapes
+        .map(|shape| format!("{:?}", shape.as_ref()))
+        .collect();
+    match shapes.is_empty() {
+        true => "nothing".to_owned(),
+        false => shapes.join(" and "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_a_kind_to_match_and_a_text_to_read() {
+        let fault = || Fault::new("score", "a number", "\"x\"").within("line 3");
+        let error = Error::argument("bias", "2 values", 3).within("layer 1");
+        assert_eq!(
+            error.to_string(),
+            "layer 1, bias: expected 2 values, found 3"
+        );
+        let error = error.in_file(Path::new("net"));
+        assert!(matches!(&error, Error::Tensors { fault, .. } if fault.found == "3"));
+        let texts = [
+            (
+                Error::data("a.txt", fault()),
+                "a.txt: line 3, score: expected a number, found \"x\"",
+            ),
+            (
+                Error::operation("add", [&[2, 3][..], &[4]], "equal shapes", "these"),
+                "add of [2, 3] and [4]: expected equal shapes, found these",
+            ),
+            (
+                Error::Checkpoint {
+                    error: error.into(),
+                    readable: Some("good".into()),
+                },
+                "net: layer 1, bias: expected 2 values, found 3; \
+                 the newest checkpoint that can be read is good",
+            ),
+            (
+                Error::io("x", "open")(std::io::ErrorKind::NotFound.into()),
+                "x: could not open: entity not found",
+            ),
+        ];
+        for (error, text) in texts {
+            assert_eq!(error.to_string(), text);
         }
     }
 }

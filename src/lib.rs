@@ -25,10 +25,15 @@ pub mod files;
 pub mod nn;
 pub mod nnue;
 pub mod optim;
+mod setters;
 pub mod tensor;
 pub mod verify;
 
-pub use error::{Error, Result};
+pub use engine::device::Device;
+pub use error::{Error, Fault, Result};
+pub use optim::Optimizer;
+pub(crate) use setters::setters;
+pub use tensor::Tensor;
 
 /// The README's example, compiled by `cargo test`.
 #[cfg(doctest)]

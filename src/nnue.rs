@@ -1,21 +1,46 @@
-//! The two-perspective network (section 1): two accumulators, an activation, one output.
+//! The two-perspective network of chess engines, NNUE: two accumulators, an activation, one output.
 //!
 //! ```text
 //! Z[p] = A_p·X_p + B_p      H = activation(Z1 ‖ Z2)      Y = C·H + d
 //! ```
 //!
-//! [`Network`] holds the parameters on a device and computes outputs and gradients; [`Learner`] adds an optimiser. Both
-//! go through the step in `step`, which is the only place that knows which kernels a pass is made of.
+//! [`Learner`] trains a network on a device; [`Network`] computes outputs and gradients. Both take a
+//! [`Batch`] of index lists or matrices, which need not come from chess. [`data`] makes batches from
+//! files of chess positions, and [`train`] is the whole training that `wgrad train` runs.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use wgrad::nnue::data::{Chess768, Dataset, FeatureSet, Loader, LoaderSettings};
+//! use wgrad::nnue::{Architecture, Learner, Loss, Parameters, write_network};
+//! use wgrad::{Device, Optimizer};
+//!
+//! let device = Device::auto()?;
+//! let architecture = Architecture::new(Chess768.inputs(), 128);
+//! let parameters = Parameters::initial(architecture, 1)?;
+//! let mut learner = Learner::new(&device, &parameters, Loss::SIGMOID_MSE, Optimizer::ADAMW)?;
+//!
+//! let data = Dataset::open(&["examples/data/chess_train.bin".into()])?;
+//! let settings = LoaderSettings::default().epochs(3);
+//! for batch in Loader::new(&data, Arc::new(Chess768), &settings, learner.needs())? {
+//!     let loss = learner.step(&batch?, 2e-3)?;
+//!     println!("{}", loss.wait()?);
+//! }
+//! write_network("net.safetensors".as_ref(), &learner.parameters()?, Default::default())?;
+//! # Ok::<(), wgrad::Error>(())
+//! ```
 
 pub mod activation;
 mod architecture;
-pub mod batch;
+mod batch;
 pub mod data;
-mod file;
+pub mod file;
+mod gradient_error;
+#[doc(hidden)]
 pub mod kernels;
 mod layout;
 mod learner;
 pub mod loss;
+mod needs;
 mod network;
 mod parameters;
 mod pending;
@@ -23,15 +48,17 @@ mod slices;
 mod step;
 pub mod train;
 mod upstream;
-mod witness;
 
-pub use crate::nnue::activation::Activation;
-pub use crate::nnue::loss::{Link, Loss};
-pub use architecture::{Architecture, TensorSpec};
+pub use crate::tensor::lists::{PADDING, SparseInputs, Transpose};
+pub use activation::Activation;
+pub use architecture::{Architecture, ParameterName, TensorSpec};
+pub use batch::{Batch, Inputs, random_lists};
 pub use file::{read_network, write_network};
+pub use gradient_error::gradient_error;
 pub use learner::{Learner, ParameterGroups};
-pub use network::{Gradients, Network};
+pub use loss::{Link, Loss};
+pub use needs::Needs;
+pub use network::{GradientValues, Network, NetworkGradients};
 pub use parameters::Parameters;
 pub use pending::PendingLoss;
 pub use upstream::Upstream;
-pub use witness::gradient_error;

@@ -52,8 +52,8 @@ pub struct AdamW {
     /// w, on every parameter.
     pub weight_decay: f32,
     /// The range of θ.
-    #[serde(alias = "weight_range")]
-    pub clip: Option<(f32, f32)>,
+    #[serde(alias = "clip")]
+    pub weight_range: Option<(f32, f32)>,
 }
 
 impl Default for Sgd {
@@ -69,7 +69,7 @@ impl Default for AdamW {
             beta2: 0.999,
             epsilon: 1e-8,
             weight_decay: 0.01,
-            clip: None,
+            weight_range: None,
         }
     }
 }
@@ -149,7 +149,7 @@ impl Optimizer {
         beta2: 0.999,
         epsilon: 1e-8,
         weight_decay: 0.01,
-        clip: None,
+        weight_range: None,
     });
 
     /// Checks the numbers.
@@ -174,7 +174,7 @@ impl Optimizer {
                     return Err(Error::argument("epsilon", expected, epsilon));
                 }
                 check_from_0("weight decay", adamw.weight_decay)?;
-                check_range(adamw.clip)
+                check_range(adamw.weight_range)
             }
         }
     }
@@ -218,7 +218,7 @@ impl Optimizer {
         let rate = at.learning_rate * group.rate_factor;
         let (own_decay, own_range) = match *self {
             Self::Sgd(_) => (0.0, None),
-            Self::AdamW(adamw) => (adamw.weight_decay, adamw.clip),
+            Self::AdamW(adamw) => (adamw.weight_decay, adamw.weight_range),
         };
         let weight_decay = group.weight_decay.unwrap_or(own_decay);
         let decay = (1.0 - f64::from(rate) * f64::from(weight_decay)) as f32;
@@ -276,11 +276,16 @@ impl std::fmt::Display for Optimizer {
         match *self {
             Self::Sgd(Sgd { momentum }) => write!(f, "sgd (momentum {momentum})"),
             Self::AdamW(AdamW {
-                weight_decay, clip, ..
-            }) => match clip {
+                weight_decay,
+                weight_range,
+                ..
+            }) => match weight_range {
                 None => write!(f, "adamw (decay {weight_decay})"),
                 Some((low, high)) => {
-                    write!(f, "adamw (decay {weight_decay}, weights within {low}..{high})")
+                    write!(
+                        f,
+                        "adamw (decay {weight_decay}, weights within {low}..{high})"
+                    )
                 }
             },
         }
@@ -298,7 +303,7 @@ fn check_range(range: Option<(f32, f32)>) -> Result<()> {
     match range {
         Some((low, high)) if !(low <= high && (high - low).is_finite()) => {
             let found = format!("{low} to {high}");
-            Err(Error::argument("weight clip", "a finite range", found))
+            Err(Error::argument("weight range", "a finite range", found))
         }
         _ => Ok(()),
     }

@@ -2,8 +2,9 @@
 
 use wgrad::engine::device::Device;
 use wgrad::engine::kernel::Traffic;
-use wgrad::nnue::batch::Batch;
-use wgrad::nnue::{Activation, Architecture, Learner, Loss, Network, Parameters, gradient_error};
+use wgrad::nnue::{
+    Activation, Architecture, Batch, Learner, Loss, Network, Parameters, gradient_error,
+};
 use wgrad::optim::Optimizer;
 
 #[test]
@@ -11,14 +12,11 @@ fn gradients_of_the_cpu_are_those_of_the_reference() {
     let cpu = Device::cpu().unwrap();
     for activation in Activation::ALL {
         for tied in [false, true] {
-            let architecture = Architecture {
-                activation,
-                tied,
-                ..Architecture::new(97, 45)
-            };
+            let mut architecture = Architecture::new(97, 45).activation(activation);
+            architecture.tied = tied;
             let sparse = Batch::random(1, 97, 100, 12).unwrap().inputs().clone();
             for inputs in [sparse.to_dense(), sparse] {
-                let (name, error) = gradient_error(&cpu, architecture, inputs).unwrap();
+                let (name, error) = gradient_error(&cpu, &architecture, inputs).unwrap();
                 assert!(
                     error <= 1e-5,
                     "{activation:?}, tied {tied}: {name}: {error}"
@@ -36,7 +34,7 @@ fn a_step_counts_its_traffic_by_kernel() {
     let architecture = Architecture::new(inputs, hidden);
     let batch = Batch::random(2, inputs, samples, 5).unwrap();
     let dense = Batch::new(batch.inputs().to_dense(), batch.targets().to_vec()).unwrap();
-    let parameters = Parameters::initial(architecture, 1).unwrap();
+    let parameters = Parameters::initial(architecture.clone(), 1).unwrap();
     let device = Device::cpu().unwrap();
     let mut network = Network::new(&device, &parameters).unwrap();
     let backward = network.traffic(&dense, Loss::MSE).unwrap().unwrap();

@@ -7,10 +7,10 @@ mod reference;
 
 use reference::{K, N, RATE, SIZES, T, Tensors};
 use wgrad::engine::device::{Device, Values};
-use wgrad::nnue::batch::{Batch, Inputs};
-use wgrad::nnue::{Architecture, Learner, Loss, Network, Parameters, Upstream};
+use wgrad::nnue::{
+    Architecture, Batch, Inputs, Learner, Loss, Network, Parameters, SparseInputs, Upstream,
+};
 use wgrad::optim::Optimizer;
-use wgrad::tensor::lists::SparseInputs;
 
 /// The example's parameters, which are multiples of 1/64, in the library's form.
 fn parameters(values: &Tensors) -> Parameters {
@@ -29,7 +29,7 @@ fn batch() -> Batch {
             let indices = list.iter().map(|&index| index as i32);
             indices.chain([-1; 3]).take(3)
         });
-        SparseInputs::new("perspective", N, 3, padded.collect()).unwrap()
+        SparseInputs::new(N, 3, padded.collect()).unwrap()
     });
     let targets = positions.iter().map(|position| position.target as f32);
     Batch::new(Inputs::Sparse(lists), targets.collect()).unwrap()
@@ -56,14 +56,14 @@ fn the_library_takes_the_same_steps(device: &Device, bound: f64) {
     let upstream = Upstream::Loss(Loss::SIGMOID_MSE);
     let found = network.gradient_values(&batch(), upstream).unwrap();
 
-    let outputs: Vec<f64> = found.0.into_iter().flat_map(Values::into_f64).collect();
+    let outputs: Vec<f64> = found.y.into_iter().flat_map(Values::into_f64).collect();
     let expected: Vec<f64> = positions
         .iter()
         .map(|position| reference::forward(&values, position).1)
         .collect();
     agree("Y", &expected, &outputs, bound);
-    agree("loss", &[loss], &found.1.unwrap().into_f64(), bound);
-    for (tensor, found) in found.2.into_iter().enumerate() {
+    agree("loss", &[loss], &found.loss.unwrap().into_f64(), bound);
+    for (tensor, found) in found.parameters.into_iter().enumerate() {
         let what = format!("gradient {tensor}");
         agree(&what, &gradients[tensor], &found.into_f64(), bound);
     }

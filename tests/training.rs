@@ -24,7 +24,7 @@ fn data(directory: &Path, records: usize) -> PathBuf {
 fn settings(hidden: usize) -> Settings {
     let mut settings = Settings::new(768);
     settings.architecture.hidden = hidden;
-    settings.batch = 500;
+    settings.batch_size = 500;
     settings.epochs = 2;
     settings.seed = 7;
     settings.shuffle_buffer = 1000;
@@ -32,13 +32,10 @@ fn settings(hidden: usize) -> Settings {
 }
 
 fn run(directory: &Path, name: &str, data: &Path) -> Run {
-    Run {
-        data: vec![data.to_owned()],
-        validation: Some(data.to_owned()),
-        out: directory.join(name),
-        save_every: 3,
-        loader_threads: 2,
-    }
+    Run::new(vec![data.to_owned()], directory.join(name))
+        .validation(Some(data.to_owned()))
+        .save_every(3)
+        .threads(2)
 }
 
 /// Trains to the end, or until `stop_after` steps are done.
@@ -96,10 +93,7 @@ fn repeats_and_resumes(device: &Device) {
         Some(5),
     );
     assert!(!summary.finished && summary.step < 22 && summary.net.is_none());
-    let loaded = Run {
-        loader_threads: 1,
-        ..Run::load(&runs[2].out).unwrap()
-    };
+    let loaded = Run::load(&runs[2].out).unwrap().threads(1);
     let summary = train(Trainer::resume(device, &loaded).unwrap(), None);
     assert!(summary.finished);
     let resumed = files(&runs[2]);
@@ -141,11 +135,9 @@ fn the_reference_trains_too_and_every_executor_follows_its_curve() {
         (Optimizer::Sgd(Sgd { momentum: 0.9 }), 1.0),
     ];
     for (index, (optimizer, learning_rate)) in optimizers.into_iter().enumerate() {
-        let settings = Settings {
-            optimizer,
-            learning_rate,
-            ..settings(24)
-        };
+        let settings = settings(24)
+            .optimizer(optimizer)
+            .learning_rate(learning_rate);
         let curve = |name: &str, device: &Device| {
             let run = run(directory.path(), &format!("{name}{index}"), &data);
             train(Trainer::new(device, &settings, &run).unwrap(), None);
@@ -179,7 +171,7 @@ fn the_reference_trains_too_and_every_executor_follows_its_curve() {
 fn a_steady_state_makes_no_objects_but_submissions() {
     let _turn = common::turn();
     let architecture = wgrad::nnue::Architecture::new(40, 65);
-    let net = |samples, seed| common::nets::random(architecture, samples, 8, seed);
+    let net = |samples, seed| common::nets::random(&architecture, samples, 8, seed);
     // Lists of other lengths, and batches of fewer samples.
     let warm_up = [net(3000, 1), net(3000, 2), net(2000, 3)];
     let steady = [net(3000, 4), net(2500, 5), net(3000, 6)];
@@ -248,16 +240,10 @@ fn a_run_refuses_other_data_and_a_directory_that_holds_another_run() {
         error.contains("resume") && error.contains("found a run at step"),
         "{error}"
     );
-    let moved = Run {
-        data: vec![other],
-        ..run.clone()
-    };
+    let moved = run.clone().data(vec![other]);
     let error = Trainer::resume(&device, &moved).unwrap_err().to_string();
     assert!(error.contains("data") && error.contains("2001"), "{error}");
-    let empty = Run {
-        out: directory.path().join("empty"),
-        ..run.clone()
-    };
+    let empty = run.clone().out(directory.path().join("empty"));
     let error = Trainer::resume(&device, &empty).unwrap_err().to_string();
     assert!(error.contains("a checkpoint to resume from"), "{error}");
     // The rest of a damaged run is not overwritten either.
@@ -281,7 +267,10 @@ fn a_trainer_keeps_others_out_of_its_directory() {
     let in_use = |result: wgrad::Result<Trainer>| {
         let error = result.unwrap_err();
         let text = error.to_string();
-        let Error::InUse { directory, process } = error else {
+        let Error::InUse {
+            directory, process, ..
+        } = error
+        else {
             panic!("{text}");
         };
         assert_eq!(
@@ -304,7 +293,7 @@ fn a_trainer_keeps_others_out_of_its_directory() {
 fn losses_and_parameters_come_back_async_as_well() {
     let _turn = common::turn();
     for device in [Device::cpu().unwrap(), common::VULKAN.clone()] {
-        let net = common::nets::random(wgrad::nnue::Architecture::new(40, 33), 50, 5, 1);
+        let net = common::nets::random(&wgrad::nnue::Architecture::new(40, 33), 50, 5, 1);
         let loss = wgrad::nnue::Loss::MSE;
         let learner = |parameters| {
             wgrad::nnue::Learner::new(&device, parameters, loss, Optimizer::ADAMW).unwrap()
@@ -316,7 +305,7 @@ fn losses_and_parameters_come_back_async_as_well() {
             .unwrap();
         let mut learner = learner(&net.parameters);
         let pending = learner.step(&net.sparse, 1e-3).unwrap();
-        assert_eq!(pollster::block_on(pending.get()).unwrap(), blocking);
+        assert_eq!(pollster::block_on(pending.into_future()).unwrap(), blocking);
     }
 }
 
@@ -325,10 +314,7 @@ fn a_stop_at_the_end_of_an_epoch_stops() {
     let directory = tempfile::tempdir().unwrap();
     // One batch per epoch: each step is the last of its epoch.
     let data = data(directory.path(), 400);
-    let settings = Settings {
-        epochs: 5,
-        ..settings(8)
-    };
+    let settings = settings(8).epochs(5);
     let run = run(directory.path(), "stops", &data);
     let device = Device::cpu().unwrap();
     let summary = train(Trainer::new(&device, &settings, &run).unwrap(), Some(2));
@@ -341,14 +327,14 @@ fn a_stop_at_the_end_of_an_epoch_stops() {
 fn a_loss_of_ones_own_trains_as_the_same_loss_of_the_library() {
     let _turn = common::turn();
     for device in [Device::cpu().unwrap(), common::VULKAN.clone()] {
-        let net = common::nets::random(wgrad::nnue::Architecture::new(40, 33), 50, 5, 1);
+        let net = common::nets::random(&wgrad::nnue::Architecture::new(40, 33), 50, 5, 1);
         let loss = wgrad::nnue::Loss::MSE;
         let learner =
             || wgrad::nnue::Learner::new(&device, &net.parameters, loss, Optimizer::ADAMW).unwrap();
         let (mut library, mut own) = (learner(), learner());
         for _ in 0..5 {
             library.step(&net.sparse, 1e-2).unwrap().wait().unwrap();
-            let output = own.network().forward(&net.sparse).unwrap();
+            let output = own.network_mut().forward(&net.sparse).unwrap();
             let pairs = output.iter().zip(net.sparse.targets());
             let e: Vec<f32> = pairs.map(|(y, t)| 2.0 / 50.0 * (y - t)).collect();
             own.step_with(&net.sparse, &e, 1e-2).unwrap();

@@ -4,7 +4,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, SamplingMode};
 use std::time::Duration;
 use wgrad::engine::device::{AdapterReport, Device, adapters};
-use wgrad::nnue::batch::Batch;
+use wgrad::nnue::Batch;
 
 /// The devices that `WGRAD_BENCH_DEVICE` names, in the form that `wgrad --device` takes, separated
 /// by `;`; else the CPU executor and every GPU. A software adapter is taken only by name.

@@ -3,7 +3,7 @@
 // Every example compiles this file and uses its part of it.
 #![allow(dead_code)]
 
-use wgrad::{Error, Result};
+use wgrad::{Error, Fault, Result};
 
 /// Pixels of an image.
 pub const PIXELS: usize = 64;
@@ -21,11 +21,8 @@ impl Digits {
     /// All of them, in the file's order.
     pub fn load() -> Result<Self> {
         const PATH: &str = "examples/data/digits.csv";
-        let fault = |place: String, found: String| Error::Data {
-            path: PATH.into(),
-            place,
-            expected: "64 pixels and a label".to_owned(),
-            found,
+        let fault = |place: String, found: String| {
+            Error::data(PATH, Fault::new(place, "64 pixels and a label", found))
         };
         let text = std::fs::read_to_string(PATH)
             .map_err(|error| fault("file".to_owned(), error.to_string()))?;

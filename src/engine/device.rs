@@ -61,7 +61,7 @@ trait Executor: Send + Sync {
     fn free(&self, buffer: BufferId);
     /// Plays the commands in order.
     fn play(&self, recording: &Recording<'_>) -> Result<Pending>;
-    /// The threads that the executor computes on, if it has threads of its own.
+    /// The thread pool that it computes on, if it has one.
     fn threads(&self) -> Option<Arc<rayon::ThreadPool>> {
         None
     }
@@ -168,10 +168,13 @@ impl Device {
         choice::open(request, None)
     }
 
-    /// As [`Device::open`], with the number of threads of the CPU executor. The bits do not depend
-    /// on it.
+    /// As [`Device::open`], with the number of threads of the CPU executor, at least 1. The bits do
+    /// not depend on it.
     pub fn open_with_threads(request: Option<&str>, threads: usize) -> Result<Self> {
-        choice::open(request, Some(threads))
+        match threads {
+            0 => Err(Error::argument("threads", "at least 1", threads)),
+            _ => choice::open(request, Some(threads)),
+        }
     }
 
     /// Opens the device that [`Device::open`] takes without a request.
@@ -181,14 +184,12 @@ impl Device {
 
     /// The CPU executor on all cores.
     pub fn cpu() -> Result<Self> {
-        Self::cpu_with_threads(0)
+        Self::open(Some("cpu"))
     }
 
-    /// The CPU executor on `threads` threads, 0 for all cores. The bits do not depend on the
-    /// number.
+    /// The CPU executor on this number of threads, at least 1. The bits do not depend on it.
     pub fn cpu_with_threads(threads: usize) -> Result<Self> {
-        let executor = host::Host::cpu(threads)?;
-        Ok(Self::new(executor, "the CPU executor, asked for"))
+        Self::open_with_threads(Some("cpu"), threads)
     }
 
     /// The f64 reference, which runs the twins, for comparison and gradient checks.
@@ -335,10 +336,19 @@ impl Device {
         self.stream.finish()
     }
 
-    /// The threads that the CPU executor computes on, for other work in turns with it. Other
-    /// devices have none.
-    pub fn threads(&self) -> Option<Arc<rayon::ThreadPool>> {
-        self.executor.threads()
+    /// The number of threads that the CPU executor computes on; 0 for other devices.
+    pub fn threads(&self) -> usize {
+        let pool = self.executor.threads();
+        pool.map_or(0, |pool| pool.current_num_threads())
+    }
+
+    /// Runs work on the threads of the CPU executor, between the work of recordings. Other devices
+    /// run it on the calling thread.
+    pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match self.executor.threads() {
+            Some(pool) => pool.install(work),
+            None => work(),
+        }
     }
 
     /// The number of objects that the executor has created.

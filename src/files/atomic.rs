@@ -1,4 +1,4 @@
-//! Files that are never half-written, and none that would be waited for.
+//! Atomic replacement of files, and opening without waiting.
 
 use crate::error::{Error, Result};
 use std::fs::File;
@@ -7,8 +7,11 @@ use std::path::Path;
 
 const UNFINISHED: &str = ".unfinished-";
 
-/// Removes the new files that processes left in a directory when they were killed while [`write_atomically`] was at work.
-/// Nobody else may be writing there.
+/// Removes the new files that [`write_atomically`] leaves in a directory when its process is
+/// killed. No other process may be writing there.
+///
+/// # Errors
+/// [`Error::Io`] with the directory.
 pub fn remove_unfinished(directory: &Path) -> Result<()> {
     let attempt = || {
         for entry in std::fs::read_dir(directory)? {
@@ -22,27 +25,30 @@ pub fn remove_unfinished(directory: &Path) -> Result<()> {
     attempt().map_err(Error::io(directory, "remove unfinished files"))
 }
 
-/// Opens a file to read. What is not a regular file is refused: a pipe would be waited for until somebody writes.
+/// Opens a regular file for reading. A pipe is refused, because opening one waits for a writer.
+///
+/// # Errors
+/// The system's error, or one that says that the path is not a regular file.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("what stands there is not a regular file"));
+        return Err(not_regular());
     }
     File::open(path)
 }
 
-/// Writes a file so that at `path` stands what stood there before or the whole new contents, whatever happens: a new
-/// file in the same directory is filled, brought to the disk and renamed.
+/// Replaces the file at `path`. At every moment `path` holds either its old or its complete new
+/// contents: a new file in the same directory is written, synchronized to the disk and renamed.
 ///
 /// # Errors
-/// [`Error::Io`] with `path` when any of it fails; the new file is then gone.
+/// [`Error::Io`] with `path` if any of this fails. The new file is removed then.
 pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
 ) -> Result<()> {
     let attempt = || {
-        // A rename would put a file in the place of a device or a link.
+        // A rename would replace a device or a symbolic link by a file.
         if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
-            return Err(io::Error::other("what stands there is not a regular file"));
+            return Err(not_regular());
         }
         let parent = path
             .parent()
@@ -50,20 +56,34 @@ pub fn write_atomically(
         let directory = parent.unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
         builder.prefix(UNFINISHED);
-        // Temporary files are private otherwise; this one becomes a file like any other, as the umask has it.
+        // Temporary files are private by default. This one gets the permissions of any other new
+        // file, as the umask says.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(directory)?;
+        let file = builder.tempfile_in(directory).map_err(without_path)?;
         let mut out = BufWriter::with_capacity(1 << 16, file.as_file());
         write(&mut out)?;
         out.flush()?;
         drop(out);
         file.as_file().sync_all()?;
         file.persist(path)?;
-        // The new file is in place by now: a file system that cannot sync a directory is no reason to fail.
+        // The file is already replaced, so a file system that cannot sync a directory is no error.
         #[cfg(unix)]
         let _ = File::open(directory).and_then(|directory| directory.sync_all());
         Ok(())
     };
     attempt().map_err(Error::io(path, "write"))
+}
+
+fn not_regular() -> io::Error {
+    io::Error::other("it is not a regular file")
+}
+
+/// Removes the path of the temporary file from the text of an error: [`Error::Io`] names a path.
+fn without_path(error: io::Error) -> io::Error {
+    let text = error.to_string();
+    match text.rsplit_once(" at path ") {
+        Some((reason, _)) => io::Error::new(error.kind(), reason),
+        None => error,
+    }
 }

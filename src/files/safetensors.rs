@@ -1,5 +1,5 @@
-//! Files of named tensors (safetensors). Equal contents are equal bytes: the header is in one fixed order and holds no
-//! time, path or host.
+//! Files of named tensors, in the safetensors format. Equal contents give equal bytes: the order of
+//! the header is fixed, and it holds no time, path or host.
 
 use crate::error::{Error, Result};
 use crate::files::atomic::{open_regular, write_atomically};
@@ -9,17 +9,17 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// String metadata of a tensor file.
+/// The metadata of a tensor file: text under text keys.
 pub type Metadata = BTreeMap<String, String>;
 
-/// The elements of a [`Tensor`], row-major.
+/// The elements of a [`StoredTensor`], row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TensorData {
-    /// Single precision floats.
+    /// Single-precision floats.
     F32(Vec<f32>),
     /// Signed 32-bit integers.
     I32(Vec<i32>),
-    /// Signed 64-bit integers, such as the counters among a PyTorch module's tensors.
+    /// Signed 64-bit integers, such as the counters of a PyTorch module.
     I64(Vec<i64>),
 }
 
@@ -48,29 +48,30 @@ impl TensorData {
     }
 }
 
-/// A named tensor in a file.
+/// A named tensor of a file.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tensor {
-    /// Unique in its file.
+pub struct StoredTensor {
+    /// The name, unique in the file.
     pub name: String,
-    /// The sizes of the axes; their product is the number of elements.
+    /// The sizes of the axes. Their product is the number of elements.
     pub shape: Vec<usize>,
     /// The elements.
     pub data: TensorData,
 }
 
-/// What a safetensors file holds, or shall hold. Every error names the file and the tensor or metadata key.
+/// The contents of a safetensors file that was read or is to be written. Every error names the file,
+/// and the tensor or the metadata key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorFile {
     path: PathBuf,
     /// The metadata.
     pub metadata: Metadata,
     /// The tensors, in the order of their data in the file.
-    pub tensors: Vec<Tensor>,
+    pub tensors: Vec<StoredTensor>,
 }
 
 impl TensorFile {
-    /// A file that is to be written at `path`, still without tensors.
+    /// A file without tensors, to be written at `path`.
     pub fn new(path: impl Into<PathBuf>, metadata: Metadata) -> Self {
         Self {
             path: path.into(),
@@ -79,8 +80,11 @@ impl TensorFile {
         }
     }
 
-    /// Reads a whole file. One that is cut short, of another format, or with tensors that are neither f32, i32 nor i64
-    /// is refused.
+    /// Reads a whole file.
+    ///
+    /// # Errors
+    /// A file that is cut short or of another format, and tensors of types other than f32, i32 and
+    /// i64.
     pub fn read(path: impl Into<PathBuf>) -> Result<Self> {
         let mut file = Self::new(path, Metadata::new());
         let (bytes, length) = read_bytes(&file.path).map_err(Error::io(&file.path, "read"))?;
@@ -92,7 +96,7 @@ impl TensorFile {
             )
         })?;
         file.metadata = layout.metadata().iter().flatten().map(own).collect();
-        // `read_metadata` has checked that the tensors fill the rest of the file, without gaps and in their sizes.
+        // `read_metadata` has checked that the tensors fill the rest of the file without gaps.
         let data = &bytes[size_of::<u64>() + header..];
         for name in layout.offset_keys() {
             let Some(info) = layout.info(&name) else {
@@ -106,12 +110,16 @@ impl TensorFile {
                 other => return Err(file.fault(tensor(&name), "F32, I32 or I64", other)),
             };
             let shape = info.shape.clone();
-            file.tensors.push(Tensor { name, shape, data });
+            file.tensors.push(StoredTensor { name, shape, data });
         }
         Ok(file)
     }
 
     /// Writes the file with [`write_atomically`].
+    ///
+    /// # Errors
+    /// A tensor whose shape does not match its elements, a name that occurs twice, and everything
+    /// that the file system refuses.
     pub fn write(&self) -> Result<()> {
         let header = self.header()?;
         write_atomically(&self.path, |out| {
@@ -128,18 +136,20 @@ impl TensorFile {
         })
     }
 
-    /// The JSON header: keys sorted, on every level, and spaces up to a multiple of 8 bytes so that the data are aligned.
+    /// The JSON header. Keys are sorted on every level, and spaces fill it to a multiple of 8 bytes,
+    /// so that the data are aligned.
     fn header(&self) -> Result<Vec<u8>> {
         let mut entries = BTreeMap::from([("__metadata__", json!(self.metadata))]);
         let mut end = 0;
-        for Tensor { name, shape, data } in &self.tensors {
+        for StoredTensor { name, shape, data } in &self.tensors {
             if data.len() != shape.iter().product::<usize>() {
                 let expected = format!("elements for the shape {shape:?}");
                 return Err(self.fault(tensor(name), expected, data.len()));
             }
             let begin = end;
             end += data.bytes();
-            // Written in sorted order, since JSON maps that keep the order of insertion can be switched on elsewhere.
+            // The keys are written in sorted order here, because another crate can switch on JSON
+            // maps that keep the order of insertion.
             let entry =
                 json!({"data_offsets": [begin, end], "dtype": data.dtype(), "shape": shape});
             if entries.insert(name, entry).is_some() {
@@ -147,13 +157,13 @@ impl TensorFile {
             }
         }
         let mut header = serde_json::to_vec(&entries)
-            .map_err(|error| self.fault("header", "what JSON can hold", error))?;
+            .map_err(|error| self.fault("header", "contents that JSON can hold", error))?;
         header.resize(header.len().next_multiple_of(8), b' ');
         Ok(header)
     }
 
-    /// The tensor of that name.
-    pub fn tensor(&self, name: &str) -> Result<&Tensor> {
+    /// The tensor with this name.
+    pub fn tensor(&self, name: &str) -> Result<&StoredTensor> {
         let found = self.tensors.iter().find(|tensor| tensor.name == name);
         found.ok_or_else(|| {
             let names: Vec<_> = self.tensors.iter().map(|t| t.name.as_str()).collect();
@@ -161,7 +171,7 @@ impl TensorFile {
         })
     }
 
-    /// The elements of an f32 tensor of that name and shape.
+    /// The elements of the f32 tensor with this name and shape.
     pub fn floats(&self, name: &str, shape: &[usize]) -> Result<&[f32]> {
         match self.shaped(name, shape)? {
             TensorData::F32(values) => Ok(values),
@@ -169,7 +179,7 @@ impl TensorFile {
         }
     }
 
-    /// The elements of an i32 tensor of that name and shape.
+    /// The elements of the i32 tensor with this name and shape.
     pub fn integers(&self, name: &str, shape: &[usize]) -> Result<&[i32]> {
         match self.shaped(name, shape)? {
             TensorData::I32(values) => Ok(values),
@@ -177,16 +187,17 @@ impl TensorFile {
         }
     }
 
-    /// As [`Self::floats`], with no NaN and no infinity among them.
+    /// As [`Self::floats`], but NaN and infinities are errors.
     pub fn finite(&self, name: &str, shape: &[usize]) -> Result<&[f32]> {
         let values = self.floats(name, shape)?;
         self.check_values(name, shape, values)?;
         Ok(values)
     }
 
-    /// As [`Self::write`], refusing NaN and infinities, so that what is written reads back.
+    /// As [`Self::write`], but NaN and infinities are errors, so that [`Self::finite`] can read
+    /// everything that was written.
     pub fn write_finite(&self) -> Result<()> {
-        for Tensor { name, shape, data } in &self.tensors {
+        for StoredTensor { name, shape, data } in &self.tensors {
             if let TensorData::F32(values) = data {
                 self.check_values(name, shape, values)?;
             }
@@ -194,7 +205,7 @@ impl TensorFile {
         self.write()
     }
 
-    /// The metadata under that key.
+    /// The metadata under a key.
     pub fn text(&self, key: &str) -> Result<&str> {
         let text = self.metadata.get(key).map(String::as_str);
         text.ok_or_else(|| self.fault(metadata(key), "it in the file", "none"))
@@ -207,24 +218,12 @@ impl TensorFile {
         expected: impl Into<String>,
         found: impl ToString,
     ) -> Error {
-        Error::Tensors {
-            path: self.path.clone(),
-            place: place.into(),
-            expected: expected.into(),
-            found: found.to_string(),
-        }
+        Error::argument(place, expected, found).in_file(&self.path)
     }
 
-    /// Turns an [`Error::Argument`] about something that stands in this file into one that names the file.
-    pub fn place(&self, error: Error) -> Error {
-        match error {
-            Error::Argument {
-                name,
-                expected,
-                found,
-            } => self.fault(name, expected, found),
-            other => other,
-        }
+    /// The path of the file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(crate) fn option<T: std::str::FromStr>(&self, key: &str, expected: &str) -> Result<T> {
@@ -255,7 +254,8 @@ impl TensorFile {
     }
 }
 
-/// The bytes of a file and its length; of one whose first 8 bytes are no header length of its own, only those.
+/// The bytes of a file, and its length. Only 8 bytes are read if they are not the length of a header
+/// that fits the file.
 fn read_bytes(path: &Path) -> io::Result<(Vec<u8>, u64)> {
     let mut file = open_regular(path)?;
     let length = file.metadata()?.len();

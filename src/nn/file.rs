@@ -2,7 +2,7 @@
 
 use super::layer::{Layer, Named, Role};
 use crate::error::Result;
-use crate::files::safetensors::{Metadata, Tensor as Stored, TensorData, TensorFile};
+use crate::files::safetensors::{Metadata, StoredTensor, TensorData, TensorFile};
 use crate::tensor::Tensor;
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub fn write(layer: &dyn Layer, path: &Path) -> Result<()> {
     let mut file = TensorFile::new(path, Metadata::new());
     for named in layer.tensors() {
         let stored = as_stored(&named)?;
-        file.tensors.push(Stored {
+        file.tensors.push(StoredTensor {
             name: named.name,
             shape: stored.shape().to_vec(),
             data: TensorData::F32(stored.to_vec()?),

@@ -45,12 +45,13 @@ impl Linear {
             [_, outputs] => (format!("a bias [{outputs}]"), of_bias),
             _ => ("a weight [in, out]".to_owned(), of_weight),
         };
-        Err(Error::Operation {
-            operation: "linear".to_owned(),
-            shapes: format!("{of_weight:?} and {of_bias:?}"),
+        let found = format!("{found:?}");
+        Err(Error::operation(
+            "linear",
+            [of_weight, of_bias],
             expected,
-            found: format!("{found:?}"),
-        })
+            found,
+        ))
     }
 
     /// W, `[in, out]`.

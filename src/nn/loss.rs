@@ -45,10 +45,10 @@ fn same_shape(loss: &str, outputs: &Tensor, targets: &Tensor) -> Result<()> {
     if outputs == targets {
         return Ok(());
     }
-    Err(Error::Operation {
-        operation: loss.to_owned(),
-        shapes: format!("{outputs:?} and {targets:?}"),
-        expected: "equal shapes".to_owned(),
-        found: "these".to_owned(),
-    })
+    Err(Error::operation(
+        loss,
+        [outputs, targets],
+        "equal shapes",
+        "these",
+    ))
 }

@@ -1,4 +1,4 @@
-//! A batch of samples as the network takes it: inputs, targets, and the transposed index. Knows no chess and no device.
+//! A batch of samples: inputs, targets and output buckets. Knows no chess and no device.
 
 mod random;
 
@@ -7,21 +7,51 @@ pub use random::random_lists;
 use crate::error::{Error, Result};
 use crate::tensor::lists::SparseInputs;
 
-/// The inputs of both perspectives; index 0 is the side to move.
+/// The inputs of both perspectives. Perspective 0 is the side to move.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Inputs {
-    /// X1 and X2, each `[L, N]` row-major.
+    /// X1 and X2 as matrices.
     Dense {
-        /// N, the number of inputs.
-        features: usize,
-        /// X1 and X2.
+        /// N, the number of inputs of one perspective.
+        inputs: usize,
+        /// X1 and X2, each `[L, N]`, row-major.
         values: [Vec<f32>; 2],
     },
-    /// Index lists of ones.
+    /// X1 and X2 as lists of the inputs that are 1.
     Sparse([SparseInputs; 2]),
 }
 
-/// L samples: inputs, targets t, and the output bucket of each where the network has more than one.
+impl Inputs {
+    /// N, the number of inputs of one perspective.
+    pub fn inputs(&self) -> usize {
+        match self {
+            Self::Dense { inputs, .. } => *inputs,
+            Self::Sparse([first, _]) => first.inputs(),
+        }
+    }
+
+    /// The same inputs as [`Inputs::Dense`].
+    #[must_use]
+    pub fn to_dense(&self) -> Self {
+        let Self::Sparse(lists) = self else {
+            return self.clone();
+        };
+        let inputs = self.inputs();
+        let values = lists.each_ref().map(|lists| {
+            let mut x = vec![0.0; lists.len() * inputs];
+            for (sample, row) in x.chunks_mut(inputs).enumerate() {
+                for &index in lists.list(sample) {
+                    row[index as usize] = 1.0;
+                }
+            }
+            x
+        });
+        Self::Dense { inputs, values }
+    }
+}
+
+/// L samples: inputs, targets t and, for networks with several output buckets, the bucket of each
+/// sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
     inputs: Inputs,
@@ -30,7 +60,10 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// A batch of `targets.len()` samples; the inputs must have as many.
+    /// A batch of L = `targets.len()` samples.
+    ///
+    /// # Errors
+    /// No samples, inputs of another number of samples, or perspectives of different N.
     pub fn new(inputs: Inputs, targets: Vec<f32>) -> Result<Self> {
         let samples = targets.len();
         if samples == 0 {
@@ -38,9 +71,7 @@ impl Batch {
         }
         for perspective in 0..2 {
             let (found, expected) = match &inputs {
-                Inputs::Dense { features, values } => {
-                    (values[perspective].len(), samples * features)
-                }
+                Inputs::Dense { inputs, values } => (values[perspective].len(), samples * inputs),
                 Inputs::Sparse(lists) => (lists[perspective].len(), samples),
             };
             if found != expected {
@@ -52,12 +83,12 @@ impl Batch {
             }
         }
         if let Inputs::Sparse([first, second]) = &inputs
-            && first.features() != second.features()
+            && first.inputs() != second.inputs()
         {
             return Err(Error::argument(
                 "inputs of perspective 2",
-                format!("{} features as in perspective 1", first.features()),
-                second.features(),
+                format!("N = {} as in perspective 1", first.inputs()),
+                second.inputs(),
             ));
         }
         Ok(Self {
@@ -67,17 +98,29 @@ impl Batch {
         })
     }
 
-    /// Inputs and targets, for their memory.
+    /// A batch without samples, which only holds memory.
+    pub(crate) fn empty() -> Self {
+        Self {
+            inputs: Inputs::Sparse(Default::default()),
+            targets: Vec::new(),
+            buckets: None,
+        }
+    }
+
+    /// The inputs and the targets, to use their memory again.
     pub fn into_parts(self) -> (Inputs, Vec<f32>) {
         (self.inputs, self.targets)
     }
 
-    /// Gives each sample its output bucket.
+    /// The same batch with an output bucket for each sample, `[L]`.
+    ///
+    /// # Errors
+    /// Another number of buckets than samples.
     pub fn with_buckets(mut self, buckets: Vec<u32>) -> Result<Self> {
         if buckets.len() != self.len() {
             return Err(Error::argument(
                 "buckets",
-                format!("{}, one a sample", self.len()),
+                format!("{}, one per sample", self.len()),
                 buckets.len(),
             ));
         }
@@ -95,14 +138,6 @@ impl Batch {
         self.targets.is_empty()
     }
 
-    /// N, the number of inputs of one perspective.
-    pub fn features(&self) -> usize {
-        match &self.inputs {
-            Inputs::Dense { features, .. } => *features,
-            Inputs::Sparse([first, _]) => first.features(),
-        }
-    }
-
     /// The inputs of both perspectives.
     pub fn inputs(&self) -> &Inputs {
         &self.inputs
@@ -113,8 +148,16 @@ impl Batch {
         &self.targets
     }
 
-    /// The output bucket of each sample, if the batch has them.
+    /// The output bucket of each sample, `[L]`, if the batch has buckets.
     pub fn buckets(&self) -> Option<&[u32]> {
         self.buckets.as_deref()
+    }
+}
+
+/// Lets a call take a batch by reference, whether it is a [`Batch`] or a
+/// [`LoadedBatch`](super::data::LoadedBatch).
+impl AsRef<Batch> for Batch {
+    fn as_ref(&self) -> &Batch {
+        self
     }
 }

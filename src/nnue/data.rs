@@ -1,9 +1,9 @@
-//! From files of chess positions to batches: records on disk → [`Loader`] → [`Batch`]. Knows no device.
+//! Chess positions: from files to batches.
 //!
-//! A [`Dataset`] is a list of files, bulletformat or text, in the order given. A [`Loader`] streams
-//! epochs of it: a reader thread takes records from the files and shuffles them, worker threads check each
-//! record ([`Position`]), list its features ([`FeatureSet`]) and its target ([`Target`]), and the batches
-//! come out in an order that depends on the seed and the epoch alone.
+//! A [`Dataset`] is a list of files, bulletformat or text, in a fixed order. A [`Loader`] reads
+//! epochs of it. One thread reads and shuffles records; other threads check each record
+//! ([`Position`]), list its features ([`FeatureSet`]) and compute its target ([`Target`]). The order
+//! of the batches depends on the seed and the epoch alone.
 
 mod chess768;
 mod dataset;
@@ -18,12 +18,10 @@ mod target;
 mod text;
 mod turns;
 
-pub use crate::nnue::batch::{Batch, Inputs};
-pub use crate::tensor::lists::{PADDING, SparseInputs};
 pub use chess768::Chess768;
 pub use dataset::Dataset;
 pub use features::{FeatureSet, Perspective};
 pub use loader::{Loader, LoaderSettings};
 pub use maker::LoadedBatch;
-pub use record::{Fault, Piece, Position};
+pub use record::{Piece, Position};
 pub use target::Target;

@@ -4,7 +4,7 @@
 //! With the widened lanes the network computes the same: lanes whose A, B and C are 0 add nothing to Y, and their gradients are 0, so no optimiser
 //! moves them.
 
-use super::architecture::{Architecture, TensorSpec};
+use super::architecture::{Architecture, ParameterName, TensorSpec};
 use crate::engine::device::Values;
 use crate::engine::recording::Data;
 use std::ops::Range;
@@ -16,7 +16,7 @@ const LANES: usize = 32;
 pub(super) fn widened(architecture: &Architecture) -> Architecture {
     Architecture {
         hidden: architecture.hidden.next_multiple_of(LANES),
-        ..*architecture
+        ..architecture.clone()
     }
 }
 
@@ -65,7 +65,7 @@ pub(super) fn buffers(architecture: &Architecture) -> Vec<Shared> {
     let accumulators = if architecture.tied { 1 } else { 2 };
     let len = |tensors: &[TensorSpec]| tensors.iter().map(TensorSpec::len).sum();
     let weights = (0..accumulators).map(|accumulator| Shared {
-        name: tensors[accumulator].name,
+        name: tensors[accumulator].name.as_str(),
         tensors: accumulator..accumulator + 1,
         len: tensors[accumulator].len(),
     });
@@ -132,13 +132,17 @@ impl Widened<'_> {
 }
 
 /// Widens a parameter's values. `d`, the only one without lanes, stays as it is.
-pub(super) fn widen<'a>(architecture: &Architecture, name: &str, data: Data<'a>) -> Widened<'a> {
+pub(super) fn widen<'a>(
+    architecture: &Architecture,
+    name: ParameterName,
+    data: Data<'a>,
+) -> Widened<'a> {
     let (from, to) = (architecture.hidden, widened(architecture).hidden);
     match data {
-        Data::Floats(values) if from != to && name != "d" => {
+        Data::Floats(values) if from != to && name != ParameterName::D => {
             Widened::Floats(rows(values, from, to))
         }
-        Data::Doubles(values) if from != to && name != "d" => {
+        Data::Doubles(values) if from != to && name != ParameterName::D => {
             Widened::Doubles(rows(values, from, to))
         }
         data => Widened::AsTheyAre(data),
@@ -146,11 +150,15 @@ pub(super) fn widen<'a>(architecture: &Architecture, name: &str, data: Data<'a>)
 }
 
 /// Takes the widening out of what was read back.
-pub(super) fn narrow(architecture: &Architecture, name: &str, values: Values) -> Values {
+pub(super) fn narrow(architecture: &Architecture, name: ParameterName, values: Values) -> Values {
     let (to, from) = (architecture.hidden, widened(architecture).hidden);
     match values {
-        Values::F32(values) if from != to && name != "d" => Values::F32(rows(&values, from, to)),
-        Values::F64(values) if from != to && name != "d" => Values::F64(rows(&values, from, to)),
+        Values::F32(values) if from != to && name != ParameterName::D => {
+            Values::F32(rows(&values, from, to))
+        }
+        Values::F64(values) if from != to && name != ParameterName::D => {
+            Values::F64(rows(&values, from, to))
+        }
         values => values,
     }
 }

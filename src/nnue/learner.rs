@@ -1,5 +1,6 @@
-//! A network with an optimiser: one call a training step.
+//! A network with an optimizer: one call per training step.
 
+use super::needs::Needs;
 use super::network::{Network, joined};
 use super::parameters::Parameters;
 use super::pending::{PendingLoss, no_samples};
@@ -42,32 +43,40 @@ impl ParameterGroups {
     }
 }
 
-/// A network in training: parameters, gradients and the optimiser's moments, all on the device.
+/// A network in training: parameters, gradients and the moments of the optimizer, all on one device.
 #[derive(Debug)]
 pub struct Learner {
     network: Network,
     loss: Loss,
     optimizer: Optimizer,
     groups: ParameterGroups,
-    /// For each moment of the optimiser, buffers like those of the parameters.
+    /// For each moment of the optimizer, one buffer per buffer of parameters.
     moments: Vec<Vec<Buffer>>,
     steps: u64,
 }
 
 impl Learner {
-    /// A fresh start: moments are zero, no step is done.
+    /// A learner before its first step: the moments are zero.
+    ///
+    /// # Errors
+    /// As [`Learner::resume`].
     pub fn new(
         device: &Device,
         parameters: &Parameters,
         loss: Loss,
         optimizer: Optimizer,
     ) -> Result<Self> {
-        let zeros = Parameters::zeros(*parameters.architecture())?;
+        let zeros = Parameters::zeros(parameters.architecture().clone())?;
         let moments = vec![zeros; optimizer.moments().len()];
         Self::resume(device, parameters, loss, optimizer, &moments, 0)
     }
 
-    /// Goes on after `steps` steps with these moments, one parameter set for each of [`Optimizer::moments`].
+    /// A learner after `steps` steps, with one set of moments for each name of
+    /// [`Optimizer::moments`].
+    ///
+    /// # Errors
+    /// A loss or an optimizer that is out of its range, moments of another number or architecture,
+    /// and parameters that the device cannot hold: see [`Network::new`].
     pub fn resume(
         device: &Device,
         parameters: &Parameters,
@@ -119,22 +128,36 @@ impl Learner {
         Ok(())
     }
 
-    /// One step: forward, loss, gradients, optimiser. Returns the batch's loss before the step, which on a GPU is
-    /// still being computed; waiting for it some steps later keeps the device busy.
-    pub fn step(&mut self, batch: &Batch, learning_rate: f32) -> Result<PendingLoss> {
-        let readback = self.advance(batch, Upstream::Loss(self.loss), learning_rate)?;
+    /// One training step: forward, loss, gradients and update. Returns the loss of the batch before
+    /// the update. A GPU is still computing it then, and waiting for it a few steps later keeps the
+    /// GPU busy.
+    ///
+    /// # Errors
+    /// A batch that does not fit the network, a learning rate that is not finite, and failures of
+    /// the device.
+    pub fn step(&mut self, batch: &impl AsRef<Batch>, learning_rate: f32) -> Result<PendingLoss> {
+        let upstream = Upstream::Loss(self.loss);
+        let readback = self.advance(batch.as_ref(), upstream, learning_rate)?;
         Ok(PendingLoss::new(readback))
     }
 
-    /// One step against an e = ∂Loss/∂Y of the caller's own, `[L]`, for a loss that wgrad does not have: compute it from
-    /// [`Network::forward`] of the same batch. Waits until the step is done.
-    pub fn step_with(&mut self, batch: &Batch, e: &[f32], learning_rate: f32) -> Result<()> {
-        self.advance(batch, Upstream::Given(e), learning_rate)?
+    /// One training step from the caller's own e = ∂E/∂Y, `[L]`, for losses that wgrad does not have.
+    /// Compute e from [`Network::forward`] of the same batch. The call waits until the step is done.
+    ///
+    /// # Errors
+    /// As [`Learner::step`], and an e of another length.
+    pub fn step_with(
+        &mut self,
+        batch: &impl AsRef<Batch>,
+        e: &[f32],
+        learning_rate: f32,
+    ) -> Result<()> {
+        self.advance(batch.as_ref(), Upstream::Given(e), learning_rate)?
             .wait()
             .map(drop)
     }
 
-    /// Forward, gradients, optimiser; the read back holds the loss if there is one.
+    /// Forward, gradients and update. The readback holds the loss, if there is one.
     fn advance(
         &mut self,
         batch: &Batch,
@@ -168,13 +191,14 @@ impl Learner {
                 Ok(())
             },
         )?;
-        // Counted only now: a step that failed before its last slice has not changed the parameters.
+        // Counted at the end: a step that fails before its last slice leaves the parameters alone.
         self.steps += 1;
         readback.ok_or_else(no_samples)
     }
 
-    /// Hands what [`Learner::step`] would play for this batch to `see`, slice by slice, and plays nothing: to look into it, or to play a
-    /// dispatch alone. The buffers stand until a larger batch comes.
+    /// Passes each recording that [`Learner::step`] would play for this batch to `see`, without
+    /// playing it. The buffers of a recording live until a larger batch comes.
+    #[doc(hidden)]
     pub fn recordings(&mut self, batch: &Batch, mut see: impl FnMut(&Recording<'_>)) -> Result<()> {
         let update = Update {
             optimizer: self.optimizer,
@@ -193,34 +217,47 @@ impl Learner {
             })
     }
 
-    /// What [`Learner::step`] asks of the device for this batch, by kernel: see [`Recording::traffic`]. Nothing is computed.
+    /// The work of [`Learner::step`] for this batch, by kernel: see [`Recording::traffic`]. Nothing is
+    /// computed.
+    #[doc(hidden)]
     pub fn traffic(&mut self, batch: &Batch) -> Result<Option<TrafficByKernel>> {
         let mut parts = Vec::new();
         self.recordings(batch, |recording| parts.push(recording.traffic()))?;
         Ok(joined(parts))
     }
 
-    /// As [`Network::reads_transposed`].
-    pub fn reads_transposed(&self, samples: usize, entries: usize) -> bool {
-        self.network.reads_transposed(samples, entries)
+    /// The requirements that a [`Loader`](super::data::Loader) should meet for [`Learner::step`].
+    pub fn needs(&self) -> Needs<'_> {
+        self.network.needs()
     }
 
-    /// Steps done.
+    /// The number of steps so far.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
     /// The network, for outputs and gradients.
-    pub fn network(&mut self) -> &mut Network {
+    pub fn network_mut(&mut self) -> &mut Network {
         &mut self.network
     }
 
-    /// Reads the parameters back, blocking.
+    /// Reads the parameters back. Blocks the thread.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device failed.
     pub fn parameters(&self) -> Result<Parameters> {
         self.network.parameters()
     }
 
-    /// Reads the optimiser's moments back, one parameter set for each of [`Optimizer::moments`].
+    /// Reads the moments back, one set for each name of [`Optimizer::moments`]. Blocks the thread.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device failed.
     pub fn moments(&self) -> Result<Vec<Parameters>> {
         self.moments
             .iter()

@@ -1,7 +1,8 @@
-//! The network on a device: outputs and gradients.
+//! A network on a device: outputs and gradients.
 
 use super::architecture::Architecture;
 use super::layout;
+use super::needs::Needs;
 use super::parameters::Parameters;
 use super::pending::{PendingLoss, no_samples};
 use super::slices::{self, Slice};
@@ -14,18 +15,33 @@ use crate::error::{Error, Result};
 use crate::nnue::batch::Batch;
 use crate::nnue::loss::Loss;
 
-/// More commands than a pass and its update have as a rule: growing takes half of the time that recording them does.
+/// More commands than a pass and its update usually have. Growing the list would take half as long as
+/// recording the commands.
 const COMMANDS: usize = 64;
 
-/// What a gradient call returns.
+/// The result of [`Network::gradients`].
 #[derive(Clone, Debug, PartialEq)]
-pub struct Gradients {
+#[non_exhaustive]
+pub struct NetworkGradients {
     /// Y, `[L]`.
-    pub output: Vec<f32>,
-    /// The loss; none where e was given.
+    pub y: Vec<f32>,
+    /// The loss, unless the caller gave e.
     pub loss: Option<f32>,
-    /// The gradient of each parameter, in the form of the parameters.
+    /// The gradient of each parameter.
     pub parameters: Parameters,
+}
+
+/// The same as [`NetworkGradients`], in the executor's own precision.
+#[derive(Debug)]
+#[doc(hidden)]
+#[non_exhaustive]
+pub struct GradientValues {
+    /// Y of each slice of the batch.
+    pub y: Vec<Values>,
+    /// The loss, unless the caller gave e.
+    pub loss: Option<Values>,
+    /// The gradients, in the order of [`Architecture::tensors`].
+    pub parameters: Vec<Values>,
 }
 
 /// A two-perspective network on a device.
@@ -33,7 +49,7 @@ pub struct Gradients {
 pub struct Network {
     device: Device,
     architecture: Architecture,
-    /// As it is on the device.
+    /// The architecture with K as it is on the device.
     widened: Architecture,
     pub(super) parameters: Vec<Buffer>,
     pub(super) gradients: Vec<Buffer>,
@@ -41,29 +57,34 @@ pub struct Network {
 }
 
 impl Network {
-    /// Puts the parameters on a device.
+    /// A network with these parameters on a device.
     ///
     /// # Errors
-    /// [`Error::Limit`] when a parameter does not fit the device's binding limit: it names the largest K that does.
+    /// [`Error::Limit`] if a parameter exceeds the device's binding limit. The error names the
+    /// largest K that fits.
     pub fn new(device: &Device, parameters: &Parameters) -> Result<Self> {
-        let architecture = *parameters.architecture();
+        let architecture = parameters.architecture().clone();
         Self::check_fits(device, &architecture)?;
         let widened = layout::widened(&architecture);
+        let step = Step::new(device, widened.clone())?;
         let mut network = Self {
             device: device.clone(),
             architecture,
             widened,
             parameters: Vec::new(),
             gradients: Vec::new(),
-            step: Step::new(device, widened)?,
+            step,
         };
         network.parameters = network.like_parameters("")?;
         network.upload(&network.parameters, parameters)?;
         Ok(network)
     }
 
-    /// Refuses an architecture with a parameter that does not fit the device's binding limit, before anything is
-    /// allocated: the error names the largest K that fits.
+    /// Checks that every parameter of an architecture fits the device's binding limit, without
+    /// allocating anything.
+    ///
+    /// # Errors
+    /// As [`Network::new`].
     pub fn check_fits(device: &Device, architecture: &Architecture) -> Result<()> {
         architecture.check()?;
         let limit = device.binding_limit();
@@ -91,28 +112,33 @@ impl Network {
         &self.architecture
     }
 
-    /// The device it is on.
+    /// The device that the network is on.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Reads the parameters back, blocking.
+    /// Reads the parameters back. Blocks the thread.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device failed.
     pub fn parameters(&self) -> Result<Parameters> {
         self.read(&self.parameters)
     }
 
-    /// Overwrites a parameter, by its place among [`Architecture::tensors`]. The reference executor keeps f64.
+    /// Overwrites one parameter, given by its index in [`Architecture::tensors`]. The reference keeps
+    /// f64 values as they are.
+    #[doc(hidden)]
     pub fn write<'a>(&mut self, tensor: usize, data: impl Into<Data<'a>>) -> Result<()> {
         let data = data.into();
         let tensors = self.architecture.tensors();
         let (buffer, first) = layout::place(&self.widened, tensor);
         let Some(tensor) = tensors.get(tensor) else {
             let expected = format!("below {}", tensors.len());
-            return Err(Error::argument("place of a parameter", expected, tensor));
+            return Err(Error::argument("index of a parameter", expected, tensor));
         };
         if data.len() != tensor.len() || matches!(data, Data::Words(_)) {
             let expected = format!("{} floats", tensor.len());
-            return Err(Error::argument(tensor.name, expected, data.len()));
+            return Err(Error::argument(tensor.name.as_str(), expected, data.len()));
         }
         let mut recording = Recording::new();
         let widened = layout::widen(&self.architecture, tensor.name, data);
@@ -122,14 +148,23 @@ impl Network {
         Ok(())
     }
 
-    /// Whether gradients read the transposed index of index lists of so many samples, with `entries` indices in both
-    /// perspectives. Who makes batches in threads of their own makes it there too; else the pass makes it.
-    pub fn reads_transposed(&self, samples: usize, entries: usize) -> bool {
+    /// The requirements that a [`Loader`](super::data::Loader) should meet for gradients.
+    pub fn needs(&self) -> Needs<'_> {
+        Needs::gradients(self)
+    }
+
+    /// Whether gradients read the transposed index of `samples` lists per perspective that have
+    /// `entries` indices in all.
+    pub(super) fn reads_transposed(&self, samples: usize, entries: usize) -> bool {
         self.step.reads_transposed(samples, entries)
     }
 
-    /// Y, `[L]`.
-    pub fn forward(&mut self, batch: &Batch) -> Result<Vec<f32>> {
+    /// Y, `[L]`. Blocks the thread.
+    ///
+    /// # Errors
+    /// A batch that does not fit the network, and failures of the device.
+    pub fn forward(&mut self, batch: &impl AsRef<Batch>) -> Result<Vec<f32>> {
+        let batch = batch.as_ref();
         self.check(batch)?;
         let mut output = Vec::with_capacity(batch.len());
         let plan = self.step.plan(batch, false)?;
@@ -147,42 +182,57 @@ impl Network {
         Ok(output)
     }
 
-    /// Y, the loss and the gradient of every parameter.
-    pub fn gradients(&mut self, batch: &Batch, upstream: Upstream<'_>) -> Result<Gradients> {
-        let (output, loss, values) = self.gradient_values(batch, upstream)?;
-        let values = values.into_iter().map(Values::into_f32).collect();
-        Ok(Gradients {
-            output: output.into_iter().flat_map(Values::into_f32).collect(),
-            loss: loss.and_then(|loss| loss.into_f32().first().copied()),
-            parameters: Parameters::from_values(self.architecture, values)?,
+    /// Y, the loss, and the gradient of every parameter. Blocks the thread.
+    ///
+    /// # Errors
+    /// A batch that does not fit the network, an `upstream` out of its range, and failures of the
+    /// device.
+    pub fn gradients(
+        &mut self,
+        batch: &impl AsRef<Batch>,
+        upstream: Upstream<'_>,
+    ) -> Result<NetworkGradients> {
+        let found = self.gradient_values(batch.as_ref(), upstream)?;
+        let parameters = found.parameters.into_iter().map(Values::into_f32).collect();
+        Ok(NetworkGradients {
+            y: found.y.into_iter().flat_map(Values::into_f32).collect(),
+            loss: found.loss.and_then(|loss| loss.into_f32().first().copied()),
+            parameters: Parameters::from_values(self.architecture.clone(), parameters)?,
         })
     }
 
-    /// As [`Network::gradients`], in the executor's own precision: the parts of Y, the loss, and the gradients in the
-    /// order of [`Architecture::tensors`].
+    /// As [`Network::gradients`], in the executor's own precision.
+    #[doc(hidden)]
     pub fn gradient_values(
         &mut self,
         batch: &Batch,
         upstream: Upstream<'_>,
-    ) -> Result<(Vec<Values>, Option<Values>, Vec<Values>)> {
-        let mut output = Vec::new();
+    ) -> Result<GradientValues> {
+        let mut y = Vec::new();
         self.pass(batch, upstream, None, |network, recording, slice| {
             recording.read(network.step.y().id(), slice.samples());
-            output.extend(network.device.play(recording)?.wait()?);
+            y.extend(network.device.play(recording)?.wait()?);
             Ok(())
         })?;
-        // One read at a time: together they may be more than the device can map.
-        let gradients = self.values(&self.gradients)?;
+        let parameters = self.values(&self.gradients)?;
         let loss = match upstream {
             Upstream::Loss(_) => Some(self.step.loss().read()?),
             Upstream::Given(_) => None,
         };
-        Ok((output, loss, gradients))
+        Ok(GradientValues {
+            y,
+            loss,
+            parameters,
+        })
     }
 
-    /// The loss and the gradient of every parameter, left on the device: what a training step does before its optimiser.
-    /// The loss may still be on its way; `wait` for it waits for the gradients too.
-    pub fn backward(&mut self, batch: &Batch, loss: Loss) -> Result<PendingLoss> {
+    /// Computes the loss and the gradient of every parameter, as a training step does before its
+    /// update, and leaves the gradients on the device. [`PendingLoss::wait`] waits for all of it.
+    ///
+    /// # Errors
+    /// As [`Network::gradients`].
+    pub fn backward(&mut self, batch: &impl AsRef<Batch>, loss: Loss) -> Result<PendingLoss> {
+        let batch = batch.as_ref();
         let mut pending = None;
         self.pass(
             batch,
@@ -199,7 +249,9 @@ impl Network {
         pending.map(PendingLoss::new).ok_or_else(no_samples)
     }
 
-    /// What [`Network::backward`] asks of the device for this batch, by kernel: see [`Recording::traffic`]. Nothing is computed.
+    /// The work of [`Network::backward`] for this batch, by kernel: see [`Recording::traffic`].
+    /// Nothing is computed.
+    #[doc(hidden)]
     pub fn traffic(&mut self, batch: &Batch, loss: Loss) -> Result<Option<TrafficByKernel>> {
         let mut parts = Vec::new();
         self.pass(batch, Upstream::Loss(loss), None, |_, recording, _| {
@@ -209,8 +261,8 @@ impl Network {
         Ok(joined(parts))
     }
 
-    /// Records forward and backward for each slice of a batch, and after the last the update if there is one, and hands
-    /// them to `play`, in order.
+    /// Records forward and backward for each slice of a batch, and the update after the last slice if
+    /// there is one. Passes the recordings to `play` in order.
     pub(super) fn pass<'a>(
         &mut self,
         batch: &'a Batch,
@@ -240,12 +292,12 @@ impl Network {
         Ok(())
     }
 
-    /// Refuses a batch that is not this network's.
+    /// Checks that a batch fits the network.
     pub(super) fn check(&self, batch: &Batch) -> Result<()> {
         let architecture = &self.architecture;
-        if batch.features() != architecture.inputs {
-            let expected = format!("{} features (N)", architecture.inputs);
-            return Err(Error::argument("batch", expected, batch.features()));
+        if batch.inputs().inputs() != architecture.inputs {
+            let expected = format!("{} inputs (N)", architecture.inputs);
+            return Err(Error::argument("batch", expected, batch.inputs().inputs()));
         }
         match batch.buckets() {
             None if architecture.buckets > 1 => Err(Error::argument(
@@ -275,7 +327,7 @@ impl Network {
         Ok(())
     }
 
-    /// Buffers that hold a value for each parameter, as they lie on the device.
+    /// Buffers with one value for each parameter, in the layout of the device.
     pub(super) fn like_parameters(&self, what: &str) -> Result<Vec<Buffer>> {
         let buffers = layout::buffers(&self.widened).into_iter();
         buffers
@@ -287,7 +339,7 @@ impl Network {
             .collect()
     }
 
-    /// Puts values into buffers made by [`Network::like_parameters`].
+    /// Writes values into buffers made by [`Network::like_parameters`].
     pub(super) fn upload(&self, buffers: &[Buffer], values: &Parameters) -> Result<()> {
         for (index, (tensor, values)) in values.iter().enumerate() {
             let (buffer, first) = layout::place(&self.widened, index);
@@ -299,8 +351,8 @@ impl Network {
         Ok(())
     }
 
-    /// Reads buffers made by [`Network::like_parameters`] back, one at a time: together they may be more than the device
-    /// can map.
+    /// Reads buffers made by [`Network::like_parameters`] back, one at a time: the device may not be
+    /// able to map all of them together.
     fn values(&self, buffers: &[Buffer]) -> Result<Vec<Values>> {
         let mut tensors = Vec::new();
         for (shared, buffer) in layout::buffers(&self.widened).iter().zip(buffers) {
@@ -315,11 +367,11 @@ impl Network {
 
     pub(super) fn read(&self, buffers: &[Buffer]) -> Result<Parameters> {
         let values = self.values(buffers)?.into_iter().map(Values::into_f32);
-        Parameters::from_values(self.architecture, values.collect())
+        Parameters::from_values(self.architecture.clone(), values.collect())
     }
 }
 
-/// The traffic of recordings that are played one after the other; none if one of them has none.
+/// The total traffic of several recordings; `None` if a kernel of one does not count its own.
 pub(super) fn joined(parts: Vec<Option<TrafficByKernel>>) -> Option<TrafficByKernel> {
     let mut all = TrafficByKernel::new();
     for part in parts {

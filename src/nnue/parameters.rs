@@ -1,13 +1,15 @@
-//! The parameters on the host, and how a training starts. Pure data.
+//! Parameters on the host, and their initial values. Pure data.
 
-use super::architecture::{Architecture, TensorSpec};
+use super::architecture::{Architecture, ParameterName, TensorSpec};
 use crate::error::{Error, Result};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 
-/// Host values for each parameter tensor of an [`Architecture`]: parameters, gradients and optimiser
-/// moments all have this form. The order and the layout are those of [`Architecture::tensors`].
+/// One value for each element of each parameter tensor of an [`Architecture`]: the parameters
+/// themselves, their gradients, or the moments of an optimizer.
+///
+/// Order and layout are those of [`Architecture::tensors`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters {
     architecture: Architecture,
@@ -16,6 +18,9 @@ pub struct Parameters {
 
 impl Parameters {
     /// All zeros.
+    ///
+    /// # Errors
+    /// As [`Architecture::check`].
     pub fn zeros(architecture: Architecture) -> Result<Self> {
         architecture.check()?;
         let values = architecture.tensors().into_iter();
@@ -26,21 +31,28 @@ impl Parameters {
         })
     }
 
-    /// The usual start: A ~ N(0, 1/128), B = 0.1, C ~ N(0, 1/(2K)), d = 0, variances in the second place.
+    /// The initial parameters of a training: A is normal with variance 1 ÷ 128, B is 0.1, C is normal
+    /// with variance 1 ÷ 2K, and d is 0.
     ///
-    /// The same seed gives the same values; another platform's logarithm may differ in their last bit.
+    /// The same seed gives the same values, except that logarithms of another platform may change
+    /// their last bit.
+    ///
+    /// # Errors
+    /// As [`Architecture::check`].
     pub fn initial(architecture: Architecture, seed: u64) -> Result<Self> {
         let mut parameters = Self::zeros(architecture)?;
+        let hidden = parameters.architecture.hidden;
+        let tensors = parameters.architecture.tensors();
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        for (tensor, values) in architecture.tensors().iter().zip(&mut parameters.values) {
+        for (tensor, values) in tensors.iter().zip(&mut parameters.values) {
             let variance = match tensor.name {
-                "A1" | "A2" => 1.0 / 128.0,
-                "C" => 1.0 / (2.0 * architecture.hidden as f32),
-                "B1" | "B2" => {
+                ParameterName::A1 | ParameterName::A2 => 1.0 / 128.0,
+                ParameterName::C => 1.0 / (2.0 * hidden as f32),
+                ParameterName::B1 | ParameterName::B2 => {
                     values.fill(0.1);
                     continue;
                 }
-                _ => continue,
+                ParameterName::D => continue,
             };
             let normal = Normal::new(0.0f32, variance.sqrt())
                 .map_err(|error| Error::argument("initial variance", "a finite number", error))?;
@@ -49,24 +61,22 @@ impl Parameters {
         Ok(parameters)
     }
 
-    /// From values in the order of [`Architecture::tensors`]; lengths must match.
+    /// Parameters with these values, in the order of [`Architecture::tensors`].
+    ///
+    /// # Errors
+    /// As [`Architecture::check`], and another number of tensors or of values in a tensor.
     pub fn from_values(architecture: Architecture, values: Vec<Vec<f32>>) -> Result<Self> {
         architecture.check()?;
         let tensors = architecture.tensors();
         if values.len() != tensors.len() {
-            return Err(Error::argument(
-                "parameters",
-                format!("{} tensors", tensors.len()),
-                values.len(),
-            ));
+            let expected = format!("{} tensors", tensors.len());
+            return Err(Error::argument("parameters", expected, values.len()));
         }
         for (tensor, values) in tensors.iter().zip(&values) {
             if tensor.len() != values.len() {
-                return Err(Error::argument(
-                    tensor.name,
-                    format!("{} values", tensor.len()),
-                    values.len(),
-                ));
+                let expected = format!("{} values", tensor.len());
+                let name = tensor.name.as_str();
+                return Err(Error::argument(name, expected, values.len()));
             }
         }
         Ok(Self {
@@ -75,29 +85,29 @@ impl Parameters {
         })
     }
 
-    /// The architecture they belong to.
+    /// The architecture that the parameters belong to.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
     }
 
-    /// Each tensor's description and values, in the fixed order.
+    /// The tensors and their values, in the fixed order.
     pub fn iter(&self) -> impl Iterator<Item = (TensorSpec, &[f32])> {
         let tensors = self.architecture.tensors().into_iter();
         tensors.zip(self.values.iter().map(Vec::as_slice))
     }
 
-    /// The values in the fixed order.
+    /// The values of all tensors, in the fixed order.
     pub fn values(&self) -> &[Vec<f32>] {
         &self.values
     }
 
-    /// The values in the fixed order, to change in place.
+    /// The mutable values of all tensors, in the fixed order.
     pub fn values_mut(&mut self) -> Vec<&mut [f32]> {
         self.values.iter_mut().map(Vec::as_mut_slice).collect()
     }
 
-    /// The values of a tensor by its name (`A1` … `d`).
-    pub fn get(&self, name: &str) -> Option<&[f32]> {
+    /// The values of one tensor; `None` for A2 and B2 of a tied network.
+    pub fn get(&self, name: ParameterName) -> Option<&[f32]> {
         self.iter()
             .find(|(tensor, _)| tensor.name == name)
             .map(|(_, values)| values)

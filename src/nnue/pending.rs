@@ -1,10 +1,12 @@
-//! What a pass leaves on its way.
+//! The loss of a step, read back later.
 
-use crate::engine::device::Readback;
+use crate::engine::device::{Readback, Values};
 use crate::error::{Error, Result};
+use std::pin::Pin;
 
-/// The loss of a step, which may still be on its way.
-#[must_use = "a loss that nobody reads hides a training that went wrong"]
+/// The loss of a step that a device may still be computing: [`wait`](Self::wait) for it, or
+/// `.await` it.
+#[must_use = "a loss that is never read hides a training that has failed"]
 pub struct PendingLoss(Readback);
 
 impl PendingLoss {
@@ -12,19 +14,27 @@ impl PendingLoss {
         Self(readback)
     }
 
-    /// Blocks until the loss is there.
+    /// The loss. Blocks the thread until the device has computed it.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device failed.
     pub fn wait(self) -> Result<f32> {
         first(self.0.wait()?)
     }
+}
 
-    /// The loss, without blocking a thread.
-    pub async fn get(self) -> Result<f32> {
-        first(self.0.get().await?)
+/// Gives the loss without blocking a thread.
+impl IntoFuture for PendingLoss {
+    type Output = Result<f32>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<f32>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async { first(self.0.get().await?) })
     }
 }
 
-fn first(values: Vec<crate::engine::device::Values>) -> Result<f32> {
-    let values = values.into_iter().next().map(|values| values.into_f32());
+fn first(values: Vec<Values>) -> Result<f32> {
+    let values = values.into_iter().next().map(Values::into_f32);
     let loss = values.and_then(|values| values.first().copied());
     loss.ok_or_else(|| Error::argument("loss", "1 value read back", "none"))
 }

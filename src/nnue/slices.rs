@@ -38,11 +38,11 @@ pub(super) fn cut(batch: &Batch, most: usize) -> Result<Vec<Slice<'_>>> {
         .map(|start| {
             let range = start..batch.len().min(start + most.max(1));
             let inputs = match batch.inputs() {
-                Inputs::Dense { features, values } => {
-                    let part = range.start * features..range.end * features;
-                    SliceInputs::Dense(values.each_ref().map(|x| match features % 4 {
+                Inputs::Dense { inputs, values } => {
+                    let part = range.start * inputs..range.end * inputs;
+                    SliceInputs::Dense(values.each_ref().map(|x| match inputs % 4 {
                         0 => Cow::Borrowed(&x[part.clone()]),
-                        _ => Cow::Owned(filled_up(&x[part.clone()], *features)),
+                        _ => Cow::Owned(filled_up(&x[part.clone()], *inputs)),
                     }))
                 }
                 Inputs::Sparse([first, second]) if range.len() == batch.len() => {

@@ -179,7 +179,7 @@ impl Step {
         let floats = |what| device.allocate(what, Element::Float, 1);
         Ok(Self {
             device: device.clone(),
-            architecture,
+            architecture: architecture.clone(),
             common: Common {
                 y: floats("Y")?,
                 e: floats("e")?,
@@ -190,8 +190,8 @@ impl Step {
                 spare: floats("spare")?,
             },
             lists: ListBuffer::new(device)?,
-            layered: Layered::new(device, architecture)?,
-            masked: Masked::new(device, architecture)?,
+            layered: Layered::new(device, architecture.clone())?,
+            masked: Masked::new(device, architecture.clone())?,
             scattered: Scattered::new(device, architecture)?,
         })
     }

@@ -1,14 +1,18 @@
-//! Training runs: a [`Learner`](crate::nnue::Learner) fed by a [`Loader`](crate::nnue::data::Loader), with settings,
-//! schedules, validation, checkpoints and a log.
+//! Whole trainings: a [`Learner`](crate::nnue::Learner) and a
+//! [`Loader`](crate::nnue::data::Loader) with settings, a schedule, validation, checkpoints and a
+//! log.
+//!
+//! A [`Trainer`] is what `wgrad train` runs. [`Settings`] determine the numbers of a training;
+//! [`Run`] says where it reads and writes.
 
 pub mod checkpoint;
-pub mod evaluate;
-pub mod event;
+mod evaluate;
+mod event;
 mod input;
 pub mod log;
-pub mod run;
-pub mod settings;
-pub mod trainer;
+mod run;
+mod settings;
+mod trainer;
 
 pub use evaluate::{Evaluation, evaluate};
 pub use event::{Event, Summary};

@@ -1,16 +1,16 @@
-//! What the gradients of a pass start from. Pure data.
+//! The gradient of the output, from which the gradients of the parameters follow. Pure data.
 
 use crate::error::{Error, Result};
 use crate::nnue::batch::Batch;
 use crate::nnue::loss::Loss;
 
-/// What stands above the output in a gradient call.
+/// The source of e = ∂E/∂Y in a gradient call.
 #[derive(Clone, Copy, Debug)]
 pub enum Upstream<'a> {
-    /// e = ∂Loss/∂Y of a loss against the batch's targets.
+    /// A loss against the targets of the batch.
     Loss(Loss),
-    /// An e of the caller's own, `[L]`. A unit vector gives the derivatives of one output by every parameter, and with
-    /// C a unit vector beside it those of one activation.
+    /// The caller's own e, `[L]`. A unit vector gives the derivatives of one output with respect to
+    /// every parameter.
     Given(&'a [f32]),
 }
 
@@ -23,12 +23,12 @@ impl Upstream<'_> {
         }
     }
 
-    /// Refuses a loss out of its range and an e of another length than the batch.
+    /// Checks a loss, or the length of an e against the batch.
     pub(super) fn check(&self, batch: &Batch) -> Result<()> {
         match self {
             Self::Loss(loss) => loss.check(),
             Self::Given(e) if e.len() != batch.len() => {
-                let expected = format!("{} values, one a sample", batch.len());
+                let expected = format!("{} values, one per sample", batch.len());
                 Err(Error::argument("e", expected, e.len()))
             }
             Self::Given(_) => Ok(()),

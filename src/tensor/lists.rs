@@ -1,4 +1,4 @@
-//! Index lists: for each sample, the inputs that are 1.
+//! Index lists: for each sample, the indices of the inputs that are 1.
 
 mod case;
 mod transposed;
@@ -10,33 +10,42 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use transposed::Transposed;
 
-/// The number that means "no index" in a padded list.
+/// The index that fills unused positions of a padded list.
 pub const PADDING: i32 = -1;
 
-/// The faults for which lists are checked.
+/// What the indices of lists are checked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Check {
     /// Indices out of range.
     Range,
     /// Indices out of range, and indices that occur twice in a list.
     Distinct,
-    /// As [`Check::Distinct`], while the transposed index is built.
+    /// The same as `Distinct`, by building the transposed index.
     Transpose,
 }
 
-/// Sparse inputs of one perspective: for each sample the features that are 1, and the transposed
-/// index.
+/// When the transposed index of [`SparseInputs`] is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transpose {
+    /// Together with the check of the lists.
+    Now,
+    /// When it is first read.
+    OnDemand,
+}
+
+/// The sparse inputs of one perspective: one index list per sample, over N inputs. Input i of a
+/// sample is 1 if the sample's list contains i, and 0 otherwise.
 ///
-/// The transposed index holds, for each feature, the ascending list of samples that have it. It is
-/// built on request or when it is first read.
+/// The *transposed index* holds the samples of each input, in ascending order. It is built on
+/// request, or when it is first read.
 #[derive(Clone, Debug)]
 pub struct SparseInputs {
-    features: usize,
+    inputs: usize,
     starts: Vec<u32>,
     indices: Vec<u32>,
     /// The length of the longest list.
     longest: u32,
-    /// In a box, so that a batch is cheap to move.
+    /// Boxed, so that a batch is cheap to move.
     transposed: OnceLock<Box<Transposed>>,
     /// The transposed index of earlier lists, kept for its memory.
     memory: Box<Transposed>,
@@ -44,39 +53,35 @@ pub struct SparseInputs {
 
 impl PartialEq for SparseInputs {
     fn eq(&self, other: &Self) -> bool {
-        self.features == other.features
-            && self.starts == other.starts
-            && self.indices == other.indices
+        self.inputs == other.inputs && self.starts == other.starts && self.indices == other.indices
     }
 }
 
 impl Eq for SparseInputs {}
 
 impl SparseInputs {
-    /// From index lists `[L, width]` over N = `features` inputs, with −1 as padding anywhere.
+    /// Index lists over N = `inputs` inputs, `[L, max_indices]`. Each list has at most
+    /// `max_indices` indices; [`PADDING`] in any position fills the rest.
     ///
     /// # Errors
-    /// An index outside `0..features` or twice in one list; the error names the sample.
-    pub fn new(name: &str, features: usize, width: usize, indices: Vec<i32>) -> Result<Self> {
-        if width == 0 {
-            return Err(Error::argument(
-                name,
-                "lists of at least 1 place (F)",
-                width,
-            ));
+    /// An index outside `0..inputs`, or twice in one list. The error names the sample.
+    pub fn new(inputs: usize, max_indices: usize, indices: Vec<i32>) -> Result<Self> {
+        if max_indices == 0 {
+            let expected = "lists of at least 1 index (F)";
+            return Err(Error::argument(LISTS, expected, max_indices));
         }
-        if !indices.len().is_multiple_of(width) {
+        if !indices.len().is_multiple_of(max_indices) {
             return Err(Error::argument(
-                name,
-                format!("lists of {width} places each"),
+                LISTS,
+                format!("{max_indices} indices per list"),
                 format!("{} in all", indices.len()),
             ));
         }
-        let mut starts = Vec::with_capacity(indices.len() / width + 1);
+        let mut starts = Vec::with_capacity(indices.len() / max_indices + 1);
         let mut kept = Vec::with_capacity(indices.len());
         starts.push(0);
-        for list in indices.chunks_exact(width) {
-            // A number that is neither an index nor padding stays, for the check to name it.
+        for list in indices.chunks_exact(max_indices) {
+            // Other negative indices become large here, and the check names them.
             kept.extend(
                 list.iter()
                     .filter(|&&index| index != PADDING)
@@ -84,84 +89,80 @@ impl SparseInputs {
             );
             starts.push(kept.len() as u32);
         }
-        Self::from_lists(name, features, starts, kept)
+        Self::from_lists(inputs, starts, kept)
     }
 
-    /// From lists one after the other: the list of sample s is `indices[starts[s]..starts[s + 1]]`.
-    /// `starts` is `[L + 1]`, and `indices` has one element per entry.
+    /// Consecutive index lists over N = `inputs` inputs: the list of sample s is
+    /// `indices[starts[s]..starts[s + 1]]`. `starts` is `[L + 1]` and `indices` is `[entries]`.
     ///
     /// # Errors
-    /// As [`SparseInputs::new`].
-    pub fn from_lists(
-        name: &str,
-        features: usize,
-        starts: Vec<u32>,
-        indices: Vec<u32>,
-    ) -> Result<Self> {
-        let mut inputs = Self {
+    /// As [`SparseInputs::new`], and starts that do not ascend from 0 to the number of indices.
+    pub fn from_lists(inputs: usize, starts: Vec<u32>, indices: Vec<u32>) -> Result<Self> {
+        let mut lists = Self {
             starts,
             indices,
             ..Self::default()
         };
-        inputs.check(name, features, Check::Distinct)?;
-        Ok(inputs)
+        lists.check(inputs, Check::Distinct)?;
+        Ok(lists)
     }
 
-    /// As [`SparseInputs::from_lists`], in the memory of these lists: the system takes longer to
-    /// provide new memory for a batch than the check takes. With `transposed` it builds the
-    /// transposed index too.
+    /// As [`SparseInputs::from_lists`], in the memory of these lists. New memory for each batch
+    /// would take longer than the check.
+    ///
+    /// # Errors
+    /// As [`SparseInputs::from_lists`].
     pub fn refill(
         mut self,
-        name: &str,
-        features: usize,
+        inputs: usize,
         starts: &[u32],
         indices: &[u32],
-        transposed: bool,
+        transpose: Transpose,
     ) -> Result<Self> {
         self.starts.clear();
         self.starts.extend_from_slice(starts);
         self.indices.clear();
         self.indices.extend_from_slice(indices);
-        let check = match transposed {
-            true => Check::Transpose,
-            false => Check::Distinct,
+        let check = match transpose {
+            Transpose::Now => Check::Transpose,
+            Transpose::OnDemand => Check::Distinct,
         };
-        self.check(name, features, check)?;
+        self.check(inputs, check)?;
         Ok(self)
     }
 
-    /// Checks the lists, and builds the transposed index if it is wanted.
-    fn check(&mut self, name: &str, features: usize, check: Check) -> Result<()> {
+    /// Checks the lists, and builds the transposed index if `check` says so.
+    fn check(&mut self, inputs: usize, check: Check) -> Result<()> {
         self.forget();
         let (starts, indices) = (&self.starts, &self.indices);
-        if features == 0 {
-            return Err(no_features(name));
+        if inputs == 0 {
+            return Err(Error::argument(LISTS, "at least 1 input (N)", 0));
         }
         let ascending = starts.is_sorted();
         let ends = (starts.first().copied(), starts.last().copied());
         if !ascending || ends != (Some(0), Some(indices.len() as u32)) {
             return Err(Error::argument(
-                name,
+                LISTS,
                 format!("ascending starts of lists from 0 to {}", indices.len()),
                 format!("{} starts from {:?} to {:?}", starts.len(), ends.0, ends.1),
             ));
         }
-        self.features = features;
+        self.inputs = inputs;
         let lengths = starts.windows(2).map(|list| list[1] - list[0]);
         self.longest = lengths.max().unwrap_or(0);
         match check {
-            Check::Range => transposed::check_range(name, features, starts, indices),
-            Check::Distinct => transposed::check(name, features, starts, indices),
+            Check::Range => transposed::check_range(inputs, starts, indices),
+            Check::Distinct => transposed::check(inputs, starts, indices),
             Check::Transpose => {
                 let mut made = std::mem::take(&mut self.memory);
-                made.build(name, features, starts, indices)?;
+                made.build(inputs, starts, indices)?;
                 self.transposed = OnceLock::from(made);
                 Ok(())
             }
         }
     }
 
-    /// Drops the transposed index but keeps its memory.
+    /// Drops the transposed index and keeps its memory.
     fn forget(&mut self) {
         if let Some(old) = self.transposed.take() {
             self.memory = old;
@@ -169,15 +170,17 @@ impl SparseInputs {
     }
 
     fn transposed(&self) -> &Transposed {
-        let of_lists = || Transposed::of(self.features, &self.starts, &self.indices).into();
+        let of_lists = || Transposed::of(self.inputs, &self.starts, &self.indices).into();
         self.transposed.get_or_init(of_lists)
     }
 
-    /// The same lists with each feature f renamed to `names[f]`, where `names`, `[N]`, is a
-    /// permutation of 0..N. An existing transposed index is moved and not sorted anew, which costs
-    /// a tenth of sorting.
+    /// The same lists with each index f replaced by `names[f]`, `[N]`. A transposed index that is
+    /// already built is permuted instead of sorted again, which takes a tenth of the time.
+    ///
+    /// # Errors
+    /// Names that are not a permutation of 0..N.
     pub fn renamed(&self, names: &[u32]) -> Result<Self> {
-        let sources = sources(self.features, names)?;
+        let sources = sources(self.inputs, names)?;
         let indices = self.indices.iter().map(|&index| names[index as usize]);
         let mut renamed = Self {
             starts: self.starts.clone(),
@@ -188,9 +191,9 @@ impl SparseInputs {
         Ok(renamed)
     }
 
-    /// Turns these lists into the lists of `other`, with feature `sources[f]` renamed to f.
+    /// Adopts what `other` knows of its lists. Index f of these lists is `sources[f]` in `other`.
     fn follow(&mut self, other: &Self, sources: &[u32]) {
-        self.features = other.features;
+        self.inputs = other.inputs;
         self.longest = other.longest;
         self.forget();
         if let Some(other) = other.transposed.get() {
@@ -200,32 +203,33 @@ impl SparseInputs {
         }
     }
 
-    /// Drops the lists and keeps their memory, for `samples` lists of at most `width` features.
-    pub(crate) fn rewrite(mut self, samples: usize, width: usize) -> ListWriter {
+    /// A writer of `samples` new lists of at most `max_indices` indices, in the memory of these
+    /// lists.
+    pub(crate) fn rewrite(mut self, samples: usize, max_indices: usize) -> ListWriter {
         self.starts.clear();
         self.starts.reserve_exact(samples + 1);
         self.starts.push(0);
-        let more = (samples * width).saturating_sub(self.indices.len());
+        let more = (samples * max_indices).saturating_sub(self.indices.len());
         self.indices.reserve_exact(more);
         ListWriter {
-            inputs: self,
-            width,
+            lists: self,
+            max_indices,
             used: 0,
         }
     }
 
-    /// The lists of a range of samples.
+    /// The lists of consecutive samples.
     pub(crate) fn slice(&self, range: Range<usize>) -> Result<Self> {
         let begin = self.starts[range.start];
         let starts = &self.starts[range.start..=range.end];
         let indices = &self.indices[begin as usize..starts[range.len()] as usize];
         let starts = starts.iter().map(|start| start - begin).collect();
-        Self::from_lists("slice", self.features, starts, indices.to_vec())
+        Self::from_lists(self.inputs, starts, indices.to_vec())
     }
 
     /// N, the number of inputs.
-    pub fn features(&self) -> usize {
-        self.features
+    pub fn inputs(&self) -> usize {
+        self.inputs
     }
 
     /// L, the number of samples.
@@ -233,7 +237,7 @@ impl SparseInputs {
         self.starts.len() - 1
     }
 
-    /// Whether there is no sample.
+    /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -243,50 +247,50 @@ impl SparseInputs {
         self.longest as usize
     }
 
-    /// The features of a sample, in the order in which they were given.
+    /// The index list of a sample, in the order in which it was given.
     ///
     /// # Panics
-    /// If the sample does not exist.
+    /// If `sample` is not below [`Self::len`].
     pub fn list(&self, sample: usize) -> &[u32] {
         &self.indices[self.starts[sample] as usize..self.starts[sample + 1] as usize]
     }
 
-    /// The start of each sample's list in [`Self::indices`], `[L + 1]`.
+    /// The offset of each sample's list in [`Self::indices`], `[L + 1]`.
     pub fn starts(&self) -> &[u32] {
         &self.starts
     }
 
-    /// The features of each sample, one list after the other.
+    /// The index lists of all samples, one after the other, `[entries]`.
     pub fn indices(&self) -> &[u32] {
         &self.indices
     }
 
-    /// The start of each feature's list of samples in [`Self::samples`], `[N + 1]`.
+    /// The offset of each input's list in [`Self::samples`], `[N + 1]`.
     pub fn offsets(&self) -> &[u32] {
         &self.transposed().offsets
     }
 
-    /// The samples of each feature, ascending, one list after the other.
+    /// The samples of each input in ascending order, one list after the other, `[entries]`.
     pub fn samples(&self) -> &[u32] {
         &self.transposed().samples
     }
 
-    /// The first chunk of each feature, `[N + 1]`. A feature that no sample has owns no chunk.
+    /// The first chunk of each input, `[N + 1]`. An input that no sample has has no chunk.
     pub fn first_chunks(&self) -> &[u32] {
         &self.transposed().first_chunks
     }
 
-    /// The start of each chunk of at most [`CHUNK`] samples in [`Self::samples`], `[chunks + 1]`.
+    /// The offset of each chunk of at most [`CHUNK`] samples in [`Self::samples`], `[chunks + 1]`.
     pub fn chunk_starts(&self) -> &[u32] {
         &self.transposed().chunk_starts
     }
 }
 
-/// Lists of no samples over no features, which only carry memory.
+/// No samples of no inputs: memory for [`SparseInputs::refill`].
 impl Default for SparseInputs {
     fn default() -> Self {
         Self {
-            features: 0,
+            inputs: 0,
             starts: vec![0],
             indices: Vec::new(),
             longest: 0,
@@ -296,28 +300,30 @@ impl Default for SparseInputs {
     }
 }
 
+/// The place that errors about all lists name.
+const LISTS: &str = "index lists";
+
 /// Writes lists one after the other.
 pub(crate) struct ListWriter {
-    inputs: SparseInputs,
-    width: usize,
-    /// The number of indices written so far. Old indices of an earlier batch follow.
+    lists: SparseInputs,
+    max_indices: usize,
+    /// The number of indices that are written. An earlier batch left the rest.
     used: usize,
 }
 
-/// The number of lists by which `indices` grows at a time: few enough for the zeros to stay in the
-/// first cache until they are overwritten.
+/// The indices grow by this many lists at a time. That many zeros stay in the first cache until
+/// they are overwritten.
 const GROWTH: usize = 64;
 
-/// Extra elements after a list, so that it can be written in whole vectors.
+/// Room after a list, so that it can be written in whole vectors.
 const BEHIND: usize = 16;
 
 impl ListWriter {
-    /// Adds one list to each of two writers. `write` receives room for both lists, of `width`
-    /// elements and [`BEHIND`] more with arbitrary contents, and returns how many elements it has
-    /// filled.
+    /// Adds a list to each of two writers. `write` gets the memory of both lists, `max_indices` and
+    /// [`BEHIND`] more indices of any value, and returns the two lengths.
     ///
     /// # Panics
-    /// If `write` returns more than `width`.
+    /// If a length is above `max_indices`.
     #[inline(always)]
     pub(crate) fn push_both(
         [first, second]: [&mut Self; 2],
@@ -328,73 +334,63 @@ impl ListWriter {
         second.end(two);
     }
 
-    /// The room for the next list.
+    /// The memory of the next list.
     #[inline(always)]
     fn places(&mut self) -> &mut [u32] {
-        let indices = &mut self.inputs.indices;
-        let end = self.used + self.width + BEHIND;
+        let indices = &mut self.lists.indices;
+        let end = self.used + self.max_indices + BEHIND;
         if indices.len() < end {
-            indices.resize(end + GROWTH * self.width, 0);
+            indices.resize(end + GROWTH * self.max_indices, 0);
         }
         &mut indices[self.used..end]
     }
 
-    /// Ends the current list.
+    /// Ends the list that was just written.
     #[inline(always)]
     fn end(&mut self, count: usize) {
         assert!(
-            count <= self.width,
-            "{count} features in a list of at most {}",
-            self.width
+            count <= self.max_indices,
+            "{count} indices in a list of at most {}",
+            self.max_indices
         );
         self.used += count;
-        self.inputs.starts.push(self.used as u32);
+        self.lists.starts.push(self.used as u32);
     }
 
-    /// The lists of `other` under other names, as by [`SparseInputs::renamed`].
+    /// The lists, which are those of `other` with other names: see [`SparseInputs::renamed`].
     pub(crate) fn finish_renamed(
         self,
         other: &SparseInputs,
         names: &[u32],
     ) -> Result<SparseInputs> {
-        let sources = sources(other.features, names)?;
-        let mut inputs = self.inputs;
-        inputs.indices.truncate(self.used);
-        inputs.follow(other, &sources);
-        Ok(inputs)
+        let sources = sources(other.inputs, names)?;
+        let mut lists = self.lists;
+        lists.indices.truncate(self.used);
+        lists.follow(other, &sources);
+        Ok(lists)
     }
 
-    /// The finished lists.
-    ///
-    /// # Errors
-    /// The errors of [`SparseInputs::from_lists`] that `check` asks for.
-    pub(crate) fn finish(self, name: &str, features: usize, check: Check) -> Result<SparseInputs> {
-        let mut inputs = self.inputs;
-        inputs.indices.truncate(self.used);
-        inputs.check(name, features, check)?;
-        Ok(inputs)
+    /// The lists over N = `inputs` inputs, after a check.
+    pub(crate) fn finish(self, inputs: usize, check: Check) -> Result<SparseInputs> {
+        let mut lists = self.lists;
+        lists.indices.truncate(self.used);
+        lists.check(inputs, check)?;
+        Ok(lists)
     }
 }
 
-/// The feature that each name belongs to.
-///
-/// # Errors
-/// Names that are no permutation of the features.
-fn sources(features: usize, names: &[u32]) -> Result<Vec<u32>> {
-    let mut sources = vec![u32::MAX; features];
-    for (feature, &name) in names.iter().enumerate() {
+/// The inverse of a permutation of 0..N; an error if the names are no permutation.
+fn sources(inputs: usize, names: &[u32]) -> Result<Vec<u32>> {
+    let mut sources = vec![u32::MAX; inputs];
+    for (input, &name) in names.iter().enumerate() {
         if let Some(source) = sources.get_mut(name as usize) {
-            *source = feature as u32;
+            *source = input as u32;
         }
     }
-    if names.len() != features || sources.contains(&u32::MAX) {
-        let expected = format!("a permutation of 0 to {}", features - 1);
+    if names.len() != inputs || sources.contains(&u32::MAX) {
+        let expected = format!("a permutation of 0 to {}", inputs - 1);
         let found = format!("{} names, {:?}", names.len(), names);
-        return Err(Error::argument("names of features", expected, found));
+        return Err(Error::argument("names of inputs", expected, found));
     }
     Ok(sources)
-}
-
-fn no_features(name: &str) -> Error {
-    Error::argument(name, "at least 1 feature", 0)
 }

@@ -46,46 +46,32 @@ impl<'a> Op<'a> {
         self.operands[0].device()
     }
 
-    /// An error that names the operation and the shapes of its operands.
+    /// An error that names the operation and the shapes of its operands. An empty `found` blames
+    /// the shapes themselves.
     pub(super) fn fail(&self, expected: impl Into<String>, found: impl ToString) -> Error {
-        Error::Operation {
-            operation: self.name.to_owned(),
-            shapes: self.shapes(),
-            expected: expected.into(),
-            found: match found.to_string() {
-                found if found.is_empty() => "these".to_owned(),
-                found => found,
-            },
-        }
+        let shapes = self.operands.iter().map(|operand| operand.shape());
+        let found = match found.to_string() {
+            found if found.is_empty() => "these".to_owned(),
+            found => found,
+        };
+        Error::operation(self.name, shapes, expected, found)
     }
 
-    /// The same for an argument that was refused.
+    /// An argument that was refused, as an error of this operation.
     pub(super) fn explain(&self, error: Error) -> Error {
         match error {
-            Error::Argument {
-                name,
-                expected,
-                found,
-            } => self.fail(format!("{name}: {expected}"), found),
+            Error::Argument(fault) => {
+                self.fail(format!("{}: {}", fault.place, fault.expected), fault.found)
+            }
             other => other,
-        }
-    }
-
-    fn shapes(&self) -> String {
-        let shapes: Vec<String> = self
-            .operands
-            .iter()
-            .map(|operand| format!("{:?}", operand.shape()))
-            .collect();
-        match shapes.is_empty() {
-            true => "nothing".to_owned(),
-            false => shapes.join(" and "),
         }
     }
 
     /// A row-major tensor for a result.
     pub(super) fn output(&self, shape: Shape) -> Result<Tensor> {
-        let what = || format!("the result {shape:?} of {} of {}", self.name, self.shapes());
+        let shapes = self.operands.iter().map(|operand| operand.shape());
+        let operands = crate::error::listed(shapes);
+        let what = || format!("the result {shape:?} of {} of {operands}", self.name);
         let storage = Storage::new(self.device(), self.name, Element::Float, shape);
         let storage = storage.map_err(|error| match error {
             Error::Limit {

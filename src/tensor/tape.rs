@@ -63,11 +63,10 @@ impl Node {
     fn rule(&self, free: bool) -> Result<Arc<Rule>> {
         let mut rule = self.rule.lock().unwrap_or_else(PoisonError::into_inner);
         let found = if free { rule.take() } else { rule.clone() };
-        found.ok_or_else(|| Error::Operation {
-            operation: "backward".to_owned(),
-            shapes: format!("{:?}", self.shape),
-            expected: format!("a tape that still has its {}", self.operation),
-            found: "one that an earlier backward pass has freed; keep it by `retain`".to_owned(),
+        found.ok_or_else(|| {
+            let expected = format!("a tape that still has its {}", self.operation);
+            let found = "one that an earlier backward pass has freed; keep it by `retain`";
+            Error::operation("backward", [self.shape], expected, found)
         })
     }
 }
@@ -129,12 +128,14 @@ impl Saved {
         if self.tensor.storage.version() == self.version {
             return Ok(&self.tensor);
         }
-        Err(Error::Operation {
-            operation: "backward".to_owned(),
-            shapes: format!("{:?}", self.tensor.shape()),
-            expected: format!("the elements that {} saw", self.operation),
-            found: "others: they were overwritten in place since".to_owned(),
-        })
+        let expected = format!("the elements that {} saw", self.operation);
+        let found = "others: they were overwritten in place since";
+        Err(Error::operation(
+            "backward",
+            [self.tensor.shape()],
+            expected,
+            found,
+        ))
     }
 }
 
@@ -203,20 +204,19 @@ impl Tensor {
         if self.elements() == 1 {
             return Tensor::ones(self.device(), &self.shape());
         }
-        Err(Error::Operation {
-            operation: "backward".to_owned(),
-            shapes: format!("{:?}", self.shape()),
-            expected: "1 element, or an upstream gradient by `backward_with`".to_owned(),
-            found: format!("{} elements", self.elements()),
-        })
+        let expected = "1 element, or an upstream gradient by `backward_with`";
+        let found = format!("{} elements", self.elements());
+        Err(Error::operation(
+            "backward",
+            [self.shape()],
+            expected,
+            found,
+        ))
     }
 
     fn go_back(&self, upstream: &Tensor, wanted: &[&Tensor], free: bool) -> Result<Gradients> {
-        let fail = |expected: &str, found: String| Error::Operation {
-            operation: "backward".to_owned(),
-            shapes: format!("{:?}", self.shape()),
-            expected: expected.to_owned(),
-            found,
+        let fail = |expected: &str, found: String| {
+            Error::operation("backward", [self.shape()], expected, found)
         };
         let Some(root) = &self.node else {
             return Err(fail(

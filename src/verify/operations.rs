@@ -275,12 +275,8 @@ fn factorization(x: &Tensor, a: &Tensor, s: &Tensor) -> Result<Tensor> {
         _ => false,
     };
     if !fits {
-        return Err(Error::Operation {
-            operation: "factorization".to_owned(),
-            shapes: sizes.map(|sizes| format!("{sizes:?}")).join(" and "),
-            expected: "[m, n], [m, r] and [r, n]".to_owned(),
-            found: "these".to_owned(),
-        });
+        let expected = "[m, n], [m, r] and [r, n]";
+        return Err(Error::operation("factorization", sizes, expected, "these"));
     }
     let left = x.sub(&a.matmul(s)?)?;
     left.mul(&left)?.sum(.., false)

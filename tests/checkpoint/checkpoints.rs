@@ -87,7 +87,7 @@ fn results_say_what_they_were_trained_for() {
     let (_directory, path) = scratch();
     let state = checkpoint(untied());
     let mut objective = state.settings.objective();
-    (objective.wdl, objective.scale, objective.loss.power) = (0.3, 213.7, 2.5);
+    (objective.lambda, objective.scale, objective.loss.power) = (0.3, 213.7, 2.5);
     write_result(&path, &state.parameters, objective).unwrap();
     let (read, metadata) = read_network(&path).unwrap();
     assert_eq!(read, state.parameters);
@@ -117,7 +117,7 @@ fn results_say_what_they_were_trained_for() {
     refused(
         objective_of(&path, &metadata),
         &path,
-        &["`training`", "loss, wdl and scale"],
+        &["`training`", "loss, lambda and scale"],
     );
 }
 
@@ -180,7 +180,7 @@ fn damaged_checkpoints_are_refused() {
     );
     check(
         &edit(r#""learning_rate":0.002"#, r#""learning_rate":-1"#),
-        &["lr", "above 0", "-1"],
+        &["learning_rate", "above 0", "-1"],
     );
     check(
         &edit("0.30000000000000004", "NaN"),

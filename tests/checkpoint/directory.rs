@@ -59,7 +59,7 @@ fn the_latest_checkpoint_is_found() {
     let good = checkpoints.path(4);
     let words = [
         "cut short",
-        "the newest that reads well is",
+        "the newest checkpoint that can be read is",
         good.to_str().unwrap(),
     ];
     refused(checkpoints.latest(), &newest, &words);
@@ -68,7 +68,7 @@ fn the_latest_checkpoint_is_found() {
     refused(
         checkpoints.latest(),
         &newest,
-        &["no other checkpoint there reads well"],
+        &["no other checkpoint there can be read"],
     );
 }
 
@@ -96,11 +96,13 @@ fn a_failed_write_leaves_what_was_there() {
     assert_eq!(names(&occupied), ["inside"]);
 
     let inside_a_file = path.join("net.safetensors");
-    refused(
-        checkpoint(untied()).write(&inside_a_file),
-        &inside_a_file,
-        &["could not write"],
-    );
+    let error = checkpoint(untied()).write(&inside_a_file).unwrap_err();
+    let text = error.to_string();
+    let beginning = format!("{}: could not write: ", inside_a_file.display());
+    assert!(text.starts_with(&beginning), "{text}");
+    // The path of the temporary file is left out.
+    assert_eq!(text.matches("net.safetensors/").count(), 1, "{text}");
+    assert!(!text.contains("unfinished"), "{text}");
 
     let checkpoints = Checkpoints::new(directory.path());
     checkpoints.create().unwrap();

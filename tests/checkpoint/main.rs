@@ -3,6 +3,7 @@
 
 mod checkpoints;
 mod directory;
+mod earlier_release;
 mod network_files;
 mod support;
 mod tensor_files;

@@ -5,7 +5,8 @@ use safetensors::{Dtype, SafeTensors};
 use std::fs;
 use wgrad::files::safetensors::{Metadata, TensorData, TensorFile};
 use wgrad::nnue::activation::Activation;
-use wgrad::nnue::{Architecture, Parameters, read_network, write_network};
+use wgrad::nnue::file::network_file;
+use wgrad::nnue::{ParameterName, Parameters, read_network, write_network};
 
 #[test]
 fn networks_come_back() {
@@ -30,7 +31,8 @@ fn networks_come_back() {
 fn files_have_the_documented_form() {
     let (_directory, path) = scratch();
     let shape = architecture(false, Activation::SCRelu, 2, 1);
-    let shape = Architecture { inputs: 3, ..shape };
+    let mut shape = shape;
+    shape.inputs = 3;
     let mut written = Parameters::zeros(shape).unwrap();
     // On the device the K weights of a feature are contiguous: feature 0 has 1 and 2.
     written.values_mut()[0].copy_from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
@@ -65,7 +67,7 @@ fn files_have_the_documented_form() {
     let rows: Vec<f32> = rows.into_iter().map(f32::from_le_bytes).collect();
     assert_eq!(rows, [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]);
     // The same by index: (feature 2, lane 0) on the device is (row 0, feature 2) in the file.
-    assert_eq!(rows[2], written.get("A1").unwrap()[2 * 2]);
+    assert_eq!(rows[2], written.get(ParameterName::A1).unwrap()[2 * 2]);
 
     let tied = architecture(true, Activation::CRelu, 2, 3);
     write_network(&path, &parameters(tied, 0.0), Metadata::new()).unwrap();
@@ -80,7 +82,7 @@ fn files_have_the_documented_form() {
 fn damaged_networks_are_refused() {
     let (_directory, path) = scratch();
     let written = parameters(untied(), 0.0);
-    let file = TensorFile::network(&path, &written, Metadata::new());
+    let file = network_file(&path, &written, Metadata::new());
     let check = |change: &dyn Fn(&mut TensorFile), words: &[&str]| {
         changed(&path, &file, change);
         refused(read_network(&path), &path, words);
@@ -154,7 +156,7 @@ fn damaged_networks_are_refused() {
 fn relu_ignores_the_clip() {
     let (_directory, path) = scratch();
     let relu = architecture(false, Activation::Relu, 3, 1);
-    let file = TensorFile::network(&path, &parameters(relu, 0.0), Metadata::new());
+    let file = network_file(&path, &parameters(relu.clone(), 0.0), Metadata::new());
     for clip in [None, Some("none"), Some("NaN"), Some("-3")] {
         changed(&path, &file, |file| {
             file.metadata.remove("clip");
@@ -163,6 +165,6 @@ fn relu_ignores_the_clip() {
         });
         let (read, _) = read_network(&path).unwrap();
         assert_eq!(read.architecture().clip, 1.0);
-        assert_eq!(read.values(), parameters(relu, 0.0).values());
+        assert_eq!(read.values(), parameters(relu.clone(), 0.0).values());
     }
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use wgrad::files::safetensors::{TensorData, TensorFile};
 use wgrad::nnue::activation::Activation;
+use wgrad::nnue::train::Settings;
 use wgrad::nnue::train::checkpoint::Checkpoint;
-use wgrad::nnue::train::settings::Settings;
 use wgrad::nnue::{Architecture, Parameters};
 
 pub fn architecture(
@@ -14,13 +14,12 @@ pub fn architecture(
     hidden: usize,
     buckets: usize,
 ) -> Architecture {
-    Architecture {
-        tied,
-        activation,
-        clip: 0.7,
-        buckets,
-        ..Architecture::new(5, hidden)
-    }
+    let mut architecture = Architecture::new(5, hidden);
+    architecture.tied = tied;
+    architecture
+        .activation(activation)
+        .clip(0.7)
+        .buckets(buckets)
 }
 
 pub fn untied() -> Architecture {
@@ -39,21 +38,15 @@ pub fn parameters(architecture: Architecture, first: f32) -> Parameters {
 
 /// Step 7 of a training with 3 steps per epoch.
 pub fn checkpoint(architecture: Architecture) -> Checkpoint {
-    Checkpoint {
-        settings: Settings {
-            architecture,
-            batch: 4,
-            ..Settings::new(5)
-        },
-        step: 7,
-        epoch: 2,
-        batch: 1,
-        data: "00ff".into(),
-        positions: 10,
-        parameters: parameters(architecture, -1.0),
-        moments: vec![parameters(architecture, 3.0), parameters(architecture, 9.0)],
-        running_loss: Some(0.1 + 0.2),
-    }
+    let settings = Settings::new(5)
+        .architecture(architecture.clone())
+        .batch_size(4);
+    let [first, second, third] = [-1.0, 3.0, 9.0].map(|x| parameters(architecture.clone(), x));
+    let mut state = Checkpoint::new(settings, "00ff".into(), 10, first).unwrap();
+    (state.step, state.epoch, state.batch) = (7, 2, 1);
+    state.moments = vec![second, third];
+    state.running_loss = Some(0.1 + 0.2);
+    state
 }
 
 /// Writes a checkpoint of an untied network and returns its bytes.

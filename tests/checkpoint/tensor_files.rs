@@ -68,7 +68,7 @@ fn tensors_are_checked_where_they_are_used() {
     ] {
         let name = name.to_string();
         file.tensors
-            .push(wgrad::files::safetensors::Tensor { name, shape, data });
+            .push(wgrad::files::safetensors::StoredTensor { name, shape, data });
     }
     file.write().unwrap();
     let read = TensorFile::read(&path).unwrap();

@@ -39,7 +39,7 @@ fn settings_that_cannot_be_trained_with_write_nothing() {
         ("--wdl 2", "wdl"),
         ("--scale 0", "scale"),
         ("--weight-decay -1", "decay"),
-        ("--weight-clip 1..-1", "weight clip"),
+        ("--weight-clip 1..-1", "weight range"),
         ("--optimizer sgd --momentum 1", "momentum"),
     ] {
         let ended = wgrad(

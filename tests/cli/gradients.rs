@@ -3,25 +3,25 @@
 use crate::support::{Ended, scratch, wgrad};
 use std::fs;
 use std::path::{Path, PathBuf};
-use wgrad::files::safetensors::{Metadata, Tensor, TensorData, TensorFile};
+use wgrad::files::safetensors::{Metadata, StoredTensor, TensorData, TensorFile};
 
-fn tensor(name: &str, shape: &[usize], data: TensorData) -> Tensor {
-    Tensor {
+fn tensor(name: &str, shape: &[usize], data: TensorData) -> StoredTensor {
+    StoredTensor {
         name: name.to_owned(),
         shape: shape.to_vec(),
         data,
     }
 }
 
-fn floats(name: &str, shape: &[usize], values: &[f32]) -> Tensor {
+fn floats(name: &str, shape: &[usize], values: &[f32]) -> StoredTensor {
     tensor(name, shape, TensorData::F32(values.to_vec()))
 }
 
-fn integers(name: &str, shape: &[usize], values: &[i32]) -> Tensor {
+fn integers(name: &str, shape: &[usize], values: &[i32]) -> StoredTensor {
     tensor(name, shape, TensorData::I32(values.to_vec()))
 }
 
-fn write(path: &Path, metadata: &[(&str, &str)], tensors: Vec<Tensor>) {
+fn write(path: &Path, metadata: &[(&str, &str)], tensors: Vec<StoredTensor>) {
     let own = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
     let mut file = TensorFile::new(path, metadata.iter().map(own).collect::<Metadata>());
     file.tensors = tensors;
@@ -59,7 +59,7 @@ impl Tiny {
         }
     }
 
-    fn call(&self, loss: &[(&str, &str)], tensors: Vec<Tensor>) -> Ended {
+    fn call(&self, loss: &[(&str, &str)], tensors: Vec<StoredTensor>) -> Ended {
         write(&self.directory.join("batch"), loss, tensors);
         let path = |name| self.directory.join(name);
         wgrad(
@@ -133,7 +133,7 @@ fn bad_batches_are_named_and_nothing_is_written() {
     let x = |name: &str| floats(name, &[1, 2], &[1.0, 0.0]);
     let indices = |name: &str, values: &[i32]| integers(name, &[1, values.len()], values);
     let mse: &[(&str, &str)] = &[("loss", "mse")];
-    type Bad<'a> = (&'a [(&'a str, &'a str)], Vec<Tensor>, &'a [&'a str]);
+    type Bad<'a> = (&'a [(&'a str, &'a str)], Vec<StoredTensor>, &'a [&'a str]);
     let cases: [Bad; 12] = [
         (&[], vec![x("X1"), x("X2"), targets()], &["`loss`"]),
         (

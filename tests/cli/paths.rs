@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use wgrad::files::safetensors::{Metadata, Tensor, TensorData, TensorFile};
+use wgrad::files::safetensors::{Metadata, StoredTensor, TensorData, TensorFile};
 use wgrad::nnue::train::{Run, log};
 
 /// A directory as a Latin-1 system names it, with files of the same kind in it.
@@ -135,12 +135,12 @@ fn files_that_are_refused_are_named() {
 #[test]
 fn tensors_and_shaders_are_read_and_written() {
     let latin = Latin::new();
-    let tensor = |name: &str, shape: &[usize], values: &[f32]| Tensor {
+    let tensor = |name: &str, shape: &[usize], values: &[f32]| StoredTensor {
         name: name.to_owned(),
         shape: shape.to_vec(),
         data: TensorData::F32(values.to_vec()),
     };
-    let write = |name: &str, metadata: &[(&str, &str)], tensors: Vec<Tensor>| {
+    let write = |name: &str, metadata: &[(&str, &str)], tensors: Vec<StoredTensor>| {
         let own = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
         let path = latin.path(name);
         let mut file = TensorFile::new(&path, metadata.iter().map(own).collect::<Metadata>());

@@ -2,8 +2,8 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use wgrad::nnue::batch::{Batch, Inputs};
-use wgrad::nnue::{Activation, Architecture, Parameters};
+use wgrad::nnue::{Activation, Architecture, ParameterName, Parameters, TensorSpec};
+use wgrad::nnue::{Batch, Inputs};
 use wgrad::tensor::lists::SparseInputs;
 
 /// The grid's steps per unit. Parameters and inputs on this grid make Z exact in f32.
@@ -18,9 +18,9 @@ pub struct Net {
 
 /// A network and a batch of ones and zeros on a dyadic grid, so that no mask can flip by rounding.
 /// A few biases put a sample exactly on 0 or T.
-pub fn random(architecture: Architecture, samples: usize, width: usize, seed: u64) -> Net {
+pub fn random(architecture: &Architecture, samples: usize, width: usize, seed: u64) -> Net {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut parameters = Parameters::zeros(architecture).unwrap();
+    let mut parameters = Parameters::zeros(architecture.clone()).unwrap();
     for values in parameters.values_mut() {
         for value in values {
             *value = random.random_range(-24..=24) as f32 / GRID;
@@ -48,14 +48,14 @@ pub fn random(architecture: Architecture, samples: usize, width: usize, seed: u6
         }
         x
     });
-    let [own, other] = lists.map(|lists| SparseInputs::new("test", inputs, width, lists).unwrap());
+    let [own, other] = lists.map(|lists| SparseInputs::new(inputs, width, lists).unwrap());
     let tensors = architecture.tensors();
-    let place = |name: &str| tensors.iter().position(|tensor| tensor.name == name);
+    let is_bias = |tensor: &TensorSpec| tensor.name == ParameterName::B1;
+    let bias = tensors.iter().position(is_bias).unwrap();
     for row in (0..architecture.hidden).step_by(3) {
         let z = preactivation(&parameters, own.list(0), 0, row);
         let target = if row % 2 == 0 { 0.0 } else { architecture.clip };
-        let bias = &mut parameters.values_mut()[place("B1").unwrap()][row];
-        *bias += target - z as f32;
+        parameters.values_mut()[bias][row] += target - z as f32;
     }
     let targets: Vec<f32> = (0..samples)
         .map(|_| random.random_range(0.0..1.0))
@@ -70,7 +70,7 @@ pub fn random(architecture: Architecture, samples: usize, width: usize, seed: u6
     Net {
         parameters,
         dense: batch(Inputs::Dense {
-            features: inputs,
+            inputs,
             values: dense,
         }),
         sparse: batch(Inputs::Sparse([own, other])),
@@ -81,8 +81,8 @@ pub fn random(architecture: Architecture, samples: usize, width: usize, seed: u6
 fn preactivation(parameters: &Parameters, list: &[u32], perspective: usize, row: usize) -> f64 {
     let architecture = parameters.architecture();
     let (weights, bias) = match (architecture.tied, perspective) {
-        (true, _) | (_, 0) => ("A1", "B1"),
-        _ => ("A2", "B2"),
+        (true, _) | (_, 0) => (ParameterName::A1, ParameterName::B1),
+        _ => (ParameterName::A2, ParameterName::B2),
     };
     let weights = parameters.get(weights).unwrap();
     let sum: f64 = list
@@ -116,13 +116,14 @@ pub fn architectures(inputs: usize, hidden: usize) -> Vec<Architecture> {
     for activation in Activation::ALL {
         for tied in [false, true] {
             for buckets in [1, 3] {
-                all.push(Architecture {
-                    tied,
-                    activation,
-                    clip: 0.75,
-                    buckets,
-                    ..Architecture::new(inputs, hidden)
-                });
+                let mut architecture = Architecture::new(inputs, hidden);
+                architecture.tied = tied;
+                all.push(
+                    architecture
+                        .activation(activation)
+                        .clip(0.75)
+                        .buckets(buckets),
+                );
             }
         }
     }

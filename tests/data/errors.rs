@@ -30,7 +30,7 @@ fn bad_files_are_named() {
         let pipe = folder.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();
         assert!(made.unwrap().success());
-        assert!(says(&pipe).contains("could not open: what stands there is not a regular file"));
+        assert!(says(&pipe).contains("could not open: it is not a regular file"));
     }
     assert_eq!(
         says(&file(&folder, "a.bin", "")),
@@ -44,14 +44,17 @@ fn bad_files_are_named() {
     assert_eq!(
         says(&file(&folder, "b.bin", &records[..70])),
         "b.bin: size: expected a multiple of 32 bytes, the length of a record, \
-         found 70 bytes, 6 left over: truncated or foreign"
+         found 70 bytes, 6 left over: truncated, or of another format"
     );
     assert_eq!(
         says(&file(&folder, "c.bin", [0xff; 64])),
         "c.bin: format: expected bulletformat records of 32 bytes, or lines `FEN | score | result` (.txt, .fen, \
-         .epd, .plain), found a foreign file (as record 0, occupancy: expected at most 32 pieces, found 64 pieces)"
+         .epd, .plain), found a file of another format (as record 0, occupancy: expected at most 32 pieces, found 64 pieces)"
     );
-    assert!(says(&file(&folder, "d.csv", "a,b,c\n".repeat(32))).contains("found a foreign file"));
+    assert!(
+        says(&file(&folder, "d.csv", "a,b,c\n".repeat(32)))
+            .contains("found a file of another format")
+    );
     assert_eq!(
         says(&file(&folder, "e.txt", [0xff; 5000])),
         "e.txt: line 1: expected at most 4096 bytes, found more"
@@ -129,13 +132,7 @@ fn a_byte_order_mark_before_the_first_line_does_no_harm() {
     let line = format!("{START} | 1 | 0.5\n");
     let path = file(&folder, "x.txt", format!("\u{feff}{line}{line}"));
     let batches = load(&[path], &settings(2, 0)).unwrap();
-    assert_eq!(
-        batches
-            .iter()
-            .map(|loaded| loaded.batch.len())
-            .sum::<usize>(),
-        2
-    );
+    assert_eq!(batches.iter().map(|batch| batch.len()).sum::<usize>(), 2);
 }
 
 #[test]
@@ -204,11 +201,8 @@ fn an_error_comes_in_its_place_and_ends_the_epoch() {
         file(&folder, "x.txt", lines),
     ] {
         let dataset = Dataset::open(&[path]).unwrap();
-        for workers in [1, 3] {
-            let base = LoaderSettings {
-                workers,
-                ..settings(10, 0)
-            };
+        for threads in [1, 3] {
+            let base = settings(10, 0).threads(threads);
             let mut batches = loader(&dataset, &base).unwrap();
             let items: Vec<_> = batches.by_ref().map(|batch| batch.is_ok()).collect();
             assert_eq!(items, [true, true, false]);
@@ -249,39 +243,24 @@ fn settings_out_of_range_are_refused() {
         assert!(error.starts_with(name), "{error}");
     };
     let base = settings(100, 0);
-    let target = |lambda, scale| LoaderSettings {
-        target: Target { lambda, scale },
-        ..base.clone()
-    };
+    let target = |lambda, scale| base.clone().target(Target::new(lambda, scale));
+    refuses(base.clone().batch_size(0), "batch_size: expected 1 to ");
     refuses(
-        LoaderSettings {
-            batch_size: 0,
-            ..base.clone()
-        },
-        "batch size: expected 1 to ",
+        base.clone().batch_size(1 << 26),
+        "batch_size: expected 1 to ",
     );
     refuses(
-        LoaderSettings {
-            batch_size: 1 << 26,
-            ..base.clone()
-        },
-        "batch size: expected 1 to ",
+        base.clone().threads(0),
+        "threads: expected 1 to 1024, found 0",
     );
     refuses(
-        LoaderSettings {
-            workers: 0,
-            ..base.clone()
-        },
-        "workers: expected 1 to 1024, found 0",
-    );
-    refuses(
-        LoaderSettings {
-            skip: 51,
-            ..base.clone()
-        },
+        base.clone().skip(51),
         "skip: expected at most the 50 batches",
     );
-    refuses(target(1.5, 400.0), "lambda: expected 0 to 1, found 1.5");
+    refuses(
+        target(1.5, 400.0),
+        "lambda (λ): expected a number from 0 to 1, found 1.5",
+    );
     refuses(target(f32::NAN, 400.0), "lambda");
     refuses(
         target(0.0, 0.0),

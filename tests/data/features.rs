@@ -1,6 +1,6 @@
 //! Features computed by hand and by symmetry, and the targets that blend result and score.
 
-use crate::support::{START, features, sample_lines, start};
+use crate::support::{START, features, sample_lines};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use wgrad::nnue::data::{Chess768, FeatureSet, Perspective, Position, Target};
@@ -14,7 +14,7 @@ fn features_of_the_start_position() {
         .chain([65, 70, 130, 133, 192, 199, 259, 324])
         .collect();
     expected.extend((432..440).chain([505, 510, 570, 573, 632, 639, 699, 764]));
-    let position = Position::new(start()).unwrap();
+    let position = Position::from_fen(START, 0, 1).unwrap();
     assert_eq!(features(&position), [expected.clone(), expected]);
 }
 
@@ -65,13 +65,7 @@ fn colours_swapped_is_the_same_and_the_other_side_to_move_swaps_perspectives() {
 #[test]
 fn targets_blend_result_and_score() {
     let position = Position::from_fen(START, 200, 2).unwrap();
-    let target = |lambda| {
-        Target {
-            lambda,
-            scale: 400.0,
-        }
-        .of(&position)
-    };
+    let target = |lambda| Target::new(lambda, 400.0).of(&position);
     assert_eq!(target(1.0), 1.0);
     assert!((target(0.0) - 0.622_459_3).abs() < 1e-7);
     assert!((target(0.25) - (0.25 + 0.75 * 0.622_459_3)).abs() < 1e-7);
@@ -143,12 +137,12 @@ fn both_lists_at_once_are_those_one_by_one() {
     for occupied in boards {
         let position = crowd(occupied, &mut random);
         let expected = [Perspective::Own, Perspective::Other].map(|perspective| {
-            let mut list = vec![u32::MAX; Chess768.width()];
+            let mut list = vec![u32::MAX; Chess768.max_indices()];
             let count = Chess768.write(&position, perspective, &mut list);
             list[..count].to_vec()
         });
         for behind in [0, 16, 20] {
-            let mut lists = [(); 2].map(|()| vec![u32::MAX; Chess768.width() + behind]);
+            let mut lists = [(); 2].map(|()| vec![u32::MAX; Chess768.max_indices() + behind]);
             let counts =
                 Chess768.write_both(&position, None, lists.each_mut().map(Vec::as_mut_slice));
             for ((list, count), expected) in lists.iter().zip(counts).zip(&expected) {

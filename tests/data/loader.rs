@@ -1,16 +1,17 @@
 //! The loader: its order, its batches, its threads, and the fingerprint of a dataset.
 
 use crate::support::{
-    START, board, features, file, lists, load, raw, sample_lines, settings, shipped,
+    START, board, features, file, lists, load, loader, raw, sample_lines, settings, shipped,
 };
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
+use wgrad::Device;
 use wgrad::nnue::data::{
-    Chess768, Dataset, FeatureSet, Loader, LoaderSettings, Perspective, Position, SparseInputs,
-    Target,
+    Chess768, Dataset, FeatureSet, Loader, LoaderSettings, Perspective, Position, Target,
 };
+use wgrad::nnue::{Architecture, Needs, Network, Parameters, SparseInputs, Transpose};
 
 /// A dataset of several files and formats whose scores number its positions: 0, 1, 2, …
 fn numbered(folder: &TempDir, counts: &[usize]) -> Vec<PathBuf> {
@@ -29,7 +30,8 @@ fn numbered(folder: &TempDir, counts: &[usize]) -> Vec<PathBuf> {
 
 fn order(paths: &[PathBuf], settings: &LoaderSettings) -> Vec<i16> {
     let batches = load(paths, settings).unwrap();
-    batches.into_iter().flat_map(|batch| batch.scores).collect()
+    let scores = batches.iter().flat_map(|batch| batch.scores());
+    scores.copied().collect()
 }
 
 #[test]
@@ -45,17 +47,8 @@ fn an_epoch_brings_each_position_once_in_an_order_of_its_own() {
         assert_eq!(sorted, all);
         assert_eq!(order(&paths, &base), first);
         if shuffle > 1 {
-            assert_ne!(
-                order(
-                    &paths,
-                    &LoaderSettings {
-                        seed: 8,
-                        ..base.clone()
-                    }
-                ),
-                first
-            );
-            assert_ne!(order(&paths, &LoaderSettings { epoch: 1, ..base }), first);
+            assert_ne!(order(&paths, &base.clone().seed(8)), first);
+            assert_ne!(order(&paths, &base.epoch(1)), first);
             // Each block is shuffled in its own way.
             let block = |at: usize| {
                 first[at * shuffle..]
@@ -79,7 +72,7 @@ fn the_last_batch_is_partial() {
             Dataset::open(&paths).unwrap().batches(batch_size),
             batches.len() as u64
         );
-        batches.iter().map(|loaded| loaded.batch.len()).collect()
+        batches.iter().map(|batch| batch.len()).collect()
     };
     assert_eq!(sizes(40), [40, 40, 23]);
     assert_eq!(sizes(103), [103]);
@@ -88,49 +81,40 @@ fn the_last_batch_is_partial() {
 }
 
 #[test]
-fn workers_have_no_influence() {
+fn threads_have_no_influence() {
     let folder = tempfile::tempdir().unwrap();
     let paths = numbered(&folder, &[300, 200, 503]);
-    let with = |workers| {
-        load(
-            &paths,
-            &LoaderSettings {
-                workers,
-                ..settings(17, 100)
-            },
-        )
-        .unwrap()
-    };
+    let with = |threads| load(&paths, &settings(17, 100).threads(threads)).unwrap();
     let one = with(1);
     assert_eq!(with(2), one);
     assert_eq!(with(5), one);
 }
 
-fn threads(count: usize) -> Arc<rayon::ThreadPool> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build();
-    Arc::new(pool.unwrap())
+/// A network of [`Chess768`] that computes on this number of the host's threads.
+fn on_threads(count: usize) -> Network {
+    network(&Device::cpu_with_threads(count).unwrap())
+}
+
+fn network(device: &Device) -> Network {
+    let parameters = Parameters::zeros(Architecture::new(768, 32)).unwrap();
+    Network::new(device, &parameters).unwrap()
 }
 
 #[test]
-fn batches_made_in_turns_are_those_of_workers() {
+fn batches_made_between_steps_are_those_of_workers() {
     let folder = tempfile::tempdir().unwrap();
     let paths = numbered(&folder, &[300, 200, 503]);
     let dataset = Dataset::open(&paths).unwrap();
     let features = Arc::new(Chess768);
     for (batch_size, shuffle, skip) in [(48, 0, 5), (48, 7, 21), (90, 64, 0), (17, 5000, 3)] {
-        let base = LoaderSettings {
-            epochs: 3,
-            skip,
-            ..settings(batch_size, shuffle)
-        };
+        let base = settings(batch_size, shuffle).epochs(3).skip(skip);
         let expected = load(&paths, &base).unwrap();
         for count in [1, 2, 5] {
-            let loader = Loader::in_turns(&dataset, features.clone(), &base, threads(count));
+            let network = on_threads(count);
+            let loader = Loader::new(&dataset, features.clone(), &base, network.needs());
             let mut loader = loader.unwrap();
             for expected in &expected {
-                let loaded = loader.next().unwrap().unwrap();
-                assert_eq!(loaded, *expected);
-                loader.recycle(loaded);
+                assert_eq!(loader.next().unwrap().unwrap(), *expected);
             }
             assert!(loader.next().is_none());
         }
@@ -138,13 +122,14 @@ fn batches_made_in_turns_are_those_of_workers() {
 }
 
 #[test]
-fn in_turns_an_error_comes_after_the_batches_before_and_a_panic_goes_on() {
+fn between_steps_an_error_follows_the_batches_before_and_a_panic_continues() {
     let folder = tempfile::tempdir().unwrap();
     let mut records = fs::read(shipped("chess_validation.bin")).unwrap();
     records[32 * 500 + 26] = 3;
     let dataset = Dataset::open(&[file(&folder, "broken.bin", records)]).unwrap();
     let base = settings(60, 0);
-    let loader = Loader::in_turns(&dataset, Arc::new(Chess768), &base, threads(3));
+    let network = on_threads(3);
+    let loader = Loader::new(&dataset, Arc::new(Chess768), &base, network.needs());
     let mut batches = loader.unwrap();
     assert!(batches.by_ref().take(8).all(|batch| batch.is_ok()));
     let error = batches.next().unwrap().unwrap_err().to_string();
@@ -155,7 +140,9 @@ fn in_turns_an_error_comes_after_the_batches_before_and_a_panic_goes_on() {
     assert!(batches.next().is_none());
 
     let dataset = Dataset::open(&numbered(&folder, &[1000])).unwrap();
-    let loader = Loader::in_turns(&dataset, Arc::new(Panics), &settings(10, 0), threads(2));
+    let network = on_threads(2);
+    let base = settings(10, 0);
+    let loader = Loader::new(&dataset, Arc::new(Panics), &base, network.needs());
     let mut loader = loader.unwrap();
     assert!(loader.by_ref().take(10).all(|batch| batch.is_ok()));
     expect_panic(loader);
@@ -170,14 +157,7 @@ fn skipping_gives_the_rest_of_the_sequence() {
         let whole = load(&paths, &base).unwrap();
         assert_eq!(whole.len(), 21);
         for skip in 0..=21 {
-            let rest = load(
-                &paths,
-                &LoaderSettings {
-                    skip,
-                    ..base.clone()
-                },
-            )
-            .unwrap();
+            let rest = load(&paths, &base.clone().skip(skip)).unwrap();
             assert_eq!(rest, whole[skip as usize..]);
         }
     }
@@ -189,36 +169,21 @@ fn epochs_in_one_go_are_those_one_by_one_also_in_used_memory() {
     let paths = numbered(&folder, &[300, 200, 503]);
     let dataset = Dataset::open(&paths).unwrap();
     for skip in [0, 5, 21] {
-        let base = LoaderSettings {
-            epoch: 3,
-            epochs: 3,
-            skip,
-            ..settings(48, 200)
-        };
+        let base = settings(48, 200).epoch(3).epochs(3).skip(skip);
         let mut expected = Vec::new();
         for epoch in 3..6 {
             let skip = if epoch == 3 { skip } else { 0 };
-            let alone = LoaderSettings {
-                epoch,
-                epochs: 1,
-                skip,
-                ..base.clone()
-            };
+            let alone = base.clone().epoch(epoch).epochs(1).skip(skip);
             expected.extend(load(&paths, &alone).unwrap());
         }
         assert_eq!(load(&paths, &base).unwrap(), expected);
-        let mut loader = Loader::new(&dataset, Arc::new(Chess768), &base).unwrap();
+        let mut loader = loader(&dataset, &base).unwrap();
         for expected in expected {
-            let loaded = loader.next().unwrap().unwrap();
-            assert_eq!(loaded, expected);
-            loader.recycle(loaded);
+            assert_eq!(loader.next().unwrap().unwrap(), expected);
         }
         assert!(loader.next().is_none());
     }
-    let none = LoaderSettings {
-        epochs: 0,
-        ..settings(48, 0)
-    };
+    let none = settings(48, 0).epochs(0);
     assert_eq!(load(&paths, &none).unwrap(), []);
 }
 
@@ -226,11 +191,11 @@ fn epochs_in_one_go_are_those_one_by_one_also_in_used_memory() {
 struct Unnamed;
 
 impl FeatureSet for Unnamed {
-    fn features(&self) -> usize {
-        Chess768.features()
+    fn inputs(&self) -> usize {
+        Chess768.inputs()
     }
-    fn width(&self) -> usize {
-        Chess768.width()
+    fn max_indices(&self) -> usize {
+        Chess768.max_indices()
     }
     fn write(&self, position: &Position, perspective: Perspective, list: &mut [u32]) -> usize {
         Chess768.write(position, perspective, list)
@@ -241,9 +206,9 @@ impl FeatureSet for Unnamed {
 fn a_set_that_writes_both_perspectives_loads_the_same() {
     let dataset = Dataset::open(&[shipped("chess_validation.bin")]).unwrap();
     let base = settings(3000, 5000);
-    let named = Loader::new(&dataset, Arc::new(Chess768), &base).unwrap();
+    let named = loader(&dataset, &base).unwrap();
     let unnamed: Arc<dyn FeatureSet> = Arc::new(Unnamed);
-    let unnamed = Loader::new(&dataset, unnamed, &base).unwrap();
+    let unnamed = Loader::new(&dataset, unnamed, &base, Needs::default()).unwrap();
     for (named, unnamed) in named.zip(unnamed) {
         assert_eq!(named.unwrap(), unnamed.unwrap());
     }
@@ -252,19 +217,13 @@ fn a_set_that_writes_both_perspectives_loads_the_same() {
 #[test]
 fn a_loaded_batch_is_what_its_positions_say() {
     let lines = sample_lines();
-    let target = Target {
-        lambda: 0.3,
-        scale: 300.0,
-    };
-    let base = LoaderSettings {
-        target,
-        ..settings(512, 0)
-    };
+    let target = Target::new(0.3, 300.0);
+    let base = settings(512, 0).target(target);
     let batches = load(&[shipped("chess_sample.txt")], &base).unwrap();
     let mut lines = lines.iter();
     for loaded in &batches {
         let [own, other] = lists(loaded);
-        for sample in 0..loaded.batch.len() {
+        for sample in 0..loaded.len() {
             let position: Position = lines.next().unwrap().parse().unwrap();
             let list = |inputs: &SparseInputs| {
                 let mut list = inputs.list(sample).to_vec();
@@ -272,9 +231,9 @@ fn a_loaded_batch_is_what_its_positions_say() {
                 list
             };
             assert_eq!([list(own), list(other)], features(&position));
-            assert_eq!(loaded.batch.targets()[sample], target.of(&position));
-            assert_eq!(loaded.scores[sample], position.score());
-            assert_eq!(loaded.results[sample], position.result());
+            assert_eq!(loaded.targets()[sample], target.of(&position));
+            assert_eq!(loaded.scores()[sample], position.score());
+            assert_eq!(loaded.results()[sample], position.result());
         }
     }
     assert!(lines.next().is_none());
@@ -285,11 +244,8 @@ fn a_loader_dropped_half_way_ends_its_threads() {
     let dataset = Dataset::open(&[shipped("chess_train.bin")]).unwrap();
     for taken in [0, 1, 5] {
         let held: Arc<dyn FeatureSet> = Arc::new(Chess768);
-        let base = LoaderSettings {
-            workers: 3,
-            ..settings(256, 10_000)
-        };
-        let mut loader = Loader::new(&dataset, held.clone(), &base).unwrap();
+        let base = settings(256, 10_000).threads(3);
+        let mut loader = Loader::new(&dataset, held.clone(), &base, Needs::default()).unwrap();
         assert_eq!(loader.by_ref().take(taken).count(), taken);
         drop(loader);
         assert_eq!(Arc::strong_count(&held), 1, "a worker still lives");
@@ -300,10 +256,10 @@ fn a_loader_dropped_half_way_ends_its_threads() {
 struct Panics;
 
 impl FeatureSet for Panics {
-    fn features(&self) -> usize {
+    fn inputs(&self) -> usize {
         1
     }
-    fn width(&self) -> usize {
+    fn max_indices(&self) -> usize {
         1
     }
     fn write(&self, position: &Position, _: Perspective, list: &mut [u32]) -> usize {
@@ -329,10 +285,10 @@ struct Always {
 }
 
 impl FeatureSet for Always {
-    fn features(&self) -> usize {
+    fn inputs(&self) -> usize {
         2
     }
-    fn width(&self) -> usize {
+    fn max_indices(&self) -> usize {
         2
     }
     fn write(&self, _: &Position, _: Perspective, list: &mut [u32]) -> usize {
@@ -347,14 +303,17 @@ impl FeatureSet for Always {
 #[test]
 fn lists_are_checked_for_what_their_set_does_not_promise() {
     let dataset = Dataset::open(&[shipped("chess_validation.bin")]).unwrap();
-    for (transposed, is_distinct) in [(true, true), (true, false), (false, true), (false, false)] {
-        let base = LoaderSettings {
-            transposed,
-            ..settings(100, 0)
-        };
+    let base = settings(100, 0);
+    let reference = network(&Device::reference());
+    let needs = [reference.needs(), Needs::default()];
+    let cases = needs
+        .into_iter()
+        .flat_map(|needs| [(needs, true), (needs, false)]);
+    for (needs, is_distinct) in cases {
+        let transposed = needs.transpose(100, 400) == Transpose::Now;
         let load = |list| {
             let set = Always { list, is_distinct };
-            let mut loader = Loader::new(&dataset, Arc::new(set), &base).unwrap();
+            let mut loader = Loader::new(&dataset, Arc::new(set), &base, needs).unwrap();
             loader.next().unwrap().map_err(|error| error.to_string())
         };
         assert!(load([1, 0]).is_ok());
@@ -374,12 +333,10 @@ fn lists_are_checked_for_what_their_set_does_not_promise() {
 fn a_panic_in_a_worker_reaches_the_consumer_after_the_batches_before() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = Dataset::open(&numbered(&folder, &[1000])).unwrap();
-    for workers in [1, 4] {
-        let base = LoaderSettings {
-            workers,
-            ..settings(10, 0)
-        };
-        let mut loader = Loader::new(&dataset, Arc::new(Panics), &base).unwrap();
+    for threads in [1, 4] {
+        let base = settings(10, 0).threads(threads);
+        let loader = Loader::new(&dataset, Arc::new(Panics), &base, Needs::default());
+        let mut loader = loader.unwrap();
         assert!(loader.by_ref().take(10).all(|batch| batch.is_ok()));
         expect_panic(loader);
     }

@@ -62,12 +62,10 @@ fn text_and_its_records_load_alike() {
         })
         .collect();
     let text = file(&folder, "sample.data", text);
-    let settings = LoaderSettings {
-        batch_size: 600,
-        shuffle: 1000,
-        skip: 2,
-        ..LoaderSettings::default()
-    };
+    let settings = LoaderSettings::default()
+        .batch_size(600)
+        .shuffle_buffer(1000)
+        .skip(2);
     let expected = load(&[binary], &settings).unwrap();
     assert_eq!(expected.len(), 7);
     assert_eq!(load(&[text], &settings).unwrap(), expected);
@@ -97,12 +95,9 @@ fn shipped_records_are_all_positions() {
     ] {
         let dataset = Dataset::open(&[shipped(name)]).unwrap();
         assert_eq!(dataset.positions(), count);
-        let settings = LoaderSettings {
-            shuffle: 0,
-            ..LoaderSettings::default()
-        };
+        let settings = LoaderSettings::default().shuffle_buffer(0);
         let batches = loader(&dataset, &settings).unwrap();
-        let loaded: usize = batches.map(|batch| batch.unwrap().batch.len()).sum();
+        let loaded: usize = batches.map(|batch| batch.unwrap().len()).sum();
         assert_eq!(loaded as u64, count);
     }
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use wgrad::error::Result;
 use wgrad::nnue::data::{
-    Chess768, Dataset, FeatureSet, Inputs, LoadedBatch, Loader, LoaderSettings, Perspective,
-    Position, SparseInputs,
+    Chess768, Dataset, FeatureSet, LoadedBatch, Loader, LoaderSettings, Perspective, Position,
 };
+use wgrad::nnue::{Inputs, Needs, SparseInputs};
 
 pub const START: &str = "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w KQkq - 0 1";
 
@@ -27,7 +27,16 @@ pub fn sample_lines() -> Vec<String> {
 
 /// A drawn position.
 pub fn board(fen: &str, score: i16) -> ChessBoard {
-    *Position::from_fen(fen, score, 1).unwrap().board()
+    let bytes = Position::from_fen(fen, score, 1).unwrap().to_bytes();
+    ChessBoard {
+        occ: u64::from_le_bytes(*bytes.first_chunk().unwrap()),
+        pcs: *bytes[8..].first_chunk().unwrap(),
+        score,
+        result: bytes[26],
+        ksq: bytes[27],
+        opp_ksq: bytes[28],
+        extra: [0; 3],
+    }
 }
 
 pub fn start() -> ChessBoard {
@@ -54,7 +63,7 @@ pub fn file(folder: &TempDir, name: &str, content: impl AsRef<[u8]>) -> PathBuf 
 }
 
 pub fn loader(dataset: &Dataset, settings: &LoaderSettings) -> Result<Loader> {
-    Loader::new(dataset, Arc::new(Chess768), settings)
+    Loader::new(dataset, Arc::new(Chess768), settings, Needs::default())
 }
 
 pub fn load(paths: &[PathBuf], settings: &LoaderSettings) -> Result<Vec<LoadedBatch>> {
@@ -62,7 +71,7 @@ pub fn load(paths: &[PathBuf], settings: &LoaderSettings) -> Result<Vec<LoadedBa
 }
 
 pub fn lists(batch: &LoadedBatch) -> &[SparseInputs; 2] {
-    match batch.batch.inputs() {
+    match batch.inputs() {
         Inputs::Sparse(lists) => lists,
         Inputs::Dense { .. } => panic!("the loader makes sparse batches"),
     }
@@ -70,7 +79,7 @@ pub fn lists(batch: &LoadedBatch) -> &[SparseInputs; 2] {
 
 pub fn features(position: &Position) -> [Vec<u32>; 2] {
     [Perspective::Own, Perspective::Other].map(|perspective| {
-        let mut list = vec![u32::MAX; Chess768.width()];
+        let mut list = vec![u32::MAX; Chess768.max_indices()];
         let count = Chess768.write(position, perspective, &mut list);
         list.truncate(count);
         list.sort();
@@ -79,11 +88,9 @@ pub fn features(position: &Position) -> [Vec<u32>; 2] {
 }
 
 pub fn settings(batch_size: usize, shuffle: usize) -> LoaderSettings {
-    LoaderSettings {
-        batch_size,
-        shuffle,
-        seed: 7,
-        workers: 2,
-        ..LoaderSettings::default()
-    }
+    LoaderSettings::default()
+        .batch_size(batch_size)
+        .shuffle_buffer(shuffle)
+        .seed(7)
+        .threads(2)
 }

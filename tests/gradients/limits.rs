@@ -3,9 +3,7 @@
 use crate::common::{self, nets, nets::relative_l2};
 use crate::{gradients, worst_error};
 use wgrad::engine::device::Device;
-use wgrad::nnue::batch::{Batch, Inputs};
-use wgrad::nnue::{Architecture, Loss, Network, Parameters, Upstream};
-use wgrad::tensor::lists::SparseInputs;
+use wgrad::nnue::{Architecture, Batch, Inputs, Loss, Network, Parameters, SparseInputs, Upstream};
 
 #[test]
 fn a_batch_cut_over_samples_gives_the_gradients_of_the_whole() {
@@ -16,7 +14,7 @@ fn a_batch_cut_over_samples_gives_the_gradients_of_the_whole() {
         common::VULKAN.clone(),
     ] {
         for architecture in nets::architectures(23, 5) {
-            let net = nets::random(architecture, 300, 6, 11);
+            let net = nets::random(&architecture, 300, 6, 11);
             for batch in [&net.sparse, &net.dense] {
                 let whole = gradients(
                     &device,
@@ -45,7 +43,7 @@ fn a_batch_cut_over_samples_gives_the_gradients_of_the_whole() {
                 let mut network = Network::new(&small, &net.parameters).unwrap();
                 let output = network.forward(batch).unwrap();
                 let found: Vec<f64> = output.into_iter().map(f64::from).collect();
-                assert!(relative_l2(&whole.output, &found) < 1e-6);
+                assert!(relative_l2(&whole.y, &found) < 1e-6);
             }
         }
     }
@@ -63,17 +61,9 @@ fn what_does_not_fit_is_refused_by_name() {
         "{error}"
     );
 
-    let net = nets::random(
-        Architecture {
-            buckets: 2,
-            ..Architecture::new(5, 3)
-        },
-        4,
-        2,
-        1,
-    );
+    let net = nets::random(&Architecture::new(5, 3).buckets(2), 4, 2, 1);
     let mut network = Network::new(&Device::cpu().unwrap(), &net.parameters).unwrap();
-    let lists = |features| SparseInputs::new("lists", features, 1, vec![0]).unwrap();
+    let lists = |features| SparseInputs::new(features, 1, vec![0]).unwrap();
     let batch = |features| {
         Batch::new(
             Inputs::Sparse([lists(features), lists(features)]),
@@ -115,15 +105,12 @@ fn what_does_not_fit_is_refused_by_name() {
     for architecture in [
         Architecture::new(0, 1),
         Architecture::new(1, 0),
-        Architecture {
-            clip: 0.0,
-            ..Architecture::new(1, 1)
-        },
-        Architecture {
-            clip: f32::NAN,
-            ..Architecture::new(1, 1)
-        },
+        Architecture::new(1, 1).clip(0.0),
+        Architecture::new(1, 1).clip(f32::NAN),
     ] {
-        assert!(Parameters::zeros(architecture).is_err(), "{architecture:?}");
+        assert!(
+            Parameters::zeros(architecture.clone()).is_err(),
+            "{architecture:?}"
+        );
     }
 }

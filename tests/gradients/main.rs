@@ -7,10 +7,11 @@ mod limits;
 
 use common::nets::{self, Net, relative_l2};
 use wgrad::engine::device::{Device, Values};
-use wgrad::nnue::batch::{Batch, Inputs};
-use wgrad::nnue::{Activation, Architecture, Learner, Link, Loss, Network, Parameters, Upstream};
+use wgrad::nnue::{
+    Activation, Architecture, Batch, Inputs, Learner, Link, Loss, Network, ParameterName,
+    Parameters, SparseInputs, Upstream,
+};
 use wgrad::optim::Optimizer;
-use wgrad::tensor::lists::SparseInputs;
 
 const LOSSES: [Loss; 4] = [
     Loss::MSE,
@@ -27,17 +28,17 @@ const LOSSES: [Loss; 4] = [
 
 /// Y, the loss if there is one, and the gradients, all in f64.
 struct Result {
-    output: Vec<f64>,
+    y: Vec<f64>,
     loss: Option<f64>,
     gradients: Vec<Vec<f64>>,
 }
 
 fn compute(network: &mut Network, batch: &Batch, upstream: Upstream<'_>) -> Result {
-    let (output, loss, gradients) = network.gradient_values(batch, upstream).unwrap();
+    let found = network.gradient_values(batch, upstream).unwrap();
     Result {
-        output: output.into_iter().flat_map(Values::into_f64).collect(),
-        loss: loss.map(|loss| loss.into_f64()[0]),
-        gradients: gradients.into_iter().map(Values::into_f64).collect(),
+        y: found.y.into_iter().flat_map(Values::into_f64).collect(),
+        loss: found.loss.map(|loss| loss.into_f64()[0]),
+        gradients: found.parameters.into_iter().map(Values::into_f64).collect(),
     }
 }
 
@@ -59,7 +60,7 @@ fn worst_error(expected: &Result, found: &Result) -> f64 {
     let pairs = expected.gradients.iter().zip(&found.gradients);
     let errors = pairs.map(|(expected, found)| relative_l2(expected, found));
     errors
-        .chain([relative_l2(&expected.output, &found.output)])
+        .chain([relative_l2(&expected.y, &found.y)])
         .fold(0.0, |worst, error| {
             if worst.is_nan() || error <= worst {
                 worst
@@ -75,7 +76,7 @@ fn reference_gradients_agree_with_finite_differences() {
     let device = Device::reference();
     let (mut compared, mut near_a_kink) = (0, 0);
     for (seed, architecture) in nets::architectures(7, 4).into_iter().enumerate() {
-        let mut net = nets::random(architecture, 6, 3, seed as u64);
+        let mut net = nets::random(&architecture, 6, 3, seed as u64);
         // Values off the dyadic grid, on which points would lie on the kinks.
         for values in net.parameters.values_mut() {
             for (i, value) in values.iter_mut().enumerate() {
@@ -99,7 +100,7 @@ fn reference_gradients_agree_with_finite_differences() {
                 for element in 0..tensor.len() {
                     // A weight or bias moves only the Z of its own lane, by H at most.
                     let row = element % architecture.hidden;
-                    let inner = !matches!(tensor.name, "C" | "d");
+                    let inner = !matches!(tensor.name, ParameterName::C | ParameterName::D);
                     let width = 2 * architecture.hidden;
                     let kinked = inner
                         && z.iter().enumerate().any(|(at, z)| {
@@ -163,7 +164,7 @@ fn agrees_with_the_reference(device: &Device) {
                 parameters,
                 dense,
                 sparse,
-            } = nets::random(architecture, samples, width, seed as u64);
+            } = nets::random(&architecture, samples, width, seed as u64);
             let loss = LOSSES[cases % 3];
             for batch in [&dense, &sparse] {
                 let expected = gradients(&reference, &parameters, batch, Upstream::Loss(loss));
@@ -223,7 +224,7 @@ fn a_sparse_batch_and_the_dense_batch_it_stands_for_agree() {
             .map(move |a| (a, samples))
     });
     for (architecture, samples) in cases.into_iter().flatten() {
-        let net = nets::random(architecture, samples, 6, 3);
+        let net = nets::random(&architecture, samples, 6, 3);
         let sparse = gradients(
             &device,
             &net.parameters,
@@ -243,11 +244,8 @@ fn a_sparse_batch_and_the_dense_batch_it_stands_for_agree() {
 #[test]
 fn the_tied_gradient_is_the_sum_of_the_untied() {
     let device = Device::reference();
-    let tied = Architecture {
-        tied: true,
-        ..Architecture::new(23, 5)
-    };
-    let net = nets::random(tied, 19, 6, 5);
+    let tied = Architecture::new(23, 5).tied();
+    let net = nets::random(&tied, 19, 6, 5);
     let values = net.parameters.values();
     let [a, b, c, d] = [0, 1, 2, 3].map(|index| values[index].clone());
     let untied = Architecture::new(23, 5);
@@ -260,7 +258,7 @@ fn the_tied_gradient_is_the_sum_of_the_untied() {
         Upstream::Loss(Loss::MSE),
     );
     let two = gradients(&device, &copies, &net.sparse, Upstream::Loss(Loss::MSE));
-    assert_eq!(one.output, two.output);
+    assert_eq!(one.y, two.y);
     for (tied, [first, second]) in [(0, [0, 1]), (1, [2, 3])] {
         let sum: Vec<f64> = two.gradients[first]
             .iter()
@@ -277,14 +275,11 @@ fn a_given_e_replaces_the_loss_and_a_unit_e_gives_the_derivatives_of_one_output(
     let devices = [Device::reference(), Device::cpu().unwrap()];
     let activations = [Activation::CRelu, Activation::SCRelu];
     for (device, activation) in devices.iter().flat_map(|d| activations.map(|a| (d, a))) {
-        let architecture = Architecture {
-            activation,
-            ..Architecture::new(23, 5)
-        };
-        let net = nets::random(architecture, 19, 6, 7);
+        let architecture = Architecture::new(23, 5).activation(activation);
+        let net = nets::random(&architecture, 19, 6, 7);
         let mut network = Network::new(device, &net.parameters).unwrap();
         let loss = compute(&mut network, &net.sparse, Upstream::Loss(Loss::MSE));
-        let outputs = loss.output.iter().zip(net.sparse.targets());
+        let outputs = loss.y.iter().zip(net.sparse.targets());
         let e: Vec<f32> = outputs
             .map(|(y, t)| (2.0 / 19.0 * (y - f64::from(*t))) as f32)
             .collect();
@@ -320,10 +315,7 @@ fn a_given_e_replaces_the_loss_and_a_unit_e_gives_the_derivatives_of_one_output(
 
 #[test]
 fn the_mask_is_one_at_both_ends() {
-    let architecture = Architecture {
-        clip: 0.5,
-        ..Architecture::new(1, 1)
-    };
+    let architecture = Architecture::new(1, 1).clip(0.5);
     for (z, activation, expected) in [
         (0.0, Activation::CRelu, 1.0),
         (0.5, Activation::CRelu, 1.0),
@@ -334,10 +326,7 @@ fn the_mask_is_one_at_both_ends() {
         (7.0, Activation::Relu, 1.0),
         (-0.25, Activation::Relu, 0.0),
     ] {
-        let architecture = Architecture {
-            activation,
-            ..architecture
-        };
+        let architecture = architecture.clone().activation(activation);
         let values = vec![
             vec![0.0],
             vec![0.0],
@@ -347,7 +336,7 @@ fn the_mask_is_one_at_both_ends() {
             vec![0.0],
         ];
         let parameters = Parameters::from_values(architecture, values).unwrap();
-        let lists = || SparseInputs::new("none", 1, 1, vec![-1]).unwrap();
+        let lists = || SparseInputs::new(1, 1, vec![-1]).unwrap();
         let batch = Batch::new(Inputs::Sparse([lists(), lists()]), vec![0.0]).unwrap();
         let _turn = common::turn();
         for device in [
@@ -377,7 +366,7 @@ fn a_step_of_adamw_moves_every_parameter_by_its_gradient() {
         common::VULKAN.clone(),
     ] {
         for architecture in nets::architectures(23, 37) {
-            let net = nets::random(architecture, 50, 6, 13);
+            let net = nets::random(&architecture, 50, 6, 13);
             for batch in [&net.sparse, &net.dense] {
                 let loss = Loss::SIGMOID_MSE;
                 let mut network = Network::new(&device, &net.parameters).unwrap();
@@ -419,12 +408,12 @@ fn a_step_of_adamw_moves_every_parameter_by_its_gradient() {
 #[test]
 fn gradients_are_the_same_bits_with_any_number_of_threads() {
     for architecture in nets::architectures(23, 160) {
-        let net = nets::random(architecture, 4500, 6, 13);
+        let net = nets::random(&architecture, 4500, 6, 13);
         let found = [1, 2, 5].map(|threads| {
             let device = Device::cpu_with_threads(threads).unwrap();
             let loss = Upstream::Loss(Loss::SIGMOID_MSE);
             let result = gradients(&device, &net.parameters, &net.sparse, loss);
-            let values = result.gradients.iter().flatten().chain(&result.output);
+            let values = result.gradients.iter().flatten().chain(&result.y);
             values.map(|value| value.to_bits()).collect::<Vec<_>>()
         });
         assert!(

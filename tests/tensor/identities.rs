@@ -4,8 +4,7 @@ use crate::common;
 use crate::common::nets::{self, relative_l2};
 use wgrad::engine::device::Device;
 use wgrad::nn::mse;
-use wgrad::nnue::batch::Inputs;
-use wgrad::nnue::{Activation, Architecture, Loss, Network, Upstream};
+use wgrad::nnue::{Activation, Architecture, Inputs, Loss, Network, ParameterName, Upstream};
 use wgrad::tensor::Tensor;
 
 /// Values of a small generator: multiples of 1/16 from −2 to 2, different for each seed.
@@ -64,17 +63,18 @@ fn the_four_identities_hold() {
 /// The network of section 1, made of matmul, add, clamp, concat, matmul and a mean squared error.
 /// Returns the loss and the gradients in the order of the architecture's tensors.
 fn from_tensors(device: &Device, net: &nets::Net) -> (f64, Vec<Vec<f64>>) {
+    use ParameterName::{A1, A2, B1, B2, C, D};
     let architecture = net.parameters.architecture();
     let Inputs::Dense { values, .. } = net.dense.inputs() else {
         panic!("a dense batch")
     };
     let (samples, hidden) = (net.dense.len(), architecture.hidden);
     let specs = architecture.tensors();
-    let place = |name: &str| specs.iter().position(|spec| spec.name == name);
-    let shape_of = |name: &str| match name {
-        "A1" | "A2" => vec![architecture.inputs, hidden],
-        "B1" | "B2" => vec![hidden],
-        "C" => vec![2 * hidden, 1],
+    let place = |name| specs.iter().position(|spec| spec.name == name);
+    let shape_of = |name| match name {
+        A1 | A2 => vec![architecture.inputs, hidden],
+        B1 | B2 => vec![hidden],
+        C => vec![2 * hidden, 1],
         _ => vec![1],
     };
     let parameters: Vec<Tensor> = specs
@@ -86,7 +86,7 @@ fn from_tensors(device: &Device, net: &nets::Net) -> (f64, Vec<Vec<f64>>) {
                 .parameter()
         })
         .collect();
-    let named = |first: &str, second: &str| {
+    let named = |first, second| {
         let place = place(first).or_else(|| place(second)).unwrap();
         parameters[place].clone()
     };
@@ -95,7 +95,7 @@ fn from_tensors(device: &Device, net: &nets::Net) -> (f64, Vec<Vec<f64>>) {
             let x = &values[perspective];
             let x = Tensor::new(device, x, &[samples, architecture.inputs]).unwrap();
             let [weights, bias] =
-                [["A1", "A2"], ["B1", "B2"]].map(|names| named(names[perspective], names[0]));
+                [[A1, A2], [B1, B2]].map(|names| named(names[perspective], names[0]));
             x.matmul(&weights).unwrap().add(&bias).unwrap()
         })
         .collect();
@@ -105,11 +105,7 @@ fn from_tensors(device: &Device, net: &nets::Net) -> (f64, Vec<Vec<f64>>) {
         Activation::SCRelu => h.mul(&h).unwrap(),
         _ => h,
     };
-    let y = h
-        .matmul(&named("C", "C"))
-        .unwrap()
-        .add(&named("d", "d"))
-        .unwrap();
+    let y = h.matmul(&named(C, C)).unwrap().add(&named(D, D)).unwrap();
     let targets = Tensor::new(device, net.dense.targets(), &[samples, 1]).unwrap();
     let loss = mse(&y, &targets).unwrap();
     let gradients = loss.backward().unwrap();
@@ -125,25 +121,22 @@ fn network_agrees(device: &Device, bound: f64) {
     for (seed, [inputs, hidden, samples]) in [[12, 5, 8], [97, 33, 64]].into_iter().enumerate() {
         for activation in [Activation::CRelu, Activation::SCRelu] {
             for tied in [false, true] {
-                let architecture = Architecture {
-                    tied,
-                    activation,
-                    clip: 0.75,
-                    ..Architecture::new(inputs, hidden)
-                };
-                let net = nets::random(architecture, samples, 5, seed as u64);
+                let architecture = Architecture::new(inputs, hidden).activation(activation);
+                let mut architecture = architecture.clip(0.75);
+                architecture.tied = tied;
+                let net = nets::random(&architecture, samples, 5, seed as u64);
                 let (loss, gradients) = from_tensors(device, &net);
                 let mut fused = Network::new(device, &net.parameters).unwrap();
-                let (_, expected, fused) = fused
+                let fused = fused
                     .gradient_values(&net.sparse, Upstream::Loss(Loss::MSE))
                     .unwrap();
-                let expected = expected.unwrap().into_f64()[0];
+                let expected = fused.loss.unwrap().into_f64()[0];
                 assert!(
                     (loss - expected).abs() <= bound * expected,
                     "{loss} {expected}"
                 );
-                assert_eq!(fused.len(), gradients.len());
-                for (fused, gradient) in fused.into_iter().zip(&gradients) {
+                assert_eq!(fused.parameters.len(), gradients.len());
+                for (fused, gradient) in fused.parameters.into_iter().zip(&gradients) {
                     let error = relative_l2(&fused.into_f64(), gradient);
                     assert!(error <= bound, "{architecture:?}: {error:e}");
                 }

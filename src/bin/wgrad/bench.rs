@@ -174,7 +174,7 @@ fn measure(
     seconds: Duration,
 ) -> wgrad::Result<Result<Measurement, String>> {
     let inputs = positions.small(shape, CHECKED_SAMPLES)?;
-    let (tensor, error) = gradient_error(device, shape.architecture, inputs)?;
+    let (tensor, error) = gradient_error(device, &shape.architecture, inputs)?;
     // Written so that a NaN is refused.
     let within = error <= TOLERANCE;
     if !within {

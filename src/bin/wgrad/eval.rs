@@ -4,7 +4,6 @@ use crate::options::{DeviceOption, ObjectiveOptions, ThreadsOption};
 use crate::{Outcome, print, print_json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use wgrad::files::safetensors::{Metadata, TensorFile};
 use wgrad::nnue::data::Dataset;
 use wgrad::nnue::train::checkpoint::objective_of;
 use wgrad::nnue::train::{Settings, evaluate};
@@ -48,20 +47,19 @@ pub fn run(options: &Options) -> Outcome {
         threads => threads,
     };
     // Apart from the data and the objective, `evaluate` refuses only the network.
-    let file = TensorFile::new(&options.net, Metadata::new());
     let evaluation = evaluate(&mut network, &dataset, objective, threads);
-    let evaluation = evaluation.map_err(|error| file.place(error))?;
+    let evaluation = evaluation.map_err(|error| error.in_file(&options.net))?;
     if options.json {
         print_json(&evaluation)?;
     } else {
         print(format_args!(
-            "loss {:.6}, correlation {:.4} over {} positions ({}, power {}, wdl {}, scale {}, on {})",
+            "loss {:.6}, correlation {:.4} over {} positions ({}, power {}, lambda {}, scale {}, on {})",
             evaluation.loss,
             evaluation.correlation,
             indicatif::HumanCount(evaluation.positions),
             objective.loss.name(),
             objective.loss.power,
-            objective.wdl,
+            objective.lambda,
             objective.scale,
             device.name(),
         ))?;

@@ -5,11 +5,9 @@ use crate::{Outcome, distinct};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::Result;
-use wgrad::files::safetensors::{Metadata, Tensor, TensorData, TensorFile};
-use wgrad::nnue::batch::{Batch, Inputs};
-use wgrad::nnue::loss::Loss;
-use wgrad::nnue::{Network, Upstream, read_network};
-use wgrad::tensor::lists::SparseInputs;
+use wgrad::files::safetensors::{Metadata, StoredTensor, TensorData, TensorFile};
+use wgrad::nnue::file::push_parameters;
+use wgrad::nnue::{Batch, Inputs, Loss, Network, SparseInputs, Upstream, read_network};
 
 /// Options of `wgrad gradients`.
 #[derive(clap::Args)]
@@ -42,18 +40,18 @@ pub fn run(options: &Options) -> Outcome {
     let device = options.device.open()?;
     let mut network = Network::new(&device, &parameters)?;
     let found = network.gradients(&batch, Upstream::Loss(loss));
-    let found = found.map_err(|error| file.place(error))?;
+    let found = found.map_err(|error| error.in_file(file.path()))?;
 
     let mut out = TensorFile::new(&options.out, Metadata::new());
-    let vector = |name: &str, values: Vec<f32>| Tensor {
+    let vector = |name: &str, values: Vec<f32>| StoredTensor {
         name: name.to_owned(),
         shape: vec![values.len()],
         data: TensorData::F32(values),
     };
-    out.tensors.push(vector("Y", found.output));
+    out.tensors.push(vector("Y", found.y));
     let loss = found.loss.into_iter().collect();
     out.tensors.push(vector("loss", loss));
-    out.push_parameters(&found.parameters, ".grad");
+    push_parameters(&mut out, &found.parameters, ".grad");
     out.write_finite()?;
     Ok(ExitCode::SUCCESS)
 }
@@ -73,12 +71,9 @@ fn read_batch(file: &TensorFile, inputs: usize) -> Result<(Batch, Loss)> {
     let has = |name: &str| file.tensors.iter().any(|tensor| tensor.name == name);
     let inputs = match (has("X1") || has("X2"), has("indices1") || has("indices2")) {
         (true, false) => {
-            let read = |name| Ok(file.finite(name, &[samples, inputs])?.to_vec());
+            let read = |name| file.finite(name, &[samples, inputs]).map(<[f32]>::to_vec);
             let values = [read("X1")?, read("X2")?];
-            Inputs::Dense {
-                features: inputs,
-                values,
-            }
+            Inputs::Dense { inputs, values }
         }
         (false, true) => {
             let shape = &file.tensor("indices1")?.shape;
@@ -92,7 +87,8 @@ fn read_batch(file: &TensorFile, inputs: usize) -> Result<(Batch, Loss)> {
             };
             let read = |name| {
                 let indices = file.integers(name, &[samples, width])?.to_vec();
-                SparseInputs::new(name, inputs, width, indices).map_err(|error| file.place(error))
+                let lists = SparseInputs::new(inputs, width, indices);
+                lists.map_err(|error| error.within(name).in_file(file.path()))
             };
             Inputs::Sparse([read("indices1")?, read("indices2")?])
         }
@@ -102,6 +98,6 @@ fn read_batch(file: &TensorFile, inputs: usize) -> Result<(Batch, Loss)> {
             return Err(file.fault("tensors", expected, found));
         }
     };
-    let batch = Batch::new(inputs, targets).map_err(|error| file.place(error))?;
+    let batch = Batch::new(inputs, targets).map_err(|error| error.in_file(file.path()))?;
     Ok((batch, loss))
 }

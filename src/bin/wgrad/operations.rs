@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::Result;
 use wgrad::engine::device::Device;
-use wgrad::files::safetensors::{Metadata, Tensor as Stored, TensorData, TensorFile};
+use wgrad::files::safetensors::{Metadata, StoredTensor, TensorData, TensorFile};
 use wgrad::tensor::Tensor;
 use wgrad::verify::operations::Operation;
 
@@ -43,7 +43,7 @@ pub fn run(options: &Options) -> Outcome {
     let mut results = TensorFile::new(output, Metadata::new());
     for (index, operation) in cases.iter().enumerate() {
         compute(&device, &file, index, operation, &mut results)
-            .map_err(|error| file.place(error))?;
+            .map_err(|error| error.in_file(file.path()))?;
     }
     results.write()?;
     let count = counted(cases.len(), "case");
@@ -72,7 +72,7 @@ fn compute(
     let y = operation.apply(&operands)?;
     let gradients = y.backward_with(&read(&format!("{index}.upstream"))?)?;
     let mut keep = |name: String, tensor: &Tensor| {
-        results.tensors.push(Stored {
+        results.tensors.push(StoredTensor {
             name,
             shape: tensor.shape().to_vec(),
             data: TensorData::F32(tensor.to_vec()?),

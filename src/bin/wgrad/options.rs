@@ -24,7 +24,10 @@ impl DeviceOption {
 
     /// Opens it, with the number of threads for the CPU executor.
     pub fn open_with(&self, threads: &ThreadsOption) -> Result<Device> {
-        Device::open_with_threads(self.device.as_deref(), threads.threads)
+        match threads.threads {
+            0 => self.open(),
+            threads => Device::open_with_threads(self.device.as_deref(), threads),
+        }
     }
 }
 
@@ -41,8 +44,13 @@ pub struct ThreadsOption {
 #[derive(clap::Args)]
 pub struct ObjectiveOptions {
     /// λ, the share of the game's result in the target: t = λ·result + (1 − λ)·σ(score / scale); 0 to 1
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
-    pub wdl: Option<f32>,
+    #[arg(
+        long,
+        value_name = "SHARE",
+        visible_alias = "wdl",
+        allow_negative_numbers = true
+    )]
+    pub lambda: Option<f32>,
     /// What a score in centipawns is divided by in the target; above 0
     #[arg(long, value_name = "CENTIPAWNS", allow_negative_numbers = true)]
     pub scale: Option<f32>,
@@ -57,13 +65,11 @@ pub struct ObjectiveOptions {
 impl ObjectiveOptions {
     /// The objective with what is given in the place of its own.
     pub fn over(&self, objective: Objective) -> Objective {
-        Objective {
-            loss: Loss {
-                link: self.loss.unwrap_or(objective.loss.link),
-                power: self.power.unwrap_or(objective.loss.power),
-            },
-            wdl: self.wdl.unwrap_or(objective.wdl),
-            scale: self.scale.unwrap_or(objective.scale),
-        }
+        let loss = Loss {
+            link: self.loss.unwrap_or(objective.loss.link),
+            power: self.power.unwrap_or(objective.loss.power),
+        };
+        let lambda = self.lambda.unwrap_or(objective.lambda);
+        Objective::new(loss, lambda, self.scale.unwrap_or(objective.scale))
     }
 }

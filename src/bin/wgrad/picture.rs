@@ -50,11 +50,8 @@ pub type Drawing = std::result::Result<(), Box<dyn std::error::Error>>;
 pub fn save(path: &Path, paint: impl FnOnce(&mut String) -> Drawing) -> Result<()> {
     let mut svg = String::new();
     // The backend writes to memory, so it fails only if the drawing itself is wrong.
-    paint(&mut svg).map_err(|error| wgrad::Error::Io {
-        path: path.to_path_buf(),
-        action: "draw the picture",
-        source: std::io::Error::other(error.to_string()),
-    })?;
+    let painted = paint(&mut svg).map_err(|error| std::io::Error::other(error.to_string()));
+    painted.map_err(wgrad::Error::io(path, "draw the picture"))?;
     let (width, height) = (UNITS as u32 * SIZE.0, UNITS as u32 * SIZE.1);
     let drawn = format!("<svg width=\"{width}\" height=\"{height}\"");
     let shown = format!("<svg width=\"{}\" height=\"{}\"", SIZE.0, SIZE.1);

@@ -81,8 +81,8 @@ impl Progress {
         self.say(format_args!(
             "training    {} on batches of {}, {}, learning rate {} ({}), {}, seed {}",
             crate::counted(settings.epochs as usize, "epoch"),
-            HumanCount(settings.batch as u64),
-            settings.optimizer.to_string(),
+            HumanCount(settings.batch_size as u64),
+            settings.optimizer,
             settings.learning_rate,
             settings.schedule.name(),
             objective(settings),
@@ -105,6 +105,7 @@ impl Progress {
                 steps_per_epoch,
                 total_steps,
                 resumed_from,
+                ..
             } => {
                 self.steps_per_epoch = steps_per_epoch;
                 self.say(format_args!("device      {device} ({reason})"));
@@ -153,6 +154,7 @@ impl Progress {
                 }
                 ended
             }
+            _ => false,
         }
     }
 
@@ -248,10 +250,10 @@ pub fn shape(settings: &Settings) -> String {
 
 fn objective(settings: &Settings) -> String {
     format!(
-        "{} (power {}, wdl {}, scale {})",
+        "{} (power {}, lambda {}, scale {})",
         settings.loss.name(),
         settings.loss.power,
-        settings.wdl,
+        settings.lambda,
         settings.scale
     )
 }

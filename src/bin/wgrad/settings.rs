@@ -5,16 +5,13 @@ use crate::options::ObjectiveOptions;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use wgrad::nnue::activation::Activation;
 use wgrad::nnue::train::Settings;
-use wgrad::nnue::train::settings::{
-    DEFAULT_BATCH, DEFAULT_EPOCHS, DEFAULT_HIDDEN, DEFAULT_SHUFFLE_BUFFER,
-};
-use wgrad::optim::{AdamW, Optimizer, Sgd};
 use wgrad::optim::schedule::Schedule;
+use wgrad::optim::{AdamW, Optimizer, Sgd};
 
 /// Each is left to its default, or to the resumed run, unless given.
 #[derive(clap::Args)]
 pub struct SettingsOptions {
-    #[arg(long, value_name = "K", help = format!("K, rows of one accumulator [default: {DEFAULT_HIDDEN}]"))]
+    #[arg(long, value_name = "K", help = format!("K, rows of one accumulator [default: {}]", Settings::default().architecture.hidden))]
     hidden: Option<usize>,
     /// One accumulator for both perspectives (A1 = A2, B1 = B2) [default: one for each]
     #[arg(long)]
@@ -25,13 +22,18 @@ pub struct SettingsOptions {
     /// T, where crelu and screlu clip; above 0 [default: 1]
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     clip: Option<f32>,
-    #[arg(long, value_name = "COUNT", help = format!("Passes over the data [default: {DEFAULT_EPOCHS}]"))]
+    #[arg(long, value_name = "COUNT", help = format!("Passes over the data [default: {}]", Settings::default().epochs))]
     epochs: Option<u64>,
-    #[arg(long, value_name = "L", help = format!("L, positions in a batch [default: {DEFAULT_BATCH}]"))]
-    batch: Option<usize>,
+    #[arg(long, value_name = "L", visible_alias = "batch", help = format!("L, positions in a batch [default: {}]", Settings::default().batch_size))]
+    batch_size: Option<usize>,
     /// η, the learning rate at the start [default: 0.002]
-    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
-    lr: Option<f32>,
+    #[arg(
+        long,
+        value_name = "RATE",
+        visible_alias = "lr",
+        allow_negative_numbers = true
+    )]
+    learning_rate: Option<f32>,
     /// The course of the learning rate: as it is, or half a cosine to 0 over the run [default: cosine]
     #[arg(long, value_parser = PossibleValuesParser::new(Schedule::ALL.map(Schedule::name)).try_map(|name| name.parse::<Schedule>()))]
     schedule: Option<Schedule>,
@@ -45,13 +47,13 @@ pub struct SettingsOptions {
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
     weight_decay: Option<f32>,
     /// Of adamw: the range that every parameter is kept in, as -1.98..1.98, or as 1.98 for the same [default: none]
-    #[arg(long, value_name = "LOW..HIGH", allow_hyphen_values = true, value_parser = range)]
-    weight_clip: Option<(f32, f32)>,
+    #[arg(long, value_name = "LOW..HIGH", visible_alias = "weight-clip", allow_hyphen_values = true, value_parser = range)]
+    weight_range: Option<(f32, f32)>,
     /// Seed of the initial parameters and of the shuffle [default: 0]
     #[arg(long)]
     seed: Option<u64>,
     #[arg(long, value_name = "POSITIONS", help = format!(
-        "Positions that are shuffled among each other, 36 bytes of memory each; 0 keeps the order of the files [default: {DEFAULT_SHUFFLE_BUFFER}]"
+        "Positions that are shuffled among each other, 36 bytes of memory each; 0 keeps the order of the files [default: {}]", Settings::default().shuffle_buffer
     ))]
     shuffle_buffer: Option<usize>,
     #[command(
@@ -70,14 +72,14 @@ impl SettingsOptions {
         put(&mut architecture.activation, self.activation);
         put(&mut architecture.clip, self.clip);
         put(&mut settings.epochs, self.epochs);
-        put(&mut settings.batch, self.batch);
-        put(&mut settings.learning_rate, self.lr);
+        put(&mut settings.batch_size, self.batch_size);
+        put(&mut settings.learning_rate, self.learning_rate);
         put(&mut settings.schedule, self.schedule);
         put(&mut settings.seed, self.seed);
         put(&mut settings.shuffle_buffer, self.shuffle_buffer);
         let objective = self.objective.over(settings.objective());
-        (settings.loss, settings.wdl, settings.scale) =
-            (objective.loss, objective.wdl, objective.scale);
+        (settings.loss, settings.lambda, settings.scale) =
+            (objective.loss, objective.lambda, objective.scale);
         settings.optimizer = self.optimizer(settings.optimizer)?;
         Ok(())
     }
@@ -93,12 +95,12 @@ impl SettingsOptions {
         }
         if let Optimizer::AdamW(adamw) = &mut optimizer {
             put(&mut adamw.weight_decay, self.weight_decay);
-            adamw.clip = self.weight_clip.or(adamw.clip);
+            adamw.weight_range = self.weight_range.or(adamw.weight_range);
         }
         // Options of another optimizer than the chosen one.
         let adamw_options = [
             self.weight_decay.map(|_| "--weight-decay"),
-            self.weight_clip.map(|_| "--weight-clip"),
+            self.weight_range.map(|_| "--weight-range"),
         ];
         let foreign = match optimizer {
             Optimizer::AdamW(_) => self.momentum.map(|_| ("--momentum", "sgd")),
@@ -138,18 +140,18 @@ fn range(text: &str) -> Result<(f32, f32), String> {
 /// The options by which two settings differ, with the value of each.
 pub fn differences(own: &Settings, given: &Settings) -> Vec<String> {
     let fields = |settings: &Settings| {
-        let architecture = settings.architecture;
+        let architecture = &settings.architecture;
         [
             ("--hidden", architecture.hidden.to_string()),
             ("--tied", architecture.tied.to_string()),
             ("--activation", architecture.activation.name().to_owned()),
             ("--clip", architecture.clip.to_string()),
             ("--epochs", settings.epochs.to_string()),
-            ("--batch", settings.batch.to_string()),
-            ("--lr", settings.learning_rate.to_string()),
+            ("--batch-size", settings.batch_size.to_string()),
+            ("--learning-rate", settings.learning_rate.to_string()),
             ("--schedule", settings.schedule.name().to_owned()),
             ("optimizer", format!("{:?}", settings.optimizer)),
-            ("--wdl", settings.wdl.to_string()),
+            ("--lambda", settings.lambda.to_string()),
             ("--scale", settings.scale.to_string()),
             ("--loss", settings.loss.name().to_owned()),
             ("--power", settings.loss.power.to_string()),

@@ -82,10 +82,8 @@ pub fn run(options: &Options) -> Outcome {
         Some(_) => Trainer::resume(&device, &run)?,
         None => Trainer::new(&device, &settings, &run)?,
     };
-    let run = Run {
-        out: trainer.directory().to_owned(),
-        ..run
-    };
+    let mut run = run;
+    run.out = trainer.directory().to_owned();
     let mut progress = Progress::new(lines, settings.epochs);
     progress.introduce(&settings, &describe_data(&run), &run.out);
 
@@ -130,7 +128,7 @@ pub fn run(options: &Options) -> Outcome {
 
 /// A run of its own, and what determines its numbers.
 fn fresh(options: &Options) -> Result<(Run, Settings), Failure> {
-    let mut settings = Settings::new(Chess768.features());
+    let mut settings = Settings::new(Chess768.inputs());
     options.settings.over(&mut settings)?;
     settings.check()?;
     let (mut data, mut validation) = (options.data.clone(), options.validation.clone());
@@ -139,13 +137,10 @@ fn fresh(options: &Options) -> Result<(Run, Settings), Failure> {
         data.push(training);
         validation.get_or_insert(own);
     }
-    let run = Run {
-        data,
-        validation,
-        out: options.out.clone().unwrap_or_default(),
-        save_every: options.save_every.unwrap_or(0),
-        loader_threads: options.threads.threads,
-    };
+    let run = Run::new(data, options.out.clone().unwrap_or_default())
+        .validation(validation)
+        .save_every(options.save_every.unwrap_or(0))
+        .threads(options.threads.threads);
     Ok((run, settings))
 }
 
@@ -159,13 +154,13 @@ fn resumed(options: &Options, directory: &Path) -> Result<(Run, Settings), Failu
         run.validation.clone_from(&options.validation);
     }
     run.save_every = options.save_every.unwrap_or(run.save_every);
-    run.loader_threads = options.threads.threads;
+    run.threads = options.threads.threads;
     let Some((_, checkpoint)) = run.checkpoints().latest()? else {
         let place = run.checkpoints().directory().display().to_string();
         return Err(wgrad::Error::argument(place, "a checkpoint to go on from", "none").into());
     };
     let own = checkpoint.settings;
-    let mut settings = own;
+    let mut settings = own.clone();
     options.settings.over(&mut settings)?;
     if settings != own {
         let differences = crate::settings::differences(&own, &settings).join(", ");

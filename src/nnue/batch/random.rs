@@ -1,4 +1,4 @@
-//! Batches drawn from a seed, for measurements and checks.
+//! Random batches from a seed, for measurements and checks.
 
 use super::{Batch, Inputs};
 use crate::error::{Error, Result};
@@ -6,73 +6,54 @@ use crate::tensor::lists::SparseInputs;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// For each of L = `samples` samples exactly `width` different features of N = `features`, every set equally likely: the starts, `[L + 1]`, and
-/// the indices, `[L·width]`, as [`SparseInputs::from_lists`] takes them. The same seed gives the same lists.
+/// L = `samples` lists of `max_indices` different indices below N = `inputs`; every set of indices
+/// is equally likely. Returns the starts, `[L + 1]`, and the indices, `[L·max_indices]`, as
+/// [`SparseInputs::from_lists`] takes them. The same seed gives the same lists.
 ///
 /// # Errors
-/// More features a sample than there are, or more indices in all than 32 bits count.
+/// More indices per sample than inputs, or more than 2³² − 1 inputs or indices.
 pub fn random_lists(
     seed: u64,
-    features: usize,
+    inputs: usize,
     samples: usize,
-    width: usize,
+    max_indices: usize,
 ) -> Result<(Vec<u32>, Vec<u32>)> {
-    if width > features {
-        let expected = format!("at most {features} features of a sample (N)");
-        return Err(Error::argument("indices", expected, width));
+    if max_indices > inputs {
+        let expected = format!("at most {inputs} indices per sample (N)");
+        return Err(Error::argument("indices", expected, max_indices));
     }
-    if u32::try_from(features.max(samples.saturating_mul(width))).is_err() {
-        let expected = format!("at most {} features and indices", u32::MAX);
-        let found = format!("{features} and {samples} times {width}");
+    if u32::try_from(inputs.max(samples.saturating_mul(max_indices))).is_err() {
+        let expected = format!("at most {} inputs and indices", u32::MAX);
+        let found = format!("{inputs} inputs and {samples} times {max_indices} indices");
         return Err(Error::argument("random lists", expected, found));
     }
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let starts = (0..=samples).map(|sample| (sample * width) as u32);
+    let starts = (0..=samples).map(|sample| (sample * max_indices) as u32);
     let lists = (0..samples).flat_map(|_| {
-        let list = rand::seq::index::sample(&mut random, features, width);
+        let list = rand::seq::index::sample(&mut random, inputs, max_indices);
         list.into_iter().map(|index| index as u32)
     });
     Ok((starts.collect(), lists.collect()))
 }
 
 impl Batch {
-    /// L = `samples` samples over N = `features` inputs, with exactly `width` ones a sample and perspective, and targets uniform in
-    /// 0 to 1. The same seed gives the same batch.
+    /// A batch of L = `samples` samples over N = `inputs` inputs. Each perspective of a sample has
+    /// exactly `max_indices` inputs that are 1; targets are uniform between 0 and 1. The same seed
+    /// gives the same batch.
     ///
     /// # Errors
-    /// As of [`random_lists`]; no sample or no feature.
-    pub fn random(seed: u64, features: usize, samples: usize, width: usize) -> Result<Self> {
-        let lists = |name, seed| {
-            let (starts, indices) = random_lists(seed, features, samples, width)?;
-            SparseInputs::from_lists(name, features, starts, indices)
+    /// As [`random_lists`], and no samples or no inputs.
+    pub fn random(seed: u64, inputs: usize, samples: usize, max_indices: usize) -> Result<Self> {
+        let lists = |seed| {
+            let (starts, indices) = random_lists(seed, inputs, samples, max_indices)?;
+            SparseInputs::from_lists(inputs, starts, indices)
         };
-        // Streams of their own, so that neither perspective nor the targets repeat another.
+        // Three separate streams, so that the perspectives and the targets are independent.
         let seeds = [0, 1, 2].map(|stream| seed.wrapping_mul(3).wrapping_add(stream));
-        let inputs = [lists("X1", seeds[0])?, lists("X2", seeds[1])?];
+        let inputs = [lists(seeds[0])?, lists(seeds[1])?];
         let mut random = ChaCha8Rng::seed_from_u64(seeds[2]);
         let targets = (0..samples).map(|_| random.random_range(0.0..1.0));
         Self::new(Inputs::Sparse(inputs), targets.collect())
-    }
-}
-
-impl Inputs {
-    /// The same inputs as X of ones and zeros, `[L, N]`; dense inputs as they are.
-    #[must_use]
-    pub fn to_dense(&self) -> Self {
-        let Self::Sparse(lists) = self else {
-            return self.clone();
-        };
-        let features = lists[0].features();
-        let values = lists.each_ref().map(|lists| {
-            let mut x = vec![0.0; lists.len() * features];
-            for (sample, row) in x.chunks_mut(features).enumerate() {
-                for &index in lists.list(sample) {
-                    row[index as usize] = 1.0;
-                }
-            }
-            x
-        });
-        Self::Dense { features, values }
     }
 }
 

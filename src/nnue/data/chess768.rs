@@ -4,19 +4,21 @@ use super::features::{FeatureSet, Perspective};
 use super::record::Position;
 
 /// N.
-const FEATURES: usize = 768;
+const INPUTS: usize = 768;
 /// The most pieces on a board.
 const PIECES: usize = 32;
 
-/// The plain piece-square inputs: one for each colour, kind of piece and square, N = 768.
+/// The plain piece-square features, N = 768: one for each color, kind of piece and square.
 ///
-/// A piece of kind k on square s, as the side to move sees it, has the index 64·k + s for its owner, with
-/// s flipped (s ^ 56) for the other side, and 384 more in the perspective that it does not belong to.
+/// From the side to move's view, a piece of kind k on square s is feature 64·k + s if it is its own
+/// and 384 + 64·k + s otherwise. The other side's view is the same with s ^ 56 for s and the colors
+/// swapped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Chess768;
 
-/// The feature of each code of a record on square 0, the opponent's codes from 8 on. As these are multiples of 64, that of square s is
-/// this ^ s, to either side.
+/// The feature of each piece code on square 0, for both perspectives; codes from 8 on are the
+/// opponent's. On square s the feature is this number ^ s, because `OWN` has multiples of 64, and
+/// `OTHER` multiples of 64 plus 56.
 const OWN: [u32; 16] = first_features()[0];
 const OTHER: [u32; 16] = first_features()[1];
 
@@ -32,11 +34,11 @@ const fn first_features() -> [[u32; 16]; 2] {
 }
 
 impl FeatureSet for Chess768 {
-    fn features(&self) -> usize {
-        FEATURES
+    fn inputs(&self) -> usize {
+        INPUTS
     }
 
-    fn width(&self) -> usize {
+    fn max_indices(&self) -> usize {
         PIECES
     }
 
@@ -49,7 +51,8 @@ impl FeatureSet for Chess768 {
         let board = position.board();
         let mut squares = board.occ;
         let count = squares.count_ones() as usize;
-        // By pairs, as they stand in the bytes of a record: of an odd number the last writes one feature too many.
+        // In pairs, as a byte of the record holds two codes. For an odd count the last pair writes one
+        // feature too many.
         let (pairs, _) = list.as_chunks_mut::<2>();
         for (pair, codes) in pairs.iter_mut().zip(&board.pcs).take(count.div_ceil(2)) {
             for (feature, code) in pair.iter_mut().zip([codes & 15, codes >> 4]) {
@@ -61,7 +64,7 @@ impl FeatureSet for Chess768 {
     }
 
     fn other_names(&self) -> Option<Vec<u32>> {
-        Some((0..FEATURES as u32).map(other_name).collect())
+        Some((0..INPUTS as u32).map(other_name).collect())
     }
 
     #[inline(always)]
@@ -79,7 +82,7 @@ impl FeatureSet for Chess768 {
             }
         }
         let count = self.write(position, Perspective::Own, own);
-        // All places, which are whole vectors: behind the features it does not matter what stands there.
+        // The whole list, in whole vectors: anything may follow the features.
         for (to, &feature) in other.iter_mut().zip(&*own).take(PIECES) {
             *to = other_name(feature);
         }
@@ -87,24 +90,25 @@ impl FeatureSet for Chess768 {
     }
 
     fn is_distinct(&self) -> bool {
-        // A position has one piece a square.
+        // A position has at most one piece per square.
         true
     }
 }
 
-/// What the other side calls a feature.
+/// The name of a feature from the other perspective.
 #[inline(always)]
 const fn other_name(feature: u32) -> u32 {
-    let other_colour = if feature < 384 {
+    let other_color = if feature < 384 {
         feature + 384
     } else {
         feature.wrapping_sub(384)
     };
-    other_colour ^ 56
+    other_color ^ 56
 }
 
-/// Both lists of a board, sixteen squares at a time; none if they leave less room behind a list than a vector has. To be inlined into
-/// what is compiled for this level, as a loader's loop is: elsewhere each operation is a call.
+/// Both lists of a board, sixteen squares at a time; `None` if a list leaves less room than a vector
+/// after its features. It must be inlined into code that is compiled for this SIMD level, as the
+/// loop of a loader is: elsewhere each operation would be a call.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn quarters(
@@ -113,7 +117,8 @@ fn quarters(
     lists: [&mut [u32]; 2],
 ) -> Option<usize> {
     const SQUARES: [u32; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-    /// Where a lane's code is found in the eight bytes of the next sixteen: in which half, and how far up.
+    /// The position of each lane's code in the eight bytes of the next sixteen codes: the half, and the
+    /// shift within it.
     const HALVES: [u32; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1];
     const SHIFTS: [u32; 16] = [0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28];
     use bytemuck::cast;
@@ -132,7 +137,7 @@ fn quarters(
         let code = f._mm512_srlv_epi32(next, cast(SHIFTS));
         let square = f._mm512_maskz_compress_epi32(occupied as u16, squares);
         for (list, first) in [(&mut *own, OWN), (&mut *other, OTHER)] {
-            // A look-up takes the lowest four bits of its index.
+            // A look-up uses the lowest four bits of its index.
             let first = f._mm512_permutexvar_epi32(code, cast(first));
             let features: [u32; 16] = cast(f._mm512_xor_si512(first, square));
             list[count..][..16].copy_from_slice(&features);

@@ -1,92 +1,97 @@
 //! A list of files as one long sequence of positions.
 
-use super::format::{Reader, Source};
+use super::format::{DataFile, Reader};
 use super::record::RawRecord;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::files::atomic::open_regular;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Samples that a fingerprint takes from each file, and the bytes of each.
+/// The number of samples that a fingerprint takes from each file, and the size of each.
 const SAMPLES: u64 = 256;
 const SAMPLE_BYTES: u64 = 4096;
 
-/// Files of positions, in the order given, as one sequence. Cheap to clone: the files are not held.
+/// Files of positions in a fixed order, as one sequence. Clones are cheap, and no file is kept open.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    sources: Arc<[Source]>,
+    files: Arc<[DataFile]>,
     positions: u64,
 }
 
 impl Dataset {
-    /// Opens each file once, tells its format and counts its positions.
+    /// Opens each file once to detect its format and count its positions.
     ///
-    /// A file is text if its ending is .txt, .fen, .epd or .plain or its first line is a position, and
-    /// bulletformat otherwise. Text is read through to count its lines, which are not checked yet.
+    /// A file is text if its name ends in .txt, .fen, .epd or .plain or if its first line is a
+    /// position. Every other file is bulletformat. The lines of a text file are counted here and
+    /// checked later.
     ///
     /// # Errors
-    /// No files; a file that is missing, unreadable, empty, truncated or of neither format.
+    /// No files, or a file that is missing, unreadable, empty, truncated or of neither format.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
         if paths.is_empty() {
             return Err(Error::argument("data", "at least 1 file", "none"));
         }
-        let sources: Arc<[_]> = paths
-            .iter()
-            .map(|path| Source::open(path))
-            .collect::<Result<_>>()?;
-        let positions = sources.iter().map(|source| source.positions).sum();
-        Ok(Self { sources, positions })
+        let files = paths.iter().map(|path| DataFile::open(path));
+        let files: Arc<[_]> = files.collect::<Result<_>>()?;
+        let positions = files.iter().map(|file| file.positions).sum();
+        Ok(Self { files, positions })
     }
 
-    /// The number of positions in all files together, at least 1.
+    /// The number of positions in all files, at least 1.
     pub fn positions(&self) -> u64 {
         self.positions
     }
 
-    /// The number of batches in an epoch, the last of them possibly partial. `batch_size` is at least 1.
+    /// The number of batches in an epoch, ⌈positions ÷ L⌉ for L = `batch_size`.
     pub fn batches(&self, batch_size: usize) -> u64 {
         self.positions.div_ceil(batch_size.max(1) as u64)
     }
 
-    /// What tells datasets apart: the number of positions and a CRC-32, as in `200000-1c291ca3`.
+    /// A text that identifies the dataset: the number of positions and a CRC-32, such as
+    /// `200000-1c291ca3`.
     ///
-    /// The checksum covers each file's size and its content, of files above 1 MiB 256 evenly spaced samples
-    /// of 4 KiB; neither names nor times. So it finds other, longer or reordered data at little cost, but not
-    /// every change of a few records in a large file.
+    /// The checksum covers the size and the contents of each file, but not its name or time. Of a
+    /// file above 1 MiB it covers 256 evenly spaced samples of 4 KiB. So it cheaply detects other,
+    /// longer or reordered data, but not every change of a few records in a large file.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
     pub fn fingerprint(&self) -> Result<String> {
         let mut checksum = crc32fast::Hasher::new();
-        for source in &*self.sources {
-            sample(&source.path, &mut checksum).map_err(Error::io(&source.path, "read"))?;
+        for file in &*self.files {
+            sample(&file.path, &mut checksum).map_err(Error::io(&file.path, "read"))?;
         }
         Ok(format!("{}-{:08x}", self.positions, checksum.finalize()))
     }
 
-    /// The file of a position, counted over all files, and its number in that file, counted from 0.
-    pub(crate) fn locate(&self, position: u64) -> (&Path, u64) {
-        let (source, number) = self.find(position);
-        (&self.sources[source].path, number)
+    /// The fault of a record as an error that names its file and its number there. `position` counts
+    /// the records of all files.
+    pub(crate) fn blame(&self, position: u64, fault: Fault) -> Error {
+        let (file, number) = self.find(position);
+        let fault = fault.within(format_args!("record {number} (counted from 0)"));
+        Error::data(&self.files[file].path, fault)
     }
 
-    /// Reads on from a position on, through all files behind it. `first` is below [`Self::positions`].
-    pub(crate) fn stream(&self, first: u64) -> Result<Stream> {
-        let (source, number) = self.find(first);
-        Ok(Stream {
-            reader: self.sources[source].reader(number)?,
-            left: self.sources[source].positions - number,
-            source,
-            sources: self.sources.clone(),
+    /// A reader of all positions from `first` on, which must be below [`Self::positions`].
+    pub(crate) fn reader(&self, first: u64) -> Result<DatasetReader> {
+        let (file, number) = self.find(first);
+        Ok(DatasetReader {
+            reader: self.files[file].reader(number)?,
+            left: self.files[file].positions - number,
+            file,
+            files: self.files.clone(),
         })
     }
 
-    /// The index of the file that holds a position, and its number there.
+    /// The index of the file that holds a position, and the number of the position in that file.
     fn find(&self, position: u64) -> (usize, u64) {
-        let (mut source, mut number) = (0, position);
-        while number >= self.sources[source].positions {
-            number -= self.sources[source].positions;
-            source += 1;
+        let (mut file, mut number) = (0, position);
+        while number >= self.files[file].positions {
+            number -= self.files[file].positions;
+            file += 1;
         }
-        (source, number)
+        (file, number)
     }
 }
 
@@ -96,7 +101,7 @@ fn sample(path: &Path, checksum: &mut crc32fast::Hasher) -> std::io::Result<()> 
     let bytes = file.metadata()?.len();
     checksum.update(&bytes.to_le_bytes());
     let mut buffer = Vec::new();
-    // Up to SAMPLES · SAMPLE_BYTES the samples lie end to end and cover the file.
+    // The samples cover a file of up to SAMPLES · SAMPLE_BYTES completely.
     let stride = (bytes / SAMPLES).max(SAMPLE_BYTES);
     for start in (0..bytes).step_by(stride as usize) {
         buffer.clear();
@@ -107,24 +112,25 @@ fn sample(path: &Path, checksum: &mut crc32fast::Hasher) -> std::io::Result<()> 
     Ok(())
 }
 
-/// Reads the positions of a [`Dataset`] in order, one file open at a time.
-pub(crate) struct Stream {
-    sources: Arc<[Source]>,
-    source: usize,
+/// Reads the positions of a [`Dataset`] in order. One file is open at a time.
+pub(crate) struct DatasetReader {
+    files: Arc<[DataFile]>,
+    /// The index of the current file.
+    file: usize,
     reader: Reader,
-    /// Positions not yet read of the current file.
+    /// The number of positions of the current file that are not read yet.
     left: u64,
 }
 
-impl Stream {
-    /// Fills `records` with the next positions; there must be as many.
+impl DatasetReader {
+    /// Fills `records` with the next positions. At least that many must be left.
     pub(crate) fn read(&mut self, mut records: &mut [RawRecord]) -> Result<()> {
         while !records.is_empty() {
             if self.left == 0 {
-                self.source += 1;
-                let source = &self.sources[self.source];
-                self.reader = source.reader(0)?;
-                self.left = source.positions;
+                self.file += 1;
+                let file = &self.files[self.file];
+                self.reader = file.reader(0)?;
+                self.left = file.positions;
             }
             let here = records
                 .len()

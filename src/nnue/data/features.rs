@@ -1,42 +1,45 @@
-//! Feature sets: which inputs of a network a position sets to 1.
+//! Feature sets: the inputs of a network that a position sets to 1.
 
 use super::record::Position;
 
-/// Whose view of a position.
+/// One of the two views of a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Perspective {
-    /// That of the side to move.
+    /// The view of the side to move.
     Own,
-    /// That of the other side.
+    /// The view of the other side.
     Other,
 }
 
-/// Turns a position into index lists, one for each perspective.
+/// Maps a position to one index list per perspective.
 pub trait FeatureSet: Send + Sync {
     /// N, the number of inputs of one perspective.
-    fn features(&self) -> usize;
+    fn inputs(&self) -> usize;
 
-    /// The most features that a position can have in one perspective.
-    fn width(&self) -> usize;
+    /// The largest number of features that a position can have in one perspective.
+    fn max_indices(&self) -> usize;
 
     /// Writes the features of a perspective to the beginning of `list` and returns their number.
     ///
-    /// `list` has [`Self::width`] places with anything in them; what is left there behind the features does not matter. Indices are
-    /// below [`Self::features`], each at most once.
+    /// `list` has a length of [`Self::max_indices`] and any contents; whatever is left after the
+    /// features is ignored. Each feature is below [`Self::inputs`] and is written at most once.
     fn write(&self, position: &Position, perspective: Perspective, list: &mut [u32]) -> usize;
 
-    /// If what is feature f to the side to move is always the same feature to the other side: which, for each f, `[N]`.
+    /// The permutation that maps a feature to its name from the other perspective, `[N]`, if one
+    /// permutation holds for all positions.
     ///
-    /// Then a loader has [`Perspective::Own`] written alone, and takes half the time. Sets whose indices depend on where a
-    /// king stands have no such table.
+    /// A loader then asks for [`Perspective::Own`] only, which halves its time. Feature sets that
+    /// depend on the square of a king have no such permutation.
     fn other_names(&self) -> Option<Vec<u32>> {
         None
     }
 
-    /// Writes the features of both perspectives, each as by [`Self::write`], into lists that may have more places behind; `names` are
-    /// [`Self::other_names`].
+    /// Writes the features of both perspectives, as [`Self::write`] does, and returns their numbers.
+    /// `names` is the result of [`Self::other_names`].
     ///
-    /// For sets that have a faster way to write both at once. A loader gives 16 places behind each list, room for a vector.
+    /// Feature sets override it if they have a faster method for both perspectives together. Each
+    /// list of a loader is 16 elements longer than [`Self::max_indices`], which leaves room for
+    /// whole vectors.
     #[inline(always)]
     fn write_both(
         &self,
@@ -44,22 +47,22 @@ pub trait FeatureSet: Send + Sync {
         names: Option<&[u32]>,
         [own, other]: [&mut [u32]; 2],
     ) -> [usize; 2] {
-        let [own, other] = [own, other].map(|list| &mut list[..self.width()]);
+        let [own, other] = [own, other].map(|list| &mut list[..self.max_indices()]);
         let count = self.write(position, Perspective::Own, own);
         let Some(names) = names else {
             return [count, self.write(position, Perspective::Other, other)];
         };
         for (to, &feature) in other.iter_mut().zip(&*own).take(count) {
-            // What is no feature is found when the lists are checked.
+            // The check of the lists finds features that are out of range.
             *to = names.get(feature as usize).copied().unwrap_or(feature);
         }
         [count; 2]
     }
 
-    /// Whether [`Self::write`] can give no index twice, whatever the position.
+    /// Whether [`Self::write`] never writes a feature twice, for any position.
     ///
-    /// Then a loader that makes no transposed index, in whose making it shows, does not look for it: that would take as long as to write the
-    /// features.
+    /// A loader that builds no transposed index then skips that check, which would take as long as
+    /// writing the features.
     fn is_distinct(&self) -> bool {
         false
     }

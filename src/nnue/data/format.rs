@@ -1,39 +1,40 @@
-//! Which format a file has, how many positions it holds, and reading them in file order.
+//! Data files: their format, the number of their positions, and reading them in order.
 
 use super::record::{Position, RawRecord};
 use super::text::TextReader;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::files::atomic::open_regular;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// Endings that say a file is text, whatever its content.
-const TEXT_ENDINGS: [&str; 4] = ["txt", "fen", "epd", "plain"];
+/// The extensions of text files, whatever their contents.
+const TEXT_EXTENSIONS: [&str; 4] = ["txt", "fen", "epd", "plain"];
 
-/// What of a file's beginning is looked at to tell its format.
+/// The number of bytes at the beginning of a file that decide its format.
 const HEAD_BYTES: u64 = 4096;
 
-/// A file holds one of these.
+/// The format of a data file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
-    /// bulletformat: 32-byte records.
+    /// bulletformat: records of 32 bytes.
     Records,
     /// Lines `FEN | score | result`.
     Text,
 }
 
-/// One file of a dataset, looked at but not held open.
+/// One file of a dataset. It is not kept open.
 #[derive(Clone, Debug)]
-pub(crate) struct Source {
+pub(crate) struct DataFile {
     pub(crate) path: PathBuf,
     /// At least 1.
     pub(crate) positions: u64,
     format: Format,
 }
 
-impl Source {
-    /// Tells the format and counts the positions: records from the file's size, lines by reading them.
+impl DataFile {
+    /// Detects the format and counts the positions: records by the size of the file, lines by
+    /// reading them.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let mut file = open_regular(path).map_err(Error::io(path, "open"))?;
         let bytes = file
@@ -45,11 +46,8 @@ impl Source {
             .take(HEAD_BYTES)
             .read_to_end(&mut head)
             .map_err(Error::io(path, "read"))?;
-        let wrong = |place: &str, expected: &str, found: String| Error::Data {
-            path: path.into(),
-            place: place.into(),
-            expected: expected.into(),
-            found,
+        let wrong = |place: &str, expected: &str, found: String| {
+            Error::data(path, Fault::new(place, expected, found))
         };
         if head.is_empty() {
             return Err(wrong("size", "at least 1 position", "an empty file".into()));
@@ -70,14 +68,16 @@ impl Source {
                         "format",
                         "bulletformat records of 32 bytes, or lines `FEN | score | result` \
                          (.txt, .fen, .epd, .plain)",
-                        format!("a foreign file (as record 0, {fault})"),
+                        format!("a file of another format (as record 0, {fault})"),
                     ));
                 }
                 if left_over != 0 {
                     return Err(wrong(
                         "size",
                         "a multiple of 32 bytes, the length of a record",
-                        format!("{bytes} bytes, {left_over} left over: truncated or foreign"),
+                        format!(
+                            "{bytes} bytes, {left_over} left over: truncated, or of another format"
+                        ),
                     ));
                 }
                 bytes / Position::BYTES as u64
@@ -106,7 +106,7 @@ impl Source {
         })
     }
 
-    /// A reader that starts at position `first`: records are sought, lines are read up to there.
+    /// A reader that starts at position `first`. It seeks records, and reads all lines before.
     pub(crate) fn reader(&self, first: u64) -> Result<Reader> {
         let mut file = open_regular(&self.path).map_err(Error::io(&self.path, "open"))?;
         let path = self.path.clone();
@@ -134,9 +134,10 @@ pub(crate) enum Reader {
 }
 
 impl Reader {
-    /// Fills `records` with the next positions; those of binary files are not checked yet.
+    /// Fills `records` with the next positions. Records of bulletformat are not checked yet.
     ///
-    /// A file that ends early has changed since it was opened, which is an error.
+    /// # Errors
+    /// A file that ends early, because it has changed since it was opened.
     pub(crate) fn read(&mut self, records: &mut [RawRecord]) -> Result<()> {
         match self {
             Self::Records(path, input) => {
@@ -149,11 +150,9 @@ impl Reader {
             }
             Self::Text(path, lines) => {
                 for record in records {
-                    let position = lines.position()?.ok_or_else(|| Error::Data {
-                        path: path.clone(),
-                        place: "end of the file".into(),
-                        expected: "as many lines as it had when opened".into(),
-                        found: "fewer".into(),
+                    let position = lines.position()?.ok_or_else(|| {
+                        let expected = "as many lines as it had when opened";
+                        Error::data(&*path, Fault::new("end of the file", expected, "fewer"))
                     })?;
                     *record = position.to_bytes();
                 }
@@ -163,14 +162,14 @@ impl Reader {
     }
 }
 
-/// Text by its ending, or because its first line is a position.
+/// Whether a file is text: by its extension, or because its first line is a position.
 fn is_text(path: &Path, head: &[u8]) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str());
-    if ending.is_some_and(|ending| {
-        TEXT_ENDINGS
-            .iter()
-            .any(|text| text.eq_ignore_ascii_case(ending))
-    }) {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let is = |extension: &str| {
+        let mut texts = TEXT_EXTENSIONS.iter();
+        texts.any(|text| text.eq_ignore_ascii_case(extension))
+    };
+    if extension.is_some_and(is) {
         return true;
     }
     head.split(|&byte| byte == b'\n')

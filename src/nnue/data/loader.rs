@@ -1,181 +1,220 @@
-//! Streams the batches of epochs: a reader thread, one that cuts batches, worker threads, and the consumer in order.
+//! Streams the batches of epochs.
 //!
-//! The reader reads and shuffles a block while the one before is cut into batches. The cutter makes a ticket for each
-//! batch: the receiving end of a channel for one reply. Tickets go to the consumer, who waits on them one after the
-//! other, and the raw batch goes with the sending end to whichever worker is free. So the order is the cutter's, no
-//! batch can overtake another, the number of tickets bounds what is in memory, and whoever drops an end wakes the other
-//! side.
+//! A reader thread reads and shuffles a block while the previous block is cut into batches. The
+//! cutter, a second thread, makes a ticket for each batch: the receiving end of a channel for one
+//! reply. It sends the ticket to the consumer, and the raw batch with the sending end of that channel
+//! to whichever worker thread is free. The consumer waits for its tickets one after the other. So
+//! the cutter decides the order, the number of tickets bounds the memory, and dropping either end
+//! wakes the other.
 //!
-//! In turns with a consumer that computes on the same cores there are no workers and no cutter: see `turns`.
+//! If the consumer computes on threads of the host, those threads make the batches, and there is
+//! neither a cutter nor a worker: see `turns`.
 
 use super::dataset::Dataset;
 use super::features::FeatureSet;
-use super::maker::{BatchMaker, LoadedBatch};
+use super::maker::{BatchMaker, Contents, LoadedBatch};
 use super::pool::Pool;
 use super::shuffle::{Block, Blocks, Order, RawBatch, RawBatches};
 use super::target::Target;
 use super::turns::Turns;
 use crate::error::{Error, Result};
+use crate::nnue::needs::Needs;
+use crate::tensor::lists::Transpose;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
-/// Which batches a [`Loader`] makes.
+/// The batches that a [`Loader`] makes.
+///
+/// ```
+/// use wgrad::nnue::data::LoaderSettings;
+///
+/// let settings = LoaderSettings::default().batch_size(4096).epochs(3);
+/// assert_eq!(settings.shuffle_buffer, 1 << 20);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct LoaderSettings {
-    /// L, samples in a batch; the last batch of an epoch has what is left.
+    /// L, the samples of a batch. The last batch of an epoch has the samples that are left.
     pub batch_size: usize,
-    /// Records that are shuffled among each other, 32 bytes each; 0 keeps the order of the files.
-    pub shuffle: usize,
-    /// With the epoch, determines the order.
+    /// The number of records that are shuffled together, at 36 bytes each; 0 keeps the order of the
+    /// files.
+    pub shuffle_buffer: usize,
+    /// The seed of the order. Each epoch has its own order.
     pub seed: u64,
     /// The number of the first epoch.
     pub epoch: u64,
-    /// How many epochs, one after the other.
+    /// The number of epochs.
     pub epochs: u64,
-    /// Batches of the first epoch to leave out at its beginning, to resume within it.
+    /// The number of batches to leave out at the beginning of the first epoch.
     pub skip: u64,
-    /// What the samples' targets are.
+    /// The targets of the samples.
     pub target: Target,
-    /// Threads that make batches, beside the two that read and cut. Without influence on the batches.
-    pub workers: usize,
-    /// Whether the workers make the transposed index too; else who reads it first makes it. See
-    /// [`Network::reads_transposed`](crate::nnue::Network::reads_transposed).
-    pub transposed: bool,
+    /// The number of threads that make batches, besides the two that read and cut. It has no
+    /// influence on the batches. A consumer that computes on threads of the host replaces it.
+    pub threads: usize,
 }
 
 impl Default for LoaderSettings {
-    /// Batches of 16384, 2²⁰ records shuffled, the whole of epoch 0 alone, a worker for each core up to 8.
+    /// Batches of 16,384 samples, 2²⁰ records shuffled together, epoch 0 alone, and one thread per
+    /// core up to 8.
     fn default() -> Self {
         Self {
             batch_size: 16384,
-            shuffle: 1 << 20,
+            shuffle_buffer: 1 << 20,
             seed: 0,
             epoch: 0,
             epochs: 1,
             skip: 0,
             target: Target::default(),
-            workers: std::thread::available_parallelism()
-                .map_or(1, |cores| cores.get().min(BUSY_WORKERS)),
-            transposed: true,
+            threads: std::thread::available_parallelism()
+                .map_or(1, |cores| cores.get().min(BUSY_THREADS)),
         }
     }
 }
 
-/// The reader takes an eighth of a worker's time for a batch, so it keeps no more workers than these busy.
-const BUSY_WORKERS: usize = 8;
+crate::setters! { LoaderSettings {
+    batch_size: usize,
+    shuffle_buffer: usize,
+    seed: u64,
+    epoch: u64,
+    epochs: u64,
+    skip: u64,
+    target: Target,
+    threads: usize,
+} }
+
+/// The reader needs an eighth of the time that a thread needs to make a batch, so it cannot keep
+/// more threads busy than this.
+const BUSY_THREADS: usize = 8;
 
 /// Blocks in memory: one is read while the other is used.
 const BLOCKS: usize = 2;
 
-/// Each worker has two batches waiting for it, so their number bounds the memory.
-const MOST_WORKERS: usize = 1024;
+/// A bound on the memory: two batches wait for each thread.
+const MOST_THREADS: usize = 1024;
 
 impl LoaderSettings {
     fn check(&self, dataset: &Dataset, features: &(impl FeatureSet + ?Sized)) -> Result<()> {
-        // Indices of samples and places in index lists are 32 bits wide on the device.
-        let most = i32::MAX as usize / features.width().max(1);
+        // Samples and offsets into index lists are 32-bit numbers on a device.
+        let most = i32::MAX as usize / features.max_indices().max(1);
         if !(1..=most).contains(&self.batch_size) {
-            return Err(Error::argument(
-                "batch size",
-                format!("1 to {most}"),
-                self.batch_size,
-            ));
+            let expected = format!("1 to {most}");
+            return Err(Error::argument("batch_size", expected, self.batch_size));
         }
-        if u32::try_from(self.shuffle).is_err() {
+        if u32::try_from(self.shuffle_buffer).is_err() {
+            let expected = format!("at most {} records", u32::MAX);
             return Err(Error::argument(
-                "shuffle",
-                format!("at most {} records", u32::MAX),
-                self.shuffle,
+                "shuffle_buffer",
+                expected,
+                self.shuffle_buffer,
             ));
         }
         let batches = dataset.batches(self.batch_size);
         if self.skip > batches {
-            return Err(Error::argument(
-                "skip",
-                format!("at most the {batches} batches of an epoch"),
-                self.skip,
-            ));
+            let expected = format!("at most the {batches} batches of an epoch");
+            return Err(Error::argument("skip", expected, self.skip));
         }
-        if !(1..=MOST_WORKERS).contains(&self.workers) {
-            let expected = format!("1 to {MOST_WORKERS}");
-            return Err(Error::argument("workers", expected, self.workers));
+        if !(1..=MOST_THREADS).contains(&self.threads) {
+            let expected = format!("1 to {MOST_THREADS}");
+            return Err(Error::argument("threads", expected, self.threads));
         }
         self.target.check()
     }
 }
 
-/// A batch, or what is wrong with its records.
-pub(crate) type Reply = Result<LoadedBatch>;
+/// A batch, or the error of its records.
+pub(crate) type Reply = Result<Contents>;
 
 /// Makes a batch.
 pub(crate) type Make = Box<dyn FnMut(RawBatch) -> Reply + Send>;
 
-/// A batch to make, and where it goes.
-type Work = (RawBatch, Sender<Reply>);
+/// A batch to make, and the channel for the result.
+type BatchJob = (RawBatch, Sender<Reply>);
 
 /// The batches of epochs of a [`Dataset`], in order.
 ///
-/// The positions, in the order of the files, are cut into blocks of [`LoaderSettings::shuffle`] records. Each
-/// block is shuffled with a generator seeded from (seed, epoch, number of the block), and batches are cut from
-/// the blocks end to end, so that each position comes once an epoch. The sequence depends on nothing else:
-/// not on the number of workers, and a loader that skips k batches gives the rest of the sequence. To skip costs
-/// one block, in text files also the reading of the lines before. As positions of different blocks never
-/// mix, files larger than a block should have been shuffled once when they were made. No batch has positions of two epochs.
+/// **Order.** Positions in the order of the files are cut into blocks of
+/// [`LoaderSettings::shuffle_buffer`] records. Each block is shuffled by a generator that is seeded
+/// from the seed, the epoch and the number of the block. Batches are cut from consecutive blocks, so
+/// each position occurs once per epoch, and no batch has positions of two epochs. Nothing else
+/// influences the order. A loader that skips k batches gives the rest of the same sequence, after
+/// reading one block; of a text file it also reads the lines before that block. Positions of
+/// different blocks never mix, so files larger than a block should be shuffled when they are made.
 ///
-/// Memory: two blocks of 36 bytes a record, and at most 2·workers + 2 batches (in turns two a thread), each of up to 56 + 16·width bytes
-/// a sample (568 for [`Chess768`](super::Chess768)) and 8·N bytes, whatever the size of the files. Who gives batches back by
-/// [`Loader::recycle`] spares the system the clearing of pages, which takes longer than to fill them.
+/// **Memory.** Two blocks of 36 bytes per record, and at most 2·threads + 2 batches besides those
+/// that the consumer holds, each of up to 56 + 16·F bytes per sample (568 for
+/// [`Chess768`](super::Chess768)) and 8·N bytes. The size of the files does not matter.
 ///
-/// An error takes the place of the first batch that it touches and ends the iteration: that with the bad
-/// record in it, or in text files the first that needs the block with the bad line. A panic in a thread, which
-/// only a [`FeatureSet`] from outside could cause, goes on in the consumer. Dropping the loader stops its
-/// threads and waits for them, at the longest until a block is read.
+/// **Errors.** An error takes the place of the first batch that it affects, and ends the iteration:
+/// the batch with the damaged record, or for text files the first batch that needs the block with
+/// the damaged line. A panic in a thread, which only a custom [`FeatureSet`] can cause, continues in
+/// the consumer. Dropping a loader stops its threads and waits for them, at most until a block is
+/// read.
 pub struct Loader {
-    /// None once it has stopped.
-    source: Option<Source>,
+    /// `None` after the last batch.
+    source: Option<BatchSource>,
     threads: Vec<JoinHandle<()>>,
-    spares: Pool<LoadedBatch>,
+    spares: Pool<Contents>,
 }
 
 /// Where batches come from.
-enum Source {
-    /// From workers.
+enum BatchSource {
+    /// Worker threads.
     Workers {
-        /// In the cutter's order.
+        /// In the order of the batches.
         tickets: Receiver<Receiver<Reply>>,
-        /// What they have yet to take, for the end: the reader may be waiting for the memory of a block, and they may have panicked.
-        work: Receiver<Work>,
+        /// The jobs that no worker has taken. [`Loader::stop`] empties it: the reader may be waiting
+        /// for the memory of a block, and the workers may have panicked.
+        work: Receiver<BatchJob>,
     },
-    /// From the consumer's own threads.
+    /// The consumer's own threads.
     Turns(Turns),
 }
 
 impl Loader {
-    /// Starts to read.
+    /// Starts to read. `needs` are those of the network that will read the batches; with
+    /// [`Needs::default`] the batches suit no network in particular.
+    ///
+    /// If the network computes on threads of the host, those threads make the batches, one each,
+    /// whenever none is left. A panic while a batch is made then loses the other batches that were
+    /// made at the same time.
     ///
     /// # Errors
-    /// A setting out of its range. What is wrong with the files comes out of the iteration.
+    /// A setting that is out of its range. Errors of the files come out of the iteration.
     pub fn new<F: FeatureSet + ?Sized + 'static>(
         dataset: &Dataset,
         features: Arc<F>,
         settings: &LoaderSettings,
+        needs: Needs<'_>,
     ) -> Result<Self> {
         settings.check(dataset, &*features)?;
-        // Declared before the channels, so that on an early return the channels are gone, and with them what the threads
-        // wait for, before the loader's drop joins the threads.
-        let mut loader = Self::empty();
+        // Declared before the channels. On an early return the channels are dropped first, which
+        // wakes the threads that the loader then joins.
+        let mut loader = Self {
+            source: None,
+            threads: Vec::new(),
+            spares: Pool::new(),
+        };
+        let entries = 2 * settings.batch_size * features.max_indices();
+        let transpose = needs.transpose(settings.batch_size, entries);
         let raw_spares = Pool::new();
-        let (to_consumer, tickets) = bounded(2 * settings.workers);
-        let (to_workers, work) = bounded(2 * settings.workers);
-        loader.source = Some(Source::Workers {
+        let make = loader.maker(dataset, features, settings, transpose, raw_spares.clone());
+        if let Some(device) = needs.threads() {
+            let batches = loader.read(dataset, settings, raw_spares)?;
+            let makers = (0..device.threads()).map(|_| make()).collect();
+            loader.source = Some(BatchSource::Turns(Turns::new(device, makers, batches)));
+            return Ok(loader);
+        }
+        let (to_consumer, tickets) = bounded(2 * settings.threads);
+        let (to_workers, work) = bounded(2 * settings.threads);
+        loader.source = Some(BatchSource::Workers {
             tickets,
             work: work.clone(),
         });
-        for _ in 0..settings.workers {
-            let make = loader.make(dataset, features.clone(), settings, &raw_spares);
-            let work = work.clone();
+        for _ in 0..settings.threads {
+            let (make, work) = (make(), work.clone());
             loader.start("wgrad worker", move || serve(&work, make))?;
         }
         let batches = loader.read(dataset, settings, raw_spares)?;
@@ -185,56 +224,29 @@ impl Loader {
         Ok(loader)
     }
 
-    /// Starts to read, for a consumer that computes on these threads: they make the batches, one each, whenever it has none left. So
-    /// they never wait for a worker that has their core. [`LoaderSettings::workers`] has no influence. A panic while a batch is made takes the
-    /// others of that turn with it.
-    ///
-    /// # Errors
-    /// As [`Loader::new`].
-    pub fn in_turns<F: FeatureSet + ?Sized + 'static>(
-        dataset: &Dataset,
-        features: Arc<F>,
-        settings: &LoaderSettings,
-        threads: Arc<rayon::ThreadPool>,
-    ) -> Result<Self> {
-        settings.check(dataset, &*features)?;
-        let mut loader = Self::empty();
-        let raw_spares = Pool::new();
-        let batches = loader.read(dataset, settings, raw_spares.clone())?;
-        let make = |_| loader.make(dataset, features.clone(), settings, &raw_spares);
-        let makers = (0..threads.current_num_threads()).map(make).collect();
-        loader.source = Some(Source::Turns(Turns::new(threads, makers, batches)));
-        Ok(loader)
-    }
-
-    fn empty() -> Self {
-        Self {
-            source: None,
-            threads: Vec::new(),
-            spares: Pool::new(),
-        }
-    }
-
-    /// What makes batches, in memory that goes round.
-    fn make<F: FeatureSet + ?Sized + 'static>(
+    /// A function that gives each thread its own maker of batches. All makers share memory.
+    fn maker<F: FeatureSet + ?Sized + 'static>(
         &self,
         dataset: &Dataset,
         features: Arc<F>,
         settings: &LoaderSettings,
-        raw_spares: &Pool<RawBatch>,
-    ) -> Make {
-        let (target, transposed) = (settings.target, settings.transposed);
-        let mut maker = BatchMaker::new(dataset, features, target, transposed);
-        let (spares, raw_spares) = (self.spares.clone(), raw_spares.clone());
-        Box::new(move |mut raw| {
-            raw.gather();
-            let reply = maker.make(&raw, spares.take());
-            raw_spares.give(raw);
-            reply
-        })
+        transpose: Transpose,
+        raw_spares: Pool<RawBatch>,
+    ) -> impl Fn() -> Make + use<F> {
+        let (dataset, target, spares) = (dataset.clone(), settings.target, self.spares.clone());
+        move || {
+            let mut maker = BatchMaker::new(&dataset, features.clone(), target, transpose);
+            let (spares, raw_spares) = (spares.clone(), raw_spares.clone());
+            Box::new(move |mut raw| {
+                raw.gather();
+                let reply = maker.make(&raw, spares.take());
+                raw_spares.give(raw);
+                reply
+            })
+        }
     }
 
-    /// Starts to read and shuffle; gives what cuts batches from that.
+    /// Starts to read and shuffle. Returns the raw batches that are cut from the blocks.
     fn read(
         &mut self,
         dataset: &Dataset,
@@ -244,7 +256,7 @@ impl Loader {
         let mut order = Order {
             seed: settings.seed,
             epoch: settings.epoch,
-            shuffle: settings.shuffle,
+            shuffle_buffer: settings.shuffle_buffer,
             batch_size: settings.batch_size,
         };
         let (mut epochs, mut skip) = (settings.epochs, settings.skip);
@@ -256,7 +268,7 @@ impl Loader {
         let (to_reader, memory) = unbounded();
         let (to_cutter, blocks) = bounded(BLOCKS);
         if epochs > 0 {
-            // The receiver is here.
+            // Sending cannot fail: the receiver is still here.
             (0..BLOCKS).for_each(|_| drop(to_reader.send(Block::default())));
             let reader = Blocks::new(dataset, order, epochs, skip);
             self.start("wgrad reader", move || reader.serve(&memory, &to_cutter))?;
@@ -264,25 +276,20 @@ impl Loader {
         Ok(RawBatches::new(order, skip, (blocks, to_reader), spares))
     }
 
-    /// Takes a batch back to use its memory for another.
-    pub fn recycle(&self, batch: LoadedBatch) {
-        self.spares.give(batch);
-    }
-
-    fn start(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
-        let thread = Builder::new().name(name.into()).spawn(body);
+    fn start(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+        let thread = Builder::new().name(name.into()).spawn(work);
         let thread = thread.map_err(|error| {
-            Error::argument("workers", "threads that the system can start", error)
+            Error::argument("threads", "threads that the system can start", error)
         })?;
         self.threads.push(thread);
         Ok(())
     }
 
-    /// Ends all threads; a panic of one of them is the return value.
+    /// Ends all threads, and returns the panic of one of them.
     fn stop(&mut self) -> std::thread::Result<()> {
-        if let Some(Source::Workers { tickets, work }) = self.source.take() {
+        if let Some(BatchSource::Workers { tickets, work }) = self.source.take() {
             drop(tickets);
-            // Without tickets the cutter adds at most one more.
+            // Without tickets the cutter adds at most one more job.
             work.try_iter().for_each(drop);
         }
         let ends = self.threads.drain(..).map(JoinHandle::join);
@@ -294,15 +301,19 @@ impl Iterator for Loader {
     type Item = Result<LoadedBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // Taken, so that there is none after a panic.
+        // Taken, so that nothing is left after a panic.
         let mut source = self.source.take()?;
         let reply = match &mut source {
-            Source::Workers { tickets, .. } => tickets.recv().and_then(|ticket| ticket.recv()).ok(),
-            Source::Turns(turns) => turns.next(),
+            BatchSource::Workers { tickets, .. } => {
+                tickets.recv().and_then(|ticket| ticket.recv()).ok()
+            }
+            BatchSource::Turns(turns) => turns.next(),
         };
         self.source = Some(source);
         match reply {
-            Some(Ok(batch)) => return Some(Ok(batch)),
+            Some(Ok(contents)) => {
+                return Some(Ok(LoadedBatch::new(contents, self.spares.clone())));
+            }
             Some(Err(error)) => {
                 // A later batch may have panicked meanwhile, but the error comes first.
                 let _ = self.stop();
@@ -310,7 +321,7 @@ impl Iterator for Loader {
             }
             None => {}
         }
-        // The epochs are over, or a thread has left without an answer.
+        // The epochs are over, or a thread ended without a reply.
         if let Err(panic) = self.stop() {
             resume_unwind(panic);
         }
@@ -320,13 +331,13 @@ impl Iterator for Loader {
 
 impl Drop for Loader {
     fn drop(&mut self) {
-        // A panic here would abort; the thread has already printed its own.
+        // A panic here would abort the process. The thread has already printed its message.
         let _ = self.stop();
     }
 }
 
-/// Hands batches out: until the last epoch, the files or the consumer end it.
-fn cut(batches: RawBatches, to_consumer: &Sender<Receiver<Reply>>, to_workers: &Sender<Work>) {
+/// Hands raw batches to the workers until the last epoch, an error or the consumer ends it.
+fn cut(batches: RawBatches, to_consumer: &Sender<Receiver<Reply>>, to_workers: &Sender<BatchJob>) {
     for raw in batches {
         let (reply, ticket) = bounded(1);
         if to_consumer.send(ticket).is_err() {
@@ -339,7 +350,7 @@ fn cut(batches: RawBatches, to_consumer: &Sender<Receiver<Reply>>, to_workers: &
                 }
             }
             Err(error) => {
-                // Nobody to read it is no fault: the loader was dropped.
+                // A closed channel means that the loader was dropped.
                 let _ = reply.send(Err(error));
                 return;
             }
@@ -347,10 +358,10 @@ fn cut(batches: RawBatches, to_consumer: &Sender<Receiver<Reply>>, to_workers: &
     }
 }
 
-/// A worker: until the cutter is gone and all is done.
-fn serve(work: &Receiver<Work>, mut make: Make) {
+/// A worker thread: makes batches until the cutter has ended and no job is left.
+fn serve(work: &Receiver<BatchJob>, mut make: Make) {
     for (raw, reply) in work {
-        // As above: a dropped ticket is no fault.
+        // A closed channel means that the loader was dropped.
         let _ = reply.send(make(raw));
     }
 }

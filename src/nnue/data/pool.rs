@@ -1,8 +1,8 @@
-//! Memory that goes round: fresh pages cost the system more than all else that a batch takes.
+//! Memory that is used again. New pages from the system would take longer than filling a batch.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Things whose memory is to be used again. Cheap to clone: all clones are one pool.
+/// Values whose memory is to be used again. Clones share one pool.
 pub(crate) struct Pool<T>(Arc<Mutex<Vec<T>>>);
 
 impl<T> Pool<T> {
@@ -10,16 +10,16 @@ impl<T> Pool<T> {
         Self(Arc::default())
     }
 
-    /// The thing given last, whose memory is likeliest still in a cache.
+    /// The value that was given last, whose memory is the likeliest to be in a cache.
     pub(crate) fn take(&self) -> Option<T> {
         self.lock().pop()
     }
 
-    pub(crate) fn give(&self, thing: T) {
-        self.lock().push(thing);
+    pub(crate) fn give(&self, value: T) {
+        self.lock().push(value);
     }
 
-    /// A poisoned lock means nothing: a push or a pop is done or not.
+    /// A push or a pop is complete or has not happened, so a poisoned lock is harmless.
     fn lock(&self) -> MutexGuard<'_, Vec<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

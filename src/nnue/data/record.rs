@@ -1,65 +1,30 @@
-//! One chess position with its score and result, checked: the 32-byte record of bulletformat.
+//! Chess positions with score and result: the checked form of a 32-byte bulletformat record.
 
-use crate::error::Error;
+use crate::error::Fault;
 use bulletformat::ChessBoard;
-use std::fmt::Display;
-use std::path::Path;
 
-/// A record as it stands in a file, unchecked.
+/// An unchecked record of a file.
 pub(crate) type RawRecord = [u8; Position::BYTES];
 
-/// What is wrong with one record or line. Whoever read it adds the file and the place.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: expected {expected}, found {found}")]
-pub struct Fault {
-    /// The part at fault: "occupancy", "score".
-    pub field: String,
-    /// What would have been right.
-    pub expected: String,
-    /// What stands there.
-    pub found: String,
-}
-
-impl Fault {
-    pub(crate) fn new(
-        field: impl Into<String>,
-        expected: impl Into<String>,
-        found: impl ToString,
-    ) -> Self {
-        Self {
-            field: field.into(),
-            expected: expected.into(),
-            found: found.to_string(),
-        }
-    }
-
-    /// The fault as an error about `path`; `place` is the record or line.
-    pub(crate) fn at(self, path: &Path, place: impl Display) -> Error {
-        Error::Data {
-            path: path.into(),
-            place: format!("{place}, {}", self.field),
-            expected: self.expected,
-            found: self.found,
-        }
-    }
-}
-
-/// One piece of a [`Position`], seen from the side to move.
+/// A piece of a [`Position`], from the view of the side to move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// 0 to 5: pawn, knight, bishop, rook, queen, king.
+    /// The kind: 0 to 5 for pawn, knight, bishop, rook, queen and king.
     pub kind: u8,
     /// Whether it belongs to the side to move.
     pub own: bool,
-    /// 0 to 63: a1 = 0, b1 = 1, h8 = 63, on a board turned so that the side to move plays upwards.
+    /// The square: a1 = 0, b1 = 1, h8 = 63. The board is turned so that the side to move plays
+    /// upwards.
     pub square: u8,
 }
 
-/// A checked position: at most 32 pieces, each of a known kind, one king a side where the record says it
-/// is, a result of 0, ½ or 1 and a score that can be negated. Everything is relative to the side to move:
-/// with Black to move colours are swapped, squares flipped (`square ^ 56`) and score and result turned.
+/// A checked position: at most 32 pieces of known kinds, one king for each side on the square that
+/// the record says, a result of 0, ½ or 1, and a score that can be negated.
 ///
-/// [`Position::from_str`](std::str::FromStr) reads a line of text, `FEN | score | result`.
+/// Everything is relative to the side to move. If Black is to move, colors are swapped, squares
+/// flipped (`square ^ 56`), and score and result reversed.
+///
+/// A line of text, `FEN | score | result`, is parsed by [`str::parse`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position(ChessBoard);
 
@@ -68,8 +33,7 @@ impl Position {
     pub const BYTES: usize = 32;
 
     /// Checks a record. The [`Fault`] names the field.
-    #[inline(always)]
-    pub fn new(board: ChessBoard) -> Result<Self, Fault> {
+    pub(crate) fn new(board: ChessBoard) -> Result<Self, Fault> {
         if !is_sound(&board) {
             check(&board)?;
         }
@@ -77,11 +41,14 @@ impl Position {
     }
 
     /// Reads and checks a little-endian bulletformat record.
+    ///
+    /// # Errors
+    /// A [`Fault`] with the field.
     #[inline(always)]
     pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Result<Self, Fault> {
         let board = read(bytes);
         if !is_sound(&board) {
-            // Read anew, so that a sound one need not stand in memory.
+            // Read again, so that a sound board can stay in registers.
             check(&read(bytes))?;
         }
         Ok(Self(board))
@@ -98,12 +65,12 @@ impl Position {
         bytes
     }
 
-    /// The record itself.
-    pub fn board(&self) -> &ChessBoard {
+    /// The record.
+    pub(crate) fn board(&self) -> &ChessBoard {
         &self.0
     }
 
-    /// The pieces, 2 to 32 of them, by ascending square.
+    /// The 2 to 32 pieces, by ascending square.
     pub fn pieces(&self) -> impl Iterator<Item = Piece> {
         self.0.into_iter().map(|(code, square)| Piece {
             kind: code & 7,
@@ -112,7 +79,8 @@ impl Position {
         })
     }
 
-    /// The king squares of the side to move and of the other side, each as its own side sees the board.
+    /// The king squares of the side to move and of the other side, each from its own view of the
+    /// board.
     pub fn kings(&self) -> [u8; 2] {
         [self.0.ksq, self.0.opp_ksq]
     }
@@ -146,7 +114,8 @@ fn read(bytes: &RawRecord) -> ChessBoard {
 /// The lowest bit of each of the 32 codes of a record.
 const CODES: u128 = u128::MAX / 15;
 
-/// Whether [`check`] would find nothing, told from all pieces at once; a false alarm would only cost time.
+/// Whether [`check`] finds no fault, computed from all pieces at once. A wrong `false` would only cost
+/// time.
 #[inline(always)]
 fn is_sound(board: &ChessBoard) -> bool {
     let pieces = board.occ.count_ones();
@@ -155,12 +124,13 @@ fn is_sound(board: &ChessBoard) -> bool {
     }
     let codes = u128::from_le_bytes(board.pcs);
     let used = CODES >> (4 * (32 - pieces));
-    // Codes 6, 7, 14 and 15 have both middle bits, and of the others only the kings, 5 and 13, bits 0 and 2.
+    // Only the unknown codes 6, 7, 14 and 15 have both middle bits. Of the other codes, only the
+    // kings 5 and 13 have bits 0 and 2.
     let unknown = codes >> 1 & codes >> 2 & used;
     let kings = codes & codes >> 2 & used;
     let theirs = kings & codes >> 3;
-    // The only king, as the code of the piece that stands on `square`.
-    let stands_on = |king: u128, square: u8| {
+    // Whether the only king of a side is the piece on `square`.
+    let is_on = |king: u128, square: u8| {
         let Some(bit) = 1u64.checked_shl(square.into()) else {
             return false;
         };
@@ -168,8 +138,8 @@ fn is_sound(board: &ChessBoard) -> bool {
         board.occ & bit != 0 && king == 1 << (4 * before)
     };
     unknown == 0
-        && stands_on(kings ^ theirs, board.ksq)
-        && stands_on(theirs, board.opp_ksq ^ 56)
+        && is_on(kings ^ theirs, board.ksq)
+        && is_on(theirs, board.opp_ksq ^ 56)
         && board.result <= 2
         && board.score != i16::MIN
 }
@@ -177,7 +147,7 @@ fn is_sound(board: &ChessBoard) -> bool {
 /// Checks a record piece by piece.
 #[cold]
 fn check(board: &ChessBoard) -> Result<(), Fault> {
-    // The record's own iterator reads past its 16 bytes of pieces unless this holds.
+    // Otherwise the iterator of `ChessBoard` reads past its 16 bytes of pieces.
     if board.occ.count_ones() > 32 {
         return Err(Fault::new(
             "occupancy",
@@ -222,7 +192,7 @@ fn check(board: &ChessBoard) -> Result<(), Fault> {
     check_score(board.score)
 }
 
-/// Refuses results other than 0, 1 and 2 half points.
+/// Checks that a result is 0, 1 or 2 half points.
 pub(crate) fn check_result(result: u8) -> Result<(), Fault> {
     match result {
         0..=2 => Ok(()),
@@ -230,7 +200,7 @@ pub(crate) fn check_result(result: u8) -> Result<(), Fault> {
     }
 }
 
-/// Refuses −32768, which the other side's view of the position could not hold.
+/// Refuses −32768, which has no negative for the other side's view of the position.
 pub(crate) fn check_score(score: i16) -> Result<(), Fault> {
     match score {
         i16::MIN => Err(Fault::new("score", "-32767 to 32767", score)),

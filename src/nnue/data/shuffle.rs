@@ -1,6 +1,6 @@
-//! The order of an epoch: blocks of the file order, each shuffled by itself, cut into batches.
+//! The order of an epoch: consecutive blocks of the files, each shuffled alone, cut into batches.
 
-use super::dataset::{Dataset, Stream};
+use super::dataset::{Dataset, DatasetReader};
 use super::pool::Pool;
 use super::record::RawRecord;
 use crate::error::Result;
@@ -12,40 +12,40 @@ use rand_chacha::ChaCha8Rng;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What an epoch's order depends on.
+/// Everything that determines the order of an epoch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Order {
     pub(crate) seed: u64,
     pub(crate) epoch: u64,
-    /// Records in a block, below 2³²; 0 for file order.
-    pub(crate) shuffle: usize,
+    /// Records of a block, below 2³²; 0 keeps the order of the files.
+    pub(crate) shuffle_buffer: usize,
     pub(crate) batch_size: usize,
 }
 
-/// Unchecked records of one batch, the last of them perhaps still in their block.
+/// The unchecked records of one batch. The last of them may still be in their block.
 #[derive(Default)]
 pub(crate) struct RawBatch {
     pub(crate) records: Vec<RawRecord>,
-    /// The place of each record in the dataset, to name it in an error.
+    /// The number of each record in the dataset, which errors name.
     pub(crate) positions: Vec<u64>,
-    /// Those that [`RawBatch::gather`] will take: places in the order of a block.
+    /// The records that [`RawBatch::gather`] will copy: a range of a block's permutation.
     rest: Option<(Arc<Lent>, Range<usize>)>,
 }
 
 impl RawBatch {
     fn len(&self) -> usize {
-        let rest = self.rest.as_ref().map_or(0, |(_, places)| places.len());
+        let rest = self.rest.as_ref().map_or(0, |(_, range)| range.len());
         self.records.len() + rest
     }
 
-    /// Takes the records that are still in a block, which is then free for another. They come from all over it, so that it
-    /// takes as long as a third of making the batch.
+    /// Copies the records that are still in a block, and releases the block. The records are spread
+    /// over the whole block, so the copy takes a third of the time that making the batch takes.
     pub(crate) fn gather(&mut self) {
-        let Some((lent, places)) = self.rest.take() else {
+        let Some((lent, range)) = self.rest.take() else {
             return;
         };
         let block = &lent.block;
-        let order = &block.permutation[places];
+        let order = &block.permutation[range];
         let records = order.iter().map(|&at| block.records[at as usize]);
         self.records.extend(records);
         let positions = order.iter().map(|&at| block.start + u64::from(at));
@@ -53,15 +53,15 @@ impl RawBatch {
     }
 }
 
-/// Consecutive records of the file order, and the order in which they come out.
+/// Consecutive records of the dataset, and a permutation of them.
 pub(crate) struct Block {
-    /// Where it begins in the dataset.
+    /// The number of the first record in the dataset.
     start: u64,
-    /// On whole cache lines, so that none lies across two.
+    /// Aligned to cache lines, so that no record lies in two of them.
     records: AVec<RawRecord>,
     /// Indices into `records`.
     permutation: Vec<u32>,
-    /// Whether the next block is of another epoch.
+    /// Whether this is the last block of an epoch.
     ends_epoch: bool,
 }
 
@@ -76,7 +76,8 @@ impl Default for Block {
     }
 }
 
-/// A block that batches are cut from. Its memory goes to the next when the last of them has what it needs.
+/// A block that batches are cut from. Its memory returns to the reader when the last of the batches
+/// has copied its records.
 struct Lent {
     block: Block,
     memory: Sender<Block>,
@@ -84,36 +85,36 @@ struct Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        // The reader may have read its last.
+        // The reader has ended if it has read its last block.
         let _ = self.memory.send(std::mem::take(&mut self.block));
     }
 }
 
-/// The blocks of one epoch after the other, in order.
+/// The blocks of all epochs, in order.
 pub(crate) struct Blocks {
     dataset: Dataset,
     order: Order,
-    /// Epochs after the one at hand.
+    /// The number of epochs after the current one.
     epochs: u64,
     /// The number of the next block.
     next: u64,
-    /// Where the next block is read from; none at the beginning of an epoch.
-    stream: Option<Stream>,
+    /// Reads the next block; `None` at the beginning of an epoch.
+    reader: Option<DatasetReader>,
 }
 
 impl Blocks {
-    /// Those of `epochs` epochs, without those before the batch `skip` of the first, which must be there.
+    /// The blocks of `epochs` epochs from batch `skip` of the first epoch on. That batch must exist.
     pub(crate) fn new(dataset: &Dataset, order: Order, epochs: u64, skip: u64) -> Self {
         Self {
             dataset: dataset.clone(),
             order,
             epochs: epochs - 1,
             next: skip * order.batch_size as u64 / order.block(),
-            stream: None,
+            reader: None,
         }
     }
 
-    /// The next block in the memory of another; none after the last epoch.
+    /// The next block, in the memory of an earlier one; `None` after the last epoch.
     fn read(&mut self, mut block: Block) -> Result<Option<Block>> {
         let positions = self.dataset.positions();
         if self.next * self.order.block() >= positions {
@@ -122,20 +123,20 @@ impl Blocks {
             }
             self.epochs -= 1;
             self.order.epoch += 1;
-            (self.next, self.stream) = (0, None);
+            (self.next, self.reader) = (0, None);
         }
         block.start = self.next * self.order.block();
         let len = self.order.block().min(positions - block.start) as usize;
         block.ends_epoch = block.start + len as u64 == positions;
-        let stream = match &mut self.stream {
-            Some(stream) => stream,
-            none => none.insert(self.dataset.stream(block.start)?),
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            none => none.insert(self.dataset.reader(block.start)?),
         };
         block.records.resize(len, RawRecord::default());
-        stream.read(&mut block.records)?;
+        reader.read(&mut block.records)?;
         block.permutation.clear();
         block.permutation.extend(0..len as u32);
-        if self.order.shuffle > 0 {
+        if self.order.shuffle_buffer > 0 {
             let mut random = self.order.random(self.next);
             block.permutation.shuffle(&mut random);
         }
@@ -143,14 +144,14 @@ impl Blocks {
         Ok(Some(block))
     }
 
-    /// Reads as long as there is memory to read into and somebody to take it: ahead of who uses the blocks, because it takes longer
-    /// than the batches on their way would last.
+    /// The reader thread: reads a block whenever there is memory for one, until the consumer is gone.
+    /// It reads ahead, because reading takes longer than the finished batches last.
     pub(crate) fn serve(mut self, memory: &Receiver<Block>, blocks: &Sender<Result<Block>>) {
         for block in memory {
             let block = self.read(block).transpose();
             let Some(block) = block else { return };
             let is_last = block.is_err();
-            // Nobody to take it is no fault: the loader was dropped.
+            // A closed channel means that the loader was dropped.
             if blocks.send(block).is_err() || is_last {
                 return;
             }
@@ -158,24 +159,24 @@ impl Blocks {
     }
 }
 
-/// The batches that are cut from blocks, in order.
+/// The raw batches, cut from blocks in order.
 pub(crate) struct RawBatches {
     batch_size: usize,
     blocks: Receiver<Result<Block>>,
-    /// Takes the memory of blocks that are used up.
+    /// Returns the memory of used blocks to the reader.
     memory: Sender<Block>,
-    /// What batches are cut from,
+    /// The block that batches are cut from.
     block: Option<Arc<Lent>>,
-    /// how much of it is used up,
+    /// The number of its records that are already in batches.
     used: usize,
-    /// and how much of the first to leave out.
+    /// The number of records to leave out at the beginning of the first block.
     skip: usize,
-    /// Memory of batches that are done.
+    /// The memory of earlier batches.
     spares: Pool<RawBatch>,
 }
 
 impl RawBatches {
-    /// Those from the batch `skip` of the first epoch on.
+    /// The batches from batch `skip` of the first epoch on.
     pub(crate) fn new(
         order: Order,
         skip: u64,
@@ -193,7 +194,7 @@ impl RawBatches {
         }
     }
 
-    /// Waits for the next block; none after the last, or when the reader is gone.
+    /// Waits for the next block; `None` after the last one, or if the reader is gone.
     fn next_block(&mut self) -> Option<Result<Arc<Lent>>> {
         self.used = std::mem::take(&mut self.skip);
         let block = self.blocks.recv().ok()?;
@@ -211,8 +212,8 @@ impl Iterator for RawBatches {
 }
 
 impl RawBatches {
-    /// The next batch. Before it waits for a block, for which the reader may need the memory of those before, it gathers `others`,
-    /// the batches that nobody else will gather meanwhile.
+    /// The next batch. Before it waits for a block, it gathers `others`, the batches that no other
+    /// thread will gather meanwhile: the reader may need the memory of their block.
     pub(crate) fn cut(&mut self, others: &mut [RawBatch]) -> Option<Result<RawBatch>> {
         let mut batch = self.spares.take().unwrap_or_default();
         batch.records.clear();
@@ -247,15 +248,16 @@ impl RawBatches {
 }
 
 impl Order {
-    /// Records in a block. File order needs no more of them at once than a batch.
+    /// The number of records in a block. The order of the files needs no more than a batch at once.
     fn block(&self) -> u64 {
-        match self.shuffle {
+        match self.shuffle_buffer {
             0 => self.batch_size as u64,
             records => records as u64,
         }
     }
 
-    /// A generator of its own for each seed, epoch and block, so that any block can be reached alone.
+    /// The generator of one block. It depends on seed, epoch and block alone, so that an epoch can be
+    /// entered at any block.
     fn random(&self, block: u64) -> ChaCha8Rng {
         let mut key = [0; 32];
         for (part, value) in key.chunks_exact_mut(8).zip([self.seed, self.epoch, block]) {

@@ -3,47 +3,54 @@
 use super::record::Position;
 use crate::error::{Error, Result};
 
-/// t = λ·result + (1 − λ)·σ(score / scale), for the side to move, in [0, 1].
+/// t = λ·result + (1 − λ)·σ(score ÷ scale), for the side to move, in \[0, 1\].
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Target {
-    /// λ, the share of the game's result, 0 to 1.
+    /// λ, the share of the game result, from 0 to 1.
     pub lambda: f32,
-    /// Centipawns at which σ stands at 0.73; 400 as a rule.
+    /// The divisor of the score: the score in centipawns whose σ is 0.73.
     pub scale: f32,
 }
 
 impl Default for Target {
     /// The score alone: λ = 0, scale 400.
     fn default() -> Self {
-        Self {
-            lambda: 0.0,
-            scale: 400.0,
-        }
+        Self::new(0.0, 400.0)
     }
 }
 
 impl Target {
-    /// Refuses a λ outside 0 to 1 and a scale that is not finite and positive.
+    /// A target with this λ and this scale.
+    pub fn new(lambda: f32, scale: f32) -> Self {
+        Self { lambda, scale }
+    }
+
+    /// Checks that λ is from 0 to 1, and that the scale is finite and positive.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] with the name of the value.
     pub fn check(&self) -> Result<()> {
-        if !(0.0..=1.0).contains(&self.lambda) {
-            return Err(Error::argument("lambda", "0 to 1", self.lambda));
-        }
-        if !(self.scale > 0.0 && self.scale.is_finite()) {
+        let (lambda, scale) = (self.lambda, self.scale);
+        if !(0.0..=1.0).contains(&lambda) {
             return Err(Error::argument(
-                "scale",
-                "a finite number above 0",
-                self.scale,
+                "lambda (λ)",
+                "a number from 0 to 1",
+                lambda,
             ));
+        }
+        if !(scale > 0.0 && scale.is_finite()) {
+            return Err(Error::argument("scale", "a finite number above 0", scale));
         }
         Ok(())
     }
 
-    /// σ(score / scale), of a score in centipawns.
+    /// σ(score ÷ scale), for a score in centipawns.
     pub fn sigmoid(&self, score: i16) -> f32 {
         self.sigmoid_f64(score) as f32
     }
 
-    /// t of a position, computed in f64 and rounded once.
+    /// The target of a position, computed in f64 and rounded once.
     pub fn of(&self, position: &Position) -> f32 {
         self.blend(position.result(), self.sigmoid_f64(position.score()))
     }
@@ -59,10 +66,10 @@ impl Target {
     }
 }
 
-/// A [`Target`] that computes σ once a score.
+/// A [`Target`] that computes the sigmoid of each score once.
 pub(crate) struct Targets {
     target: Target,
-    /// σ of each score, in two's complement; 0 where it is not known, or too small for a number.
+    /// σ by score, indexed in two's complement. 0 means unknown, or too small for an f64.
     sigmoids: Vec<f64>,
 }
 
@@ -74,7 +81,7 @@ impl Targets {
         }
     }
 
-    /// What [`Target::of`] is.
+    /// The same number as [`Target::of`].
     #[inline(always)]
     pub(crate) fn of(&mut self, position: &Position) -> f32 {
         let score = position.score();

@@ -1,7 +1,8 @@
-//! Positions as text, one a line: `FEN | score | result`, score in centipawns, both relative to White.
+//! Positions as text, one per line: `FEN | score | result`. The score is in centipawns; score and
+//! result are White's.
 
-use super::record::{Fault, Position, check_result, check_score};
-use crate::error::{Error, Result};
+use super::record::{Position, check_result, check_score};
+use crate::error::{Error, Fault, Result};
 use bulletformat::ChessBoard;
 use cozy_chess::{Board, Color, Piece, Square};
 use std::fs::File;
@@ -9,17 +10,20 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Bytes a line may have: several times what the longest position needs, so that a file without line ends
-/// is refused and not read into memory.
+/// The largest number of bytes of a line, several times as many as the longest position needs. A
+/// file without line ends is refused instead of being read into memory.
 const LONGEST_LINE: u64 = 4096;
 
 impl Position {
-    /// From a FEN of 4 fields or 6, a `score` in centipawns and a `result` in half points (0, 1 or 2), both
-    /// relative to White.
+    /// A position from a FEN of 4 or 6 fields, White's `score` in centipawns, and White's `result` in
+    /// half points: 0, 1 or 2.
     ///
-    /// A record keeps the pieces and the side to move; of these the position must be legal. Castling rights,
-    /// en passant square and clocks must be well formed, but need not fit the position, as they do not
-    /// enter the record and many programs write them carelessly.
+    /// A record holds the pieces and the side to move, and these must make a legal position.
+    /// Castling rights, en passant square and clocks must be well formed, but they need not fit the
+    /// position: the record does not hold them, and many programs write them carelessly.
+    ///
+    /// # Errors
+    /// A [`Fault`] with the field.
     pub fn from_fen(fen: &str, score: i16, result: u8) -> Result<Self, Fault> {
         check_score(score)?;
         check_result(result)?;
@@ -29,8 +33,8 @@ impl Position {
 
         let black = board.side_to_move() == Color::Black;
         let mut bitboards = [0; 8];
-        let colours = Color::ALL.map(|colour| board.colors(colour).0);
-        bitboards[..2].copy_from_slice(&colours);
+        let colors = Color::ALL.map(|color| board.colors(color).0);
+        bitboards[..2].copy_from_slice(&colors);
         bitboards[2..].copy_from_slice(&Piece::ALL.map(|piece| board.pieces(piece).0));
         let record = ChessBoard::from_raw(bitboards, black.into(), 0, 0.0)
             .map_err(|reason| Fault::new("FEN", "a legal position", reason))?;
@@ -42,7 +46,8 @@ impl Position {
     }
 }
 
-/// Reads `FEN | score | result`; the result is 1.0, 0.5 or 0.0, or else 1, 1/2 or 0, bare or in square brackets.
+/// Reads `FEN | score | result`. The result is 1.0, 0.5 or 0.0, or 1, 1/2 or 0, with or without
+/// square brackets.
 impl FromStr for Position {
     type Err = Fault;
 
@@ -75,7 +80,7 @@ impl FromStr for Position {
     }
 }
 
-/// A board with the pieces and the side to move of a FEN; or the reason why there is none.
+/// A board with the pieces and the side to move of a FEN, or the reason why the FEN has none.
 fn parse_fen(fen: &str) -> Result<Board, String> {
     let fields: Vec<_> = fen.split_whitespace().collect();
     let [pieces, side, castling, en_passant, ref clocks @ ..] = fields[..] else {
@@ -89,7 +94,7 @@ fn parse_fen(fen: &str) -> Result<Board, String> {
     }
     let right = |letter| matches!(letter, 'K' | 'Q' | 'k' | 'q' | 'A'..='H' | 'a'..='h');
     if castling != "-" && !castling.chars().all(right) {
-        return Err("the castling rights are not made of letters that stand for any".into());
+        return Err("the castling field has letters that are no castling right".into());
     }
     if en_passant != "-" && en_passant.parse::<Square>().is_err() {
         return Err("the en passant field is no square".into());
@@ -100,7 +105,7 @@ fn parse_fen(fen: &str) -> Result<Board, String> {
     Board::from_fen(&format!("{pieces} {side} - - 0 1"), false).map_err(|error| error.to_string())
 }
 
-/// Streams the lines of a file that are not blank.
+/// Reads the lines of a file, except blank ones.
 pub(crate) struct TextReader {
     path: PathBuf,
     input: BufReader<File>,
@@ -120,7 +125,7 @@ impl TextReader {
         }
     }
 
-    /// Moves on to the next line that is not blank; false at the end of the file.
+    /// Moves to the next line that is not blank; false at the end of the file.
     pub(crate) fn advance(&mut self) -> Result<bool> {
         loop {
             self.buffer.clear();
@@ -132,17 +137,14 @@ impl TextReader {
                 return Ok(false);
             }
             self.line += 1;
-            // Some editors begin a file with a byte order mark.
+            // Some editors write a byte order mark at the beginning of a file.
             if self.line == 1 && self.buffer.starts_with(b"\xef\xbb\xbf") {
                 self.buffer.drain(..3);
             }
             if read as u64 > LONGEST_LINE {
-                return Err(Error::Data {
-                    path: self.path.clone(),
-                    place: format!("line {}", self.line),
-                    expected: format!("at most {LONGEST_LINE} bytes"),
-                    found: "more".into(),
-                });
+                let place = format!("line {}", self.line);
+                let expected = format!("at most {LONGEST_LINE} bytes");
+                return Err(Error::data(&self.path, Fault::new(place, expected, "more")));
             }
             if !self.buffer.trim_ascii().is_empty() {
                 return Ok(true);
@@ -150,14 +152,15 @@ impl TextReader {
         }
     }
 
-    /// The next position, or none at the end of the file.
+    /// The next position; `None` at the end of the file.
     pub(crate) fn position(&mut self) -> Result<Option<Position>> {
         if !self.advance()? {
             return Ok(None);
         }
         let line = str::from_utf8(&self.buffer).map_err(|error| Fault::new("text", "UTF-8", error));
-        line.and_then(str::parse)
-            .map(Some)
-            .map_err(|fault| fault.at(&self.path, format_args!("line {}", self.line)))
+        line.and_then(str::parse).map(Some).map_err(|fault| {
+            let fault = fault.within(format_args!("line {}", self.line));
+            Error::data(&self.path, fault)
+        })
     }
 }

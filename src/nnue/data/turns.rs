@@ -1,38 +1,35 @@
-//! Batches made by the threads that the consumer computes on, in turns with it.
+//! Batches made by the threads that also compute the steps, between the steps.
 //!
-//! Workers beside them would share their cores: while one has a core, the thread that computes there waits behind it, and what waits
-//! for that thread's part leaves another core idle.
+//! Separate threads would share the cores with the CPU executor. While one of them has a core, the
+//! executor's thread there waits, and the other cores idle until that thread has finished.
 
 use super::loader::{Make, Reply};
 use super::shuffle::RawBatches;
+use crate::engine::device::Device;
 use rayon::prelude::*;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
+/// Makes as many batches as the device has threads whenever there are none left.
 pub(crate) struct Turns {
-    threads: Arc<rayon::ThreadPool>,
-    /// One for each thread.
+    device: Device,
+    /// One per thread.
     makers: Vec<Make>,
     batches: RawBatches,
-    /// Those of the last turn that are still to be handed out.
+    /// The batches of the last turn that were not taken yet.
     ready: VecDeque<Reply>,
 }
 
 impl Turns {
-    pub(crate) fn new(
-        threads: Arc<rayon::ThreadPool>,
-        makers: Vec<Make>,
-        batches: RawBatches,
-    ) -> Self {
+    pub(crate) fn new(device: &Device, makers: Vec<Make>, batches: RawBatches) -> Self {
         Self {
-            threads,
+            device: device.clone(),
             makers,
             batches,
             ready: VecDeque::new(),
         }
     }
 
-    /// The next batch, if need be after a turn; none after the last.
+    /// The next batch, after a turn if none is ready; `None` after the last batch.
     pub(crate) fn next(&mut self) -> Option<Reply> {
         if self.ready.is_empty() {
             self.turn();
@@ -40,7 +37,7 @@ impl Turns {
         self.ready.pop_front()
     }
 
-    /// Makes a batch with each thread.
+    /// Makes one batch per thread.
     fn turn(&mut self) {
         let mut raw = Vec::with_capacity(self.makers.len());
         let mut error = None;
@@ -49,13 +46,13 @@ impl Turns {
         {
             match batch {
                 Ok(batch) => raw.push(batch),
-                // There is nothing behind it.
+                // No batch follows an error.
                 Err(found) => error = Some(found),
             }
         }
         let work = self.makers.par_iter_mut().zip(raw).with_max_len(1);
         let made = || work.map(|(make, raw)| make(raw)).collect::<Vec<_>>();
-        self.ready.extend(self.threads.install(made));
+        self.ready.extend(self.device.install(made));
         self.ready.extend(error.map(Err));
     }
 }

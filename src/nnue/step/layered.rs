@@ -67,7 +67,7 @@ impl Layered {
     /// The most bytes that a sample takes in one buffer.
     pub(super) fn sample_bytes(architecture: &Architecture, batch: &Batch) -> u64 {
         let row = match batch.inputs() {
-            Inputs::Dense { features, .. } => features.next_multiple_of(4),
+            Inputs::Dense { inputs, .. } => inputs.next_multiple_of(4),
             Inputs::Sparse(lists) => lists.iter().map(SparseInputs::longest).max().unwrap_or(1),
         };
         4 * row.max(2 * architecture.hidden) as u64

@@ -76,7 +76,7 @@ impl Masked {
         let floats = |what| device.allocate(what, Element::Float, 1);
         let words = |what| device.allocate(what, Element::Word, 1);
         Ok(Self {
-            architecture,
+            architecture: architecture.clone(),
             on_host: device.class() == Class::Host,
             binding_limit: device.binding_limit(),
             // On the host a word is 32 lanes side by side; elsewhere neighbours read neighbouring vectors.

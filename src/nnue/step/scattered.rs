@@ -50,7 +50,7 @@ pub(super) struct Scattered {
 impl Scattered {
     pub(super) fn new(device: &Device, architecture: Architecture) -> Result<Self> {
         Ok(Self {
-            architecture,
+            architecture: architecture.clone(),
             applies: device.class() == Class::Host
                 && architecture.activation == Activation::SCRelu
                 && architecture.buckets == 1

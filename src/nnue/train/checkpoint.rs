@@ -1,45 +1,50 @@
-//! Checkpoints: the whole state of a training in one file, whose bytes are a function of that state alone.
+//! Checkpoints: the whole state of a training in one file.
 //!
-//! A checkpoint is a network file with more in it: the optimiser's moments as tensors `A1.m`, `A1.v` …, and one JSON object
-//! under the metadata key `training`. It holds no time, path or host, so equal trainings write equal files.
+//! A checkpoint is a network file with more in it: the moments of the optimizer as tensors `A1.m`,
+//! `A1.v` …, and one JSON object under the metadata key `training`. It holds no time, path or host,
+//! so equal trainings write equal files.
 
 use super::settings::{Objective, Settings};
 use crate::error::{Error, Result};
 use crate::files::atomic::remove_unfinished;
 use crate::files::safetensors::{Metadata, TensorFile};
 use crate::nnue::activation::Activation;
+use crate::nnue::file::{network_file, push_parameters, read_architecture, read_parameters};
 use crate::nnue::{Parameters, write_network};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The metadata key of everything that is not the network.
+/// The metadata key of the state of the training.
 const TRAINING: &str = "training";
-/// The place that errors about it name.
+/// The place that errors about this metadata name.
 const PLACE: &str = "metadata `training`";
 const PREFIX: &str = "step-";
 const SUFFIX: &str = ".safetensors";
 
 /// The state of a training between two steps.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Checkpoint {
-    /// What the training was started with.
+    /// The settings of the training.
     pub settings: Settings,
-    /// Steps done; the optimiser's t.
+    /// The number of steps so far, which is the t of the optimizer.
     pub step: u64,
-    /// The epoch of the next batch, counted from 0; the number of epochs when the training is done.
+    /// The epoch of the next batch, counted from 0. At the end of the training it is the number of
+    /// epochs.
     pub epoch: u64,
-    /// Batches of that epoch already done.
+    /// The number of batches of that epoch that are done.
     pub batch: u64,
-    /// A fingerprint of the data's contents.
+    /// The [fingerprint](crate::nnue::data::Dataset::fingerprint) of the data.
     pub data: String,
-    /// Positions in the data: one epoch.
+    /// The number of positions in the data, which make one epoch.
     pub positions: u64,
     /// The network.
     pub parameters: Parameters,
-    /// The optimiser's state: one for each of [`Optimizer::moments`](crate::optim::Optimizer::moments), in its order.
+    /// The state of the optimizer: one set for each name of
+    /// [`Optimizer::moments`](crate::optim::Optimizer::moments).
     pub moments: Vec<Parameters>,
-    /// The running loss that is shown, if there is one yet.
+    /// The running mean of the loss, after the first step.
     pub running_loss: Option<f64>,
 }
 
@@ -52,21 +57,48 @@ struct Training {
     batch: u64,
     data: String,
     positions: u64,
-    /// As text: the JSON reader may miss the last bit of an f64, Rust's own does not.
+    /// Text, because the JSON reader may miss the last bit of an f64.
     running_loss: Option<String>,
 }
 
-/// The JSON object under [`TRAINING`] in the result of a training; a checkpoint's reads as one, too.
+/// The JSON object under [`TRAINING`] in a trained network. The object of a checkpoint can be read as
+/// one too.
 #[derive(Serialize, Deserialize)]
 struct Trained {
     settings: Objective,
 }
 
 impl Checkpoint {
-    /// Writes the checkpoint; what stood at `path` stays as it was if that fails.
+    /// The state before the first step: the moments are zero. `data` and `positions` describe the
+    /// dataset.
     ///
     /// # Errors
-    /// A state that [`Self::read`] would refuse, NaN in it above all, is refused here, and nothing is written.
+    /// As [`Architecture::check`](crate::nnue::Architecture::check).
+    pub fn new(
+        settings: Settings,
+        data: String,
+        positions: u64,
+        parameters: Parameters,
+    ) -> Result<Self> {
+        let zeros = Parameters::zeros(parameters.architecture().clone())?;
+        Ok(Self {
+            moments: vec![zeros; settings.optimizer.moments().len()],
+            settings,
+            step: 0,
+            epoch: 0,
+            batch: 0,
+            data,
+            positions,
+            parameters,
+            running_loss: None,
+        })
+    }
+
+    /// Writes the checkpoint. If that fails, the file at `path` stays as it was.
+    ///
+    /// # Errors
+    /// A state that [`Self::read`] would refuse, such as one with NaN, and everything that the file
+    /// system refuses.
     pub fn write(&self, path: &Path) -> Result<()> {
         let architecture = &self.settings.architecture;
         let names = self.settings.optimizer.moments();
@@ -85,7 +117,7 @@ impl Checkpoint {
         }
         self.check()?;
         let training = to_json(&Training {
-            settings: self.settings,
+            settings: self.settings.clone(),
             step: self.step,
             epoch: self.epoch,
             batch: self.batch,
@@ -93,15 +125,18 @@ impl Checkpoint {
             positions: self.positions,
             running_loss: self.running_loss.map(|loss| loss.to_string()),
         })?;
-        let mut file = TensorFile::network(path, &self.parameters, training);
+        let mut file = network_file(path, &self.parameters, training);
         for (name, moment) in names.iter().zip(&self.moments) {
-            file.push_parameters(moment, &format!(".{name}"));
+            push_parameters(&mut file, moment, &format!(".{name}"));
         }
         file.write_finite()
     }
 
-    /// Reads a checkpoint and verifies all of it: the tensors against the architecture of its own settings, the settings, and
-    /// the place in the data against the step.
+    /// Reads a checkpoint and checks all of it: the settings, the tensors against the architecture in
+    /// the settings, and the position in the data against the step.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Tensors`] with the path.
     pub fn read(path: &Path) -> Result<Self> {
         let file = TensorFile::read(path)?;
         let text = file.text(TRAINING)?;
@@ -118,33 +153,36 @@ impl Checkpoint {
             None => None,
         };
         let settings = training.settings;
-        settings.check().map_err(|error| file.place(error))?;
-        let (expected, mut found) = (settings.architecture, file.architecture()?);
+        settings.check().map_err(|error| error.in_file(path))?;
+        let (expected, mut found) = (&settings.architecture, read_architecture(&file)?);
         if found.activation == Activation::Relu {
             found.clip = expected.clip;
         }
-        if found != expected {
+        if found != *expected {
             let expected = format!("{expected:?}, as its own settings say");
             return Err(file.fault("architecture", expected, format!("{found:?}")));
         }
         let moments = settings.optimizer.moments().iter();
-        let moments = moments.map(|name| file.parameters(expected, &format!(".{name}")));
+        let read = |suffix: &str| read_parameters(&file, expected, suffix);
+        let moments = moments.map(|name| read(&format!(".{name}")));
+        let moments = moments.collect::<Result<_>>()?;
         let checkpoint = Self {
+            parameters: read("")?,
+            moments,
             settings,
             step: training.step,
             epoch: training.epoch,
             batch: training.batch,
             data: training.data,
             positions: training.positions,
-            parameters: file.parameters(expected, "")?,
-            moments: moments.collect::<Result<_>>()?,
             running_loss,
         };
-        checkpoint.check().map_err(|error| file.place(error))?;
+        checkpoint.check().map_err(|error| error.in_file(path))?;
         Ok(checkpoint)
     }
 
-    /// The invariants beside the tensors: valid settings, data, and step = epoch·⌈positions/L⌉ + batch.
+    /// Checks the invariants besides the tensors: the settings, the data, and step =
+    /// epoch·⌈positions ÷ L⌉ + batch.
     fn check(&self) -> Result<()> {
         self.settings.check()?;
         if self.positions == 0 {
@@ -154,7 +192,7 @@ impl Checkpoint {
         if (self.epoch, self.batch) != (self.step / per_epoch, self.step % per_epoch) {
             return Err(Error::argument(
                 "epoch and batch",
-                format!("those of step {} at {per_epoch} steps an epoch", self.step),
+                format!("those of step {} at {per_epoch} steps per epoch", self.step),
                 format!("{} and {}", self.epoch, self.batch),
             ));
         }
@@ -177,11 +215,14 @@ impl Checkpoint {
 
 fn to_json(value: &impl Serialize) -> Result<Metadata> {
     let text = serde_json::to_string(value)
-        .map_err(|error| Error::argument(TRAINING, "what JSON can hold", error))?;
+        .map_err(|error| Error::argument(TRAINING, "a state that JSON can hold", error))?;
     Ok(Metadata::from([(TRAINING.to_string(), text)]))
 }
 
-/// Writes the result of a training: a network file that says what the network was trained to predict.
+/// Writes the result of a training: a network file with the objective of the training.
+///
+/// # Errors
+/// As [`write_network`].
 pub fn write_result(path: &Path, parameters: &Parameters, objective: Objective) -> Result<()> {
     write_network(
         path,
@@ -192,60 +233,71 @@ pub fn write_result(path: &Path, parameters: &Parameters, objective: Objective) 
     )
 }
 
-/// What the network in a file was trained to predict, from the metadata that
-/// [`read_network`](crate::nnue::read_network) gave; none for a network that says nothing of it.
+/// The objective of a network, from the metadata that [`read_network`](crate::nnue::read_network)
+/// read at `path`; `None` if the file has none.
+///
+/// # Errors
+/// [`Error::Tensors`] if the metadata are damaged.
 pub fn objective_of(path: &Path, metadata: &Metadata) -> Result<Option<Objective>> {
     let Some(text) = metadata.get(TRAINING) else {
         return Ok(None);
     };
     let file = TensorFile::new(path, Metadata::new());
     let trained: Trained = serde_json::from_str(text)
-        .map_err(|error| file.fault(PLACE, "an objective: loss, wdl and scale", error))?;
-    trained
-        .settings
-        .check()
-        .map_err(|error| file.place(error))?;
+        .map_err(|error| file.fault(PLACE, "an objective: loss, lambda and scale", error))?;
+    let checked = trained.settings.check();
+    checked.map_err(|error| error.in_file(path))?;
     Ok(Some(trained.settings))
 }
 
-/// The checkpoints of one training: `step-00000123.safetensors` and so on in one directory.
+/// The checkpoints of one training, in one directory: `step-00000123.safetensors` and so on.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     directory: PathBuf,
 }
 
 impl Checkpoints {
-    /// Those under `run`/checkpoints. Creates nothing.
+    /// The checkpoints in `run`/checkpoints. Creates nothing.
     pub fn new(run: &Path) -> Self {
         let directory = run.join("checkpoints");
         Self { directory }
     }
 
-    /// The directory they are in.
+    /// The directory of the checkpoints.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Creates the directory, with those above it, where there is none, and removes what a killed process left of a file
-    /// it was writing.
+    /// Creates the directory and its parents if they do not exist, and removes unfinished files of a
+    /// process that was killed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the directory.
     pub fn create(&self) -> Result<()> {
         fs::create_dir_all(&self.directory).map_err(Error::io(&self.directory, "create"))?;
         remove_unfinished(&self.directory)
     }
 
-    /// Where the checkpoint of a step stands.
+    /// The file of the checkpoint at a step.
     pub fn path(&self, step: u64) -> PathBuf {
         self.directory.join(format!("{PREFIX}{step:08}{SUFFIX}"))
     }
 
-    /// Writes a checkpoint to its place and returns it. Fails, leaving all others, where the directory is gone.
+    /// Writes a checkpoint and returns its file. Other checkpoints stay as they are.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::write`].
     pub fn save(&self, checkpoint: &Checkpoint) -> Result<PathBuf> {
         let path = self.path(checkpoint.step);
         checkpoint.write(&path)?;
         Ok(path)
     }
 
-    /// Steps and paths of all checkpoints, ascending; none where there is no directory. Other files are passed over.
+    /// The steps and files of all checkpoints in ascending order. Other files are ignored, and so is a
+    /// missing directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the directory.
     pub fn list(&self) -> Result<Vec<(u64, PathBuf)>> {
         let entries = match fs::read_dir(&self.directory) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -260,7 +312,7 @@ impl Checkpoints {
                 let step = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
                 step.parse().ok()
             });
-            // A name that is not the one of its step, such as "step-7.safetensors", was not written here.
+            // Another name of the same step, such as "step-7.safetensors", is a foreign file.
             if let Some(step) = step
                 && self.path(step).file_name() == Some(&name)
             {
@@ -271,10 +323,10 @@ impl Checkpoints {
         Ok(found)
     }
 
-    /// The checkpoint of the highest step, whole and verified.
+    /// The checkpoint with the highest step, and its file; `None` if there are no checkpoints.
     ///
     /// # Errors
-    /// If it does not read well, its own error, which then also names the newest one that does.
+    /// [`Error::Checkpoint`] if that checkpoint cannot be read.
     pub fn latest(&self) -> Result<Option<(PathBuf, Checkpoint)>> {
         let mut paths = self.list()?.into_iter().rev().map(|(_, path)| path);
         let Some(newest) = paths.next() else {
@@ -283,40 +335,10 @@ impl Checkpoints {
         match Checkpoint::read(&newest) {
             Ok(checkpoint) => Ok(Some((newest, checkpoint))),
             Err(error) => {
-                let good = paths.find(|path| Checkpoint::read(path).is_ok());
-                Err(with_advice(error, good.as_deref()))
+                let readable = paths.find(|path| Checkpoint::read(path).is_ok());
+                let error = Box::new(error);
+                Err(Error::Checkpoint { error, readable })
             }
         }
-    }
-}
-
-/// Adds to an error about the newest checkpoint which one could be used in its place.
-fn with_advice(error: Error, good: Option<&Path>) -> Error {
-    let advice = match good {
-        Some(path) => format!("; the newest that reads well is {}", path.display()),
-        None => "; no other checkpoint there reads well".to_string(),
-    };
-    match error {
-        Error::Tensors {
-            path,
-            place,
-            expected,
-            found,
-        } => Error::Tensors {
-            path,
-            place,
-            expected,
-            found: found + &advice,
-        },
-        Error::Io {
-            path,
-            action,
-            source,
-        } => Error::Io {
-            path,
-            action,
-            source: std::io::Error::new(source.kind(), format!("{source}{advice}")),
-        },
-        other => other,
     }
 }

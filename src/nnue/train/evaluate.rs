@@ -1,26 +1,31 @@
-//! A network over a data file: mean loss, and the correlation with the scores.
+//! Evaluates a network on a data file: mean loss, and correlation with the scores.
 
-use super::input;
 use super::settings::Objective;
 use crate::error::{Error, Result};
-use crate::nnue::Network;
-use crate::nnue::data::{Chess768, Dataset, FeatureSet, LoaderSettings, Target};
+use crate::nnue::data::{Chess768, Dataset, FeatureSet, Loader, LoaderSettings};
 use crate::nnue::loss::Link;
+use crate::nnue::{Needs, Network};
 use serde::Serialize;
+use std::sync::Arc;
 
-/// What a network makes of a data file.
+/// The quality of a network's outputs on a data file.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Evaluation {
-    /// (1/n) Σ |link(Y) − t|^q over all n positions.
+    /// The mean loss over all n positions.
     pub loss: f64,
-    /// Pearson's correlation of σ(Y) with σ(score/scale); NaN where one of them is constant.
+    /// Pearson's correlation of σ(Y) with σ(score ÷ scale); NaN if one of them is constant.
     pub correlation: f64,
-    /// n.
+    /// n, the number of positions.
     pub positions: u64,
 }
 
-/// Streams the dataset through the network in the order of the files. `threads` prepare batches, or
-/// those that the network's device computes on.
+/// Evaluates a network on all positions of a dataset, in the order of the files. `threads` threads
+/// make the batches, unless the network computes on threads of the host, which then make them.
+///
+/// # Errors
+/// An objective out of its range, a network of another N than [`Chess768`], damaged data, and
+/// failures of the device.
 pub fn evaluate(
     network: &mut Network,
     dataset: &Dataset,
@@ -28,38 +33,29 @@ pub fn evaluate(
     threads: usize,
 ) -> Result<Evaluation> {
     objective.check()?;
-    if network.architecture().inputs != Chess768.features() {
-        let expected = format!("{} inputs (N), as Chess768 has", Chess768.features());
+    if network.architecture().inputs != Chess768.inputs() {
+        let expected = format!("{} inputs (N), as Chess768 has", Chess768.inputs());
         let found = network.architecture().inputs;
         return Err(Error::argument("network", expected, found));
     }
-    let target = Target {
-        lambda: objective.wdl,
-        scale: objective.scale,
-    };
-    let settings = LoaderSettings {
-        shuffle: 0,
-        target,
-        workers: threads.max(1),
-        transposed: false,
-        ..LoaderSettings::default()
-    };
+    let target = objective.target();
+    let settings = LoaderSettings::default()
+        .shuffle_buffer(0)
+        .target(target)
+        .threads(threads.max(1));
     let power = f64::from(objective.loss.power);
     let (mut loss, mut moments) = (0.0, Moments::default());
-    let mut loader = input::loader(network.device(), dataset, &settings)?;
-    while let Some(loaded) = loader.next().transpose()? {
-        let output = network.forward(&loaded.batch)?;
-        let samples = output
-            .iter()
-            .zip(loaded.batch.targets())
-            .zip(&loaded.scores);
+    let needs = Needs::outputs(network);
+    for batch in Loader::new(dataset, Arc::new(Chess768), &settings, needs)? {
+        let batch = batch?;
+        let y = network.forward(&batch)?;
+        let samples = y.iter().zip(batch.targets()).zip(batch.scores());
         for ((&y, &t), &score) in samples {
             let (value, _) = objective.loss.link.apply(f64::from(y));
             loss += (value - f64::from(t)).abs().powf(power);
             let (predicted, _) = Link::Sigmoid.apply(f64::from(y));
             moments.add(predicted, f64::from(target.sigmoid(score)));
         }
-        loader.recycle(loaded);
     }
     Ok(Evaluation {
         loss: loss / moments.count,
@@ -68,7 +64,7 @@ pub fn evaluate(
     })
 }
 
-/// Running means and co-moments of pairs, updated so that nothing cancels.
+/// Running means and co-moments of pairs, updated without cancellation.
 #[derive(Default)]
 struct Moments {
     count: f64,

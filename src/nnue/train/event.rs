@@ -1,44 +1,48 @@
-//! What a training tells whoever watches it, and what it leaves at its end.
+//! The events of a training, and the summary at its end.
 
 use super::evaluate::Evaluation;
 use std::path::{Path, PathBuf};
 
-/// What happens in a training, for whoever watches it.
+/// An event of a training, for the observer of [`Trainer::run`](super::Trainer::run).
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
-    /// The first event.
+    /// The training begins. It is the first event.
+    #[non_exhaustive]
     Started {
-        /// The device.
+        /// The name of the device.
         device: &'a str,
-        /// Why this device.
+        /// The reason why this device was taken.
         reason: &'a str,
-        /// Positions in the data.
+        /// The number of positions in the data.
         positions: u64,
-        /// Steps in an epoch.
+        /// The number of steps in an epoch.
         steps_per_epoch: u64,
-        /// Steps in all.
+        /// The number of steps in the whole training.
         total_steps: u64,
-        /// The step it goes on after, if it was resumed.
+        /// The step after which a resumed training continues.
         resumed_from: Option<u64>,
     },
-    /// The loss of a step has come back.
+    /// The loss of a step was read back.
+    #[non_exhaustive]
     Step {
         /// The step, counted from 1.
         step: u64,
-        /// Its epoch, counted from 0.
+        /// The epoch of the step, counted from 0.
         epoch: u64,
         /// A running mean of the loss.
         loss: f64,
-        /// Its learning rate.
+        /// The learning rate of the step.
         learning_rate: f32,
-        /// Positions of its batch.
+        /// The number of positions in the batch.
         positions: u64,
-        /// Positions a second since this call began, validation left out.
+        /// Positions per second since the call began, without the time of validation.
         positions_per_second: f64,
     },
-    /// An epoch ended and the validation data were tried.
+    /// The network was evaluated on the validation data at the end of an epoch.
+    #[non_exhaustive]
     Validation {
-        /// Steps done.
+        /// The number of steps so far.
         step: u64,
         /// The epoch that ended, counted from 0.
         epoch: u64,
@@ -48,33 +52,35 @@ pub enum Event<'a> {
         correlation: f64,
     },
     /// A checkpoint was written.
+    #[non_exhaustive]
     Checkpoint {
-        /// Steps done.
+        /// The number of steps so far.
         step: u64,
-        /// Its file.
+        /// The file.
         path: &'a Path,
     },
 }
 
-/// How a training ended, and where everything is.
+/// The end of a training, and the files that it wrote.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Summary {
-    /// Whether all steps are done; if not, it was stopped and can be resumed.
+    /// Whether all steps are done. A training that was stopped can be resumed.
     pub finished: bool,
-    /// Steps done.
+    /// The number of steps so far.
     pub step: u64,
-    /// Steps in all.
+    /// The number of steps in the whole training.
     pub total_steps: u64,
-    /// The last validation of this call.
+    /// The last evaluation on the validation data in this call.
     pub validation: Option<Evaluation>,
-    /// The result, if finished.
+    /// The file of the trained network, if the training has finished.
     pub net: Option<PathBuf>,
-    /// The newest checkpoint.
+    /// The file of the newest checkpoint.
     pub checkpoint: PathBuf,
-    /// The log.
+    /// The file of the log.
     pub log: PathBuf,
-    /// Seconds of this call.
+    /// The duration of this call in seconds.
     pub seconds: f64,
-    /// Positions a second of this call, validation left out.
+    /// Positions per second in this call, without the time of validation.
     pub positions_per_second: f64,
 }

@@ -1,7 +1,7 @@
-//! The log of a training: JSON lines that a program can follow while it is written, and read back for a plot.
+//! The log of a training: lines of JSON that programs can follow while they are written.
 
 use super::settings::Settings;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::files::atomic::write_atomically;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fs::{self, File, OpenOptions};
@@ -10,79 +10,80 @@ use std::path::{Path, PathBuf};
 
 /// One line of a log: a JSON object whose field `kind` is the name of the variant in lower case.
 ///
-/// Numbers that are NaN or infinite stand as `null` and read back as NaN.
+/// NaN and infinities are written as `null` and read back as NaN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Entry {
     /// A training begins.
     Start {
-        /// What it was started with.
+        /// The settings of the training.
         settings: Settings,
-        /// The device it runs on.
+        /// The device of the training.
         device: String,
-        /// Positions in the data: one epoch.
+        /// The number of positions in the data, which make one epoch.
         positions: u64,
-        /// Steps it will take.
+        /// The number of steps in the whole training.
         steps: u64,
     },
-    /// A training goes on from a checkpoint.
+    /// A training continues from a checkpoint.
     Resume {
-        /// Steps done.
+        /// The number of steps so far.
         step: u64,
-        /// The epoch it goes on in, counted from 0.
+        /// The epoch of the next batch, counted from 0.
         epoch: u64,
-        /// The device it runs on.
+        /// The device of the training.
         device: String,
-        /// The checkpoint's file.
+        /// The file of the checkpoint.
         #[serde(with = "crate::files::path")]
         checkpoint: PathBuf,
     },
-    /// A step was done.
+    /// A step is done.
     Step {
         /// The step, counted from 1.
         step: u64,
-        /// Its epoch, counted from 0.
+        /// The epoch of the step, counted from 0.
         epoch: u64,
-        /// The mean loss of its batch, before the update.
+        /// The mean loss of the batch, before the update.
         #[serde(deserialize_with = "or_nan")]
         loss: f64,
-        /// The learning rate of its update.
+        /// The learning rate of the update.
         learning_rate: f32,
-        /// Positions trained on since the start, those of resumed runs included.
+        /// The number of positions trained on since the start of the training.
         positions: u64,
-        /// Positions a second, of late.
+        /// Positions per second since the start or the last resume.
         #[serde(deserialize_with = "or_nan")]
         positions_per_second: f64,
     },
-    /// The network was tried on the validation data.
+    /// The network was evaluated on the validation data.
     Validation {
-        /// Steps done.
+        /// The number of steps so far.
         step: u64,
         /// The epoch that ended, counted from 0.
         epoch: u64,
         /// The mean loss.
         #[serde(deserialize_with = "or_nan")]
         loss: f64,
-        /// The correlation of the network's output with the scores.
+        /// The correlation of the outputs with the scores.
         #[serde(deserialize_with = "or_nan")]
         correlation: f64,
-        /// Positions in the validation data.
+        /// The number of positions in the validation data.
         positions: u64,
     },
     /// A training stopped.
     End {
-        /// Steps done.
+        /// The number of steps so far.
         step: u64,
-        /// Why: "finished", "interrupted", or an error's text.
+        /// The reason: "finished", "interrupted", or the text of an error.
         reason: String,
-        /// Seconds of this run.
+        /// The duration since the start or the last resume, in seconds.
         #[serde(deserialize_with = "or_nan")]
         seconds: f64,
     },
 }
 
 impl Entry {
-    /// The number of steps done when the line was written.
+    /// The number of steps that were done when the line was written.
     pub fn step(&self) -> u64 {
         match self {
             Self::Start { .. } => 0,
@@ -94,7 +95,7 @@ impl Entry {
     }
 }
 
-/// A log being written. Each line goes to the system in one piece as soon as it is there.
+/// A log that is being written. Each line is handed to the system in one call.
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
@@ -102,15 +103,22 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts an empty log, in place of one that stands at `path`.
+    /// Starts an empty log. An existing file at `path` is replaced.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         write_atomically(&path, |_| Ok(()))?;
         Self::open(path)
     }
 
-    /// Goes on with the log at `path` from a checkpoint at `step`: lines of later steps, which will be written again, and a
-    /// torn last line are dropped. Starts an empty log where there is none.
+    /// Continues the log at `path` from a checkpoint at `step`. Lines of later steps are dropped,
+    /// because they will be written again, and so is an incomplete last line. If there is no log, an
+    /// empty one is started.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and [`Error::Data`] with the number of a damaged line.
     pub fn resume(path: impl Into<PathBuf>, step: u64) -> Result<Self> {
         let path = path.into();
         if !path.exists() {
@@ -127,15 +135,18 @@ impl Log {
     }
 
     /// Adds a line.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
     pub fn append(&mut self, entry: &Entry) -> Result<()> {
         let mut line = serde_json::to_vec(entry)
-            .map_err(|error| Error::argument("log", "what JSON can hold", error))?;
+            .map_err(|error| Error::argument("log", "an entry that JSON can hold", error))?;
         line.push(b'\n');
         let written = self.file.write_all(&line);
         written.map_err(Error::io(&self.path, "append a line"))
     }
 
-    /// Where it stands.
+    /// The file of the log.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -147,24 +158,30 @@ impl Log {
     }
 }
 
-/// The entries of a log, also of one that is being written: a torn last line is passed over.
+/// Reads the entries of a log, which may still be growing: an incomplete last line is skipped.
+///
+/// # Errors
+/// [`Error::Io`], and [`Error::Data`] with the number of a damaged line.
 pub fn read(path: &Path) -> Result<Vec<Entry>> {
     let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
     let lines = parse(path, &bytes)?;
     Ok(lines.into_iter().map(|(_, entry)| entry).collect())
 }
 
-/// The points of a loss curve, each a step and a loss.
+/// The points of the loss curves of a training, each a step and a loss.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curve {
-    /// One for each step in the log.
+    /// One point for each step in the log.
     pub training: Vec<(u64, f64)>,
-    /// One for each validation.
+    /// One point for each validation.
     pub validation: Vec<(u64, f64)>,
 }
 
 impl Curve {
-    /// The points in a log.
+    /// Reads the points from a log.
+    ///
+    /// # Errors
+    /// As [`read`].
     pub fn read(path: &Path) -> Result<Self> {
         let mut curve = Self::default();
         for entry in read(path)? {
@@ -178,8 +195,8 @@ impl Curve {
     }
 }
 
-/// Each line with its newline, and what it says. The last line is torn, and left out, if it lacks the newline or does not
-/// parse; any other that does not parse is an error.
+/// Each line with its newline, and its entry. The last line is incomplete, and left out, if it lacks
+/// the newline or does not parse. Any other line that does not parse is an error.
 fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], Entry)>> {
     let mut entries = Vec::new();
     let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').peekable();
@@ -190,12 +207,9 @@ fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], Entry)>> {
             Ok(entry) => entries.push((line, entry)),
             Err(_) if last => {}
             Err(error) => {
-                return Err(Error::Data {
-                    path: path.to_path_buf(),
-                    place: format!("line {}", entries.len() + 1),
-                    expected: "a line of a training's log".to_string(),
-                    found: error.to_string(),
-                });
+                let place = format!("line {}", entries.len() + 1);
+                let fault = Fault::new(place, "an entry of a training's log", error);
+                return Err(Error::data(path, fault));
             }
         }
     }

@@ -1,7 +1,7 @@
-//! Where a run reads and writes: what does not change its numbers.
+//! The files and threads of a run. They do not change its numbers.
 
 use super::checkpoint::Checkpoints;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::files::atomic::write_atomically;
 use crate::files::lock::DirectoryLock;
 use crate::files::path::StoredPath;
@@ -11,26 +11,36 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf, absolute};
 
-/// The files and threads of a run. `DIR/run.json` holds what a later call needs to go on.
+/// The files and threads of a run. `DIR/run.json` keeps what is needed to resume it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored", into = "Stored")]
+#[non_exhaustive]
 pub struct Run {
-    /// Training data, in this order.
+    /// The files of training data, in this order.
     pub data: Vec<PathBuf>,
-    /// Validation data, if there is any.
+    /// The file of validation data, if there is one.
     pub validation: Option<PathBuf>,
-    /// The run's directory. Where it is empty, a new run creates the first of `runs/train-1`,
-    /// `runs/train-2`, … that is not there.
+    /// The directory of the run. If it is empty, a new run creates the first of `runs/train-1`,
+    /// `runs/train-2`, … that does not exist.
     pub out: PathBuf,
-    /// Steps between checkpoints; 0 for one at the end of each epoch alone.
+    /// The number of steps between checkpoints; 0 for one checkpoint at the end of each epoch.
     pub save_every: u64,
-    /// Threads that prepare batches, where the device has none of its own; 0 for one a core, up to
-    /// 8. Has no influence on the numbers.
-    pub loader_threads: usize,
+    /// The number of threads that make batches; 0 for one per core, up to 8. A device that computes
+    /// on threads of the host ignores it.
+    pub threads: usize,
 }
 
+crate::setters! { Run {
+    data: Vec<PathBuf>,
+    out: PathBuf,
+    validation: Option<PathBuf>,
+    save_every: u64,
+    threads: usize,
+} }
+
 /// The JSON object in `run.json`.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Stored {
     data: Vec<StoredPath>,
     validation: Option<StoredPath>,
@@ -59,15 +69,25 @@ impl From<Stored> for Run {
 }
 
 impl Run {
+    /// A run on these files of training data in the directory `out`, without validation data.
+    pub fn new(data: Vec<PathBuf>, out: impl Into<PathBuf>) -> Self {
+        Self {
+            data,
+            out: out.into(),
+            ..Self::default()
+        }
+    }
+
     /// Reads `DIR/run.json`.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and [`Error::Data`] with the line.
     pub fn load(out: &Path) -> Result<Self> {
         let path = out.join("run.json");
         let text = fs::read_to_string(&path).map_err(Error::io(&path, "read the run"))?;
-        let run: Self = serde_json::from_str(&text).map_err(|error| Error::Data {
-            path,
-            place: format!("line {}", error.line()),
-            expected: "the JSON object of a run".to_owned(),
-            found: error.to_string(),
+        let run: Self = serde_json::from_str(&text).map_err(|error| {
+            let place = format!("line {}", error.line());
+            Error::data(path, Fault::new(place, "the JSON object of a run", error))
         })?;
         Ok(Self {
             out: out.to_owned(),
@@ -75,7 +95,10 @@ impl Run {
         })
     }
 
-    /// Writes `DIR/run.json`, with absolute paths so that a run can be resumed from any directory.
+    /// Writes `DIR/run.json` with absolute paths, so that the run can be resumed from any directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
     pub fn save(&self) -> Result<()> {
         let full = |path: &PathBuf| absolute(path).map_err(Error::io(path, "find the path of"));
         let run = Self {
@@ -90,8 +113,7 @@ impl Run {
         })
     }
 
-    /// Refuses a directory that holds the checkpoints or results of a run, or in which one is going
-    /// on.
+    /// Checks that the directory holds no checkpoints and no results, and that no run uses it.
     pub(super) fn check_free(&self) -> Result<()> {
         if self.out.as_os_str().is_empty() {
             return Ok(());
@@ -114,8 +136,8 @@ impl Run {
         Err(Error::argument(directory, expected, found))
     }
 
-    /// Creates the directory of a new run, and returns its path. A directory whose path is given
-    /// may be there already.
+    /// Creates the directory of a new run and returns its path. A directory that was named may exist
+    /// already.
     pub(super) fn create_directory(&self) -> Result<PathBuf> {
         if !self.out.as_os_str().is_empty() {
             fs::create_dir_all(&self.out).map_err(Error::io(&self.out, "create"))?;
@@ -136,25 +158,25 @@ impl Run {
         }
     }
 
-    /// `DIR/checkpoints/`.
+    /// The checkpoints, in `DIR/checkpoints/`.
     pub fn checkpoints(&self) -> Checkpoints {
         Checkpoints::new(&self.out)
     }
 
-    /// `DIR/log.jsonl`.
+    /// The log, `DIR/log.jsonl`.
     pub fn log(&self) -> PathBuf {
         self.out.join("log.jsonl")
     }
 
-    /// `DIR/net.safetensors`, the result.
+    /// The trained network, `DIR/net.safetensors`.
     pub fn net(&self) -> PathBuf {
         self.out.join("net.safetensors")
     }
 
-    /// Threads that prepare batches, at least 1.
+    /// The number of threads that make batches, at least 1.
     pub(super) fn loader_threads(&self) -> usize {
-        match self.loader_threads {
-            0 => LoaderSettings::default().workers,
+        match self.threads {
+            0 => LoaderSettings::default().threads,
             threads => threads,
         }
     }

@@ -1,7 +1,8 @@
-//! What determines the numbers of a training.
+//! The settings that determine the numbers of a training.
 
 use crate::error::{Error, Result};
 use crate::nnue::Architecture;
+use crate::nnue::data::Target;
 use crate::nnue::loss::Loss;
 use crate::optim::Optimizer;
 use crate::optim::schedule::Schedule;
@@ -9,63 +10,94 @@ use serde::{Deserialize, Serialize};
 
 const ABOVE_0: &str = "a finite number above 0";
 
-/// Rows of one accumulator, unless said otherwise.
-pub const DEFAULT_HIDDEN: usize = 128;
-/// Passes over the data, unless said otherwise.
-pub const DEFAULT_EPOCHS: u64 = 20;
-/// Samples in a batch, unless said otherwise.
-pub const DEFAULT_BATCH: usize = 4096;
-/// Positions that are shuffled among each other, unless said otherwise: 32 MiB of bulletformat records.
-pub const DEFAULT_SHUFFLE_BUFFER: usize = 1 << 20;
-
-/// Everything that determines the numbers of a training beside the data and the kind of device, and nothing that does
-/// not: no path, no thread count, no time.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// Everything that determines the numbers of a training, except the data and the kind of device.
+/// Paths, thread counts and times are in [`Run`](super::Run) instead.
+///
+/// ```
+/// use wgrad::nnue::train::Settings;
+///
+/// let mut settings = Settings::new(768).epochs(5).lambda(0.3);
+/// settings.architecture.hidden = 256;
+/// assert_eq!(settings.batch_size, 4096);
+/// ```
+///
+/// Fields that a file of an earlier release does not have take the values of the default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
 pub struct Settings {
     /// The network.
     pub architecture: Architecture,
-    /// What is made small.
+    /// The training loss.
     pub loss: Loss,
-    /// How the parameters follow the gradients.
+    /// The optimizer.
     pub optimizer: Optimizer,
-    /// The course of the learning rate.
+    /// The schedule of the learning rate.
     pub schedule: Schedule,
     /// η, the learning rate at the start.
     pub learning_rate: f32,
-    /// Passes over the data.
+    /// The number of passes over the data.
     pub epochs: u64,
-    /// L, the samples in a batch; the last one of an epoch may have fewer.
-    pub batch: usize,
-    /// λ, the share of the game's result in the target t = λ·result + (1 − λ)·σ(score/scale).
-    pub wdl: f32,
-    /// What a score is divided by in the objective.
+    /// L, the samples of a batch. The last batch of an epoch has the samples that are left.
+    #[serde(alias = "batch")]
+    pub batch_size: usize,
+    /// λ, the share of the game result in the target: t = λ·result + (1 − λ)·σ(score ÷ scale).
+    #[serde(alias = "wdl")]
+    pub lambda: f32,
+    /// The divisor of a score in the target.
     pub scale: f32,
-    /// Seed of the initial parameters and of the shuffle.
+    /// The seed of the initial parameters and of the shuffle.
     pub seed: u64,
-    /// Positions that are shuffled among each other; 0 keeps the order of the files.
+    /// The number of positions that are shuffled together; 0 keeps the order of the files.
     pub shuffle_buffer: usize,
 }
 
+impl Default for Settings {
+    /// The settings of [`Settings::new`] for 768 inputs.
+    fn default() -> Self {
+        Self::new(768)
+    }
+}
+
+crate::setters! { Settings {
+    architecture: Architecture,
+    loss: Loss,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    learning_rate: f32,
+    epochs: u64,
+    batch_size: usize,
+    lambda: f32,
+    scale: f32,
+    seed: u64,
+    shuffle_buffer: usize,
+} }
+
 impl Settings {
-    /// The defaults for a network of N = `inputs`: 128 hidden, untied, CReLU with T = 1, squared error on σ(Y), AdamW
-    /// (0.9, 0.999, 1e-8, decay 0.01), 2e-3 with a cosine to 0, batches of 4096, λ = 0, scale 400, seed 0.
+    /// The defaults for a network of N = `inputs`: K = 128, untied, CReLU with T = 1; squared error
+    /// on σ(Y); [`Optimizer::ADAMW`]; 20 epochs; a learning rate of 2e-3 that falls to 0 on a cosine;
+    /// batches of 4,096; λ = 0; scale 400; seed 0; 2²⁰ positions shuffled together, which are 32 MiB
+    /// of bulletformat records.
     pub fn new(inputs: usize) -> Self {
         Self {
-            architecture: Architecture::new(inputs, DEFAULT_HIDDEN),
+            architecture: Architecture::new(inputs, 128),
             loss: Loss::SIGMOID_MSE,
             optimizer: Optimizer::ADAMW,
             schedule: Schedule::Cosine,
             learning_rate: 2e-3,
-            epochs: DEFAULT_EPOCHS,
-            batch: DEFAULT_BATCH,
-            wdl: 0.0,
+            epochs: 20,
+            batch_size: 4096,
+            lambda: 0.0,
             scale: 400.0,
             seed: 0,
-            shuffle_buffer: DEFAULT_SHUFFLE_BUFFER,
+            shuffle_buffer: 1 << 20,
         }
     }
 
-    /// Refuses what cannot be trained with; the error names the option.
+    /// Checks that a training with these settings is possible.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] with the name of the setting.
     pub fn check(&self) -> Result<()> {
         self.architecture.check()?;
         let buckets = self.architecture.buckets;
@@ -73,77 +105,87 @@ impl Settings {
         require("buckets", buckets == 1, expected, buckets)?;
         self.optimizer.check()?;
         self.objective().check()?;
-        // ReLU has no clip, but an infinity or NaN could not be told in a checkpoint.
-        let clip = self.architecture.clip;
-        require("clip (T)", clip.is_finite(), "a finite number", clip)?;
         let rate = self.learning_rate;
         let valid = rate > 0.0 && rate.is_finite();
-        require("lr (learning rate)", valid, ABOVE_0, rate)?;
+        require("learning_rate (η)", valid, ABOVE_0, rate)?;
         require("epochs", self.epochs > 0, "at least 1", self.epochs)?;
-        require("batch", self.batch > 0, "at least 1", self.batch)?;
-        // Places in index lists of up to 32 a sample are 32 bits wide on the device.
-        let valid = self.batch <= i32::MAX as usize / 32;
-        require("batch", valid, "at most 67108863", self.batch)?;
-        let (shuffle, valid) = (
-            self.shuffle_buffer,
-            u32::try_from(self.shuffle_buffer).is_ok(),
-        );
+        let samples = self.batch_size;
+        require("batch_size", samples > 0, "at least 1", samples)?;
+        // Offsets into index lists of 32 indices per sample are 32-bit numbers on a device.
+        let valid = samples <= i32::MAX as usize / 32;
+        require("batch_size", valid, "at most 67108863", samples)?;
+        let shuffle = self.shuffle_buffer;
+        let valid = u32::try_from(shuffle).is_ok();
         require("shuffle_buffer", valid, "at most 4294967295", shuffle)
     }
 
-    /// Steps in one pass over `positions` of data: ⌈positions / batch⌉.
+    /// The number of steps in one pass over the data: ⌈positions ÷ L⌉.
     pub fn steps_per_epoch(&self, positions: u64) -> u64 {
-        positions.div_ceil(self.batch.max(1) as u64)
+        positions.div_ceil(self.batch_size.max(1) as u64)
     }
 
-    /// Steps of the whole training over `positions` of data.
+    /// The number of steps in the whole training.
     pub fn total_steps(&self, positions: u64) -> u64 {
         self.epochs.saturating_mul(self.steps_per_epoch(positions))
     }
 
-    /// The learning rate of step `step`, counted from 1, of a training over `positions` of data.
+    /// The learning rate of a step, counted from 1, in a training over `positions` of data.
     pub fn learning_rate_at(&self, step: u64, positions: u64) -> f32 {
         let total = self.total_steps(positions);
         self.schedule.learning_rate(self.learning_rate, step, total)
     }
 
-    /// What the network learns to predict.
+    /// The quantity that the network learns to predict.
     pub fn objective(&self) -> Objective {
-        Objective {
-            loss: self.loss,
-            wdl: self.wdl,
-            scale: self.scale,
-        }
+        Objective::new(self.loss, self.lambda, self.scale)
     }
 }
 
-/// What a network was trained to predict: kept beside it, so that an evaluation can ask the same of it.
+/// The quantity that a network was trained to predict. Network files hold it, so that an evaluation
+/// can use the same.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Objective {
     /// The loss, with its link.
     pub loss: Loss,
-    /// λ, as in [`Settings::wdl`].
-    pub wdl: f32,
-    /// As [`Settings::scale`].
+    /// λ, as in [`Settings::lambda`].
+    // Network files keep the key of release 0.1.0: equal trainings write equal files.
+    #[serde(rename = "wdl", alias = "lambda")]
+    pub lambda: f32,
+    /// The divisor of a score, as in [`Settings::scale`].
     pub scale: f32,
 }
 
 impl Objective {
-    /// Refuses a loss, share or scale that gives no target; the error names the option.
+    /// An objective with this loss, this λ and this scale.
+    pub fn new(loss: Loss, lambda: f32, scale: f32) -> Self {
+        Self {
+            loss,
+            lambda,
+            scale,
+        }
+    }
+
+    /// The target of a position.
+    pub fn target(&self) -> Target {
+        Target::new(self.lambda, self.scale)
+    }
+
+    /// Checks the loss, λ and the scale.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] with the name of the value.
     pub fn check(&self) -> Result<()> {
         self.loss.check()?;
-        let share = (0.0..=1.0).contains(&self.wdl);
-        require("wdl (λ)", share, "a number from 0 to 1", self.wdl)?;
-        let scale = self.scale > 0.0 && self.scale.is_finite();
-        require("scale", scale, ABOVE_0, self.scale)
+        self.target().check()
     }
 }
 
 fn require(name: &str, valid: bool, expected: &str, found: impl ToString) -> Result<()> {
-    if valid {
-        return Ok(());
+    match valid {
+        true => Ok(()),
+        false => Err(Error::argument(name, expected, found)),
     }
-    Err(Error::argument(name, expected, found))
 }
 
 #[cfg(test)]
@@ -157,7 +199,7 @@ mod tests {
         settings.check().unwrap();
         let text = serde_json::to_string(&settings).unwrap();
         assert!(
-            text.contains(r#""learning_rate":0.002,"epochs":20,"batch":4096"#),
+            text.contains(r#""learning_rate":0.002,"epochs":20,"batch_size":4096,"lambda":0.0"#),
             "{text}"
         );
         assert_eq!(serde_json::from_str::<Settings>(&text).unwrap(), settings);
@@ -174,16 +216,16 @@ mod tests {
         type Spoil<'a> = &'a dyn Fn(&mut Settings);
         let cases: [(&str, Spoil); 20] = [
             ("buckets", &|s| s.architecture.buckets = 8),
-            ("lr", &|s| s.learning_rate = f32::NAN),
-            ("lr", &|s| s.learning_rate = f32::INFINITY),
-            ("lr", &|s| s.learning_rate = 0.0),
-            ("lr", &|s| s.learning_rate = -1e-3),
-            ("batch", &|s| s.batch = 0),
-            ("batch", &|s| s.batch = 1 << 31),
+            ("learning_rate", &|s| s.learning_rate = f32::NAN),
+            ("learning_rate", &|s| s.learning_rate = f32::INFINITY),
+            ("learning_rate", &|s| s.learning_rate = 0.0),
+            ("learning_rate", &|s| s.learning_rate = -1e-3),
+            ("batch_size", &|s| s.batch_size = 0),
+            ("batch_size", &|s| s.batch_size = 1 << 31),
             ("epochs", &|s| s.epochs = 0),
             ("shuffle_buffer", &|s| s.shuffle_buffer = usize::MAX),
-            ("wdl", &|s| s.wdl = 1.5),
-            ("wdl", &|s| s.wdl = f32::NAN),
+            ("lambda", &|s| s.lambda = 1.5),
+            ("lambda", &|s| s.lambda = f32::NAN),
             ("scale", &|s| s.scale = 0.0),
             ("scale", &|s| s.scale = f32::INFINITY),
             ("power", &|s| s.loss.power = 0.5),

@@ -1,30 +1,32 @@
-//! The training loop: batches in, steps on the device, losses read back late, checkpoints and log lines out.
+//! The training loop: takes batches, steps on the device, reads losses back late, and writes
+//! checkpoints and log lines.
 
 mod start;
 
 use super::checkpoint::{Checkpoint, write_result};
 use super::evaluate::{Evaluation, evaluate};
 use super::event::{Event, Summary};
-use super::input;
 use super::log::{Entry, Log};
 use super::run::Run;
 use super::settings::Settings;
 use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::files::lock::DirectoryLock;
-use crate::nnue::data::{Chess768, Dataset, FeatureSet, Loader, LoaderSettings, Target};
+use crate::nnue::data::{Chess768, Dataset, Loader, LoaderSettings};
 use crate::nnue::{Learner, Parameters, PendingLoss};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Steps whose losses may be on their way: enough to keep a GPU busy, few enough to see a NaN soon.
+/// The number of steps whose losses are not read yet: enough to keep a GPU busy, and few enough to
+/// notice a NaN soon.
 const IN_FLIGHT: usize = 4;
-/// The running loss is a mean of about this many steps.
+/// The running loss is a mean over about this many steps.
 const RUNNING: f64 = 64.0;
 
-/// A training run on a device. No other run can use its directory until it is dropped.
+/// A training run on a device. No other run can use its directory until the trainer is dropped.
 #[derive(Debug)]
 pub struct Trainer {
     device: Device,
@@ -36,7 +38,7 @@ pub struct Trainer {
     learner: Learner,
     log: Log,
     epoch: u64,
-    /// Batches of the epoch already done.
+    /// The number of batches of the epoch that are done.
     batch: u64,
     running_loss: Option<f64>,
     resumed_from: Option<u64>,
@@ -49,14 +51,14 @@ struct InFlight {
     loss: PendingLoss,
     step: u64,
     epoch: u64,
-    /// Of its batch.
+    /// The positions of the batch.
     positions: u64,
-    /// Since the start of the run, its batch included.
+    /// The positions since the start of the run, including the batch.
     seen: u64,
     learning_rate: f32,
 }
 
-/// Time and positions of a call, with the validation's time taken out.
+/// The time and the positions of a call, without the time of validation.
 struct Pace {
     start: Instant,
     paused: Duration,
@@ -71,22 +73,22 @@ impl Pace {
 }
 
 impl Trainer {
-    /// What determines the numbers of the run.
+    /// The settings of the run.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The run's directory.
+    /// The directory of the run.
     pub fn directory(&self) -> &Path {
         &self.run.out
     }
 
-    /// Trains until all epochs are done or `stop` is set, which takes effect after the current step. Either way the
-    /// newest checkpoint holds the state at the end.
+    /// Trains until all epochs are done or `stop` is set, which takes effect after the current step.
+    /// In both cases the newest checkpoint holds the state at the end.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] when a loss or a parameter is no longer a finite number, with the last good checkpoint;
-    /// a damaged record, a full disk or a failing device as they come. The checkpoints written before stay good.
+    /// [`Error::NotFinite`] if a loss or a parameter is not a finite number, and the errors of the
+    /// data, the file system and the device. Earlier checkpoints stay valid.
     pub fn run(
         &mut self,
         stop: &AtomicBool,
@@ -159,29 +161,23 @@ impl Trainer {
         })
     }
 
-    /// The batches of all epochs to come, so that a new one begins without a wait.
+    /// The batches of all remaining epochs, so that a new epoch begins without a delay.
     fn loader(&self) -> Result<Loader> {
-        let batch = self.settings.batch;
         let settings = LoaderSettings {
-            batch_size: batch,
-            shuffle: self.settings.shuffle_buffer,
+            batch_size: self.settings.batch_size,
+            shuffle_buffer: self.settings.shuffle_buffer,
             seed: self.settings.seed,
             epoch: self.epoch,
             epochs: self.settings.epochs.saturating_sub(self.epoch),
             skip: self.batch,
-            target: Target {
-                lambda: self.settings.wdl,
-                scale: self.settings.scale,
-            },
-            workers: self.run.loader_threads(),
-            transposed: self
-                .learner
-                .reads_transposed(batch, 2 * batch * Chess768.width()),
+            target: self.settings.objective().target(),
+            threads: self.run.loader_threads(),
         };
-        input::loader(&self.device, &self.dataset, &settings)
+        let features = Arc::new(Chess768);
+        Loader::new(&self.dataset, features, &settings, self.learner.needs())
     }
 
-    /// The rest of the epoch; true if it was stopped, with a checkpoint written.
+    /// Trains on the rest of the epoch. Returns true if it was stopped, after writing a checkpoint.
     fn run_epoch(
         &mut self,
         loader: &mut Loader,
@@ -193,32 +189,33 @@ impl Trainer {
         let steps_per_epoch = self.settings.steps_per_epoch(positions);
         let mut in_flight = VecDeque::new();
         while self.batch < steps_per_epoch {
-            let loaded = match loader.next().transpose() {
-                Ok(Some(loaded)) => loaded,
+            let batch = match loader.next().transpose() {
+                Ok(Some(batch)) => batch,
                 Ok(None) => break,
                 Err(error) => {
-                    // The steps before the damaged record are done: their losses belong in the log, and may be NaN.
+                    // The steps before the damaged record are done. Their losses belong in the log,
+                    // and may be NaN.
                     for done in in_flight {
                         self.finish_step(done, observe, pace)?;
                     }
                     return Err(error);
                 }
             };
-            let batch = &loaded.batch;
             let step = self.learner.steps() + 1;
             let learning_rate = self.settings.learning_rate_at(step, positions);
             self.batch += 1;
-            let of_epoch = positions.min(self.batch * self.settings.batch as u64);
+            let of_epoch = positions.min(self.batch * self.settings.batch_size as u64);
             in_flight.push_back(InFlight {
-                loss: self.learner.step(batch, learning_rate)?,
+                loss: self.learner.step(&batch, learning_rate)?,
                 step,
                 epoch: self.epoch,
                 positions: batch.len() as u64,
                 seen: self.epoch * positions + of_epoch,
                 learning_rate,
             });
-            loader.recycle(loaded);
-            // The end of the epoch saves by itself, after the validation.
+            // Returns its memory to the loader before the wait for a loss.
+            drop(batch);
+            // The end of the epoch writes a checkpoint after the validation.
             let last = self.batch == steps_per_epoch;
             let stopped = stop.load(Ordering::Relaxed) && !last;
             let due = self.run.save_every > 0 && step.is_multiple_of(self.run.save_every) && !last;
@@ -250,7 +247,7 @@ impl Trainer {
             return Err(self.not_finite(done.step, loss));
         }
         let loss = f64::from(loss);
-        // A plain mean at first, so that the start does not weigh for ever.
+        // A plain mean at first, so that the first losses lose their weight.
         let weight = 1.0 / RUNNING.min(done.step as f64);
         let running = self
             .running_loss
@@ -277,7 +274,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Validation and the checkpoint at an epoch's end.
+    /// Runs the validation and writes the checkpoint at the end of an epoch.
     fn end_epoch(
         &mut self,
         observe: &mut dyn FnMut(Event<'_>),
@@ -289,7 +286,7 @@ impl Trainer {
         if let Some(validation) = &self.validation {
             let threads = self.run.loader_threads();
             let objective = self.settings.objective();
-            let result = evaluate(self.learner.network(), validation, objective, threads)?;
+            let result = evaluate(self.learner.network_mut(), validation, objective, threads)?;
             self.log.append(&Entry::Validation {
                 step,
                 epoch,
@@ -313,10 +310,11 @@ impl Trainer {
         Ok(evaluation)
     }
 
-    /// Writes the state as a checkpoint; a state that is not finite is an error, and the files before it stay.
+    /// Writes the state as a checkpoint. A state that is not finite is an error, and earlier
+    /// checkpoints stay.
     fn save(&mut self) -> Result<PathBuf> {
         let checkpoint = Checkpoint {
-            settings: self.settings,
+            settings: self.settings.clone(),
             step: self.learner.steps(),
             epoch: self.epoch,
             batch: self.batch,
@@ -340,10 +338,7 @@ impl Trainer {
         Error::NotFinite {
             step,
             found,
-            last_checkpoint: match &self.newest {
-                Some(path) => format!("the last good checkpoint is {}", path.display()),
-                None => "there is no checkpoint".to_owned(),
-            },
+            last_checkpoint: self.newest.clone(),
         }
     }
 }

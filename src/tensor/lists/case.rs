@@ -25,7 +25,7 @@ impl Inputs {
             let swap = self.0.random_range(start..=last);
             lists.swap(start, swap);
         }
-        let lists = SparseInputs::new("case", features, width, lists);
+        let lists = SparseInputs::new(features, width, lists);
         lists.expect("index lists of a case are well formed")
     }
 }

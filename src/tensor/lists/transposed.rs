@@ -30,19 +30,13 @@ const USES: usize = 4;
 impl Transposed {
     /// Becomes the index of these lists, by a stable counting sort of the entries by feature. The
     /// memory is reused.
-    pub(super) fn build(
-        &mut self,
-        name: &str,
-        features: usize,
-        starts: &[u32],
-        indices: &[u32],
-    ) -> Result<()> {
+    pub(super) fn build(&mut self, features: usize, starts: &[u32], indices: &[u32]) -> Result<()> {
         let Some(counts) = counts(features, starts, indices) else {
-            return Err(out_of_range(name, features, starts, indices));
+            return Err(out_of_range(features, starts, indices));
         };
         match self.sort(features, &counts, starts, indices) {
             true => Ok(()),
-            false => Err(twice(name, starts, indices)),
+            false => Err(twice(starts, indices)),
         }
     }
 
@@ -131,36 +125,31 @@ impl Transposed {
 }
 
 /// Refuses an index outside the features, and an index that occurs twice in a list.
-pub(super) fn check(name: &str, features: usize, starts: &[u32], indices: &[u32]) -> Result<()> {
+pub(super) fn check(features: usize, starts: &[u32], indices: &[u32]) -> Result<()> {
     // For each feature the last sample that had it, counted from 1.
     let mut last = vec![0; features];
     let mut is_twice = false;
     for (sample, list) in (1..).zip(starts.windows(2)) {
         for &feature in &indices[list[0] as usize..list[1] as usize] {
             let Some(last) = last.get_mut(feature as usize) else {
-                return Err(out_of_range(name, features, starts, indices));
+                return Err(out_of_range(features, starts, indices));
             };
             is_twice |= *last == sample;
             *last = sample;
         }
     }
     match is_twice {
-        true => Err(twice(name, starts, indices)),
+        true => Err(twice(starts, indices)),
         false => Ok(()),
     }
 }
 
 /// Refuses an index outside the features.
-pub(super) fn check_range(
-    name: &str,
-    features: usize,
-    starts: &[u32],
-    indices: &[u32],
-) -> Result<()> {
+pub(super) fn check_range(features: usize, starts: &[u32], indices: &[u32]) -> Result<()> {
     let largest = || indices.iter().copied().max();
     match pulp::Arch::new().dispatch(largest) {
         Some(largest) if largest as usize >= features => {
-            Err(out_of_range(name, features, starts, indices))
+            Err(out_of_range(features, starts, indices))
         }
         _ => Ok(()),
     }
@@ -168,7 +157,7 @@ pub(super) fn check_range(
 
 /// Names the first sample that has a feature twice.
 #[cold]
-fn twice(name: &str, starts: &[u32], indices: &[u32]) -> Error {
+fn twice(starts: &[u32], indices: &[u32]) -> Error {
     let lists = starts.windows(2).enumerate();
     let mut again = lists.filter_map(|(sample, ends)| {
         let list = &indices[ends[0] as usize..ends[1] as usize];
@@ -178,7 +167,7 @@ fn twice(name: &str, starts: &[u32], indices: &[u32]) -> Error {
     });
     let (sample, index) = again.next().unwrap_or_default();
     Error::argument(
-        format!("{name}, sample {sample}"),
+        format!("sample {sample}"),
         "each index at most once",
         format!("{index} twice"),
     )
@@ -229,12 +218,12 @@ fn strictly_ascending(list: &[u16]) -> bool {
 
 /// Names the first index outside the features.
 #[cold]
-fn out_of_range(name: &str, features: usize, starts: &[u32], indices: &[u32]) -> Error {
+fn out_of_range(features: usize, starts: &[u32], indices: &[u32]) -> Error {
     let wrong = |index: &u32| *index as usize >= features;
     let entry = indices.iter().position(wrong).unwrap_or(0);
     let sample = starts.partition_point(|&start| start as usize <= entry) - 1;
     Error::argument(
-        format!("{name}, sample {sample}"),
+        format!("sample {sample}"),
         format!("an index from 0 to {} or {PADDING}", features - 1),
         indices[entry] as i32,
     )

@@ -4,13 +4,13 @@ use super::positions::Positions;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
+use wgrad::engine::device::Device;
 use wgrad::error::{Error, Result};
-use wgrad::nnue::batch::Batch;
+use wgrad::nnue::{Batch, Transpose};
 
 /// The number of batches that a thread beside the steps builds ahead.
 const AHEAD: usize = 2;
@@ -19,16 +19,16 @@ const AHEAD: usize = 2;
 pub struct Maker<'a> {
     positions: &'a Positions,
     /// Whether the batches have the transposed index.
-    transposed: bool,
+    transpose: Transpose,
     next: AtomicUsize,
     nanoseconds: AtomicU64,
 }
 
 impl<'a> Maker<'a> {
-    pub fn new(positions: &'a Positions, transposed: bool) -> Self {
+    pub fn new(positions: &'a Positions, transpose: Transpose) -> Self {
         Self {
             positions,
-            transposed,
+            transpose,
             next: AtomicUsize::new(0),
             nanoseconds: AtomicU64::new(0),
         }
@@ -38,7 +38,7 @@ impl<'a> Maker<'a> {
     pub fn make(&self, spare: Option<Batch>) -> Result<Cow<'a, Batch>> {
         let start = Instant::now();
         let step = self.next.fetch_add(1, Ordering::Relaxed);
-        let batch = self.positions.batch(step, spare, self.transposed)?;
+        let batch = self.positions.batch(step, spare, self.transpose)?;
         let taken = start.elapsed().as_nanos() as u64;
         self.nanoseconds.fetch_add(taken, Ordering::Relaxed);
         Ok(batch)
@@ -62,7 +62,7 @@ pub enum Batches<'a> {
     /// one batch each, or one perspective each.
     InTurns {
         maker: &'a Maker<'a>,
-        threads: Arc<rayon::ThreadPool>,
+        device: &'a Device,
         ready: VecDeque<Cow<'a, Batch>>,
         spares: Vec<Batch>,
     },
@@ -72,13 +72,13 @@ impl<'a> Batches<'a> {
     /// As a loader does: in turns if the device computes on threads of the host.
     pub fn new<'scope>(
         maker: &'a Maker<'a>,
-        threads: Option<Arc<rayon::ThreadPool>>,
+        device: &'a Device,
         scope: &'scope Scope<'scope, 'a>,
     ) -> Self {
-        if let Some(threads) = threads {
+        if device.threads() > 0 {
             return Self::InTurns {
                 maker,
-                threads,
+                device,
                 ready: VecDeque::new(),
                 spares: Vec::new(),
             };
@@ -97,12 +97,12 @@ impl<'a> Batches<'a> {
             Self::Beside { batches, .. } => batches.recv().map_err(|_| none())?,
             Self::InTurns {
                 maker,
-                threads,
+                device,
                 ready,
                 spares,
             } => {
                 if ready.is_empty() {
-                    let spares: Vec<_> = (0..threads.current_num_threads().div_ceil(2))
+                    let spares: Vec<_> = (0..device.threads().div_ceil(2))
                         .map(|_| spares.pop())
                         .collect();
                     let work = spares.into_par_iter().with_max_len(1);
@@ -110,7 +110,7 @@ impl<'a> Batches<'a> {
                         work.map(|spare| maker.make(spare))
                             .collect::<Result<Vec<_>>>()
                     };
-                    ready.extend(threads.install(made)?);
+                    ready.extend(device.install(made)?);
                 }
                 ready.pop_front().ok_or_else(none)
             }

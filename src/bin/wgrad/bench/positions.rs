@@ -5,9 +5,8 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use wgrad::error::{Error, Result};
-use wgrad::nnue::batch::{Batch, Inputs, random_lists};
 use wgrad::nnue::data::{Chess768, Dataset, Loader, LoaderSettings};
-use wgrad::tensor::lists::SparseInputs;
+use wgrad::nnue::{Batch, Inputs, Needs, SparseInputs, Transpose, random_lists};
 
 /// The number of batches that take turns, so that no batch is in a cache only because it was the
 /// last one. Large batches are fewer.
@@ -20,7 +19,7 @@ type Lists = (Vec<u32>, Vec<u32>);
 
 /// The positions of the batches.
 pub struct Positions {
-    features: usize,
+    inputs: usize,
     batches: Vec<Prepared>,
     /// The mean number of active features per position and perspective.
     pub indices: f64,
@@ -38,8 +37,8 @@ enum Prepared {
 impl Positions {
     /// Random batches of the shape.
     pub fn random(shape: &Shape) -> Result<Self> {
-        let features = shape.architecture.inputs;
-        let lists = |seed| random_lists(seed, features, shape.batch, shape.indices);
+        let inputs = shape.architecture.inputs;
+        let lists = |seed| random_lists(seed, inputs, shape.batch, shape.indices);
         let batches = (0..count(shape) as u64).map(|index| {
             let targets = (0..shape.batch).map(|sample| sample as f32 / shape.batch as f32);
             let lists = [lists(2 * index)?, lists(2 * index + 1)?];
@@ -54,21 +53,18 @@ impl Positions {
         let positions = dataset.positions();
         if positions < shape.batch as u64 {
             let expected = format!("at most the {positions} positions of {}", path.display());
-            return Err(Error::argument("--batch", expected, shape.batch));
+            return Err(Error::argument("--batch-size", expected, shape.batch));
         }
-        let mut settings = LoaderSettings {
-            batch_size: shape.batch,
-            shuffle: 0,
-            transposed: false,
-            ..LoaderSettings::default()
-        };
+        let mut settings = LoaderSettings::default()
+            .batch_size(shape.batch)
+            .shuffle_buffer(0);
         if threads > 0 {
-            settings.workers = threads;
+            settings.threads = threads;
         }
         let whole = (positions / shape.batch as u64).min(count(shape) as u64) as usize;
-        let loader = Loader::new(&dataset, Arc::new(Chess768), &settings)?;
+        let loader = Loader::new(&dataset, Arc::new(Chess768), &settings, Needs::default())?;
         let batches = loader.take(whole).map(|loaded| {
-            let batch = loaded?.batch;
+            let batch = loaded?;
             let lists = match batch.inputs() {
                 Inputs::Sparse(lists) => lists.each_ref(),
                 Inputs::Dense { .. } => {
@@ -87,14 +83,14 @@ impl Positions {
         shape: &Shape,
         batches: impl Iterator<Item = Result<([Lists; 2], Vec<f32>)>>,
     ) -> Result<Self> {
-        let features = shape.architecture.inputs;
+        let inputs = shape.architecture.inputs;
         let (mut prepared, mut entries, mut samples) = (Vec::new(), 0, 0);
         for batch in batches {
             let (lists, targets) = batch?;
             samples += 2 * targets.len();
             entries += lists.iter().map(|lists| lists.1.len()).sum::<usize>();
             prepared.push(if shape.dense {
-                let [first, second] = lists.each_ref().map(|lists| inputs(features, lists));
+                let [first, second] = lists.each_ref().map(|lists| sparse(inputs, lists));
                 let inputs = Inputs::Sparse([first?, second?]).to_dense();
                 Prepared::Dense(Batch::new(inputs, targets)?)
             } else {
@@ -102,7 +98,7 @@ impl Positions {
             });
         }
         Ok(Self {
-            features,
+            inputs,
             batches: prepared,
             indices: entries as f64 / samples.max(1) as f64,
             source,
@@ -115,13 +111,13 @@ impl Positions {
         &self,
         step: usize,
         spare: Option<Batch>,
-        transposed: bool,
+        transpose: Transpose,
     ) -> Result<Cow<'_, Batch>> {
         match &self.batches[step % self.batches.len()] {
             Prepared::Dense(batch) => Ok(Cow::Borrowed(batch)),
             Prepared::Lists([first, second], targets) => {
                 let inputs = |spare: SparseInputs, (starts, indices): &Lists| {
-                    spare.refill("index lists", self.features, starts, indices, transposed)
+                    spare.refill(self.inputs, starts, indices, transpose)
                 };
                 let (spare, mut memory) = match spare.map(Batch::into_parts) {
                     Some((Inputs::Sparse(spare), memory)) => (spare, memory),
@@ -142,14 +138,14 @@ impl Positions {
     pub fn small(&self, shape: &Shape, samples: usize) -> Result<Inputs> {
         // Bounds the size of a dense reference.
         let samples = if shape.dense {
-            (1 << 27) / (self.features * shape.architecture.hidden)
+            (1 << 27) / (self.inputs * shape.architecture.hidden)
         } else {
             samples
         }
         .clamp(4, samples)
         .min(shape.batch);
-        let indices = (self.indices.round() as usize).clamp(1, self.features);
-        let batch = Batch::random(1, self.features, samples, indices)?;
+        let indices = (self.indices.round() as usize).clamp(1, self.inputs);
+        let batch = Batch::random(1, self.inputs, samples, indices)?;
         Ok(match shape.dense {
             true => batch.inputs().to_dense(),
             false => batch.inputs().clone(),
@@ -157,8 +153,8 @@ impl Positions {
     }
 }
 
-fn inputs(features: usize, (starts, indices): &Lists) -> Result<SparseInputs> {
-    SparseInputs::from_lists("index lists", features, starts.clone(), indices.clone())
+fn sparse(inputs: usize, (starts, indices): &Lists) -> Result<SparseInputs> {
+    SparseInputs::from_lists(inputs, starts.clone(), indices.clone())
 }
 
 /// The number of batches that are ready.

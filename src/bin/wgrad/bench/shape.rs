@@ -16,8 +16,8 @@ pub struct ShapeOptions {
     #[arg(long, value_name = "K")]
     hidden: Option<usize>,
     /// L, positions in a batch
-    #[arg(long, value_name = "L")]
-    batch: Option<usize>,
+    #[arg(long, value_name = "L", visible_alias = "batch")]
+    batch_size: Option<usize>,
     /// N, inputs of one perspective
     #[arg(long, value_name = "N", conflicts_with = "data")]
     inputs: Option<usize>,
@@ -42,7 +42,7 @@ pub struct ShapeOptions {
 }
 
 /// One shape of a step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Shape {
     pub architecture: Architecture,
     /// L.
@@ -120,7 +120,7 @@ impl ShapeOptions {
     /// # Errors
     /// Sizes with which nothing can be trained.
     pub fn one(&self) -> Result<Option<Shape>> {
-        let sizes = [self.hidden, self.batch, self.inputs, self.indices];
+        let sizes = [self.hidden, self.batch_size, self.inputs, self.indices];
         let given = sizes.iter().any(Option::is_some)
             || self.tied
             || self.dense
@@ -131,10 +131,13 @@ impl ShapeOptions {
             return Ok(None);
         }
         let (hidden, batch) = base(false);
-        let mut shape = Shape::plain((self.hidden.unwrap_or(hidden), self.batch.unwrap_or(batch)));
+        let mut shape = Shape::plain((
+            self.hidden.unwrap_or(hidden),
+            self.batch_size.unwrap_or(batch),
+        ));
         let architecture = &mut shape.architecture;
         architecture.inputs = match self.data {
-            Some(_) => Chess768.features(),
+            Some(_) => Chess768.inputs(),
             None => self.inputs.unwrap_or(INPUTS),
         };
         architecture.tied = self.tied;
@@ -146,7 +149,7 @@ impl ShapeOptions {
         let most = i32::MAX as usize / (2 * architecture.inputs.max(shape.indices));
         if !(1..=most).contains(&shape.batch) {
             return Err(Error::argument(
-                "--batch",
+                "--batch-size",
                 format!("1 to {most}"),
                 shape.batch,
             ));

@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 use wgrad::engine::device::{Class, Device};
 use wgrad::engine::kernel::Traffic;
 use wgrad::error::{Error, Result};
-use wgrad::nnue::batch::Batch;
 use wgrad::nnue::loss::Loss;
-use wgrad::nnue::{Learner, Network, Parameters, PendingLoss};
+use wgrad::nnue::{Batch, Learner, Needs, Network, Parameters, PendingLoss};
 use wgrad::optim::Optimizer;
 
 /// The number of losses in flight, as in the trainer.
@@ -47,7 +46,7 @@ enum Engine {
 
 impl Engine {
     fn new(device: &Device, shape: &Shape) -> Result<Self> {
-        let parameters = Parameters::initial(shape.architecture, 1)?;
+        let parameters = Parameters::initial(shape.architecture.clone(), 1)?;
         Ok(if shape.optimizer {
             let learner = Learner::new(device, &parameters, Loss::SIGMOID_MSE, Optimizer::ADAMW)?;
             Self::Learner(learner.into())
@@ -63,10 +62,10 @@ impl Engine {
         }
     }
 
-    fn reads_transposed(&self, samples: usize, entries: usize) -> bool {
+    fn needs(&self) -> Needs<'_> {
         match self {
-            Self::Learner(learner) => learner.reads_transposed(samples, entries),
-            Self::Network(network) => network.reads_transposed(samples, entries),
+            Self::Learner(learner) => learner.needs(),
+            Self::Network(network) => network.needs(),
         }
     }
 
@@ -129,13 +128,13 @@ pub fn time(
 ) -> Result<Timing> {
     let mut engine = Engine::new(device, shape)?;
     let entries = 2.0 * positions.indices * shape.batch as f64;
-    let transposed = engine.reads_transposed(shape.batch, entries as usize);
-    let maker = Maker::new(positions, transposed);
+    let transpose = engine.needs().transpose(shape.batch, entries as usize);
+    let maker = Maker::new(positions, transpose);
     let traffic = engine.traffic(&*maker.make(None)?)?;
     let (mut engine, timing) = std::thread::scope(|scope| {
         let mut runner = Runner {
             engine,
-            batches: Batches::new(&maker, device.threads(), scope),
+            batches: Batches::new(&maker, device, scope),
             pending: VecDeque::new(),
         };
         let timing = rounds(device, &mut runner, &maker, seconds)?;

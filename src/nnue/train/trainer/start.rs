@@ -12,15 +12,15 @@ use crate::nnue::train::settings::Settings;
 use crate::nnue::{Learner, Network, Parameters};
 
 impl Trainer {
-    /// A fresh run: writes `run.json`, the log's first line and the checkpoint of step 0.
+    /// Starts a run: writes `run.json`, the first line of the log and the checkpoint of step 0.
     ///
     /// # Errors
-    /// Settings, the first million positions of the data and the directory are checked before
-    /// anything is written; a directory that holds the checkpoints or results of a run is refused,
-    /// with [`Error::InUse`] if the run is going on.
+    /// Settings, data or a directory that cannot be used. The settings, the first million positions
+    /// and the directory are checked before anything is written. A directory with the checkpoints or
+    /// results of a run is refused, with [`Error::InUse`] while that run is going on.
     pub fn new(device: &Device, settings: &Settings, run: &Run) -> Result<Self> {
         settings.check()?;
-        let inputs = Chess768.features();
+        let inputs = Chess768.inputs();
         if settings.architecture.inputs != inputs {
             let expected = format!("{inputs}, as Chess768 has");
             let found = settings.architecture.inputs;
@@ -32,7 +32,7 @@ impl Trainer {
             check_ahead(dataset, run.loader_threads())?;
         }
         Network::check_fits(device, &settings.architecture)?;
-        let parameters = Parameters::initial(settings.architecture, settings.seed)?;
+        let parameters = Parameters::initial(settings.architecture.clone(), settings.seed)?;
         let learner = Learner::new(device, &parameters, settings.loss, settings.optimizer)?;
         let fingerprint = dataset.fingerprint()?;
         let run = Run {
@@ -46,14 +46,14 @@ impl Trainer {
         run.save()?;
         let mut log = Log::create(run.log())?;
         log.append(&Entry::Start {
-            settings: *settings,
+            settings: settings.clone(),
             device: device.name().to_owned(),
             positions: dataset.positions(),
             steps: settings.total_steps(dataset.positions()),
         })?;
         let mut trainer = Self {
             device: device.clone(),
-            settings: *settings,
+            settings: settings.clone(),
             run,
             fingerprint,
             dataset,
@@ -71,19 +71,19 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Goes on with the run in `run.out` after its newest checkpoint, with that checkpoint's
-    /// settings.
+    /// Resumes the run in `run.out` from its newest checkpoint, with the settings of that checkpoint.
     ///
     /// # Errors
-    /// [`Error::InUse`] while the run is going on; another error when there is no checkpoint, the
-    /// newest is damaged, or the data are not those it was trained on.
+    /// [`Error::InUse`] while the run is going on, [`Error::Checkpoint`] if the newest checkpoint is
+    /// damaged, and [`Error::Argument`] if there is no checkpoint or the data are not those of the
+    /// run.
     pub fn resume(device: &Device, run: &Run) -> Result<Self> {
         let checkpoints = run.checkpoints();
         let none = || {
             let directory = checkpoints.directory().display().to_string();
             Error::argument(directory, "a checkpoint to resume from", "none")
         };
-        // Nothing is written to a directory that holds no run, not even a lock.
+        // A directory without a run is left as it is: not even a lock is written.
         if checkpoints.list()?.is_empty() {
             return Err(none());
         }
@@ -94,7 +94,7 @@ impl Trainer {
         if fingerprint != checkpoint.data {
             return Err(Error::argument(
                 "data",
-                format!("what the run was trained on ({})", checkpoint.data),
+                format!("the data of the run ({})", checkpoint.data),
                 fingerprint,
             ));
         }
@@ -112,12 +112,10 @@ impl Trainer {
             _ => None,
         });
         if let Some(started) = started.filter(|started| **started != checkpoint.settings) {
-            return Err(Error::Tensors {
-                path,
-                place: "settings of the training".to_owned(),
-                expected: format!("those the run was started with, {started:?}"),
-                found: format!("{:?}", checkpoint.settings),
-            });
+            let expected = format!("the settings at the start of the run, {started:?}");
+            let found = format!("{:?}", checkpoint.settings);
+            let fault = Error::argument("settings of the training", expected, found);
+            return Err(fault.in_file(&path));
         }
         let earlier = before.iter().rev().find_map(|entry| match entry {
             Entry::Start { device, .. } | Entry::Resume { device, .. } => Some(device.as_str()),
@@ -125,7 +123,7 @@ impl Trainer {
         });
         if let Some(earlier) = earlier.filter(|earlier| *earlier != device.name()) {
             let now = device.name();
-            ::log::warn!("the run was on {earlier} and goes on on {now}: its bits will differ");
+            ::log::warn!("the run was on {earlier} and continues on {now}: its bits will differ");
         }
         checkpoints.create()?;
         run.save()?;

@@ -1,6 +1,6 @@
-//! The gradients of a device, held against those of the f64 reference.
+//! The error of a device's gradients against those of the f64 reference.
 
-use super::architecture::Architecture;
+use super::architecture::{Architecture, ParameterName};
 use super::network::Network;
 use super::parameters::Parameters;
 use super::upstream::Upstream;
@@ -11,20 +11,21 @@ use crate::nnue::loss::Loss;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The relative L2 error ‖g − g′‖ / ‖g′‖ of a parameter's gradient g on a device against g′ on the reference: the name and the error of the
-/// worst parameter. NaN is worse than any number.
+/// The largest relative L2 error ‖g − g′‖ ÷ ‖g′‖ over all parameters, and the name of that parameter.
+/// g is the parameter's gradient on a device, and g′ the gradient on the reference. NaN is worse than
+/// any number.
 ///
-/// The loss is [`Loss::SIGMOID_MSE`]. The parameters of A and B are drawn as multiples of 1/64, so that with inputs of ones and zeros
-/// every Z is exact in f32: a mask is the same on both, also right at a kink. All targets are 0, so no gradient is a small
-/// difference of large terms.
+/// The loss is [`Loss::SIGMOID_MSE`]. A and B are random multiples of 1/64, so Z is exact in f32 for
+/// inputs of ones and zeros, and the device and the reference agree on every mask, even exactly at 0
+/// and T. All targets are 0, so no gradient is a small difference of large terms.
 pub fn gradient_error(
     device: &Device,
-    architecture: Architecture,
+    architecture: &Architecture,
     inputs: Inputs,
-) -> Result<(&'static str, f64)> {
+) -> Result<(ParameterName, f64)> {
     let samples = match &inputs {
         Inputs::Sparse([lists, _]) => lists.len(),
-        Inputs::Dense { features, values } => values[0].len() / features.max(&1),
+        Inputs::Dense { inputs, values } => values[0].len() / inputs.max(&1),
     };
     let buckets = (0..samples).map(|sample| (sample % architecture.buckets.max(1)) as u32);
     let batch = Batch::new(inputs, vec![0.0; samples])?.with_buckets(buckets.collect())?;
@@ -32,7 +33,7 @@ pub fn gradient_error(
     let gradients = |device: &Device| -> Result<Vec<Values>> {
         let mut network = Network::new(device, &parameters)?;
         let upstream = Upstream::Loss(Loss::SIGMOID_MSE);
-        Ok(network.gradient_values(&batch, upstream)?.2)
+        Ok(network.gradient_values(&batch, upstream)?.parameters)
     };
     let (expected, found) = (gradients(&Device::reference())?, gradients(device)?);
     let tensors = architecture.tensors().into_iter();
@@ -46,19 +47,20 @@ pub fn gradient_error(
         .ok_or_else(|| Error::argument("architecture", "at least 1 parameter", 0))
 }
 
-/// The larger error, or the one that is NaN.
+/// The pair with the larger error, or with NaN.
 fn worse<T>(a: (T, f64), b: (T, f64)) -> (T, f64) {
     if a.1 >= b.1 || a.1.is_nan() { a } else { b }
 }
 
-/// Multiples of 1/64 to ±3/8; C as small as keeps Y near 0, where the sigmoid has a slope.
-fn dyadic(architecture: Architecture) -> Result<Parameters> {
+/// Random multiples of 1/64 up to ±3/8. C is scaled down so that Y stays near 0, where the sigmoid
+/// has a slope.
+fn dyadic(architecture: &Architecture) -> Result<Parameters> {
     let mut random = ChaCha8Rng::seed_from_u64(0);
-    let mut parameters = Parameters::zeros(architecture)?;
     let shrink = 2f32.powf(-(2.0 * architecture.hidden as f32).sqrt().log2().ceil());
     let tensors = architecture.tensors();
+    let mut parameters = Parameters::zeros(architecture.clone())?;
     for (tensor, values) in tensors.iter().zip(parameters.values_mut()) {
-        let unit = if tensor.name == "C" {
+        let unit = if tensor.name == ParameterName::C {
             shrink / 64.0
         } else {
             1.0 / 64.0
@@ -68,7 +70,7 @@ fn dyadic(architecture: Architecture) -> Result<Parameters> {
     Ok(parameters)
 }
 
-/// ‖found − expected‖ / ‖expected‖; 0 where both are 0.
+/// ‖found − expected‖ ÷ ‖expected‖, or 0 if both are 0.
 fn relative_l2(expected: &[f64], found: &[f64]) -> f64 {
     let norm = |squares: &mut dyn Iterator<Item = f64>| squares.sum::<f64>().sqrt();
     let pairs = expected.iter().zip(found);

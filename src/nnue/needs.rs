@@ -1,0 +1,52 @@
+//! The form in which a network reads its batches.
+
+use super::network::Network;
+use crate::engine::device::Device;
+use crate::tensor::lists::Transpose;
+
+/// The requirements of the network that reads the batches of a [`Loader`](super::data::Loader).
+///
+/// [`Learner::needs`](super::Learner::needs) and [`Network::needs`] give them. They say whether the
+/// loader builds the transposed index of the lists, and on which threads the device computes.
+/// Batches that ignore them give the same numbers, more slowly. The default suits batches that no
+/// network reads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Needs<'a> {
+    network: Option<&'a Network>,
+    gradients: bool,
+}
+
+impl<'a> Needs<'a> {
+    /// The requirements of gradients.
+    pub(super) fn gradients(network: &'a Network) -> Self {
+        Self {
+            network: Some(network),
+            gradients: true,
+        }
+    }
+
+    /// The requirements of outputs alone.
+    pub(super) fn outputs(network: &'a Network) -> Self {
+        Self {
+            network: Some(network),
+            gradients: false,
+        }
+    }
+
+    /// When the transposed index of a batch should be built. `samples` is L, and `entries` is the
+    /// number of indices in the lists of both perspectives, or an upper bound.
+    pub fn transpose(&self, samples: usize, entries: usize) -> Transpose {
+        match self.network {
+            Some(network) if self.gradients && network.reads_transposed(samples, entries) => {
+                Transpose::Now
+            }
+            _ => Transpose::OnDemand,
+        }
+    }
+
+    /// The device of the network, if it computes on threads that can make batches between steps.
+    pub(super) fn threads(&self) -> Option<&'a Device> {
+        let device = self.network?.device();
+        (device.threads() > 0).then_some(device)
+    }
+}
