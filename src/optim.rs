@@ -1,5 +1,6 @@
 //! Optimisers (section 5), as kernels over a parameter's gradient, moments and values.
 
+#[doc(hidden)]
 pub mod kernels;
 pub mod schedule;
 
