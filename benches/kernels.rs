@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use wgrad::engine::device::{Class, Device};
 use wgrad::engine::recording::{Command, Dispatch, Recording};
 use wgrad::nnue::{Architecture, Learner, Loss, Parameters};
-use wgrad::optim::Optimizer;
+use wgrad::optim::{Optimizer, Sgd};
 use wgrad::verify::verify_case;
 
 /// The number of dispatches in one recording.
@@ -42,13 +42,13 @@ const FORMS: [Form; 4] = [
         name: "sparse, sgd",
         dense: false,
         buckets: 1,
-        optimizer: Optimizer::Sgd { momentum: 0.9 },
+        optimizer: Optimizer::Sgd(Sgd { momentum: 0.9 }),
     },
     Form {
         name: "sparse, 8 buckets",
         dense: false,
         buckets: 8,
-        optimizer: Optimizer::Sgd { momentum: 0.9 },
+        optimizer: Optimizer::Sgd(Sgd { momentum: 0.9 }),
     },
     Form {
         name: "dense",

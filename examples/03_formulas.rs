@@ -17,7 +17,8 @@
 //! ```
 
 use wgrad::nn::Descent;
-use wgrad::{Device, Optimizer, Tensor};
+use wgrad::optim::{Optimizer, Sgd};
+use wgrad::{Device, Tensor};
 
 fn main() -> wgrad::Result<()> {
     let device = Device::auto()?;
@@ -43,7 +44,7 @@ fn main() -> wgrad::Result<()> {
 
     // A formula is minimized by following its gradient.
     let w = Tensor::new(&device, &[5.0], &[1])?.parameter();
-    let mut descent = Descent::new(Optimizer::Sgd { momentum: 0.0 }, vec![w.clone()])?;
+    let mut descent = Descent::new(Optimizer::Sgd(Sgd { momentum: 0.0 }), vec![w.clone()])?;
     for _ in 0..50 {
         let distance = (&w - 2.0)?;
         let loss = distance.mul(&distance)?.sum(.., false)?;

@@ -24,7 +24,8 @@ mod digits;
 use digits::{Digits, PIXELS};
 use wgrad::nn::{Descent, Initial};
 use wgrad::optim::schedule::Schedule;
-use wgrad::{Device, Optimizer, Tensor};
+use wgrad::optim::{AdamW, Optimizer};
+use wgrad::{Device, Tensor};
 
 /// The optimal J of ranks 5, 10 and 20, from a truncated singular value decomposition.
 const OPTIMA: [(usize, f32); 3] = [(5, 1_046_686.6), (10, 577_779.0), (20, 228_727.6)];
@@ -38,13 +39,10 @@ fn main() -> wgrad::Result<()> {
     let rows = digits.len();
     let x = Tensor::new(&device, &digits.images, &[rows, PIXELS])?;
     // Weight decay would move A and S towards 0.
-    let adam = Optimizer::AdamW {
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
+    let adam = Optimizer::AdamW(AdamW {
         weight_decay: 0.0,
-        clip: None,
-    };
+        ..AdamW::default()
+    });
     for (rank, optimum) in OPTIMA {
         let a = Initial::XavierNormal.parameter(&device, &[rows, rank], [rows, rank], 1)?;
         let s = Initial::XavierNormal.parameter(&device, &[rank, PIXELS], [rank, PIXELS], 2)?;

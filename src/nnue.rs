@@ -55,7 +55,7 @@ pub use architecture::{Architecture, ParameterName, TensorSpec};
 pub use batch::{Batch, Inputs, random_lists};
 pub use file::{read_network, write_network};
 pub use gradient_error::gradient_error;
-pub use learner::Learner;
+pub use learner::{Learner, ParameterGroups};
 pub use loss::{Link, Loss};
 pub use needs::Needs;
 pub use network::{GradientValues, Network, NetworkGradients};

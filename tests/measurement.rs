@@ -52,11 +52,11 @@ fn a_step_counts_its_traffic_by_kernel() {
         .iter()
         .map(|tensor| tensor.len())
         .sum();
-    assert_eq!(step["adamw"].written, 3 * 4 * elements as u64);
+    assert_eq!(step["update"].written, 3 * 4 * elements as u64);
     let total = |traffic: &std::collections::BTreeMap<_, Traffic>| {
         traffic.values().copied().sum::<Traffic>()
     };
-    assert_eq!(total(&step), total(&backward) + step["adamw"]);
+    assert_eq!(total(&step), total(&backward) + step["update"]);
     assert_eq!(learner.steps(), 0);
 
     // A batch in micro-batches does the same arithmetic, apart from adding their gradients.

@@ -67,7 +67,7 @@ const fn with_body(body: fn(Call<'_, f32>)) -> Kernel {
         pass: sum::KERNEL.pass,
         wgsl: sum::KERNEL.wgsl,
         libraries: sum::KERNEL.libraries,
-        variants: sum::KERNEL.variants,
+        axes: sum::KERNEL.axes,
         bindings: sum::KERNEL.bindings,
         fields: sum::KERNEL.fields,
         twin: sum::KERNEL.twin,
@@ -85,12 +85,16 @@ fn honest(call: Call<'_, f32>) {
 /// Runs the honest body on the call and then `spoil` on its output.
 macro_rules! sabotaged {
     ($name:ident, $spoil:expr) => {
-        static $name: Kernel = with_body(|mut call| {
-            let params: sum::Params = call.params();
-            let (values, bucket) = (call.floats(0), call.words(1));
-            let sums = call.floats_mut(2);
+        static $name: Kernel = with_body(|call| {
+            let (params, buffers) = call.open::<sum::Params>();
+            let sum::Slices {
+                values,
+                bucket,
+                sums,
+                terms,
+                total,
+            } = buffers;
             sum_into(params, values, bucket, sums);
-            let (terms, total) = (call.floats(3), call.floats_mut(4));
             let of_terms = sum::Params {
                 buckets: params.totals,
                 first: 0,

@@ -10,7 +10,7 @@ use wgrad::Error;
 use wgrad::engine::device::Device;
 use wgrad::nnue::train::log::{self, Entry};
 use wgrad::nnue::train::{Event, Run, Settings, Trainer};
-use wgrad::optim::Optimizer;
+use wgrad::optim::{Optimizer, Sgd};
 
 /// The first records of the shipped training data, as a file of its own.
 fn data(directory: &Path, records: usize) -> PathBuf {
@@ -132,7 +132,7 @@ fn the_reference_trains_too_and_every_executor_follows_its_curve() {
     let data = data(directory.path(), 5123);
     let optimizers = [
         (Optimizer::ADAMW, 2e-3),
-        (Optimizer::Sgd { momentum: 0.9 }, 1.0),
+        (Optimizer::Sgd(Sgd { momentum: 0.9 }), 1.0),
     ];
     for (index, (optimizer, learning_rate)) in optimizers.into_iter().enumerate() {
         let settings = settings(24)
@@ -207,7 +207,7 @@ fn a_run_that_diverges_stops_and_names_the_last_good_checkpoint() {
     let directory = tempfile::tempdir().unwrap();
     let data = data(directory.path(), 2000);
     let mut settings = settings(8);
-    settings.optimizer = Optimizer::Sgd { momentum: 0.0 };
+    settings.optimizer = Optimizer::Sgd(Sgd { momentum: 0.0 });
     settings.loss = wgrad::nnue::Loss::MSE;
     settings.learning_rate = 1e30;
     let run = run(directory.path(), "diverges", &data);

@@ -8,7 +8,7 @@ mod stream;
 
 pub use choice::{AdapterReport, adapters};
 
-use crate::engine::kernel::{BufferList, Element, Params};
+use crate::engine::kernel::{Element, Params};
 use crate::engine::recording::{BufferId, Data, Recording};
 use crate::error::{Error, Result};
 use std::num::NonZeroUsize;
@@ -306,7 +306,7 @@ impl Device {
         &self,
         variant: usize,
         params: P,
-        buffers: impl BufferList,
+        buffers: P::Buffers,
     ) -> Result<()> {
         match params.groups() {
             0 => Ok(()),

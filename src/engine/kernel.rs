@@ -10,6 +10,7 @@ pub mod inputs;
 mod interface;
 mod reflect;
 mod traffic;
+mod variants;
 
 /// For [`uniform!`](crate::uniform), in crates that do not depend on it.
 #[doc(hidden)]
@@ -21,14 +22,15 @@ pub use case::{Bound, Case, Slot};
 pub use interface::{BufferList, Interface, Kind, Params, Read, Role, Uniform, Update, Write};
 pub use reflect::{Reflected, Signature, reflect};
 pub use traffic::Traffic;
+pub use variants::{Axis, Choice, PLAIN};
 
 /// One row of the table.
 #[derive(Debug)]
 pub struct Kernel {
     /// The stem of the shader's file name, and the kernel's name everywhere else.
     pub name: &'static str,
-    /// The operation of the mathematics that the kernel belongs to. `None` if each variant is an
-    /// operation with the variant's name.
+    /// The operation of the mathematics that the kernel belongs to. `None` if each choice of the
+    /// first axis is an operation with the choice's name.
     pub operation: Option<&'static str>,
     /// The pass of that operation that the kernel computes.
     pub pass: Pass,
@@ -36,8 +38,8 @@ pub struct Kernel {
     pub wgsl: &'static str,
     /// The shared WGSL functions that come before the shader's text.
     pub libraries: &'static [&'static str],
-    /// The forms that the kernel is compiled to; at least one.
-    pub variants: &'static [Variant],
+    /// The axes whose combinations are the variants.
+    pub axes: &'static [Axis],
     /// The storage buffers in binding order. The uniform of the parameters follows them.
     pub bindings: &'static [Binding],
     /// The fields of the parameters, at the offsets that Rust gives them.
@@ -76,28 +78,6 @@ impl Pass {
     }
 }
 
-/// A form of a kernel: values for its shader's `override` declarations.
-#[derive(Debug)]
-pub struct Variant {
-    /// Empty for the only form of a kernel.
-    pub name: &'static str,
-    /// The name and value of each override that the variant sets. Other overrides keep their
-    /// defaults.
-    pub constants: &'static [(&'static str, u32)],
-}
-
-impl Variant {
-    pub(crate) const fn new(name: &'static str, constants: &'static [(&'static str, u32)]) -> Self {
-        Self { name, constants }
-    }
-}
-
-/// The variants of a kernel that has one form.
-pub const PLAIN: &[Variant] = &[Variant {
-    name: "",
-    constants: &[],
-}];
-
 /// The type of a buffer's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Element {
@@ -129,36 +109,6 @@ pub struct Binding {
     pub access: Access,
 }
 
-impl Binding {
-    /// A float buffer that is only read.
-    pub const fn floats(name: &'static str) -> Self {
-        Self::new(name, Element::Float, Access::Read)
-    }
-    /// A word buffer that is only read.
-    pub const fn words(name: &'static str) -> Self {
-        Self::new(name, Element::Word, Access::Read)
-    }
-    /// A float buffer that is overwritten.
-    pub const fn output(name: &'static str) -> Self {
-        Self::new(name, Element::Float, Access::Write)
-    }
-    /// A word buffer that is changed in place.
-    pub const fn update_words(name: &'static str) -> Self {
-        Self::new(name, Element::Word, Access::Update)
-    }
-    /// A float buffer that is changed in place.
-    pub const fn update(name: &'static str) -> Self {
-        Self::new(name, Element::Float, Access::Update)
-    }
-    const fn new(name: &'static str, element: Element, access: Access) -> Self {
-        Self {
-            name,
-            element,
-            access,
-        }
-    }
-}
-
 /// One field of a parameter struct.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -168,20 +118,6 @@ pub struct Field {
     pub offset: u32,
     /// Its type.
     pub kind: Kind,
-}
-
-/// Declares the parameters of a kernel whose buffers have no names in Rust yet.
-#[macro_export]
-macro_rules! parameters {
-    ($(#[$meta:meta])* pub struct Params { $($(#[$doc:meta])* pub $field:ident: $kind:ty),* $(,)? }) => {
-        $crate::uniform! { $(#[$meta])* pub struct Params { $($(#[$doc])* pub $field: $kind),* } }
-        const FIELDS: &[$crate::engine::kernel::Field] = Params::FIELDS;
-        impl $crate::engine::kernel::Interface for Params {
-            type Buffers = &'static [$crate::engine::recording::BufferId];
-            type Slices<'a, R: 'a> = ();
-            fn slices<'a, R: 'a>(_: Vec<$crate::engine::kernel::Slice<'a, R>>) {}
-        }
-    };
 }
 
 impl Kernel {
@@ -200,7 +136,7 @@ impl Kernel {
             pass: Pass::Forward,
             wgsl,
             libraries: &[],
-            variants: PLAIN,
+            axes: PLAIN,
             bindings,
             fields,
             twin,
@@ -222,7 +158,8 @@ impl Kernel {
             text.push('\n');
         }
         text.push_str(self.wgsl);
-        for (name, value) in self.variants[variant].constants {
+        let chosen = self.chosen(variant);
+        for (name, value) in chosen.iter().flat_map(|choice| choice.constants) {
             let declaration = format!("override {name}: u32 = ");
             let start = text.find(&declaration).map(|at| at + declaration.len());
             let range = start.and_then(|start| Some(start..start + text[start..].find(';')?));
@@ -232,19 +169,6 @@ impl Kernel {
             text.replace_range(range, &format!("{value}u"));
         }
         text
-    }
-
-    /// The operation that a variant computes.
-    pub fn operation(&self, variant: usize) -> &'static str {
-        self.operation.unwrap_or(self.variants[variant].name)
-    }
-
-    /// The kernel's name and the variant's name, as in reports and file names.
-    pub fn label(&self, variant: usize) -> String {
-        match self.variants[variant].name {
-            "" => self.name.to_owned(),
-            variant => format!("{}.{variant}", self.name),
-        }
     }
 
     /// The size of the parameters in bytes.

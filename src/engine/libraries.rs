@@ -1,6 +1,6 @@
 //! WGSL functions that kernels of several subjects share.
 
-use crate::engine::kernel::Variant;
+use crate::engine::kernel::{Axis, Choice};
 
 /// `group_index`, for grids past 65,535 workgroups.
 pub const GRID: &str = include_str!("../../shaders/engine/lib/grid.wgsl");
@@ -17,13 +17,7 @@ pub const REGISTERS: usize = 1;
 
 /// The variants of a kernel of tiles. The operands of a workgroup either pass through its memory or
 /// go straight to registers.
-pub const TILED: &[Variant] = &[
-    Variant {
-        name: "shared",
-        constants: &[("SHARED", 1)],
-    },
-    Variant {
-        name: "registers",
-        constants: &[("SHARED", 0)],
-    },
+pub const TILED: Axis = &[
+    Choice::new("shared", &[("SHARED", 1)]),
+    Choice::new("registers", &[("SHARED", 0)]),
 ];

@@ -180,7 +180,7 @@ impl<'a> Recording<'a> {
     }
 
     /// Runs the kernel that the parameters belong to.
-    pub fn dispatch<P: Params>(&mut self, variant: usize, params: P, buffers: impl BufferList) {
+    pub fn dispatch<P: Params>(&mut self, variant: usize, params: P, buffers: P::Buffers) {
         let buffers = buffers.ids();
         debug_assert_eq!(buffers.len(), P::KERNEL.bindings.len());
         self.push(Dispatch {

@@ -1,7 +1,7 @@
 //! An optimizer for tensors (section 5).
 
 use crate::error::{Error, Result};
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, StepAt, UpdateBuffers};
 use crate::tensor::{Gradients, Tensor};
 
 /// Parameters with an optimizer and its moments. It uses the kernels of the network's trainer.
@@ -11,6 +11,8 @@ pub struct Descent {
     parameters: Vec<Tensor>,
     /// For each parameter, one tensor for each name of [`Optimizer::moments`].
     moments: Vec<Vec<Tensor>>,
+    /// For each parameter, an element on its device for sinks that leave a buffer alone.
+    spares: Vec<Tensor>,
     steps: u64,
 }
 
@@ -34,7 +36,11 @@ impl Descent {
             let moment = |_: &&str| Tensor::new(parameter.device(), &zeros, &parameter.shape());
             optimizer.moments().iter().map(moment).collect()
         });
+        let spares = parameters
+            .iter()
+            .map(|parameter| Tensor::zeros(parameter.device(), &[1]));
         Ok(Self {
+            spares: spares.collect::<Result<_>>()?,
             moments: moments.collect::<Result<_>>()?,
             optimizer,
             parameters,
@@ -63,19 +69,28 @@ impl Descent {
             return Err(Error::argument("learning rate", expected, learning_rate));
         }
         self.steps += 1;
-        for (parameter, moments) in self.parameters.iter().zip(&self.moments) {
+        let parameters = self.parameters.iter().zip(&self.moments);
+        for ((parameter, moments), spare) in parameters.zip(&self.spares) {
             let Some(gradient) = gradients.get(parameter) else {
                 continue;
             };
             let moments: Vec<&Tensor> = moments.iter().collect();
-            let at = (self.steps, learning_rate);
+            let at = StepAt {
+                number: self.steps,
+                learning_rate,
+            };
             let length = parameter.elements();
             parameter.update(
                 gradient,
                 &moments,
                 |recording, gradient, moments, values| {
-                    self.optimizer
-                        .record(recording, at, length, gradient, moments, values);
+                    let buffers = UpdateBuffers {
+                        gradient,
+                        moments,
+                        values,
+                        spare: spare.buffer(),
+                    };
+                    self.optimizer.record(recording, at, length, buffers);
                 },
             )?;
         }

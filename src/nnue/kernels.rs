@@ -17,9 +17,7 @@ pub mod join_pieces;
 pub mod libraries;
 pub mod loss;
 pub mod masked;
-pub mod masked_adamw;
-pub mod masked_output;
-pub mod masked_output_adamw;
+pub mod masked_head;
 pub mod masked_rows;
 pub mod masked_weights;
 pub mod output;
@@ -47,9 +45,7 @@ pub static KERNELS: &[&Kernel] = &[
     &forward_sparse::KERNEL,
     &masked_rows::KERNEL,
     &masked_weights::KERNEL,
-    &masked_output::KERNEL,
-    &masked_adamw::KERNEL,
-    &masked_output_adamw::KERNEL,
+    &masked_head::KERNEL,
     &scatter_pieces::KERNEL,
     &join_pieces::KERNEL,
 ];

@@ -20,9 +20,9 @@ pub(super) fn widened(architecture: &Architecture) -> Architecture {
     }
 }
 
-/// Where the small parameters begin in the buffer that they share, with K as it is on the device.
+/// The offsets of B, C and d in the head buffer, with K as it is on the device.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Small {
+pub(super) struct HeadLayout {
     /// B of the second perspective, which is that of the first where they are tied; that of the first begins at 0.
     pub(super) bias_2: u32,
     /// C.
@@ -31,7 +31,7 @@ pub(super) struct Small {
     pub(super) output_bias: u32,
 }
 
-impl Small {
+impl HeadLayout {
     pub(super) fn new(architecture: &Architecture) -> Self {
         let (hidden, buckets) = (architecture.hidden as u32, architecture.buckets as u32);
         let (bias_2, output) = match architecture.tied {
@@ -69,12 +69,12 @@ pub(super) fn buffers(architecture: &Architecture) -> Vec<Shared> {
         tensors: accumulator..accumulator + 1,
         len: tensors[accumulator].len(),
     });
-    let small = Shared {
+    let head = Shared {
         name: "B, C and d",
         tensors: accumulators..tensors.len(),
         len: len(&tensors[accumulators..]),
     };
-    weights.chain([small]).collect()
+    weights.chain([head]).collect()
 }
 
 /// The buffer of a tensor, and where it begins there.

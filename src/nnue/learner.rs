@@ -12,7 +12,36 @@ use crate::engine::recording::{Recording, TrafficByKernel};
 use crate::error::{Error, Result};
 use crate::nnue::batch::Batch;
 use crate::nnue::loss::Loss;
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, ParameterGroup, StepAt};
+use serde::{Deserialize, Serialize};
+
+/// The groups of a network's parameters. Each may have its own learning rate, weight decay and range
+/// instead of the optimizer's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ParameterGroups {
+    /// A of both accumulators.
+    pub weights: ParameterGroup,
+    /// B of both accumulators.
+    pub bias: ParameterGroup,
+    /// C.
+    pub output_weights: ParameterGroup,
+    /// d.
+    pub output_bias: ParameterGroup,
+}
+
+impl ParameterGroups {
+    fn check(&self) -> Result<()> {
+        let groups = [
+            &self.weights,
+            &self.bias,
+            &self.output_weights,
+            &self.output_bias,
+        ];
+        groups.into_iter().try_for_each(ParameterGroup::check)
+    }
+}
 
 /// A network in training: parameters, gradients and the moments of the optimizer, all on one device.
 #[derive(Debug)]
@@ -20,6 +49,7 @@ pub struct Learner {
     network: Network,
     loss: Loss,
     optimizer: Optimizer,
+    groups: ParameterGroups,
     /// For each moment of the optimizer, one buffer per buffer of parameters.
     moments: Vec<Vec<Buffer>>,
     steps: u64,
@@ -82,9 +112,20 @@ impl Learner {
             network,
             loss,
             optimizer,
+            groups: ParameterGroups::default(),
             moments,
             steps,
         })
+    }
+
+    /// Gives groups of parameters their own rates, decays and ranges from the next step on.
+    ///
+    /// # Errors
+    /// As [`ParameterGroup::check`].
+    pub fn set_groups(&mut self, groups: ParameterGroups) -> Result<()> {
+        groups.check()?;
+        self.groups = groups;
+        Ok(())
     }
 
     /// One training step: forward, loss, gradients and update. Returns the loss of the batch before
@@ -129,7 +170,11 @@ impl Learner {
         }
         let update = Update {
             optimizer: self.optimizer,
-            at: (self.steps + 1, learning_rate),
+            at: StepAt {
+                number: self.steps + 1,
+                learning_rate,
+            },
+            groups: self.groups,
             moments: &self.moments,
         };
         let mut readback = None;
@@ -157,7 +202,11 @@ impl Learner {
     pub fn recordings(&mut self, batch: &Batch, mut see: impl FnMut(&Recording<'_>)) -> Result<()> {
         let update = Update {
             optimizer: self.optimizer,
-            at: (self.steps + 1, 0.0),
+            at: StepAt {
+                number: self.steps + 1,
+                learning_rate: 0.0,
+            },
+            groups: self.groups,
             moments: &self.moments,
         };
         let upstream = Upstream::Loss(self.loss);

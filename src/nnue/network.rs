@@ -6,7 +6,7 @@ use super::needs::Needs;
 use super::parameters::Parameters;
 use super::pending::{PendingLoss, no_samples};
 use super::slices::{self, Slice};
-use super::step::{Goal, Roles, Step, Update};
+use super::step::{Goal, GradientGoal, ParameterBuffers, Step, Update};
 use super::upstream::Upstream;
 use crate::engine::device::{Buffer, Device, Values};
 use crate::engine::kernel::Element;
@@ -167,13 +167,13 @@ impl Network {
         let batch = batch.as_ref();
         self.check(batch)?;
         let mut output = Vec::with_capacity(batch.len());
-        let samples = self.step.begin(batch, false)?;
-        for slice in slices::cut(batch, samples)? {
-            self.step.reserve(&slice, Goal::Output)?;
+        let plan = self.step.plan(batch, false)?;
+        for slice in slices::cut(batch, plan.samples)? {
+            self.step.reserve(plan, &slice, Goal::Output)?;
             let mut recording = Recording::new();
-            let parameters = Roles::new(&self.widened, &self.parameters);
+            let parameters = ParameterBuffers::new(&self.widened, &self.parameters);
             let step = &self.step;
-            step.record_pass(&mut recording, &slice, parameters, Goal::Output);
+            step.record(&mut recording, plan, &slice, parameters, Goal::Output);
             recording.read(self.step.y().id(), slice.samples());
             for values in self.device.play(&recording)?.wait()? {
                 output.extend(values.into_f32());
@@ -273,20 +273,20 @@ impl Network {
         self.check(batch)?;
         upstream.check(batch)?;
         self.reserve_gradients()?;
-        let samples = self.step.begin(batch, true)?;
-        for slice in slices::cut(batch, samples)? {
-            let parameters = Roles::new(&self.widened, &self.parameters);
-            let gradients = Roles::new(&self.widened, &self.gradients);
-            let goal = Goal::Gradients {
+        let plan = self.step.plan(batch, true)?;
+        for slice in slices::cut(batch, plan.samples)? {
+            let parameters = ParameterBuffers::new(&self.widened, &self.parameters);
+            let gradients = ParameterBuffers::new(&self.widened, &self.gradients);
+            let goal = Goal::Gradients(GradientGoal {
                 upstream,
                 total: batch.len(),
                 gradients,
                 update,
-            };
-            self.step.reserve(&slice, goal)?;
+            });
+            self.step.reserve(plan, &slice, goal)?;
             let mut recording = Recording::with_capacity(COMMANDS);
             self.step
-                .record_pass(&mut recording, &slice, parameters, goal);
+                .record(&mut recording, plan, &slice, parameters, goal);
             play(self, &mut recording, &slice)?;
         }
         Ok(())

@@ -1,16 +1,17 @@
-//! One pass over a slice of a batch, as commands: which kernels run, on which buffers, in which order.
+//! One pass over a micro-batch, as commands: which kernels run, on which buffers, in which order.
 //!
-//! [`masked`] and, on a processor, [`scattered`] are the fast ways, for index lists; [`layered`] takes everything. Callers know only
-//! [`Step::begin`], [`Step::reserve`] and [`Step::record_pass`], and the buffers of Y and the loss, so that another way to
-//! compute a pass changes these files alone.
+//! [`masked`] and, on the CPU, [`scattered`] are the fast paths, for index lists; [`layered`] takes
+//! every batch. Callers know only [`Step::plan`], [`Step::reserve`] and [`Step::record`], and the
+//! buffers of Y and the loss, so a new path changes only these files.
 
+mod buffers;
 mod layered;
 mod lists;
 mod masked;
 mod scattered;
 
 use super::architecture::Architecture;
-use super::layout::Small;
+use super::layout::HeadLayout;
 use super::slices::{Slice, SliceInputs};
 use super::upstream::Upstream;
 use crate::engine::device::{Buffer, Device};
@@ -19,19 +20,20 @@ use crate::engine::recording::{BufferId, Recording};
 use crate::error::{Error, Result};
 use crate::nnue::batch::Batch;
 use crate::nnue::kernels::{loss, sum};
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, StepAt, UpdateBuffers, sinks};
 use crate::tensor::lists::SparseInputs;
+use buffers::grow;
 use layered::Layered;
-use lists::ListBuffer;
-use masked::{Masked, Pass};
+use lists::{ListBuffer, ListParts};
+use masked::{Masked, MaskedPass};
 use scattered::Scattered;
 use std::borrow::Cow;
 
-/// What grows with the samples may take this many bytes a buffer; a larger batch is cut over samples. Part of what the
-/// bits of a run depend on, so a constant beside the device's own limit.
+/// The most bytes of a buffer that grows with the samples; a larger batch is cut into micro-batches.
+/// The bits of a run depend on it, so it is a constant beside the device's own limit.
 const WORKSPACE_BYTES: u64 = 256 << 20;
 
-/// Buffers that hold a slice while a pass is at work, made as large as the largest slice so far.
+/// The buffers of a pass, as large as the largest micro-batch so far.
 #[derive(Debug)]
 pub(super) struct Step {
     device: Device,
@@ -41,12 +43,18 @@ pub(super) struct Step {
     layered: Layered,
     masked: Masked,
     scattered: Scattered,
-    way: Way,
 }
 
-/// How a batch is computed.
+/// How a batch is computed: chosen once per batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    path: Path,
+    /// The most samples of a micro-batch.
+    pub(super) samples: usize,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Path {
     Layered,
     Masked,
     Scattered,
@@ -55,7 +63,14 @@ enum Way {
 /// The index lists of both perspectives.
 type Lists<'a> = &'a [Cow<'a, SparseInputs>; 2];
 
-/// What every pass has.
+/// A micro-batch on its path, with the inputs and the goal that the path takes.
+enum Work<'a> {
+    Masked(Lists<'a>, Goal<'a>),
+    Scattered(Lists<'a>, GradientGoal<'a>),
+    Layered(Goal<'a>),
+}
+
+/// Buffers that several paths share.
 #[derive(Debug)]
 struct Common {
     /// Y, `[samples]`.
@@ -67,50 +82,76 @@ struct Common {
     bucket: Buffer,
     /// `[1]`.
     loss: Buffer,
+    /// Bound where a sink has no use for a buffer.
+    spare: Buffer,
 }
 
-/// What a pass computes beside Y.
+/// What a pass computes besides Y.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Goal<'a> {
     /// Nothing.
     Output,
-    /// The gradients of a batch of `total` samples, and its loss where there is one. Slices after the first of a batch
-    /// add to those before.
-    Gradients {
-        upstream: Upstream<'a>,
-        total: usize,
-        gradients: Roles<'a>,
-        /// What to do with the gradients of the whole batch.
-        update: Option<Update<'a>>,
-    },
+    /// The gradients, and the loss if there is one.
+    Gradients(GradientGoal<'a>),
 }
 
-/// A step of an optimiser.
+/// The gradients of a batch of `total` samples. Micro-batches after the first one add to them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GradientGoal<'a> {
+    pub(super) upstream: Upstream<'a>,
+    pub(super) total: usize,
+    pub(super) gradients: ParameterBuffers<'a>,
+    /// The update by the gradients of the whole batch.
+    pub(super) update: Option<Update<'a>>,
+}
+
+impl<'a> Goal<'a> {
+    fn gradients(self) -> Option<GradientGoal<'a>> {
+        match self {
+            Self::Output => None,
+            Self::Gradients(goal) => Some(goal),
+        }
+    }
+}
+
+/// A step of an optimizer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Update<'a> {
     pub(super) optimizer: Optimizer,
-    /// The step's number, counted from 1, and the learning rate.
-    pub(super) at: (u64, f32),
-    /// For each moment buffers like those of the parameters.
+    pub(super) at: StepAt,
+    pub(super) groups: super::ParameterGroups,
+    /// For each moment, buffers like the ones of the parameters.
     pub(super) moments: &'a [Vec<Buffer>],
 }
 
 impl Update<'_> {
-    /// Those of a buffer of parameters.
+    /// The moments of a buffer of parameters.
     fn moments(&self, buffer: usize) -> Vec<BufferId> {
         let moments = self.moments.iter();
         moments.map(|buffers| buffers[buffer].id()).collect()
     }
+
+    /// The numbers of A's group.
+    fn weights(&self) -> sinks::Group {
+        self.optimizer.group(self.at, &self.groups.weights)
+    }
+
+    /// The numbers of the groups of B, C and d.
+    fn head(&self) -> [sinks::Group; 3] {
+        let groups = &self.groups;
+        [&groups.bias, &groups.output_weights, &groups.output_bias]
+            .map(|group| self.optimizer.group(self.at, group))
+    }
 }
 
-/// The buffers of one parameter set, by role: see [`layout`](super::layout).
+/// The buffers of one parameter set, by their contents: see [`layout`](super::layout).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Roles<'a> {
+pub(super) struct ParameterBuffers<'a> {
     buffers: &'a [Buffer],
     tied: bool,
 }
 
-impl<'a> Roles<'a> {
+impl<'a> ParameterBuffers<'a> {
     pub(super) fn new(architecture: &Architecture, buffers: &'a [Buffer]) -> Self {
         Self {
             buffers,
@@ -123,45 +164,14 @@ impl<'a> Roles<'a> {
         self.buffers[if self.tied { 0 } else { perspective }].id()
     }
 
-    /// B of each accumulator, C and d: see [`Small`].
-    fn small(&self) -> BufferId {
-        self.buffers[self.small_index()].id()
+    /// B of each accumulator, C and d: see [`HeadLayout`].
+    fn head(&self) -> BufferId {
+        self.buffers[self.head_index()].id()
     }
 
-    fn small_index(&self) -> usize {
+    fn head_index(&self) -> usize {
         self.buffers.len() - 1
     }
-}
-
-/// Makes a buffer large enough; nothing happens where it is.
-fn grow(
-    device: &Device,
-    buffer: &mut Buffer,
-    what: &str,
-    element: Element,
-    len: usize,
-) -> Result<()> {
-    if buffer.len() < len {
-        *buffer = device.allocate(what, element, len)?;
-    }
-    Ok(())
-}
-
-/// As [`grow`], for what differs from batch to batch though their samples are as many: an eighth more is made, so that
-/// batches soon grow nothing.
-fn grow_roomy(
-    device: &Device,
-    buffer: &mut Buffer,
-    what: &str,
-    element: Element,
-    len: usize,
-) -> Result<()> {
-    if buffer.len() >= len {
-        return Ok(());
-    }
-    let limit = (device.binding_limit() / 4) as usize;
-    let roomy = (len + len / 8).min(limit.max(len));
-    grow(device, buffer, what, element, roomy)
 }
 
 impl Step {
@@ -177,12 +187,12 @@ impl Step {
                 targets: floats("targets")?,
                 bucket: device.allocate("buckets", Element::Word, 1)?,
                 loss: floats("loss")?,
+                spare: floats("spare")?,
             },
             lists: ListBuffer::new(device)?,
             layered: Layered::new(device, architecture.clone())?,
             masked: Masked::new(device, architecture.clone())?,
             scattered: Scattered::new(device, architecture)?,
-            way: Way::Layered,
         })
     }
 
@@ -191,36 +201,37 @@ impl Step {
         &self.common.y
     }
 
-    /// The loss of the batch, `[1]`, after the pass over its last slice, if the pass had one.
+    /// The loss of the batch, `[1]`, after the pass over its last micro-batch, if the pass had one.
     pub(super) fn loss(&self) -> &Buffer {
         &self.common.loss
     }
 
-    /// Whether gradients read the transposed index of so many samples' lists, with so many indices in all.
+    /// Whether gradients read the transposed index of index lists of this many samples, with this
+    /// many indices in all.
     pub(super) fn reads_transposed(&self, samples: usize, entries: usize) -> bool {
         !self.scattered.fits(samples, entries)
     }
 
-    /// Chooses the way for a batch, for gradients or for Y alone; says how many of its samples one pass can take.
+    /// Chooses the path of a batch, for gradients or for Y alone, and the size of its micro-batches.
     ///
     /// # Errors
-    /// [`Error::Limit`] when not even one sample fits.
-    pub(super) fn begin(&mut self, batch: &Batch, gradient: bool) -> Result<usize> {
-        self.way = if gradient && self.scattered.takes(batch) {
-            Way::Scattered
+    /// [`Error::Limit`] if not even one sample fits.
+    pub(super) fn plan(&self, batch: &Batch, gradient: bool) -> Result<Plan> {
+        let path = if gradient && self.scattered.takes(batch) {
+            Path::Scattered
         } else if self.masked.takes(batch, gradient) {
-            Way::Masked
+            Path::Masked
         } else {
-            Way::Layered
+            Path::Layered
         };
-        // What does not grow with the samples, and what each takes.
-        let (fixed, bytes) = match self.way {
-            Way::Scattered => (8, 4 * ListBuffer::sample_words(batch) as u64),
-            Way::Masked => (
+        // The bytes that do not grow with the samples, and the bytes of a sample.
+        let (fixed, bytes) = match path {
+            Path::Scattered => (8, 4 * ListBuffer::sample_words(batch) as u64),
+            Path::Masked => (
                 self.masked.fixed_bytes(batch, gradient),
                 self.masked.sample_bytes(batch, gradient),
             ),
-            Way::Layered => (0, Layered::sample_bytes(&self.architecture, batch)),
+            Path::Layered => (0, Layered::sample_bytes(&self.architecture, batch)),
         };
         let limit = self.device.binding_limit();
         if fixed + bytes > limit {
@@ -233,219 +244,235 @@ impl Step {
             });
         }
         let room = limit.min(WORKSPACE_BYTES).saturating_sub(fixed);
-        Ok((room / bytes).max(1) as usize)
+        let samples = (room / bytes).max(1) as usize;
+        Ok(Plan { path, samples })
     }
 
-    /// Makes the buffers large enough for a slice that is gone through for this goal; nothing happens where they are.
-    pub(super) fn reserve(&mut self, slice: &Slice<'_>, goal: Goal<'_>) -> Result<()> {
+    /// Makes the buffers large enough for a micro-batch; nothing happens if they are.
+    pub(super) fn reserve(&mut self, plan: Plan, slice: &Slice<'_>, goal: Goal<'_>) -> Result<()> {
         let (device, samples) = (&self.device, slice.samples());
         let common = &mut self.common;
         grow(device, &mut common.y, "Y", Element::Float, samples)?;
-        if let (SliceInputs::Sparse(lists), Way::Masked) = (&slice.inputs, self.way) {
-            self.lists
-                .reserve(device, &masked::parts(lists, slice, goal))?;
-            return match goal {
-                Goal::Gradients { .. } => self.masked.reserve(device, samples, lists),
-                Goal::Output => Ok(()),
-            };
+        let work = plan.work(slice, goal);
+        if !matches!(work, Work::Masked(..)) {
+            for (buffer, what) in [
+                (&mut common.e, "e"),
+                (&mut common.terms, "loss terms"),
+                (&mut common.targets, "targets"),
+            ] {
+                grow(device, buffer, what, Element::Float, samples)?;
+            }
+            let what = "buckets";
+            grow(device, &mut common.bucket, what, Element::Word, samples)?;
         }
-        for (buffer, what) in [
-            (&mut common.e, "e"),
-            (&mut common.terms, "loss terms"),
-            (&mut common.targets, "targets"),
-        ] {
-            grow(device, buffer, what, Element::Float, samples)?;
-        }
-        let what = "buckets";
-        grow(device, &mut common.bucket, what, Element::Word, samples)?;
-        match (&slice.inputs, self.way) {
-            (SliceInputs::Sparse(lists), Way::Scattered) => {
-                self.lists.reserve(device, &lists::parts(lists))?;
+        match work {
+            Work::Masked(lists, goal) => {
+                self.lists
+                    .reserve(device, &masked::parts(lists, slice, goal))?;
+                match goal {
+                    Goal::Gradients(_) => self.masked.reserve(device, samples, lists),
+                    Goal::Output => Ok(()),
+                }
+            }
+            Work::Scattered(lists, _) => {
+                self.lists.reserve(device, &ListParts::of(lists))?;
                 self.scattered.reserve(device, samples)
             }
-            _ => self.layered.reserve(device, slice),
+            Work::Layered(_) => self.layered.reserve(device, slice),
         }
     }
 
-    /// Records one pass over a slice that [`Step::reserve`] has made room for.
-    pub(super) fn record_pass<'a>(
+    /// Records one pass over a micro-batch for which [`Step::reserve`] has made room.
+    pub(super) fn record<'a>(
+        &'a self,
+        recording: &mut Recording<'a>,
+        plan: Plan,
+        slice: &'a Slice<'a>,
+        parameters: ParameterBuffers<'a>,
+        goal: Goal<'a>,
+    ) {
+        let fused = plan.fused(slice, goal);
+        match plan.work(slice, goal) {
+            Work::Masked(lists, goal) => {
+                let pass = MaskedPass {
+                    buffers: &self.masked,
+                    list_buffer: &self.lists,
+                    common: &self.common,
+                    slice,
+                    lists,
+                    parameters,
+                    goal,
+                    fused,
+                };
+                pass.record(recording);
+            }
+            Work::Scattered(lists, goal) => {
+                self.upload(recording, slice, goal.upstream, &self.common.targets);
+                self.scattered.record(
+                    recording,
+                    &scattered::Inputs {
+                        slice,
+                        lists,
+                        list_buffer: &self.lists,
+                        common: &self.common,
+                        parameters,
+                        goal,
+                    },
+                );
+                // The kernels have the gradient of d already.
+                self.record_sums(recording, slice, goal, 0);
+            }
+            Work::Layered(goal) => self.record_layered(recording, slice, parameters, goal),
+        }
+        if let Some(goal) = goal.gradients()
+            && fused.is_none()
+            && slice.range.end == goal.total
+        {
+            self.record_update(recording, parameters, goal);
+        }
+    }
+
+    fn record_layered<'a>(
         &'a self,
         recording: &mut Recording<'a>,
         slice: &'a Slice<'a>,
-        parameters: Roles<'a>,
+        parameters: ParameterBuffers<'a>,
         goal: Goal<'a>,
     ) {
-        match (&slice.inputs, self.way) {
-            (SliceInputs::Sparse(lists), Way::Masked) => {
-                let masked = (&self.masked, &self.lists);
-                Pass::new(masked, recording, slice, lists, parameters, goal).record(
-                    recording,
-                    &self.common,
-                    self.fused(slice, goal),
-                );
-            }
-            _ => self.record_others(recording, slice, parameters, goal),
-        }
-        self.record_update(recording, slice, parameters, goal);
-    }
-
-    /// The scattered and the layered way.
-    fn record_others<'a>(
-        &self,
-        recording: &mut Recording<'a>,
-        slice: &'a Slice<'a>,
-        parameters: Roles<'_>,
-        goal: Goal<'a>,
-    ) {
-        let common = &self.common;
-        let upstream = match goal {
-            Goal::Output => None,
-            Goal::Gradients { upstream, .. } => Some(upstream),
-        };
-        match upstream {
-            Some(Upstream::Given(e)) => {
-                let to = match self.way {
-                    Way::Scattered => &common.targets,
-                    _ => &common.e,
-                };
-                recording.upload(to.id(), &e[slice.range.clone()]);
-            }
-            _ => recording.upload(common.targets.id(), slice.targets),
+        let (layered, common) = (&self.layered, &self.common);
+        match goal.gradients() {
+            None => recording.upload(common.targets.id(), slice.targets),
+            Some(goal) => self.upload(recording, slice, goal.upstream, &common.e),
         }
         if let Some(buckets) = slice.buckets {
             recording.upload(common.bucket.id(), buckets);
         }
-        match (&slice.inputs, self.way, goal) {
-            (
-                SliceInputs::Sparse(lists),
-                Way::Scattered,
-                Goal::Gradients {
-                    upstream,
-                    total,
-                    gradients,
-                    ..
-                },
-            ) => self.scattered.record(
-                recording,
-                (slice, lists),
-                (common, &self.lists),
-                (parameters, gradients),
-                (upstream.loss(), total),
-            ),
-            _ => {
-                let layered = &self.layered;
-                layered.record_forward(recording, slice, common, parameters);
-                self.record_loss(recording, goal, slice.samples());
-                if let Goal::Gradients { gradients, .. } = goal {
-                    layered.record_backward(recording, slice, common, parameters, gradients);
-                }
-            }
-        }
-        self.record_sums(recording, slice, goal);
-    }
-
-    /// The update that needs no gradients: AdamW of a batch in one slice, by masks.
-    fn fused<'a>(&self, slice: &Slice<'_>, goal: Goal<'a>) -> Option<Update<'a>> {
-        match goal {
-            Goal::Gradients {
-                total,
-                update: Some(update),
-                ..
-            } if self.way == Way::Masked && slice.samples() == total => {
-                let is_adamw = matches!(update.optimizer, Optimizer::AdamW { .. });
-                is_adamw.then_some(update)
-            }
-            _ => None,
+        layered.record_forward(recording, slice, common, parameters);
+        if let Some(goal) = goal.gradients() {
+            self.record_loss(recording, slice, goal);
+            layered.record_backward(recording, slice, common, parameters, goal.gradients);
+            self.record_sums(recording, slice, goal, self.architecture.buckets as u32);
         }
     }
 
-    /// After the last slice, the update of what is not updated yet.
+    /// Uploads the targets of a loss, or e to its buffer.
+    fn upload<'a>(
+        &self,
+        recording: &mut Recording<'a>,
+        slice: &'a Slice<'a>,
+        upstream: Upstream<'a>,
+        e_buffer: &Buffer,
+    ) {
+        match upstream {
+            Upstream::Given(e) => recording.upload(e_buffer.id(), &e[slice.range.clone()]),
+            Upstream::Loss(_) => recording.upload(self.common.targets.id(), slice.targets),
+        }
+    }
+
+    /// Updates every parameter by the gradients in their buffers.
     fn record_update(
         &self,
         recording: &mut Recording<'_>,
-        slice: &Slice<'_>,
-        parameters: Roles<'_>,
-        goal: Goal<'_>,
+        parameters: ParameterBuffers<'_>,
+        goal: GradientGoal<'_>,
     ) {
-        let Goal::Gradients {
-            total,
-            gradients,
-            update: Some(update),
-            ..
-        } = goal
-        else {
+        let Some(update) = goal.update else {
             return;
         };
-        if slice.range.end < total || self.fused(slice, goal).is_some() {
-            return;
-        }
-        let pairs = parameters.buffers.iter().zip(gradients.buffers);
+        let head = HeadLayout::new(&self.architecture);
+        let pairs = parameters.buffers.iter().zip(goal.gradients.buffers);
         for (buffer, (values, gradient)) in pairs.enumerate() {
-            update.optimizer.record(
-                recording,
-                update.at,
-                values.len(),
-                gradient.id(),
-                &update.moments(buffer),
-                values.id(),
-            );
+            let groups = if buffer == parameters.head_index() {
+                let [bias, weights, output_bias] = update.head();
+                [
+                    (head.output as usize, bias),
+                    (head.output_bias as usize, weights),
+                    (values.len(), output_bias),
+                ]
+            } else {
+                [(values.len(), update.weights()); 3]
+            };
+            let buffers = UpdateBuffers {
+                gradient: gradient.id(),
+                moments: &update.moments(buffer),
+                values: values.id(),
+                spare: self.common.spare.id(),
+            };
+            update
+                .optimizer
+                .record_groups(recording, update.at, groups, buffers);
         }
     }
 
-    /// Computes the loss of each sample of the slice, and e, if it comes from a loss.
-    fn record_loss(&self, recording: &mut Recording<'_>, goal: Goal<'_>, samples: usize) {
-        let Goal::Gradients {
-            upstream: Upstream::Loss(loss),
-            total,
-            ..
-        } = goal
-        else {
+    /// Computes the loss of each sample, and e, if e comes from a loss.
+    fn record_loss(
+        &self,
+        recording: &mut Recording<'_>,
+        slice: &Slice<'_>,
+        goal: GradientGoal<'_>,
+    ) {
+        let Some(loss) = goal.upstream.loss() else {
             return;
         };
         let params = loss::Params {
-            samples: samples as u32,
+            samples: slice.samples() as u32,
             power: loss.power,
-            scale: 1.0 / total as f32,
+            scale: 1.0 / goal.total as f32,
         };
-        let Common {
-            y,
-            targets,
-            terms,
-            e,
-            ..
-        } = &self.common;
-        let buffers = [y.id(), targets.id(), terms.id(), e.id()];
-        recording.dispatch(loss.link as usize, params, &buffers);
+        let common = &self.common;
+        let buffers = loss::Buffers {
+            y: common.y.id(),
+            targets: common.targets.id(),
+            terms: common.terms.id(),
+            e: common.e.id(),
+        };
+        recording.dispatch(loss.link as usize, params, buffers);
     }
 
-    /// The gradient of d where it is not there yet, and the slice's part of the loss of the batch.
-    fn record_sums(&self, recording: &mut Recording<'_>, slice: &Slice<'_>, goal: Goal<'_>) {
-        let Goal::Gradients {
-            upstream,
-            gradients,
-            ..
-        } = goal
-        else {
-            return;
-        };
+    /// Computes the gradient of d for this many buckets, and adds the losses of the micro-batch to the
+    /// loss of the batch.
+    fn record_sums(
+        &self,
+        recording: &mut Recording<'_>,
+        slice: &Slice<'_>,
+        goal: GradientGoal<'_>,
+        buckets: u32,
+    ) {
         let common = &self.common;
         let params = sum::Params {
             samples: slice.samples() as u32,
-            buckets: match self.way {
-                Way::Scattered => 0,
-                _ => self.architecture.buckets as u32,
-            },
+            buckets,
             accumulate: u32::from(slice.range.start > 0),
-            first: Small::new(&self.architecture).output_bias,
-            totals: u32::from(upstream.loss().is_some()),
+            first: HeadLayout::new(&self.architecture).output_bias,
+            totals: u32::from(goal.upstream.loss().is_some()),
         };
-        let buffers = [
-            common.e.id(),
-            common.bucket.id(),
-            gradients.small(),
-            common.terms.id(),
-            common.loss.id(),
-        ];
-        recording.dispatch(0, params, &buffers);
+        let buffers = sum::Buffers {
+            values: common.e.id(),
+            bucket: common.bucket.id(),
+            sums: goal.gradients.head(),
+            terms: common.terms.id(),
+            total: common.loss.id(),
+        };
+        recording.dispatch(0, params, buffers);
+    }
+}
+
+impl Plan {
+    fn work<'a>(self, slice: &'a Slice<'a>, goal: Goal<'a>) -> Work<'a> {
+        match (&slice.inputs, self.path, goal) {
+            (SliceInputs::Sparse(lists), Path::Masked, _) => Work::Masked(lists, goal),
+            (SliceInputs::Sparse(lists), Path::Scattered, Goal::Gradients(goal)) => {
+                Work::Scattered(lists, goal)
+            }
+            _ => Work::Layered(goal),
+        }
+    }
+
+    /// The update that the masked kernels apply themselves: a batch of one micro-batch needs no
+    /// gradients in memory.
+    fn fused<'a>(self, slice: &Slice<'_>, goal: Goal<'a>) -> Option<Update<'a>> {
+        let goal = goal.gradients()?;
+        let whole = slice.samples() == goal.total;
+        goal.update.filter(|_| whole && self.path == Path::Masked)
     }
 }

@@ -1,17 +1,10 @@
 //! The kernels of the optimizers.
 //!
-//! A new kernel is three touches: its shader, its Rust file, and its two lines here.
+//! A new optimizer needs no kernel: it is a [sink](super::sinks).
 
-#![allow(
-    clippy::needless_range_loop,
-    reason = "twins are written as the sums of the mathematics are"
-)]
-
-pub mod adamw;
-pub mod libraries;
-pub mod sgd;
+pub mod update;
 
 use crate::engine::kernel::Kernel;
 
 /// Every kernel of this subject.
-pub static KERNELS: &[&Kernel] = &[&sgd::KERNEL, &adamw::KERNEL];
+pub static KERNELS: &[&Kernel] = &[&update::KERNEL];

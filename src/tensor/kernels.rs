@@ -36,7 +36,7 @@ macro_rules! variants {
         impl $Name {
             /// Every one, in the order of the kernel's variants.
             pub const ALL: [Self; [$($text),*].len()] = [$(Self::$Variant),*];
-            pub(super) const VARIANTS: &[crate::engine::kernel::Variant] = &[$(crate::engine::kernel::Variant {
+            pub(super) const VARIANTS: crate::engine::kernel::Axis = &[$(crate::engine::kernel::Choice {
                 name: $text,
                 constants: &[("OPERATION", Self::$Variant as u32)],
             }),*];

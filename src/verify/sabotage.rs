@@ -10,12 +10,12 @@ pub static KERNEL: Kernel = Kernel {
     pass: sum::KERNEL.pass,
     wgsl: sum::KERNEL.wgsl,
     libraries: sum::KERNEL.libraries,
-    variants: sum::KERNEL.variants,
+    axes: sum::KERNEL.axes,
     bindings: sum::KERNEL.bindings,
     fields: sum::KERNEL.fields,
-    twin: |mut call: Call<'_, f64>| {
-        let params: sum::Params = call.params();
-        for sum in &mut call.floats_mut(2)[params.first as usize..][..params.buckets as usize] {
+    twin: |call: Call<'_, f64>| {
+        let (params, buffers) = call.open::<sum::Params>();
+        for sum in &mut buffers.sums[params.first as usize..][..params.buckets as usize] {
             *sum = 1e9;
         }
     },

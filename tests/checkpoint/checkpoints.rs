@@ -10,7 +10,7 @@ use wgrad::nnue::activation::Activation;
 use wgrad::nnue::loss::Loss;
 use wgrad::nnue::train::checkpoint::{Checkpoint, objective_of, write_result};
 use wgrad::nnue::{read_network, write_network};
-use wgrad::optim::Optimizer;
+use wgrad::optim::{Optimizer, Sgd};
 
 #[test]
 fn equal_states_are_equal_bytes() {
@@ -69,7 +69,7 @@ fn checkpoints_come_back() {
         }
     }
     let mut state = checkpoint(untied());
-    state.settings.optimizer = Optimizer::Sgd { momentum: 0.9 };
+    state.settings.optimizer = Optimizer::Sgd(Sgd { momentum: 0.9 });
     state.settings.loss = Loss::MSE;
     state.moments.truncate(1);
     state.write(&path).unwrap();

@@ -71,7 +71,7 @@ fn verify_passes_on_the_cpu() {
         "{}",
         ended.stdout
     );
-    wgrad("verify --device cpu --kernel nonsense", &[]).refused(2, &["nonsense", "adamw"]);
+    wgrad("verify --device cpu --kernel nonsense", &[]).refused(2, &["nonsense", "update"]);
     wgrad("verify --device cpu --operation nonsense", &[]).refused(2, &["nonsense", "softmax"]);
     let softmax = wgrad("verify --device cpu --operation softmax --json", &[]);
     for line in softmax.success().stdout.lines() {
@@ -81,7 +81,7 @@ fn verify_passes_on_the_cpu() {
 
 #[test]
 fn verify_runs_one_case() {
-    let json = wgrad("verify --device cpu --kernel adamw --json", &[])
+    let json = wgrad("verify --device cpu --kernel update.adamw --json", &[])
         .success()
         .stdout;
     let first: Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
@@ -89,11 +89,19 @@ fn verify_runs_one_case() {
     let again = ended(command(
         WGRAD,
         [
-            "verify", "--device", "cpu", "--kernel", "adamw", "--json", "--case", case,
+            "verify",
+            "--device",
+            "cpu",
+            "--kernel",
+            "update.adamw",
+            "--json",
+            "--case",
+            case,
         ],
     ));
     assert_eq!(again.success().stdout.lines().next(), json.lines().next());
-    wgrad("verify --device cpu --kernel adamw --case none", &[]).refused(2, &["adamw", "none"]);
+    wgrad("verify --device cpu --kernel update.adamw --case none", &[])
+        .refused(2, &["update.adamw", "none"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::path::Path;
 use wgrad::engine::kernel::{Access, Case, Element, Kernel, Slot, Traffic, reflect};
 use wgrad::engine::recording::Recording;
 use wgrad::nnue::kernels::accumulator_sparse;
-use wgrad::optim::kernels::sgd;
+use wgrad::optim::{Optimizer, Sgd, StepAt, UpdateBuffers};
 use wgrad::tensor::kernels::copy;
 use wgrad::verify::table;
 use wgrad::{engine, nnue, optim, tensor};
@@ -20,7 +20,7 @@ use wgrad::{engine, nnue, optim, tensor};
 /// Every kernel with each of its variants.
 fn variants() -> impl Iterator<Item = (&'static Kernel, usize)> {
     let variants =
-        |kernel: &'static Kernel| (0..kernel.variants.len()).map(move |variant| (kernel, variant));
+        |kernel: &'static Kernel| (0..kernel.variants()).map(move |variant| (kernel, variant));
     table::kernels().flat_map(variants)
 }
 
@@ -104,7 +104,7 @@ fn every_variant_has_cases_and_every_case_fits_its_kernel() {
             "{}: two cases share a name",
             kernel.name
         );
-        for variant in 0..kernel.variants.len() {
+        for variant in 0..kernel.variants() {
             let count = cases.iter().filter(|case| case.variant == variant).count();
             assert!(count >= 5, "{}: {count} cases", kernel.label(variant));
         }
@@ -200,14 +200,26 @@ fn a_recording_sums_its_traffic_by_kernel() {
         inputs: 100,
         entries: 7,
     };
-    recording.dispatch(0, params, &ids);
-    recording.dispatch(0, params, &ids);
-    let params = sgd::Params {
-        length: 10,
-        learning_rate: 0.1,
-        momentum: 0.9,
+    let buffers = accumulator_sparse::Buffers {
+        starts: ids[0],
+        indices: ids[1],
+        weights: ids[2],
+        small: ids[3],
+        z: ids[4],
     };
-    recording.dispatch(0, params, &ids[..3]);
+    recording.dispatch(0, params, buffers);
+    recording.dispatch(0, params, buffers);
+    let buffers = UpdateBuffers {
+        gradient: ids[0],
+        moments: &ids[1..2],
+        values: ids[2],
+        spare: ids[3],
+    };
+    let at = StepAt {
+        number: 1,
+        learning_rate: 0.1,
+    };
+    Optimizer::from(Sgd::default()).record(&mut recording, at, 10, buffers);
     let traffic = recording.traffic().unwrap();
     let one = Traffic {
         read: 4 * (4 + 7 + 8),
@@ -223,11 +235,14 @@ fn a_recording_sums_its_traffic_by_kernel() {
         operations: 40,
         ..Traffic::default()
     };
-    assert_eq!(traffic["sgd"], descent);
+    assert_eq!(traffic["update"], descent);
     assert_eq!(traffic.into_values().sum::<Traffic>(), one + one + descent);
-    let (from, to) = (ids[0], ids[1]);
     let layout = tensor::shape::Layout::contiguous(tensor::shape::Shape::new(&[4]).unwrap());
-    recording.dispatch(0, copy::Params::new(&layout, &layout), &[from, to]);
+    let buffers = copy::Buffers {
+        source: ids[0],
+        destination: ids[1],
+    };
+    recording.dispatch(0, copy::Params::new(&layout, &layout), buffers);
     assert_eq!(recording.traffic(), None, "copy counts none");
 }
 

@@ -8,19 +8,27 @@ use crate::common;
 use example::Silu;
 use wgrad::Result;
 use wgrad::engine::device::Device;
-use wgrad::engine::kernel::{Binding, Call, Kernel};
+use wgrad::engine::kernel::{Call, Kernel, Read, Write};
 use wgrad::tensor::{Backward, CustomOperation, Tensor, gradcheck, no_gradient};
 
 mod scale_columns {
     use super::*;
 
-    wgrad::parameters! {
+    wgrad::interface! {
         /// y[s, c] = x[s, c]·w[c].
         pub struct Params {
             /// Elements of x and y.
             pub length: u32,
             /// Elements of w.
             pub columns: u32,
+        }
+        pub struct Buffers {
+            /// x, `[length]`.
+            pub x: Read<f32>,
+            /// w, `[columns]`.
+            pub w: Read<f32>,
+            /// y, `[length]`.
+            pub y: Write<f32>,
         }
     }
 
@@ -45,15 +53,10 @@ mod scale_columns {
                 y[id.x] = x[id.x] * w[id.x % params.columns];
             }
         }",
-        &[
-            Binding::floats("x"),
-            Binding::floats("w"),
-            Binding::output("y"),
-        ],
-        FIELDS,
-        |mut call: Call<'_, f64>| {
-            let p: Params = call.params();
-            let (x, w, y) = (call.floats(0), call.floats(1), call.floats_mut(2));
+        Params::BINDINGS,
+        Params::FIELDS,
+        |call: Call<'_, f64>| {
+            let (p, Slices { x, w, y }) = call.open::<Params>();
             for i in 0..p.length as usize {
                 y[i] = x[i] * w[i % p.columns as usize];
             }

@@ -7,7 +7,7 @@ use wgrad::files::safetensors::TensorFile;
 use wgrad::nn::{
     self, BatchNorm1d, Descent, Dropout, Initial, Layer, Linear, Mlp, Mode, Nonlinearity,
 };
-use wgrad::optim::Optimizer;
+use wgrad::optim::{AdamW, Optimizer, Sgd};
 use wgrad::tensor::Tensor;
 
 #[test]
@@ -167,17 +167,17 @@ fn by_hand(optimizer: Optimizer, gradient: impl Fn(f64) -> f64, steps: u64, rate
     for step in 1..=steps {
         let g = gradient(value);
         match optimizer {
-            Optimizer::Sgd { momentum } => {
+            Optimizer::Sgd(Sgd { momentum }) => {
                 m = f64::from(momentum) * m + g;
                 value -= rate * m;
             }
-            Optimizer::AdamW {
+            Optimizer::AdamW(AdamW {
                 beta1,
                 beta2,
                 epsilon,
                 weight_decay,
                 ..
-            } => {
+            }) => {
                 let (beta1, beta2) = (f64::from(beta1), f64::from(beta2));
                 value *= 1.0 - rate * f64::from(weight_decay);
                 m = beta1 * m + (1.0 - beta1) * g;
@@ -186,6 +186,7 @@ fn by_hand(optimizer: Optimizer, gradient: impl Fn(f64) -> f64, steps: u64, rate
                 let v_hat: f64 = v / (1.0 - beta2.powf(step as f64));
                 value -= rate * m_hat / (v_hat.sqrt() + f64::from(epsilon));
             }
+            other => panic!("no formula for {other}"),
         }
     }
     value
@@ -193,8 +194,8 @@ fn by_hand(optimizer: Optimizer, gradient: impl Fn(f64) -> f64, steps: u64, rate
 
 fn descends(device: &Device) {
     for optimizer in [
-        Optimizer::Sgd { momentum: 0.0 },
-        Optimizer::Sgd { momentum: 0.9 },
+        Optimizer::Sgd(Sgd { momentum: 0.0 }),
+        Optimizer::Sgd(Sgd { momentum: 0.9 }),
         Optimizer::ADAMW,
     ] {
         // J = x⁴/4, whose gradient is x³.

@@ -2,7 +2,7 @@
 
 use wgrad::engine::device::Device;
 use wgrad::nn::Descent;
-use wgrad::optim::Optimizer;
+use wgrad::optim::{Optimizer, Sgd};
 use wgrad::tensor::{Tensor, no_gradient};
 
 fn cpu() -> Device {
@@ -158,7 +158,7 @@ fn a_parameter_may_be_its_own_gradient() {
         .unwrap()
         .backward_with(&x)
         .unwrap();
-    let mut descent = Descent::new(Optimizer::Sgd { momentum: 0.0 }, vec![x.clone()]).unwrap();
+    let mut descent = Descent::new(Optimizer::Sgd(Sgd { momentum: 0.0 }), vec![x.clone()]).unwrap();
     descent.step(&gradients, 0.25).unwrap();
     assert_eq!(x.to_vec().unwrap(), [3.0, 6.0]);
 }

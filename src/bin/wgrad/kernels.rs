@@ -29,7 +29,7 @@ struct Form {
     /// The kernel's and the variant's name, as in reports and file names.
     label: String,
     kernel: &'static str,
-    variant: &'static str,
+    variant: String,
     operation: &'static str,
     pass: &'static str,
     workgroup: [u32; 3],
@@ -50,7 +50,7 @@ struct Bound {
 pub fn run(options: &Options) -> Outcome {
     let mut forms = Vec::new();
     for kernel in table::kernels() {
-        for variant in 0..kernel.variants.len() {
+        for variant in 0..kernel.variants() {
             forms.push(form(kernel, variant)?);
         }
     }
@@ -113,7 +113,7 @@ fn form(kernel: &Kernel, variant: usize) -> Result<Form, Failure> {
     Ok(Form {
         label,
         kernel: kernel.name,
-        variant: kernel.variants[variant].name,
+        variant: kernel.variant_name(variant),
         operation: kernel.operation(variant),
         pass: kernel.pass.name(),
         workgroup: interface.workgroup,

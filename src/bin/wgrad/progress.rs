@@ -82,7 +82,7 @@ impl Progress {
             "training    {} on batches of {}, {}, learning rate {} ({}), {}, seed {}",
             crate::counted(settings.epochs as usize, "epoch"),
             HumanCount(settings.batch_size as u64),
-            optimizer(settings),
+            settings.optimizer.to_string(),
             settings.learning_rate,
             settings.schedule.name(),
             objective(settings),
@@ -246,25 +246,6 @@ pub fn shape(settings: &Settings) -> String {
         "({} -> {}) x 2 -> 1, {tied}",
         architecture.inputs, architecture.hidden
     )
-}
-
-fn optimizer(settings: &Settings) -> String {
-    use wgrad::optim::Optimizer;
-    match settings.optimizer {
-        Optimizer::Sgd { momentum } => format!("sgd (momentum {momentum})"),
-        Optimizer::AdamW {
-            weight_decay,
-            clip: None,
-            ..
-        } => format!("adamw (decay {weight_decay})"),
-        Optimizer::AdamW {
-            weight_decay,
-            clip: Some((low, high)),
-            ..
-        } => {
-            format!("adamw (decay {weight_decay}, weights within {low}..{high})")
-        }
-    }
 }
 
 fn objective(settings: &Settings) -> String {

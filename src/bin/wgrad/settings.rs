@@ -5,8 +5,8 @@ use crate::options::ObjectiveOptions;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use wgrad::nnue::activation::Activation;
 use wgrad::nnue::train::Settings;
-use wgrad::optim::Optimizer;
 use wgrad::optim::schedule::Schedule;
+use wgrad::optim::{AdamW, Optimizer, Sgd};
 
 /// Each is left to its default, or to the resumed run, unless given.
 #[derive(clap::Args)]
@@ -63,9 +63,6 @@ pub struct SettingsOptions {
     objective: ObjectiveOptions,
 }
 
-/// The momentum of SGD, unless said otherwise.
-const DEFAULT_MOMENTUM: f32 = 0.9;
-
 impl SettingsOptions {
     /// Puts what is given in the place of what stands there.
     pub fn over(&self, settings: &mut Settings) -> Result<(), Failure> {
@@ -88,32 +85,28 @@ impl SettingsOptions {
     }
 
     fn optimizer(&self, standing: Optimizer) -> Result<Optimizer, Failure> {
-        let mut optimizer = match (self.optimizer.as_deref(), standing) {
-            (Some("sgd"), Optimizer::AdamW { .. }) => Optimizer::Sgd {
-                momentum: DEFAULT_MOMENTUM,
-            },
-            (Some("adamw"), Optimizer::Sgd { .. }) => Optimizer::ADAMW,
+        let mut optimizer = match self.optimizer.as_deref() {
+            Some("sgd") if !matches!(standing, Optimizer::Sgd(_)) => Sgd::default().into(),
+            Some("adamw") if !matches!(standing, Optimizer::AdamW(_)) => AdamW::default().into(),
             _ => standing,
         };
-        let foreign = match &mut optimizer {
-            Optimizer::Sgd { momentum } => {
-                put(momentum, self.momentum);
-                let given = [
-                    self.weight_decay.map(|_| "--weight-decay"),
-                    self.weight_range.map(|_| "--weight-range"),
-                ];
-                given
-                    .into_iter()
-                    .flatten()
-                    .next()
-                    .map(|option| (option, "adamw"))
-            }
-            Optimizer::AdamW {
-                weight_decay, clip, ..
-            } => {
-                put(weight_decay, self.weight_decay);
-                *clip = self.weight_range.or(*clip);
-                self.momentum.map(|_| ("--momentum", "sgd"))
+        if let Optimizer::Sgd(sgd) = &mut optimizer {
+            put(&mut sgd.momentum, self.momentum);
+        }
+        if let Optimizer::AdamW(adamw) = &mut optimizer {
+            put(&mut adamw.weight_decay, self.weight_decay);
+            adamw.weight_range = self.weight_range.or(adamw.weight_range);
+        }
+        // Options of another optimizer than the chosen one.
+        let adamw_options = [
+            self.weight_decay.map(|_| "--weight-decay"),
+            self.weight_range.map(|_| "--weight-range"),
+        ];
+        let foreign = match optimizer {
+            Optimizer::AdamW(_) => self.momentum.map(|_| ("--momentum", "sgd")),
+            _ => {
+                let given = adamw_options.into_iter().flatten().next();
+                given.map(|option| (option, "adamw"))
             }
         };
         match foreign {

@@ -227,12 +227,12 @@ fn chosen(options: &Options) -> Result<Vec<Selection>, Failure> {
 fn nothing(options: &Options) -> Failure {
     let kernels = || table::kernels();
     let labels =
-        |kernel: &'static Kernel| (0..kernel.variants.len()).map(|variant| kernel.label(variant));
+        |kernel: &'static Kernel| (0..kernel.variants()).map(|variant| kernel.label(variant));
     let is_kernel = |name: &str| {
         kernels().any(|kernel| kernel.name == name || labels(kernel).any(|label| label == name))
     };
     let operations: Vec<&str> = kernels()
-        .flat_map(|kernel| (0..kernel.variants.len()).map(|variant| kernel.operation(variant)))
+        .flat_map(|kernel| (0..kernel.variants()).map(|variant| kernel.operation(variant)))
         .chain(Operation::NAMES.iter().copied())
         .collect();
     let message = match (&options.kernel, &options.operation, &options.case) {

@@ -1,5 +1,8 @@
 //! Matrix products on the CPU.
 
+use gemm_common::Parallelism;
+use gemm_f32::gemm::f32::get_gemm_fn;
+
 /// A matrix in a slice, whose first element has index 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
@@ -32,8 +35,16 @@ pub fn product(
     assert!(last(depth, n, b.row, b.column) < b.values.len());
     assert!(last(m, n, stride, 1) < result.len());
     let parallel = match m * n * depth {
-        ..65_536 => gemm::Parallelism::None,
-        _ => gemm::Parallelism::Rayon(0),
+        ..65_536 => Parallelism::None,
+        _ => Parallelism::Rayon(0),
+    };
+    // The multiplication prefers columns of the result that are contiguous. Rows that are make it
+    // compute the transposed product, resultᵀ = bᵀ·aᵀ.
+    let flip = |matrix: Matrix<'_>| (matrix.values.as_ptr(), matrix.row, matrix.column);
+    let keep = |matrix: Matrix<'_>| (matrix.values.as_ptr(), matrix.column, matrix.row);
+    let ((m, n), (column, row), left, right) = match stride {
+        2.. => ((n, m), (stride, 1), flip(b), flip(a)),
+        _ => ((m, n), (1, stride), keep(a), keep(b)),
     };
     // SAFETY: no size is 0. The assertions above hold that the last element that each matrix
     // reaches by its strides, which are not negative, lies in its slice. `result` is borrowed
@@ -43,20 +54,20 @@ pub fn product(
         reason = "gemm takes pointers; plain loops reach a tenth of its speed"
     )]
     unsafe {
-        gemm::gemm(
+        get_gemm_fn()(
             m,
             n,
             depth,
             result.as_mut_ptr(),
-            1,
-            stride as isize,
+            column as isize,
+            row as isize,
             add,
-            a.values.as_ptr(),
-            a.column as isize,
-            a.row as isize,
-            b.values.as_ptr(),
-            b.column as isize,
-            b.row as isize,
+            left.0,
+            left.1 as isize,
+            left.2 as isize,
+            right.0,
+            right.1 as isize,
+            right.2 as isize,
             1.0,
             1.0,
             false,

@@ -36,24 +36,6 @@ pub trait BufferList {
     fn ids(self) -> Vec<BufferId>;
 }
 
-impl<const N: usize> BufferList for &[BufferId; N] {
-    fn ids(self) -> Vec<BufferId> {
-        self.to_vec()
-    }
-}
-
-impl BufferList for &[BufferId] {
-    fn ids(self) -> Vec<BufferId> {
-        self.to_vec()
-    }
-}
-
-impl BufferList for &Vec<BufferId> {
-    fn ids(self) -> Vec<BufferId> {
-        self.clone()
-    }
-}
-
 /// A buffer that a kernel only reads, of `f32` or `u32`.
 #[derive(Debug)]
 pub struct Read<T>(PhantomData<T>);
@@ -127,6 +109,8 @@ pub enum Kind {
     Float,
     /// `[u32; 8]`, which is WGSL's `array<vec4<u32>, 2>`.
     EightWords,
+    /// `[f32; 4·n]`, which is WGSL's `vec4<f32>` for n = 1, and else `array<vec4<f32>, n>`.
+    Vectors(usize),
     /// The parameters of another kernel, whose fields WGSL has one after the other.
     Fields(&'static [Field]),
 }
@@ -145,6 +129,12 @@ impl Uniform for f32 {
 }
 impl Uniform for [u32; 8] {
     const KIND: Kind = Kind::EightWords;
+}
+impl Uniform for [f32; 4] {
+    const KIND: Kind = Kind::Vectors(1);
+}
+impl Uniform for [f32; 12] {
+    const KIND: Kind = Kind::Vectors(3);
 }
 
 impl Field {
@@ -169,6 +159,7 @@ impl Field {
             + match self.kind {
                 Kind::Word | Kind::Float => 4,
                 Kind::EightWords => 32,
+                Kind::Vectors(count) => 16 * count,
                 Kind::Fields(nested) => nested.last().map_or(0, Self::end),
             }
     }
@@ -184,7 +175,8 @@ impl<'a, R: 'a> Call<'a, R> {
 
 /// Declares a struct of a kernel's parameters that other parameters may hold as a field.
 ///
-/// Fields are `u32`, `f32`, `[u32; 8]` and other such structs; arrays come first.
+/// Fields are `u32`, `f32`, `[u32; 8]`, `[f32; 4]`, `[f32; 12]` and other such structs; arrays come
+/// first.
 #[macro_export]
 macro_rules! uniform {
     ($(#[$meta:meta])* pub struct $Name:ident {

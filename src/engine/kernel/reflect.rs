@@ -87,9 +87,17 @@ pub fn reflect(source: &str) -> Result<Reflected, String> {
                             base,
                             size: naga::ArraySize::Constant(size),
                             ..
-                        } if is_four_words(&module.types[base].inner) => {
+                        } if is_vector(&module.types[base].inner, naga::Scalar::U32) => {
                             format!("[u32; {}]", 4 * size.get())
                         }
+                        TypeInner::Array {
+                            base,
+                            size: naga::ArraySize::Constant(size),
+                            ..
+                        } if is_vector(&module.types[base].inner, naga::Scalar::F32) => {
+                            format!("[f32; {}]", 4 * size.get())
+                        }
+                        ref inner if is_vector(inner, naga::Scalar::F32) => "[f32; 4]".to_owned(),
                         ref other => format!("{other:?}"),
                     };
                     (member.name.clone().unwrap_or_default(), member.offset, kind)
@@ -120,12 +128,9 @@ pub fn reflect(source: &str) -> Result<Reflected, String> {
     })
 }
 
-fn is_four_words(inner: &TypeInner) -> bool {
-    let four_words = TypeInner::Vector {
-        size: naga::VectorSize::Quad,
-        scalar: naga::Scalar::U32,
-    };
-    *inner == four_words
+fn is_vector(inner: &TypeInner, scalar: naga::Scalar) -> bool {
+    let size = naga::VectorSize::Quad;
+    *inner == TypeInner::Vector { size, scalar }
 }
 
 impl Kernel {
@@ -137,12 +142,13 @@ impl Kernel {
         });
         let fields = Field::flat(self.fields).into_iter().map(|field| {
             let kind = match field.kind {
-                Kind::Word => "u32",
-                Kind::Float => "f32",
-                Kind::EightWords => "[u32; 8]",
-                Kind::Fields(_) => "a struct",
+                Kind::Word => "u32".to_owned(),
+                Kind::Float => "f32".to_owned(),
+                Kind::EightWords => "[u32; 8]".to_owned(),
+                Kind::Vectors(count) => format!("[f32; {}]", 4 * count),
+                Kind::Fields(_) => "a struct".to_owned(),
             };
-            (field.name.to_owned(), field.offset, kind.to_owned())
+            (field.name.to_owned(), field.offset, kind)
         });
         Signature {
             bindings: bindings.collect(),

@@ -47,7 +47,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/engine/multiply_add.wgsl"),
     libraries: &[GRID],
-    variants: PLAIN,
+    axes: PLAIN,
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,

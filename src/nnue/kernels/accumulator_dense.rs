@@ -2,10 +2,10 @@
 
 use crate::engine::cpu::product::{Matrix, product};
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
-use crate::engine::kernel::{Binding, Call, Case, Kernel, Pass, Slot, Traffic};
+use crate::engine::kernel::{Call, Case, Kernel, Pass, Read, Slot, Traffic, Update};
 use crate::engine::libraries::{GRID, TILE, TILED};
 
-crate::parameters! {
+crate::interface! {
     /// Sizes of one perspective's accumulator on dense inputs.
     pub struct Params {
         /// Samples in this slice of the batch.
@@ -23,6 +23,16 @@ crate::parameters! {
         /// Where B begins in `small`, a multiple of 4.
         pub bias: u32,
     }
+    pub struct Buffers {
+        /// X, `[L, stride]`.
+        pub x: Read<f32>,
+        /// A, `[N, K]`.
+        pub weights: Read<f32>,
+        /// The head buffer: B of each accumulator, C and d.
+        pub small: Read<f32>,
+        /// Z, `[L, 2K]`.
+        pub z: Update<f32>,
+    }
 }
 
 impl crate::engine::kernel::Params for Params {
@@ -39,25 +49,20 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/nnue/accumulator_dense.wgsl"),
     libraries: &[GRID, TILE],
-    variants: TILED,
-    bindings: &[
-        Binding::floats("x"),
-        Binding::floats("weights"),
-        Binding::floats("small"),
-        Binding::update("z"),
-    ],
-    fields: FIELDS,
+    axes: &[TILED],
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: Some(traffic),
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (x, weights) = (call.floats(0), call.floats(1));
-    let bias = &call.floats(2)[p.bias as usize..];
-    let z = call.floats_mut(3);
+fn twin(call: Call<'_, f64>) {
+    let (p, buffers) = call.open::<Params>();
+    let (x, weights) = (buffers.x, buffers.weights);
+    let bias = &buffers.small[p.bias as usize..];
+    let z = buffers.z;
     let (hidden, inputs) = (p.hidden as usize, p.inputs as usize);
     for s in 0..p.samples as usize {
         for r in 0..hidden {
@@ -70,11 +75,11 @@ fn twin(mut call: Call<'_, f64>) {
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let (x, weights) = (call.floats(0), call.floats(1));
-    let bias = &call.floats(2)[p.bias as usize..];
-    let z = call.floats_mut(3);
+fn body(call: Call<'_, f32>) {
+    let (p, buffers) = call.open::<Params>();
+    let (x, weights) = (buffers.x, buffers.weights);
+    let bias = &buffers.small[p.bias as usize..];
+    let z = buffers.z;
     let (hidden, inputs, stride) = (p.hidden as usize, p.inputs as usize, p.stride as usize);
     let (samples, column) = (p.samples as usize, p.column as usize);
     if samples * hidden == 0 {
@@ -150,18 +155,18 @@ fn case(variant: usize, seed: usize, [samples, hidden, features]: [usize; 3]) ->
         format!("L={samples} K={hidden} N={features}"),
         variant,
         params,
-        vec![
-            Slot::Floats(filled_up(
+        Slots {
+            x: Slot::Floats(filled_up(
                 &inputs.for_sum(samples * features, terms),
                 features,
             )),
-            Slot::Floats(inputs.for_sum(features * hidden, terms)),
-            Slot::Floats(inputs.for_sum(seed % 3 * 4 + hidden, terms)),
-            Slot::Update {
+            weights: Slot::Floats(inputs.for_sum(features * hidden, terms)),
+            small: Slot::Floats(inputs.for_sum(seed % 3 * 4 + hidden, terms)),
+            z: Slot::Update {
                 values: vec![0.25; samples * perspectives * hidden],
                 bound: sum_bound(terms, 1.0),
             },
-        ],
+        },
     )
 }
 

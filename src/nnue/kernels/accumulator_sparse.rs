@@ -2,11 +2,11 @@
 
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, PLAIN, Pass, Read, Slot, Traffic, Update};
 use crate::engine::libraries::GRID;
 use rayon::prelude::*;
 
-crate::parameters! {
+crate::interface! {
     /// Sizes of one perspective's accumulator on index lists.
     pub struct Params {
         /// Samples in this slice of the batch.
@@ -24,6 +24,18 @@ crate::parameters! {
         /// Indices in all lists.
         pub entries: u32,
     }
+    pub struct Buffers {
+        /// The start of each sample's list in `indices`, `[L + 1]`.
+        pub starts: Read<u32>,
+        /// The entries of the lists, one list after the other.
+        pub indices: Read<u32>,
+        /// A, `[N, K]`.
+        pub weights: Read<f32>,
+        /// The head buffer: B of each accumulator, C and d.
+        pub small: Read<f32>,
+        /// Z, `[L, 2K]`.
+        pub z: Update<f32>,
+    }
 }
 
 impl crate::engine::kernel::Params for Params {
@@ -40,26 +52,20 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/nnue/accumulator_sparse.wgsl"),
     libraries: &[GRID],
-    variants: PLAIN,
-    bindings: &[
-        Binding::words("starts"),
-        Binding::words("indices"),
-        Binding::floats("weights"),
-        Binding::floats("small"),
-        Binding::update("z"),
-    ],
-    fields: FIELDS,
+    axes: PLAIN,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: Some(traffic),
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (starts, indices) = (call.words(0), call.words(1));
-    let (weights, bias) = (call.floats(2), &call.floats(3)[p.bias as usize..]);
-    let z = call.floats_mut(4);
+fn twin(call: Call<'_, f64>) {
+    let (p, buffers) = call.open::<Params>();
+    let (starts, indices) = (buffers.starts, buffers.indices);
+    let (weights, bias) = (buffers.weights, &buffers.small[p.bias as usize..]);
+    let z = buffers.z;
     let hidden = p.hidden as usize;
     for s in 0..p.samples as usize {
         for r in 0..hidden {
@@ -72,11 +78,11 @@ fn twin(mut call: Call<'_, f64>) {
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let (starts, indices) = (call.words(0), call.words(1));
-    let (weights, bias) = (call.floats(2), &call.floats(3)[p.bias as usize..]);
-    let z = call.floats_mut(4);
+fn body(call: Call<'_, f32>) {
+    let (p, buffers) = call.open::<Params>();
+    let (starts, indices) = (buffers.starts, buffers.indices);
+    let (weights, bias) = (buffers.weights, &buffers.small[p.bias as usize..]);
+    let z = buffers.z;
     let (hidden, stride) = (p.hidden as usize, p.stride as usize);
     z[..p.samples as usize * stride]
         .par_chunks_mut(stride)
@@ -134,19 +140,19 @@ fn cases() -> Vec<Case> {
             format!("L={samples} K={hidden} F={width} N={features}"),
             0,
             params,
-            vec![
-                Slot::Words(lists.starts().to_vec()),
-                Slot::Words(lists.indices().to_vec()),
-                Slot::Floats(inputs.floats(features * hidden, -1.0, 1.0)),
-                Slot::Floats(inputs.floats(seed % 3 + hidden, -1.0, 1.0)),
-                Slot::Update {
+            Slots {
+                starts: Slot::Words(lists.starts().to_vec()),
+                indices: Slot::Words(lists.indices().to_vec()),
+                weights: Slot::Floats(inputs.floats(features * hidden, -1.0, 1.0)),
+                small: Slot::Floats(inputs.floats(seed % 3 + hidden, -1.0, 1.0)),
+                z: Slot::Update {
                     values: z,
                     bound: Bound::Sum {
                         terms: width + 1,
                         c: 1.0,
                     },
                 },
-            ],
+            },
         )
     };
     shapes

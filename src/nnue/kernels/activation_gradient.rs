@@ -2,12 +2,12 @@
 
 use super::libraries::{ACTIVATION, ACTIVATION_OPERATIONS, ACTIVATIONS};
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Write};
 use crate::engine::libraries::GRID;
 use crate::nnue::activation::Activation;
 use rayon::prelude::*;
 
-crate::parameters! {
+crate::interface! {
     /// Sizes of the output layer.
     pub struct Params {
         /// Samples in this slice of the batch.
@@ -20,6 +20,18 @@ crate::parameters! {
         pub clip: f32,
         /// Where C begins in `small`.
         pub output: u32,
+    }
+    pub struct Buffers {
+        /// Z, `[L, 2K]`.
+        pub z: Read<f32>,
+        /// e = ∂Loss/∂Y, `[L]`.
+        pub e: Read<f32>,
+        /// The head buffer: B of each accumulator, C and d.
+        pub small: Read<f32>,
+        /// The bucket of each sample, `[L]`.
+        pub bucket: Read<u32>,
+        /// ∂Loss/∂Z, `[L, 2K]`.
+        pub dz: Write<f32>,
     }
 }
 
@@ -37,28 +49,23 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/activation_gradient.wgsl"),
     libraries: &[GRID, ACTIVATION],
-    variants: ACTIVATIONS,
-    bindings: &[
-        Binding::floats("z"),
-        Binding::floats("e"),
-        Binding::floats("small"),
-        Binding::words("bucket"),
-        Binding::output("dz"),
-    ],
-    fields: FIELDS,
+    axes: &[ACTIVATIONS],
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: Some(traffic),
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let activation = Activation::ALL[call.variant];
-    let (z, e) = (call.floats(0), call.floats(1));
-    let weights = &call.floats(2)[p.output as usize..];
-    let bucket = call.words(3);
-    let dz = call.floats_mut(4);
+fn twin(call: Call<'_, f64>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let activation = Activation::ALL[variant];
+    let (z, e) = (buffers.z, buffers.e);
+    let weights = &buffers.small[p.output as usize..];
+    let bucket = buffers.bucket;
+    let dz = buffers.dz;
     let width = p.width as usize;
     for s in 0..p.samples as usize {
         let b = if p.buckets == 1 {
@@ -73,13 +80,14 @@ fn twin(mut call: Call<'_, f64>) {
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let activation = Activation::ALL[call.variant];
-    let (z, e) = (call.floats(0), call.floats(1));
-    let weights = &call.floats(2)[p.output as usize..];
-    let bucket = call.words(3);
-    let dz = call.floats_mut(4);
+fn body(call: Call<'_, f32>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let activation = Activation::ALL[variant];
+    let (z, e) = (buffers.z, buffers.e);
+    let weights = &buffers.small[p.output as usize..];
+    let bucket = buffers.bucket;
+    let dz = buffers.dz;
     let width = p.width as usize;
     dz[..p.samples as usize * width]
         .par_chunks_mut(width)
@@ -153,12 +161,12 @@ fn cases() -> Vec<Case> {
                 format!("L={samples} 2K={width} buckets={buckets} T={clip}"),
                 variant,
                 params,
-                vec![
-                    Slot::Floats(inputs.around_kinks(samples * width, clip)),
-                    Slot::Floats(inputs.floats(samples, -1.0, 1.0)),
-                    Slot::Floats(inputs.floats(seed % 3 + buckets * width, -1.0, 1.0)),
-                    Slot::Words(inputs.words(samples, buckets as u32)),
-                    Slot::Output {
+                Slots {
+                    z: Slot::Floats(inputs.around_kinks(samples * width, clip)),
+                    e: Slot::Floats(inputs.floats(samples, -1.0, 1.0)),
+                    small: Slot::Floats(inputs.floats(seed % 3 + buckets * width, -1.0, 1.0)),
+                    bucket: Slot::Words(inputs.words(samples, buckets as u32)),
+                    dz: Slot::Output {
                         len: samples * width,
                         // Two products of three exact inputs; tiny results may be flushed.
                         bound: Bound::Ulps {
@@ -166,7 +174,7 @@ fn cases() -> Vec<Case> {
                             absolute: f64::from(f32::MIN_POSITIVE),
                         },
                     },
-                ],
+                },
             ));
         }
     }

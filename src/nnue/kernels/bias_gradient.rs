@@ -2,10 +2,10 @@
 
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
-use crate::engine::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
+use crate::engine::kernel::{Call, Case, Kernel, PLAIN, Pass, Read, Slot, Traffic, Update};
 use crate::engine::libraries::GRID;
 
-crate::parameters! {
+crate::interface! {
     /// Sizes of one perspective's accumulator.
     pub struct Params {
         /// Samples in this slice of the batch.
@@ -20,6 +20,12 @@ crate::parameters! {
         pub accumulate: u32,
         /// Where the gradient begins.
         pub first: u32,
+    }
+    pub struct Buffers {
+        /// ∂Loss/∂Z, `[L, 2K]`.
+        pub dz: Read<f32>,
+        /// ∂Loss/∂B, in the head buffer's places.
+        pub gradient: Update<f32>,
     }
 }
 
@@ -37,19 +43,19 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/bias_gradient.wgsl"),
     libraries: &[GRID],
-    variants: PLAIN,
-    bindings: &[Binding::floats("dz"), Binding::update("gradient")],
-    fields: FIELDS,
+    axes: PLAIN,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: Some(traffic),
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let dz = call.floats(0);
-    let gradient = &mut call.floats_mut(1)[p.first as usize..];
+fn twin(call: Call<'_, f64>) {
+    let (p, buffers) = call.open::<Params>();
+    let dz = buffers.dz;
+    let gradient = &mut buffers.gradient[p.first as usize..];
     for r in 0..p.hidden as usize {
         let mut sum = if p.accumulate == 1 { gradient[r] } else { 0.0 };
         for s in 0..p.samples as usize {
@@ -59,10 +65,10 @@ fn twin(mut call: Call<'_, f64>) {
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let dz = call.floats(0);
-    let gradient = &mut call.floats_mut(1)[p.first as usize..];
+fn body(call: Call<'_, f32>) {
+    let (p, buffers) = call.open::<Params>();
+    let dz = buffers.dz;
+    let gradient = &mut buffers.gradient[p.first as usize..];
     let hidden = p.hidden as usize;
     let sums = cpu::sum_rows(p.samples as usize, hidden, |range, sums| {
         for s in range {
@@ -116,14 +122,14 @@ fn cases() -> Vec<Case> {
                 format!("L={samples} K={hidden} accumulate={}", seed % 2),
                 0,
                 params,
-                vec![
-                    Slot::Floats(inputs.for_sum(samples * 2 * hidden, terms)),
-                    Slot::Update {
+                Slots {
+                    dz: Slot::Floats(inputs.for_sum(samples * 2 * hidden, terms)),
+                    gradient: Slot::Update {
                         // What stands beside the gradient must stay.
                         values: inputs.for_sum(seed % 3 + hidden + 1, terms),
                         bound: sum_bound(terms, 1.0),
                     },
-                ],
+                },
             )
         })
         .collect()

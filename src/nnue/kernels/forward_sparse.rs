@@ -2,17 +2,17 @@
 
 mod cpu;
 
-use super::libraries::{ACTIVATION, BITS, LINK, LINK_OPERATIONS};
+use super::libraries::{ACTIVATION, ACTIVATIONS, BITS, LINK, LINK_OPERATIONS};
 use super::{loss, masked};
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{
-    Binding, Bound, Call, Case, Kernel, Pass, Slice, Slot, Traffic, Variant,
+    Axis, Bound, Call, Case, Choice, Kernel, Pass, Read, Slice, Slot, Traffic, Update, Write,
 };
 use crate::engine::libraries::GRID;
 use crate::nnue::activation::Activation;
 use crate::nnue::loss::Link;
 
-crate::parameters! {
+crate::interface! {
     /// Sizes, and where things begin in the joined buffers. All but `samples` and `entries` are multiples of 32 or, as places
     /// in `lists`, as they come.
     pub struct Params {
@@ -48,6 +48,24 @@ crate::parameters! {
         pub scale: f32,
         /// T.
         pub clip: f32,
+    }
+    pub struct Buffers {
+        /// Index lists, targets and transposed index of a batch.
+        pub lists: Read<u32>,
+        /// A of the first perspective, `[N, K]`.
+        pub weights_1: Read<f32>,
+        /// A of the second perspective, `[N, K]`.
+        pub weights_2: Read<f32>,
+        /// The head buffer: B of each accumulator, C and d.
+        pub small: Read<f32>,
+        /// Y, `[L]`.
+        pub y: Update<f32>,
+        /// The mask words of each sample, by plane.
+        pub bits: Update<u32>,
+        /// The slope of each lane, `[samples, 2K]`.
+        pub slopes: Write<f32>,
+        /// e of each sample, then the losses, `[2L]`.
+        pub errors: Update<f32>,
     }
 }
 
@@ -92,56 +110,27 @@ impl Beside {
     }
 }
 
-/// The variants: for each of [`Beside::ALL`] the activations in the order of [`Activation::ALL`].
-const VARIANTS: &[Variant] = &[
-    Variant::new(
-        "crelu.identity",
-        &[("ACTIVATION", 0), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 0)],
-    ),
-    Variant::new(
-        "screlu.identity",
-        &[("ACTIVATION", 1), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 0)],
-    ),
-    Variant::new(
-        "relu.identity",
-        &[("ACTIVATION", 2), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 0)],
-    ),
-    Variant::new(
-        "crelu.sigmoid",
-        &[("ACTIVATION", 0), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 1)],
-    ),
-    Variant::new(
-        "screlu.sigmoid",
-        &[("ACTIVATION", 1), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 1)],
-    ),
-    Variant::new(
-        "relu.sigmoid",
-        &[("ACTIVATION", 2), ("GRADIENT", 1), ("LOSS", 1), ("LINK", 1)],
-    ),
-    Variant::new("crelu.bits", &[("ACTIVATION", 0), ("GRADIENT", 1)]),
-    Variant::new("screlu.bits", &[("ACTIVATION", 1), ("GRADIENT", 1)]),
-    Variant::new("relu.bits", &[("ACTIVATION", 2), ("GRADIENT", 1)]),
-    Variant::new("crelu.output", &[("ACTIVATION", 0), ("GRADIENT", 0)]),
-    Variant::new("screlu.output", &[("ACTIVATION", 1), ("GRADIENT", 0)]),
-    Variant::new("relu.output", &[("ACTIVATION", 2), ("GRADIENT", 0)]),
+/// The choices of [`Beside::ALL`].
+const BESIDE: Axis = &[
+    Choice::new("identity", &[("GRADIENT", 1), ("LOSS", 1), ("LINK", 0)]),
+    Choice::new("sigmoid", &[("GRADIENT", 1), ("LOSS", 1), ("LINK", 1)]),
+    Choice::new("bits", &[("GRADIENT", 1)]),
+    Choice::new("output", &[("GRADIENT", 0)]),
 ];
 
 /// The variant for an activation, and what is computed beside Y.
 pub fn variant_for(activation: Activation, beside: Beside) -> usize {
-    let place = match beside {
+    let beside = match beside {
         Beside::Loss(link) => link as usize,
         Beside::Bits => 2,
         Beside::Nothing => 3,
     };
-    place * Activation::ALL.len() + activation as usize
+    KERNEL.variant([activation as usize, beside])
 }
 
 pub(super) fn meaning(variant: usize) -> (Activation, Beside) {
-    let count = Activation::ALL.len();
-    (
-        Activation::ALL[variant % count],
-        Beside::ALL[variant / count],
-    )
+    let [activation, beside] = KERNEL.choices(variant);
+    (Activation::ALL[activation], Beside::ALL[beside])
 }
 
 /// The kernel.
@@ -151,32 +140,24 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/nnue/forward_sparse.wgsl"),
     libraries: &[GRID, ACTIVATION, BITS, LINK],
-    variants: VARIANTS,
-    bindings: &[
-        Binding::words("lists"),
-        Binding::floats("weights_1"),
-        Binding::floats("weights_2"),
-        Binding::floats("small"),
-        Binding::update("y"),
-        Binding::update_words("bits"),
-        Binding::output("slopes"),
-        Binding::update("errors"),
-    ],
-    fields: FIELDS,
+    axes: &[ACTIVATIONS, BESIDE],
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(cpu::body),
     traffic: Some(traffic),
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (activation, beside) = meaning(call.variant);
+fn twin(call: Call<'_, f64>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let (activation, beside) = meaning(variant);
     let gradient = beside != Beside::Nothing;
-    let (lists, small) = (call.words(0), call.floats(3));
-    let weights = [call.floats(1), call.floats(2)];
-    let (y, bits, slopes) = (call.floats_mut(4), call.words_mut(5), call.floats_mut(6));
-    let errors = call.floats_mut(7);
+    let (lists, small) = (buffers.lists, buffers.small);
+    let weights = [buffers.weights_1, buffers.weights_2];
+    let (y, bits, slopes) = (buffers.y, buffers.bits, buffers.slopes);
+    let errors = buffers.errors;
     let (first, total, hidden) = (p.first as usize, p.total as usize, p.hidden as usize);
     let strip = first..first + p.samples as usize;
     let clip = f64::from(p.clip);
@@ -269,7 +250,7 @@ fn cases() -> Vec<Case> {
         [5, 4096, 3, 11, 4],
     ];
     let mut cases = Vec::new();
-    for variant in 0..VARIANTS.len() {
+    for variant in 0..KERNEL.variants() {
         for (seed, [samples, hidden, width, features, interleave]) in shapes.into_iter().enumerate()
         {
             cases.push(case(
@@ -356,26 +337,26 @@ fn case(
         format!("L={samples} K={hidden} F={width} N={features} interleave={interleave} T={clip}"),
         variant,
         params,
-        vec![
-            Slot::Words(lists),
-            Slot::Floats(first_weights),
-            Slot::Floats(second_weights),
-            Slot::Floats(small),
+        Slots {
+            lists: Slot::Words(lists),
+            weights_1: Slot::Floats(first_weights),
+            weights_2: Slot::Floats(second_weights),
+            small: Slot::Floats(small),
             // What stands before the strip must stay.
-            Slot::Update {
+            y: Slot::Update {
                 values: vec![0.25; samples],
                 bound: Bound::Exact,
             },
-            Slot::UpdateWords(vec![7; kinds * words]),
-            Slot::Output {
+            bits: Slot::UpdateWords(vec![7; kinds * words]),
+            slopes: Slot::Output {
                 len: slopes,
                 bound: Bound::Exact,
             },
-            Slot::Update {
+            errors: Slot::Update {
                 values: vec![0.25; errors.len()],
                 bound: Bound::Each(errors),
             },
-        ],
+        },
     )
 }
 

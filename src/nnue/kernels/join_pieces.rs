@@ -4,10 +4,10 @@ use super::masked::{self, GROUP};
 use super::pieces::Pieces;
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
-use crate::engine::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
+use crate::engine::kernel::{Call, Case, Kernel, PLAIN, Pass, Read, Slot, Traffic, Update};
 use crate::engine::libraries::GRID;
 
-crate::parameters! {
+crate::interface! {
     /// A matrix among the gradients of each piece; a vector is one row.
     pub struct Params {
         /// Its rows.
@@ -22,6 +22,12 @@ crate::parameters! {
         pub pieces: u32,
         /// 1 adds to what stands in the output, 0 overwrites it.
         pub accumulate: u32,
+    }
+    pub struct Buffers {
+        /// The gradients of each shard.
+        pub pieces: Read<f32>,
+        /// The gradient of a parameter buffer.
+        pub gradient: Update<f32>,
     }
 }
 
@@ -39,18 +45,18 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/join_pieces.wgsl"),
     libraries: &[GRID],
-    variants: PLAIN,
-    bindings: &[Binding::floats("pieces"), Binding::update("gradient")],
-    fields: FIELDS,
+    axes: PLAIN,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: Some(traffic),
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (pieces, gradient) = (call.floats(0), call.floats_mut(1));
+fn twin(call: Call<'_, f64>) {
+    let (p, buffers) = call.open::<Params>();
+    let (pieces, gradient) = (buffers.pieces, buffers.gradient);
     let (rows, hidden) = (p.rows as usize, p.hidden as usize);
     for i in 0..rows * hidden {
         let place = p.first as usize + Pieces::place(rows, hidden, i / hidden, i % hidden);
@@ -64,9 +70,9 @@ fn twin(mut call: Call<'_, f64>) {
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let (pieces, gradient) = (call.floats(0), call.floats_mut(1));
+fn body(call: Call<'_, f32>) {
+    let (p, buffers) = call.open::<Params>();
+    let (pieces, gradient) = (buffers.pieces, buffers.gradient);
     let (rows, hidden) = (p.rows as usize, p.hidden as usize);
     cpu::rows(&mut gradient[..rows * hidden], hidden, |row, out| {
         if p.accumulate == 0 {
@@ -128,12 +134,12 @@ fn case(seed: usize, [rows, hidden, pieces, first, beyond]: [usize; 5]) -> Case 
         ),
         0,
         params,
-        vec![
-            Slot::Floats(inputs.for_sum(pieces * stride, terms)),
-            Slot::Update {
+        Slots {
+            pieces: Slot::Floats(inputs.for_sum(pieces * stride, terms)),
+            gradient: Slot::Update {
                 values: inputs.for_sum(rows * hidden, terms),
                 bound: sum_bound(terms, 1.0),
             },
-        ],
+        },
     )
 }

@@ -3,12 +3,12 @@
 
 use super::libraries::{LINK, LINK_OPERATIONS, LINKS};
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Write};
 use crate::engine::libraries::GRID;
 use crate::nnue::loss::Link;
 use rayon::prelude::*;
 
-crate::parameters! {
+crate::interface! {
     /// The loss of a batch.
     pub struct Params {
         /// Samples.
@@ -17,6 +17,16 @@ crate::parameters! {
         pub power: f32,
         /// 1/L with L the samples of the whole batch.
         pub scale: f32,
+    }
+    pub struct Buffers {
+        /// Y, `[L]`.
+        pub y: Read<f32>,
+        /// The targets t, `[L]`.
+        pub targets: Read<f32>,
+        /// The loss of each sample, `[L]`.
+        pub terms: Write<f32>,
+        /// e = ∂Loss/∂Y, `[L]`.
+        pub e: Write<f32>,
     }
 }
 
@@ -34,25 +44,21 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/loss.wgsl"),
     libraries: &[GRID, LINK],
-    variants: LINKS,
-    bindings: &[
-        Binding::floats("y"),
-        Binding::floats("targets"),
-        Binding::output("terms"),
-        Binding::output("e"),
-    ],
-    fields: FIELDS,
+    axes: &[LINKS],
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: Some(traffic),
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let link = Link::ALL[call.variant];
-    let (y, targets) = (call.floats(0), call.floats(1));
-    let (terms, e) = (call.floats_mut(2), call.floats_mut(3));
+fn twin(call: Call<'_, f64>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let link = Link::ALL[variant];
+    let (y, targets) = (buffers.y, buffers.targets);
+    let (terms, e) = (buffers.terms, buffers.e);
     let (q, scale) = (f64::from(p.power), f64::from(p.scale));
     for s in 0..p.samples as usize {
         (terms[s], e[s]) = reference(link, (q, scale), y[s], targets[s]);
@@ -113,12 +119,13 @@ pub(super) fn error(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> 
     q * scale * error * slope + f64::from(f32::MIN_POSITIVE)
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let link = Link::ALL[call.variant];
+fn body(call: Call<'_, f32>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let link = Link::ALL[variant];
     let samples = p.samples as usize;
-    let (y, targets) = (&call.floats(0)[..samples], &call.floats(1)[..samples]);
-    let (terms, e) = (call.floats_mut(2), call.floats_mut(3));
+    let (y, targets) = (&buffers.y[..samples], &buffers.targets[..samples]);
+    let (terms, e) = (buffers.terms, buffers.e);
     let outputs = terms[..samples].par_iter_mut().zip(&mut e[..samples]);
     outputs
         .zip(y.par_iter().zip(targets))

@@ -5,13 +5,13 @@ mod cpu;
 use super::libraries::{ACTIVATION, ACTIVATIONS, BITS};
 use super::masked::{self, GROUP};
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Update};
 use crate::engine::libraries::GRID;
 use crate::nnue::activation::Activation;
 use crate::tensor::lists::{CHUNK, SparseInputs};
 use std::ops::Range;
 
-crate::parameters! {
+crate::interface! {
     /// Both perspectives' rows: those of the second stand behind those of the first.
     pub struct Params {
         /// Samples of this strip.
@@ -36,6 +36,18 @@ crate::parameters! {
         pub interleave: u32,
         /// Samples in all chunks.
         pub entries: u32,
+    }
+    pub struct Buffers {
+        /// Index lists, targets and transposed index of a batch.
+        pub index: Read<u32>,
+        /// e = ∂Loss/∂Y, `[L]`.
+        pub e: Read<f32>,
+        /// The mask words of each sample, by plane.
+        pub bits: Read<u32>,
+        /// The slope of each lane, `[samples, 2K]`.
+        pub slopes: Read<f32>,
+        /// The rows of sums.
+        pub rows: Update<f32>,
     }
 }
 
@@ -85,27 +97,22 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/masked_rows.wgsl"),
     libraries: &[GRID, ACTIVATION, BITS],
-    variants: ACTIVATIONS,
-    bindings: &[
-        Binding::words("index"),
-        Binding::floats("e"),
-        Binding::words("bits"),
-        Binding::floats("slopes"),
-        Binding::update("rows"),
-    ],
-    fields: FIELDS,
+    axes: &[ACTIVATIONS],
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(cpu::body),
     traffic: Some(traffic),
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let activation = Activation::ALL[call.variant];
-    let index = call.words(0);
-    let (e, bits, slopes) = (call.floats(1), call.words(2), call.floats(3));
-    let rows = call.floats_mut(4);
+fn twin(call: Call<'_, f64>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let activation = Activation::ALL[variant];
+    let index = buffers.index;
+    let (e, bits, slopes) = (buffers.e, buffers.bits, buffers.slopes);
+    let rows = buffers.rows;
     let (total, hidden) = (p.total as usize, p.hidden as usize);
     let (blocks, words) = (masked::blocks(total), hidden / 32);
     let strip = p.strip();
@@ -254,18 +261,18 @@ fn case(variant: usize, seed: usize, shape: [usize; 5]) -> Case {
         format!("L={samples} K={hidden} F={width} N={features} interleave={interleave}"),
         variant,
         params,
-        vec![
-            Slot::Words(index),
-            Slot::Floats(inputs.floats(samples, -1.0, 1.0)),
-            Slot::Words(inputs.words(kinds * words, u32::MAX)),
-            Slot::Floats(inputs.floats(slopes, -1.0, 1.0)),
-            Slot::Update {
+        Slots {
+            index: Slot::Words(index),
+            e: Slot::Floats(inputs.floats(samples, -1.0, 1.0)),
+            bits: Slot::Words(inputs.words(kinds * words, u32::MAX)),
+            slopes: Slot::Floats(inputs.floats(slopes, -1.0, 1.0)),
+            rows: Slot::Update {
                 values: inputs.floats(rows * hidden, -1.0, 1.0),
                 bound: Bound::Sum {
                     terms: samples.clamp(1, CHUNK) + 1,
                     c: 1.0,
                 },
             },
-        ],
+        },
     )
 }

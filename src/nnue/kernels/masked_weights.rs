@@ -1,37 +1,58 @@
-//! ∂Loss/∂A = C·G from the rows of G, and each band's share of Σ A·G: see [`masked`].
+//! ∂Loss/∂A = C·G from the rows of G, into a sink, and each band's share of Σ A·G: see [`masked`].
 
 use super::masked::{self, BAND, GROUP, Rows};
 use crate::engine::cpu::simd::{Simd, Work, widest};
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Update};
 use crate::engine::libraries::GRID;
+use crate::optim::kernels::update;
+use crate::optim::sinks::{Element, SINK, SINKS, Sink, Step, for_sink};
 use rayon::prelude::*;
 
-crate::parameters! {
-    /// One accumulator's weights.
+crate::interface! {
+    /// The weights of one accumulator.
     pub struct Params {
+        /// The numbers of A's group for an optimizer's step.
+        pub group: [f32; 4],
         /// N.
         pub inputs: u32,
         /// K, a multiple of 32.
         pub hidden: u32,
         /// The first perspective that has this A, 0 or 1.
         pub perspective: u32,
-        /// Perspectives that have it: 1, or 2 of a tied network.
+        /// The number of perspectives that have it: 1, or 2 in a tied network.
         pub count: u32,
-        /// Where the second perspective's rows begin, a multiple of 32; those of the first stand at 0.
+        /// The offset of the second perspective's rows, a multiple of 32. The offset of the first
+        /// perspective's rows is 0.
         pub rows_2: u32,
         /// Rows of the first perspective.
         pub total_1: u32,
-        /// Rows of the second.
+        /// Rows of the second perspective.
         pub total_2: u32,
-        /// Where C begins in `small`, a multiple of 4.
+        /// The offset of C in `head`, a multiple of 4.
         pub output: u32,
-        /// Where the first chunks of the features begin in `index`, `[N + 1]` for each perspective.
+        /// The offset of the features' first chunks in `index`, `[N + 1]` per perspective.
         pub first_chunks: u32,
-        /// 1 adds to the gradient, 0 overwrites it.
-        pub accumulate: u32,
-        /// Chunks of all counted perspectives.
+        /// Chunks of the perspectives that have this A.
         pub chunks: u32,
+        /// The numbers of an optimizer's step.
+        pub step: Step,
+    }
+    pub struct Buffers {
+        /// Index lists, targets and transposed index of a batch.
+        pub index: Read<u32>,
+        /// The rows of sums.
+        pub rows: Read<f32>,
+        /// The head buffer: B of each accumulator, C and d.
+        pub head: Read<f32>,
+        /// A, `[N, K]`.
+        pub values: Update<f32>,
+        /// The gradient of A, or its first moment, `[N, K]`.
+        pub first: Update<f32>,
+        /// The second moment of A, `[N, K]`; any other buffer for a sink without one.
+        pub second: Update<f32>,
+        /// The shares of Σ A·G, `[bands, 2K]`.
+        pub shares: Update<f32>,
     }
 }
 
@@ -43,8 +64,8 @@ impl crate::engine::kernel::Params for Params {
 }
 
 impl Params {
-    /// The rows, and which are a feature's.
-    pub(super) fn rows<'a, R>(&self, index: &'a [u32], rows: &'a [R]) -> Rows<'a, R> {
+    /// The rows, and the chunks of each feature.
+    fn rows<'a, R>(&self, index: &'a [u32], rows: &'a [R]) -> Rows<'a, R> {
         Rows {
             first_chunks: &index[self.first_chunks as usize..],
             rows,
@@ -54,6 +75,11 @@ impl Params {
             totals: [self.total_1 as usize, self.total_2 as usize],
         }
     }
+
+    /// The perspectives that have this A.
+    fn perspectives(&self) -> std::ops::Range<usize> {
+        self.perspective as usize..(self.perspective + self.count) as usize
+    }
 }
 
 /// The kernel.
@@ -62,141 +88,165 @@ pub static KERNEL: Kernel = Kernel {
     operation: Some("accumulator"),
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/masked_weights.wgsl"),
-    libraries: &[GRID],
-    variants: PLAIN,
-    bindings: &[
-        Binding::words("index"),
-        Binding::floats("rows"),
-        Binding::floats("weights"),
-        Binding::floats("small"),
-        Binding::update("gradient"),
-        Binding::update("shares"),
-    ],
-    fields: FIELDS,
+    libraries: &[GRID, SINK],
+    axes: &[SINKS],
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: Some(traffic),
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (first_chunks, rows) = (&call.words(0)[p.first_chunks as usize..], call.floats(1));
-    let (weights, output) = (call.floats(2), &call.floats(3)[p.output as usize..]);
-    let (gradient, shares) = (call.floats_mut(4), call.floats_mut(5));
+fn twin(call: Call<'_, f64>) {
+    let sink = Sink::ALL[call.variant];
+    for_sink!(sink, reference(call));
+}
+
+fn reference<const SINK: usize>(call: Call<'_, f64>) {
+    let (p, b) = call.open::<Params>();
     let (inputs, hidden) = (p.inputs as usize, p.hidden as usize);
-    for perspective in p.perspective as usize..(p.perspective + p.count) as usize {
-        let total = [p.total_1, p.total_2][perspective] as usize;
-        let rows = &rows[[0, p.rows_2 as usize][perspective]..];
-        for band in 0..inputs.div_ceil(BAND) {
-            let at = (band * 2 + perspective) * hidden;
-            shares[at..at + hidden].fill(0.0);
+    let rows = p.rows(b.index, b.rows);
+    let output = &b.head[p.output as usize..];
+    for band in 0..inputs.div_ceil(BAND) {
+        for perspective in p.perspectives() {
+            b.shares[(band * 2 + perspective) * hidden..][..hidden].fill(0.0);
         }
-        for f in 0..inputs {
-            let chunks = &first_chunks[perspective * (inputs + 1) + f..];
-            for r in 0..hidden {
-                let place = |row| masked::place(hidden, total, row, r / GROUP).start + r % GROUP;
-                let sum: f64 = (chunks[0]..chunks[1])
-                    .map(|chunk| rows[place(chunk as usize)])
-                    .sum();
-                let u = perspective * hidden + r;
-                let add = p.accumulate == 1 || perspective > p.perspective as usize;
-                let before = if add { gradient[f * hidden + r] } else { 0.0 };
-                gradient[f * hidden + r] = before + output[u] * sum;
-                shares[f / BAND * 2 * hidden + u] += weights[f * hidden + r] * sum;
+    }
+    let mut unused = 0.0;
+    for f in 0..inputs {
+        for r in 0..hidden {
+            let at = f * hidden + r;
+            let mut gradient = 0.0;
+            for perspective in p.perspectives() {
+                let of_feature = rows.of(perspective, f, r / GROUP);
+                let sum: f64 = of_feature.map(|row| row[r % GROUP]).sum();
+                gradient += output[perspective * hidden + r] * sum;
+                b.shares[(f / BAND * 2 + perspective) * hidden + r] += b.values[at] * sum;
             }
+            let to = Element {
+                value: &mut b.values[at],
+                first: &mut b.first[at],
+                second: b.second.get_mut(at).unwrap_or(&mut unused),
+            };
+            p.step.put::<SINK, f64>(&p.group, gradient, to);
         }
     }
 }
 
-/// A band of features: what is read of all, and its own part of what is written.
-struct Band<'a> {
+/// One band of features: what it reads of all features, and its own part of what changes.
+struct BandTask<'a, const SINK: usize> {
     params: &'a Params,
     rows: Rows<'a, f32>,
-    weights: &'a [f32],
     output: &'a [f32],
     band: usize,
-    gradient: &'a mut [f32],
+    values: &'a mut [f32],
+    first: &'a mut [f32],
+    /// Empty for a sink without a second moment.
+    second: &'a mut [f32],
     shares: &'a mut [f32],
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let params: Params = call.params();
-    let rows = params.rows(call.words(0), call.floats(1));
-    let (weights, output) = (call.floats(2), &call.floats(3)[params.output as usize..]);
-    let (gradient, shares) = (call.floats_mut(4), call.floats_mut(5));
-    let (inputs, hidden) = (rows.inputs, rows.hidden);
-    let gradient = &mut gradient[..inputs * hidden];
-    let shares = &mut shares[..inputs.div_ceil(BAND) * 2 * hidden];
-    gradient
-        .par_chunks_mut(BAND * hidden)
-        .zip(shares.par_chunks_mut(2 * hidden))
-        .enumerate()
-        .for_each(|(band, (gradient, shares))| {
-            widest(Band {
-                params: &params,
-                rows,
-                weights,
-                output,
-                band,
-                gradient,
-                shares,
-            });
-        });
+fn body(call: Call<'_, f32>) {
+    let sink = Sink::ALL[call.variant];
+    for_sink!(sink, bands(call));
 }
 
-impl Work for Band<'_> {
+fn bands<const SINK: usize>(call: Call<'_, f32>) {
+    let (params, b) = call.open::<Params>();
+    let rows = params.rows(b.index, b.rows);
+    let output = &b.head[params.output as usize..];
+    let (inputs, hidden) = (rows.inputs, rows.hidden);
+    let bands = inputs.div_ceil(BAND);
+    let run = |band, [values, first, second, shares]: [&mut [f32]; 4]| {
+        widest(BandTask::<SINK> {
+            params: &params,
+            rows,
+            output,
+            band,
+            values,
+            first,
+            second,
+            shares,
+        });
+    };
+    let shares = b.shares[..bands * 2 * hidden].par_chunks_mut(2 * hidden);
+    let [values, first] =
+        [b.values, b.first].map(|all| all[..inputs * hidden].par_chunks_mut(BAND * hidden));
+    let parts = values.zip(first).zip(shares).enumerate();
+    if Sink::ALL[SINK].buffers() < 3 {
+        parts.for_each(|(band, ((values, first), shares))| {
+            run(band, [values, first, &mut [], shares]);
+        });
+    } else {
+        let second = b.second[..inputs * hidden].par_chunks_mut(BAND * hidden);
+        parts
+            .zip(second)
+            .for_each(|((band, ((values, first), shares)), second)| {
+                run(band, [values, first, second, shares]);
+            });
+    }
+}
+
+impl<const SINK: usize> Work for BandTask<'_, SINK> {
     type Output = ();
 
     #[inline(always)]
     fn at<S: Simd>(self, _: S) {
-        let (p, hidden) = (self.params, self.params.hidden as usize);
-        let perspectives = p.perspective as usize..(p.perspective + p.count) as usize;
-        for perspective in perspectives.clone() {
-            let add = p.accumulate == 1 || perspective > perspectives.start;
-            let column = perspective * hidden..(perspective + 1) * hidden;
-            let (output, shares) = (&self.output[column.clone()], &mut self.shares[column]);
-            shares.fill(0.0);
-            for (f, gradient) in (self.band * BAND..).zip(self.gradient.chunks_mut(hidden)) {
-                let weights = &self.weights[f * hidden..][..hidden];
-                for group in 0..hidden.div_ceil(GROUP) {
-                    let lanes = masked::lanes(hidden, group);
-                    let mut sums = [0.0; GROUP];
+        let p = self.params;
+        let hidden = p.hidden as usize;
+        for perspective in p.perspectives() {
+            self.shares[perspective * hidden..][..hidden].fill(0.0);
+        }
+        let mut second = self.second.chunks_mut(hidden);
+        let features = self.values.chunks_mut(hidden);
+        let features = features.zip(self.first.chunks_mut(hidden));
+        for (f, (values, first)) in (self.band * BAND..).zip(features) {
+            let second = second.next().unwrap_or_default();
+            for group in 0..hidden.div_ceil(GROUP) {
+                let lanes = masked::lanes(hidden, group);
+                let (mut sums, mut gradient) = ([0.0; GROUP], [0.0; GROUP]);
+                let values = &mut values[lanes.clone()];
+                for perspective in p.perspectives() {
                     self.rows.sum(perspective, f, group, &mut sums);
-                    let terms = gradient[lanes.clone()].iter_mut().zip(&sums);
-                    let terms = terms.zip(&output[lanes.clone()]);
-                    if add {
-                        terms.for_each(|((gradient, sum), c)| *gradient += c * sum);
-                    } else {
-                        terms.for_each(|((gradient, sum), c)| *gradient = c * sum);
+                    let column = perspective * hidden + lanes.start;
+                    let terms = gradient.iter_mut().zip(&sums);
+                    for ((gradient, sum), c) in terms.zip(&self.output[column..]) {
+                        *gradient += c * sum;
                     }
-                    let terms = shares[lanes.clone()].iter_mut().zip(&sums);
-                    for ((share, sum), weight) in terms.zip(&weights[lanes]) {
+                    let shares = self.shares[column..].iter_mut().zip(&sums);
+                    for ((share, sum), weight) in shares.zip(&*values) {
                         *share += weight * sum;
                     }
                 }
+                let first = &mut first[lanes.clone()];
+                let second = second.get_mut(lanes).unwrap_or_default();
+                p.step
+                    .put_all::<SINK, f32>(&p.group, &gradient, [values, first, second]);
             }
         }
     }
 }
 
-fn traffic(_: usize, params: &[u8]) -> Traffic {
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let p: Params = bytemuck::pod_read_unaligned(params);
+    let sink = Sink::ALL[variant];
     let [inputs, hidden, count, chunks] = [p.inputs, p.hidden, p.count, p.chunks].map(u64::from);
-    let before = u64::from(p.accumulate) * inputs * hidden;
     let bands = inputs.div_ceil(BAND as u64);
+    // A is read for the shares in any case.
+    let read = 1 + sink.reads();
     Traffic {
-        read: 4
-            * (count * (inputs + 1) + chunks * hidden + inputs * hidden + count * hidden + before),
-        written: 4 * (inputs + count * bands) * hidden,
-        operations: (chunks + 4 * count * inputs) * hidden,
+        read: 4 * (count * (inputs + 1) + (chunks + count + read * inputs) * hidden),
+        written: 4 * (sink.buffers() * inputs + count * bands) * hidden,
+        operations: (chunks + (4 * count + sink.operations()) * inputs) * hidden,
         ..Traffic::default()
     }
 }
 
 fn cases() -> Vec<Case> {
-    // [N, K, chunks of a feature at most, perspective, count]: 1, band − 1, band, band + 1, groups of lanes that are not full,
-    // primes, and past 65,535 workgroups.
+    // [N, K, chunks of a feature at most, perspective, count]: 1, band − 1, band, band + 1, lane groups
+    // that are not full, primes, and past 65,535 workgroups; the first and a late step, with and without
+    // a range.
     let shapes = [
         [1, 32, 1, 0, 1],
         [7, 64, 3, 1, 1],
@@ -206,51 +256,91 @@ fn cases() -> Vec<Case> {
         [3, 4096, 5, 0, 2],
         [524_289, 32, 1, 0, 1],
     ];
-    let case = |(seed, shape): (usize, [usize; 5])| {
+    let case = |(variant, (seed, shape)): (usize, (usize, [usize; 5]))| {
         let [features, hidden, most, perspective, count] = shape;
         let mut inputs = Inputs::new(1500 + seed as u64);
         let (params, index) = self::shape(&mut inputs, shape);
-        let accumulate = (seed % 2) as u32;
+        let t = if seed % 2 == 0 { 1 } else { 1000 };
+        let ranged = seed % 3 != 0;
+        let [a, b, c, d, ..] = update::case_groups(ranged);
         let params = Params {
-            accumulate,
+            group: [a, b, c, d],
+            step: update::case_step(t),
             ..params
         };
         let rows = (params.total_1 + params.total_2) as usize * hidden;
-        Case::new(
-            format!(
-                "N={features} K={hidden} chunks={most} p={perspective} count={count} accumulate={accumulate}"
+        let (all, sum) = (
+            features * hidden,
+            Bound::Sum {
+                terms: count * most + 1,
+                c: 1.0,
+            },
+        );
+        let moves = Sink::ALL[variant].moves();
+        // For an optimizer the gradient must be exact but for the last product's rounding, so its terms
+        // are sixteenths, which add up exactly.
+        let factors = |inputs: &mut Inputs, count| match moves {
+            true => inputs.sixteenths(count),
+            false => inputs.floats(count, -1.0, 1.0),
+        };
+        let moment = Bound::Ulps {
+            ulps: 4.0,
+            absolute: 4.0 * f64::from(f32::EPSILON),
+        };
+        let update = |values: Vec<f32>, bound: Bound| Slot::Update { values, bound };
+        let mut first = inputs.floats(all, -1.0, 1.0);
+        let mut second = inputs.floats(all, 0.01, 1.0);
+        if moves && t == 1 {
+            first.fill(0.0);
+            second.fill(0.0);
+        }
+        let slots = Slots {
+            index: Slot::Words(index),
+            rows: Slot::Floats(factors(&mut inputs, rows)),
+            head: Slot::Floats(factors(&mut inputs, params.output as usize + 2 * hidden)),
+            // |m̂|/√v̂ is at most 10 here, times η.
+            values: update(
+                inputs.floats(all, -1.0, 1.0),
+                match moves {
+                    true => Bound::Ulps {
+                        ulps: 4.0,
+                        absolute: (16.0 * 0.02 + 1.0) * f64::from(f32::EPSILON),
+                    },
+                    false => Bound::Exact,
+                },
             ),
-            0,
-            params,
-            vec![
-                Slot::Words(index),
-                Slot::Floats(inputs.floats(rows, -1.0, 1.0)),
-                Slot::Floats(inputs.floats(features * hidden, -1.0, 1.0)),
-                Slot::Floats(inputs.floats(params.output as usize + 2 * hidden, -1.0, 1.0)),
-                Slot::Update {
-                    values: inputs.floats(features * hidden, -1.0, 1.0),
-                    bound: Bound::Sum {
-                        terms: count * most + 1,
-                        c: 1.0,
-                    },
+            first: update(first, if moves { moment.clone() } else { sum }),
+            second: update(second, moment),
+            // The other perspective's shares must stay.
+            shares: update(
+                vec![0.25; features.div_ceil(BAND) * 2 * hidden],
+                Bound::Sum {
+                    terms: BAND.min(features) * most,
+                    c: 1.0,
                 },
-                Slot::Update {
-                    // The other perspective's shares must stay.
-                    values: vec![0.25; features.div_ceil(BAND) * 2 * hidden],
-                    bound: Bound::Sum {
-                        terms: BAND.min(features) * most,
-                        c: 1.0,
-                    },
-                },
-            ],
-        )
+            ),
+        };
+        let name =
+            format!("N={features} K={hidden} chunks={most} p={perspective} count={count} t={t}");
+        Case::new(name, variant, params, slots)
     };
-    shapes.into_iter().enumerate().map(case).collect()
+    (0..SINKS.len())
+        .flat_map(|variant| {
+            shapes
+                .into_iter()
+                .enumerate()
+                .map(move |one| (variant, one))
+        })
+        // One variant is enough for the largest shape.
+        .filter(|(variant, (_, shape))| *variant == Sink::AdamW as usize || shape[0] < 1000)
+        .map(case)
+        .collect()
 }
 
-/// The parameters of `[N, K, chunks of a feature at most, perspective, count]`, overwriting, and an index with the first chunk of each feature
-/// behind a few other words; two rows that are no chunks stand behind each perspective's.
-pub(super) fn shape(inputs: &mut Inputs, shape: [usize; 5]) -> (Params, Vec<u32>) {
+/// The parameters of `[N, K, chunks of a feature at most, perspective, count]`, and an index with the
+/// first chunk of each feature after a few other words. Each perspective has two rows that are no
+/// chunks.
+fn shape(inputs: &mut Inputs, shape: [usize; 5]) -> (Params, Vec<u32>) {
     let [features, hidden, most, perspective, count] = shape;
     let before = features % 4;
     let mut index = vec![u32::MAX; before];
@@ -265,6 +355,7 @@ pub(super) fn shape(inputs: &mut Inputs, shape: [usize; 5]) -> (Params, Vec<u32>
         sum + 2
     });
     let params = Params {
+        group: [0.0; 4],
         inputs: features as u32,
         hidden: hidden as u32,
         perspective: perspective as u32,
@@ -274,10 +365,10 @@ pub(super) fn shape(inputs: &mut Inputs, shape: [usize; 5]) -> (Params, Vec<u32>
         total_2: totals[1],
         output: (features % 3 * 4) as u32,
         first_chunks: before as u32,
-        accumulate: 0,
         chunks: (perspective..perspective + count)
             .map(|p| totals[p] - 2)
             .sum(),
+        step: Step::default(),
     };
     (params, index)
 }

@@ -3,12 +3,12 @@
 use super::libraries::{ACTIVATION, ACTIVATION_OPERATIONS, ACTIVATIONS};
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
-use crate::engine::kernel::{Binding, Call, Case, Kernel, Pass, Slot, Traffic};
+use crate::engine::kernel::{Call, Case, Kernel, Pass, Read, Slot, Traffic, Write};
 use crate::engine::libraries::GRID;
 use crate::nnue::activation::Activation;
 use rayon::prelude::*;
 
-crate::parameters! {
+crate::interface! {
     /// Sizes of the output layer.
     pub struct Params {
         /// Samples in this slice of the batch.
@@ -23,6 +23,16 @@ crate::parameters! {
         pub output: u32,
         /// Where d begins.
         pub output_bias: u32,
+    }
+    pub struct Buffers {
+        /// Z, `[L, 2K]`.
+        pub z: Read<f32>,
+        /// The head buffer: B of each accumulator, C and d.
+        pub small: Read<f32>,
+        /// The bucket of each sample, `[L]`.
+        pub bucket: Read<u32>,
+        /// Y, `[L]`.
+        pub y: Write<f32>,
     }
 }
 
@@ -40,26 +50,22 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/nnue/output.wgsl"),
     libraries: &[GRID, ACTIVATION],
-    variants: ACTIVATIONS,
-    bindings: &[
-        Binding::floats("z"),
-        Binding::floats("small"),
-        Binding::words("bucket"),
-        Binding::output("y"),
-    ],
-    fields: FIELDS,
+    axes: &[ACTIVATIONS],
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: Some(traffic),
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let activation = Activation::ALL[call.variant];
-    let (z, small, bucket) = (call.floats(0), call.floats(1), call.words(2));
+fn twin(call: Call<'_, f64>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let activation = Activation::ALL[variant];
+    let (z, small, bucket) = (buffers.z, buffers.small, buffers.bucket);
     let [weights, bias] = [p.output, p.output_bias].map(|first| &small[first as usize..]);
-    let y = call.floats_mut(3);
+    let y = buffers.y;
     let width = p.width as usize;
     for s in 0..p.samples as usize {
         let b = if p.buckets == 1 {
@@ -75,12 +81,13 @@ fn twin(mut call: Call<'_, f64>) {
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let activation = Activation::ALL[call.variant];
-    let (z, small, bucket) = (call.floats(0), call.floats(1), call.words(2));
+fn body(call: Call<'_, f32>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let activation = Activation::ALL[variant];
+    let (z, small, bucket) = (buffers.z, buffers.small, buffers.bucket);
     let [weights, bias] = [p.output, p.output_bias].map(|first| &small[first as usize..]);
-    let y = call.floats_mut(3);
+    let y = buffers.y;
     let width = p.width as usize;
     let samples = y[..p.samples as usize].par_iter_mut().enumerate();
     samples.with_min_len(64).for_each(|(s, y)| {
@@ -146,16 +153,16 @@ fn cases() -> Vec<Case> {
                 format!("L={samples} 2K={width} buckets={buckets} T={clip}"),
                 variant,
                 params,
-                vec![
-                    Slot::Floats(inputs.kinks_for_sum(samples * width, clip, terms)),
-                    Slot::Floats(inputs.for_sum(seed % 3 + buckets * (width + 1), terms)),
-                    Slot::Words(inputs.words(samples, buckets as u32)),
-                    Slot::Output {
+                Slots {
+                    z: Slot::Floats(inputs.kinks_for_sum(samples * width, clip, terms)),
+                    small: Slot::Floats(inputs.for_sum(seed % 3 + buckets * (width + 1), terms)),
+                    bucket: Slot::Words(inputs.words(samples, buckets as u32)),
+                    y: Slot::Output {
                         len: samples,
                         // Two roundings a product for the square and the weight, one for the sum: c = 2.
                         bound: sum_bound(terms, 2.0),
                     },
-                ],
+                },
             ));
         }
     }

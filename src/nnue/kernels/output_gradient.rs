@@ -3,11 +3,11 @@
 use super::libraries::{ACTIVATION, ACTIVATION_OPERATIONS, ACTIVATIONS};
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
-use crate::engine::kernel::{Binding, Call, Case, Kernel, Pass, Slot, Traffic};
+use crate::engine::kernel::{Call, Case, Kernel, Pass, Read, Slot, Traffic, Update};
 use crate::engine::libraries::GRID;
 use crate::nnue::activation::Activation;
 
-crate::parameters! {
+crate::interface! {
     /// Sizes of the output layer.
     pub struct Params {
         /// Samples in this slice of the batch.
@@ -22,6 +22,16 @@ crate::parameters! {
         pub accumulate: u32,
         /// Where the gradient begins.
         pub first: u32,
+    }
+    pub struct Buffers {
+        /// Z, `[L, 2K]`.
+        pub z: Read<f32>,
+        /// e = ∂Loss/∂Y, `[L]`.
+        pub e: Read<f32>,
+        /// The bucket of each sample, `[L]`.
+        pub bucket: Read<u32>,
+        /// ∂Loss/∂C, in the head buffer's places.
+        pub gradient: Update<f32>,
     }
 }
 
@@ -39,26 +49,22 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/output_gradient.wgsl"),
     libraries: &[GRID, ACTIVATION],
-    variants: ACTIVATIONS,
-    bindings: &[
-        Binding::floats("z"),
-        Binding::floats("e"),
-        Binding::words("bucket"),
-        Binding::update("gradient"),
-    ],
-    fields: FIELDS,
+    axes: &[ACTIVATIONS],
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: Some(traffic),
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let activation = Activation::ALL[call.variant];
-    let (z, e) = (call.floats(0), call.floats(1));
-    let bucket = call.words(2);
-    let gradient = &mut call.floats_mut(3)[p.first as usize..];
+fn twin(call: Call<'_, f64>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let activation = Activation::ALL[variant];
+    let (z, e) = (buffers.z, buffers.e);
+    let bucket = buffers.bucket;
+    let gradient = &mut buffers.gradient[p.first as usize..];
     let width = p.width as usize;
     for b in 0..p.buckets as usize {
         for u in 0..width {
@@ -74,12 +80,13 @@ fn twin(mut call: Call<'_, f64>) {
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let activation = Activation::ALL[call.variant];
-    let (z, e) = (call.floats(0), call.floats(1));
-    let bucket = call.words(2);
-    let gradient = &mut call.floats_mut(3)[p.first as usize..];
+fn body(call: Call<'_, f32>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let activation = Activation::ALL[variant];
+    let (z, e) = (buffers.z, buffers.e);
+    let bucket = buffers.bucket;
+    let gradient = &mut buffers.gradient[p.first as usize..];
     let (width, clip) = (p.width as usize, p.clip);
     let sums = cpu::sum_rows(
         p.samples as usize,
@@ -154,16 +161,16 @@ fn cases() -> Vec<Case> {
                 ),
                 variant,
                 params,
-                vec![
-                    Slot::Floats(inputs.kinks_for_sum(samples * width, clip, terms)),
-                    Slot::Floats(inputs.for_sum(samples, terms)),
-                    Slot::Words(inputs.words(samples, buckets as u32)),
-                    Slot::Update {
+                Slots {
+                    z: Slot::Floats(inputs.kinks_for_sum(samples * width, clip, terms)),
+                    e: Slot::Floats(inputs.for_sum(samples, terms)),
+                    bucket: Slot::Words(inputs.words(samples, buckets as u32)),
+                    gradient: Slot::Update {
                         // What stands beside the gradient must stay.
                         values: inputs.for_sum(seed % 3 + buckets * width + 1, terms),
                         bound: sum_bound(terms, 2.0),
                     },
-                ],
+                },
             ));
         }
     }

@@ -13,16 +13,18 @@
 
 mod cpu;
 
-use super::libraries::{ACTIVATION, LINK, LINK_OPERATIONS};
+use super::libraries::{ACTIVATION, ACTIVATIONS, LINK, LINK_OPERATIONS};
 use super::loss;
 use super::pieces::Pieces;
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Binding, Bound, Call, Case, Kernel, Pass, Slot, Traffic, Variant};
+use crate::engine::kernel::{
+    Axis, Bound, Call, Case, Choice, Kernel, Pass, Read, Slot, Traffic, Write,
+};
 use crate::engine::libraries::GRID;
 use crate::nnue::activation::Activation;
 use crate::nnue::loss::Link;
 
-crate::parameters! {
+crate::interface! {
     /// Sizes, and where things begin in the joined buffers.
     pub struct Params {
         /// L.
@@ -51,6 +53,24 @@ crate::parameters! {
         pub scale: f32,
         /// T.
         pub clip: f32,
+    }
+    pub struct Buffers {
+        /// Index lists, targets and transposed index of a batch.
+        pub lists: Read<u32>,
+        /// A of the first perspective, `[N, K]`.
+        pub weights_1: Read<f32>,
+        /// A of the second perspective, `[N, K]`.
+        pub weights_2: Read<f32>,
+        /// The head buffer: B of each accumulator, C and d.
+        pub small: Read<f32>,
+        /// The targets t, `[L]`.
+        pub targets: Read<f32>,
+        /// Y, `[L]`.
+        pub y: Write<f32>,
+        /// The loss of each sample, `[L]`.
+        pub terms: Write<f32>,
+        /// The gradients of each shard.
+        pub gradients: Write<f32>,
     }
 }
 
@@ -94,28 +114,23 @@ impl crate::engine::kernel::Params for Params {
     }
 }
 
-/// The variants: for each activation e given in place of the targets, then e by each link.
-const VARIANTS: &[Variant] = &[
-    Variant::new("crelu.given", &[("ACTIVATION", 0), ("GIVEN", 1)]),
-    Variant::new("crelu.identity", &[("ACTIVATION", 0), ("LINK", 0)]),
-    Variant::new("crelu.sigmoid", &[("ACTIVATION", 0), ("LINK", 1)]),
-    Variant::new("screlu.given", &[("ACTIVATION", 1), ("GIVEN", 1)]),
-    Variant::new("screlu.identity", &[("ACTIVATION", 1), ("LINK", 0)]),
-    Variant::new("screlu.sigmoid", &[("ACTIVATION", 1), ("LINK", 1)]),
-    Variant::new("relu.given", &[("ACTIVATION", 2), ("GIVEN", 1)]),
-    Variant::new("relu.identity", &[("ACTIVATION", 2), ("LINK", 0)]),
-    Variant::new("relu.sigmoid", &[("ACTIVATION", 2), ("LINK", 1)]),
+/// e is given in the place of the targets, or comes from a loss with each link.
+const UPSTREAM: Axis = &[
+    Choice::new("given", &[("GIVEN", 1)]),
+    Choice::new("identity", &[("LINK", 0)]),
+    Choice::new("sigmoid", &[("LINK", 1)]),
 ];
 
 /// The variant for an activation, with e by a link or, without one, given.
 pub fn variant_for(activation: Activation, link: Option<Link>) -> usize {
-    (1 + Link::ALL.len()) * activation as usize + link.map_or(0, |link| 1 + link as usize)
+    let upstream = link.map_or(0, |link| 1 + link as usize);
+    KERNEL.variant([activation as usize, upstream])
 }
 
 pub(super) fn meaning(variant: usize) -> (Activation, Option<Link>) {
-    let each = 1 + Link::ALL.len();
-    let link = (variant % each).checked_sub(1).map(|link| Link::ALL[link]);
-    (Activation::ALL[variant / each], link)
+    let [activation, upstream] = KERNEL.choices(variant);
+    let link = upstream.checked_sub(1).map(|link| Link::ALL[link]);
+    (Activation::ALL[activation], link)
 }
 
 /// The kernel.
@@ -125,18 +140,9 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/scatter_pieces.wgsl"),
     libraries: &[GRID, ACTIVATION, LINK],
-    variants: VARIANTS,
-    bindings: &[
-        Binding::words("lists"),
-        Binding::floats("weights_1"),
-        Binding::floats("weights_2"),
-        Binding::floats("small"),
-        Binding::floats("targets"),
-        Binding::output("y"),
-        Binding::output("terms"),
-        Binding::output("gradients"),
-    ],
-    fields: FIELDS,
+    axes: &[ACTIVATIONS, UPSTREAM],
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(cpu::body),
     traffic: Some(traffic),
@@ -144,7 +150,7 @@ pub static KERNEL: Kernel = Kernel {
 };
 
 /// What the reference reads.
-struct Read<'a> {
+struct Sources<'a> {
     lists: &'a [u32],
     weights: [&'a [f64]; 2],
     small: &'a [f64],
@@ -155,7 +161,7 @@ struct Read<'a> {
 fn reference(
     p: &Params,
     variant: usize,
-    read: &Read<'_>,
+    read: &Sources<'_>,
     (y, terms): (&mut [f64], &mut [f64]),
     mut add: impl FnMut(usize, usize, f64, f64),
 ) {
@@ -205,17 +211,18 @@ fn reference(
     }
 }
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let read = Read {
-        lists: call.words(0),
-        weights: [call.floats(1), call.floats(2)],
-        small: call.floats(3),
-        targets: call.floats(4),
+fn twin(call: Call<'_, f64>) {
+    let variant = call.variant;
+    let (p, buffers) = call.open::<Params>();
+    let read = Sources {
+        lists: buffers.lists,
+        weights: [buffers.weights_1, buffers.weights_2],
+        small: buffers.small,
+        targets: buffers.targets,
     };
-    let (y, terms, gradients) = (call.floats_mut(5), call.floats_mut(6), call.floats_mut(7));
+    let (y, terms, gradients) = (buffers.y, buffers.terms, buffers.gradients);
     gradients[..p.count() * p.pieces().stride()].fill(0.0);
-    reference(&p, call.variant, &read, (y, terms), |place, _, e, by| {
+    reference(&p, variant, &read, (y, terms), |place, _, e, by| {
         gradients[place] += e * by;
     });
 }
@@ -255,7 +262,7 @@ fn cases() -> Vec<Case> {
         [3, 4096, 3, 11, 2],
     ];
     let mut cases = Vec::new();
-    for variant in 0..VARIANTS.len() {
+    for variant in 0..KERNEL.variants() {
         for (seed, shape) in shapes.into_iter().enumerate() {
             cases.push(case(variant, seed, shape));
         }
@@ -307,7 +314,7 @@ fn case(
     let doubles = |values: &[f32]| -> Vec<f64> { values.iter().map(|&x| f64::from(x)).collect() };
     let [first, second] = weights.each_ref().map(|weights| doubles(weights));
     let (small_64, targets_64) = (doubles(&small), doubles(&targets));
-    let read = Read {
+    let read = Sources {
         lists: &lists,
         weights: [&first, &second],
         small: &small_64,
@@ -353,24 +360,24 @@ fn case(
         format!("L={samples} K={hidden} F={width} N={features} piece={piece} tied={tied}"),
         variant,
         params,
-        vec![
-            Slot::Words(lists),
-            Slot::Floats(weights[0].clone()),
-            Slot::Floats(weights[1].clone()),
-            Slot::Floats(small),
-            Slot::Floats(targets),
-            Slot::Output {
+        Slots {
+            lists: Slot::Words(lists),
+            weights_1: Slot::Floats(weights[0].clone()),
+            weights_2: Slot::Floats(weights[1].clone()),
+            small: Slot::Floats(small),
+            targets: Slot::Floats(targets),
+            y: Slot::Output {
                 len: samples,
                 bound: Bound::Exact,
             },
-            Slot::Output {
+            terms: Slot::Output {
                 len: samples,
                 bound: Bound::Each(term_errors),
             },
-            Slot::Output {
+            gradients: Slot::Output {
                 len: bounds.len(),
                 bound: Bound::Each(bounds),
             },
-        ],
+        },
     )
 }

@@ -2,10 +2,10 @@
 
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
-use crate::engine::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
+use crate::engine::kernel::{Call, Case, Kernel, PLAIN, Pass, Read, Slot, Traffic, Update};
 use crate::engine::libraries::GRID;
 
-crate::parameters! {
+crate::interface! {
     /// Sums over samples, those of the values by bucket.
     pub struct Params {
         /// Values, and terms.
@@ -18,6 +18,18 @@ crate::parameters! {
         pub first: u32,
         /// 1 if the terms are summed, 0 if they are not read.
         pub totals: u32,
+    }
+    pub struct Buffers {
+        /// The values to sum, `[L]`.
+        pub values: Read<f32>,
+        /// The bucket of each sample, `[L]`.
+        pub bucket: Read<u32>,
+        /// The sums, one per bucket.
+        pub sums: Update<f32>,
+        /// The loss of each sample, `[L]`.
+        pub terms: Read<f32>,
+        /// The loss, `[1]`.
+        pub total: Update<f32>,
     }
 }
 
@@ -35,25 +47,19 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/nnue/sum.wgsl"),
     libraries: &[GRID],
-    variants: PLAIN,
-    bindings: &[
-        Binding::floats("values"),
-        Binding::words("bucket"),
-        Binding::update("sums"),
-        Binding::floats("terms"),
-        Binding::update("total"),
-    ],
-    fields: FIELDS,
+    axes: PLAIN,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: Some(traffic),
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (values, bucket) = (call.floats(0), call.words(1));
-    let sums = call.floats_mut(2);
+fn twin(call: Call<'_, f64>) {
+    let (p, buffers) = call.open::<Params>();
+    let (values, bucket) = (buffers.values, buffers.bucket);
+    let sums = buffers.sums;
     for (b, at) in (0..p.buckets as usize).zip(p.first as usize..) {
         let mut sum = if p.accumulate == 1 { sums[at] } else { 0.0 };
         for s in 0..p.samples as usize {
@@ -63,17 +69,17 @@ fn twin(mut call: Call<'_, f64>) {
         }
         sums[at] = sum;
     }
-    let (terms, total) = (call.floats(3), call.floats_mut(4));
+    let (terms, total) = (buffers.terms, buffers.total);
     if p.totals == 1 {
         let before = if p.accumulate == 1 { total[0] } else { 0.0 };
         total[0] = before + terms[..p.samples as usize].iter().sum::<f64>();
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let (values, bucket) = (call.floats(0), call.words(1));
-    let sums = &mut call.floats_mut(2)[p.first as usize..][..p.buckets as usize];
+fn body(call: Call<'_, f32>) {
+    let (p, buffers) = call.open::<Params>();
+    let (values, bucket) = (buffers.values, buffers.bucket);
+    let sums = &mut buffers.sums[p.first as usize..][..p.buckets as usize];
     for (b, sum) in sums.iter_mut().enumerate() {
         let total = cpu::sum_lanes(p.samples as usize, |s| {
             if p.buckets == 1 || bucket[s] as usize == b {
@@ -88,7 +94,7 @@ fn body(mut call: Call<'_, f32>) {
             total
         };
     }
-    let (terms, total) = (call.floats(3), call.floats_mut(4));
+    let (terms, total) = (buffers.terms, buffers.total);
     if p.totals == 1 {
         let sum = cpu::sum_lanes(p.samples as usize, |s| terms[s]);
         total[0] = if p.accumulate == 1 {
@@ -143,20 +149,20 @@ fn cases() -> Vec<Case> {
                 format!("L={samples} buckets={buckets} accumulate={}", seed % 2),
                 0,
                 params,
-                vec![
-                    Slot::Floats(inputs.for_sum(samples, terms)),
-                    Slot::Words(inputs.words(samples, buckets.max(1) as u32)),
-                    Slot::Update {
+                Slots {
+                    values: Slot::Floats(inputs.for_sum(samples, terms)),
+                    bucket: Slot::Words(inputs.words(samples, buckets.max(1) as u32)),
+                    sums: Slot::Update {
                         // What stands beside the sums must stay.
                         values: inputs.for_sum(seed % 3 + buckets, terms),
                         bound: sum_bound(terms, 1.0),
                     },
-                    Slot::Floats(inputs.for_sum(samples, terms)),
-                    Slot::Update {
+                    terms: Slot::Floats(inputs.for_sum(samples, terms)),
+                    total: Slot::Update {
                         values: inputs.for_sum(1, terms),
                         bound: sum_bound(terms, 1.0),
                     },
-                ],
+                },
             )
         })
         .collect()

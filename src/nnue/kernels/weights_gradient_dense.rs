@@ -3,10 +3,10 @@
 use super::accumulator_dense::filled_up;
 use crate::engine::cpu::product::{Matrix, product};
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
-use crate::engine::kernel::{Binding, Call, Case, Kernel, Pass, Slot, Traffic};
+use crate::engine::kernel::{Call, Case, Kernel, Pass, Read, Slot, Traffic, Update};
 use crate::engine::libraries::{GRID, TILE, TILED};
 
-crate::parameters! {
+crate::interface! {
     /// Sizes of one perspective's accumulator on dense inputs.
     pub struct Params {
         /// Samples in this slice of the batch.
@@ -24,6 +24,14 @@ crate::parameters! {
         /// 1 adds to what stands in the output, 0 overwrites it.
         pub accumulate: u32,
     }
+    pub struct Buffers {
+        /// X, `[L, stride]`.
+        pub x: Read<f32>,
+        /// ∂Loss/∂Z, `[L, 2K]`.
+        pub dz: Read<f32>,
+        /// ∂Loss/∂A, `[N, K]`.
+        pub gradient: Update<f32>,
+    }
 }
 
 impl crate::engine::kernel::Params for Params {
@@ -40,23 +48,19 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/weights_gradient_dense.wgsl"),
     libraries: &[GRID, TILE],
-    variants: TILED,
-    bindings: &[
-        Binding::floats("x"),
-        Binding::floats("dz"),
-        Binding::update("gradient"),
-    ],
-    fields: FIELDS,
+    axes: &[TILED],
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: Some(traffic),
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (x, dz) = (call.floats(0), call.floats(1));
-    let gradient = call.floats_mut(2);
+fn twin(call: Call<'_, f64>) {
+    let (p, buffers) = call.open::<Params>();
+    let (x, dz) = (buffers.x, buffers.dz);
+    let gradient = buffers.gradient;
     let (inputs, hidden) = (p.inputs as usize, p.hidden as usize);
     for f in 0..inputs {
         for r in 0..hidden {
@@ -71,10 +75,10 @@ fn twin(mut call: Call<'_, f64>) {
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let (x, dz) = (call.floats(0), call.floats(1));
-    let gradient = call.floats_mut(2);
+fn body(call: Call<'_, f32>) {
+    let (p, buffers) = call.open::<Params>();
+    let (x, dz) = (buffers.x, buffers.dz);
+    let gradient = buffers.gradient;
     let (inputs, hidden, stride) = (p.inputs as usize, p.hidden as usize, p.stride as usize);
     let samples = p.samples as usize;
     let gradient = &mut gradient[..inputs * hidden];
@@ -158,16 +162,16 @@ fn case(variant: usize, seed: usize, [samples, hidden, features]: [usize; 3]) ->
         ),
         variant,
         params,
-        vec![
-            Slot::Floats(filled_up(
+        Slots {
+            x: Slot::Floats(filled_up(
                 &inputs.for_sum(samples * features, terms),
                 features,
             )),
-            Slot::Floats(inputs.for_sum(samples * 2 * hidden, terms)),
-            Slot::Update {
+            dz: Slot::Floats(inputs.for_sum(samples * 2 * hidden, terms)),
+            gradient: Slot::Update {
                 values: inputs.for_sum(features * hidden, terms),
                 bound: sum_bound(terms, 1.0),
             },
-        ],
+        },
     )
 }

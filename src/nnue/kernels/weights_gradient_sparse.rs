@@ -2,11 +2,11 @@
 
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
-use crate::engine::kernel::{Binding, Call, Case, Kernel, PLAIN, Pass, Slot, Traffic};
+use crate::engine::kernel::{Call, Case, Kernel, PLAIN, Pass, Read, Slot, Traffic, Update};
 use crate::engine::libraries::GRID;
 use rayon::prelude::*;
 
-crate::parameters! {
+crate::interface! {
     /// Sizes of one perspective's accumulator on index lists.
     pub struct Params {
         /// N.
@@ -24,6 +24,16 @@ crate::parameters! {
         /// Samples in the lists of all features.
         pub entries: u32,
     }
+    pub struct Buffers {
+        /// The start of each feature's list in `samples`, `[N + 1]`.
+        pub offsets: Read<u32>,
+        /// The samples of each feature, ascending.
+        pub samples: Read<u32>,
+        /// ∂Loss/∂Z, `[L, 2K]`.
+        pub dz: Read<f32>,
+        /// ∂Loss/∂A, `[N, K]`.
+        pub gradient: Update<f32>,
+    }
 }
 
 impl crate::engine::kernel::Params for Params {
@@ -40,25 +50,20 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/weights_gradient_sparse.wgsl"),
     libraries: &[GRID],
-    variants: PLAIN,
-    bindings: &[
-        Binding::words("offsets"),
-        Binding::words("samples"),
-        Binding::floats("dz"),
-        Binding::update("gradient"),
-    ],
-    fields: FIELDS,
+    axes: PLAIN,
+    bindings: Params::BINDINGS,
+    fields: Params::FIELDS,
     twin,
     cpu: Some(body),
     traffic: Some(traffic),
     cases,
 };
 
-fn twin(mut call: Call<'_, f64>) {
-    let p: Params = call.params();
-    let (offsets, samples) = (call.words(0), call.words(1));
-    let dz = call.floats(2);
-    let gradient = call.floats_mut(3);
+fn twin(call: Call<'_, f64>) {
+    let (p, buffers) = call.open::<Params>();
+    let (offsets, samples) = (buffers.offsets, buffers.samples);
+    let dz = buffers.dz;
+    let gradient = buffers.gradient;
     let hidden = p.hidden as usize;
     for f in 0..p.inputs as usize {
         for r in 0..hidden {
@@ -73,11 +78,11 @@ fn twin(mut call: Call<'_, f64>) {
     }
 }
 
-fn body(mut call: Call<'_, f32>) {
-    let p: Params = call.params();
-    let (offsets, samples) = (call.words(0), call.words(1));
-    let dz = call.floats(2);
-    let gradient = call.floats_mut(3);
+fn body(call: Call<'_, f32>) {
+    let (p, buffers) = call.open::<Params>();
+    let (offsets, samples) = (buffers.offsets, buffers.samples);
+    let dz = buffers.dz;
+    let gradient = buffers.gradient;
     let (hidden, stride) = (p.hidden as usize, p.stride as usize);
     gradient[..p.inputs as usize * hidden]
         .par_chunks_mut(hidden)
@@ -142,15 +147,15 @@ fn cases() -> Vec<Case> {
                 ),
                 0,
                 params,
-                vec![
-                    Slot::Words(sparse.offsets().to_vec()),
-                    Slot::Words(sparse.samples().to_vec()),
-                    Slot::Floats(inputs.for_sum(samples * 2 * hidden, terms)),
-                    Slot::Update {
+                Slots {
+                    offsets: Slot::Words(sparse.offsets().to_vec()),
+                    samples: Slot::Words(sparse.samples().to_vec()),
+                    dz: Slot::Floats(inputs.for_sum(samples * 2 * hidden, terms)),
+                    gradient: Slot::Update {
                         values: inputs.for_sum(features * hidden, terms),
                         bound: sum_bound(terms, 1.0),
                     },
-                ],
+                },
             )
         })
         .collect()

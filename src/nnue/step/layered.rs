@@ -1,7 +1,8 @@
-//! A pass that keeps Z and ∂Loss/∂Z in memory, `[samples, 2K]` each: for dense inputs, output buckets and what is too
-//! large for [`Masked`](super::masked::Masked).
+//! The layered path, which keeps Z and ∂Loss/∂Z in memory, `[samples, 2K]` each: for dense inputs, for
+//! output buckets, and for batches that are too large for [`Masked`](super::masked::Masked).
 
-use super::{Common, Roles, grow, grow_roomy};
+use super::buffers::{grow, grow_roomy};
+use super::{Common, ParameterBuffers};
 use crate::engine::device::{Buffer, Class, Device};
 use crate::engine::kernel::Element;
 use crate::engine::libraries::{REGISTERS, SHARED};
@@ -13,7 +14,7 @@ use crate::nnue::kernels::{
     accumulator_dense, accumulator_sparse, activation_gradient, bias_gradient, output,
     output_gradient, weights_gradient_dense, weights_gradient_sparse,
 };
-use crate::nnue::layout::Small;
+use crate::nnue::layout::HeadLayout;
 use crate::nnue::slices::{Slice, SliceInputs};
 use crate::tensor::lists::SparseInputs;
 
@@ -122,7 +123,7 @@ impl Layered {
         recording: &mut Recording<'a>,
         slice: &'a Slice<'a>,
         common: &Common,
-        parameters: Roles<'_>,
+        parameters: ParameterBuffers<'_>,
     ) {
         let hidden = self.architecture.hidden as u32;
         let samples = slice.samples() as u32;
@@ -144,8 +145,8 @@ impl Layered {
             let (stride, column) = (2 * hidden, perspective as u32 * hidden);
             let values = inputs.values.id();
             let weights = parameters.weights(perspective);
-            let bias = Small::new(&self.architecture).bias(perspective);
-            let small = parameters.small();
+            let bias = HeadLayout::new(&self.architecture).bias(perspective);
+            let head = parameters.head();
             match &slice.inputs {
                 SliceInputs::Dense(_) => {
                     let params = accumulator_dense::Params {
@@ -157,7 +158,13 @@ impl Layered {
                         column,
                         bias,
                     };
-                    recording.dispatch(self.tiled, params, &[values, weights, small, self.z.id()]);
+                    let buffers = accumulator_dense::Buffers {
+                        x: values,
+                        weights,
+                        small: head,
+                        z: self.z.id(),
+                    };
+                    recording.dispatch(self.tiled, params, buffers);
                 }
                 SliceInputs::Sparse(lists) => {
                     let params = accumulator_sparse::Params {
@@ -169,27 +176,33 @@ impl Layered {
                         inputs: self.architecture.inputs as u32,
                         entries: lists[perspective].indices().len() as u32,
                     };
-                    let starts = inputs.starts.id();
-                    recording.dispatch(0, params, &[starts, values, weights, small, self.z.id()]);
+                    let buffers = accumulator_sparse::Buffers {
+                        starts: inputs.starts.id(),
+                        indices: values,
+                        weights,
+                        small: head,
+                        z: self.z.id(),
+                    };
+                    recording.dispatch(0, params, buffers);
                 }
             }
         }
-        let small = Small::new(&self.architecture);
+        let head = HeadLayout::new(&self.architecture);
         let params = output::Params {
             samples,
             width: 2 * hidden,
             buckets: self.architecture.buckets as u32,
             clip: self.architecture.clip,
-            output: small.output,
-            output_bias: small.output_bias,
+            output: head.output,
+            output_bias: head.output_bias,
         };
-        let buffers = [
-            self.z.id(),
-            parameters.small(),
-            common.bucket.id(),
-            common.y.id(),
-        ];
-        recording.dispatch(self.variant(), params, &buffers);
+        let buffers = output::Buffers {
+            z: self.z.id(),
+            small: parameters.head(),
+            bucket: common.bucket.id(),
+            y: common.y.id(),
+        };
+        recording.dispatch(self.variant(), params, buffers);
     }
 
     /// From Z and e, the gradients; slices after the first of a batch add to those before.
@@ -198,14 +211,14 @@ impl Layered {
         recording: &mut Recording<'_>,
         slice: &Slice<'_>,
         common: &Common,
-        parameters: Roles<'_>,
-        gradients: Roles<'_>,
+        parameters: ParameterBuffers<'_>,
+        gradients: ParameterBuffers<'_>,
     ) {
         let architecture = &self.architecture;
         let (hidden, samples) = (architecture.hidden as u32, slice.samples() as u32);
         let (width, buckets, clip) = (2 * hidden, architecture.buckets as u32, architecture.clip);
         let accumulate = u32::from(slice.range.start > 0);
-        let small = Small::new(architecture);
+        let head = HeadLayout::new(architecture);
 
         let params = output_gradient::Params {
             samples,
@@ -213,30 +226,30 @@ impl Layered {
             buckets,
             clip,
             accumulate,
-            first: small.output,
+            first: head.output,
         };
-        let buffers = [
-            self.z.id(),
-            common.e.id(),
-            common.bucket.id(),
-            gradients.small(),
-        ];
-        recording.dispatch(self.variant(), params, &buffers);
+        let buffers = output_gradient::Buffers {
+            z: self.z.id(),
+            e: common.e.id(),
+            bucket: common.bucket.id(),
+            gradient: gradients.head(),
+        };
+        recording.dispatch(self.variant(), params, buffers);
         let params = activation_gradient::Params {
             samples,
             width,
             buckets,
             clip,
-            output: small.output,
+            output: head.output,
         };
-        let buffers = [
-            self.z.id(),
-            common.e.id(),
-            parameters.small(),
-            common.bucket.id(),
-            self.dz.id(),
-        ];
-        recording.dispatch(self.variant(), params, &buffers);
+        let buffers = activation_gradient::Buffers {
+            z: self.z.id(),
+            e: common.e.id(),
+            small: parameters.head(),
+            bucket: common.bucket.id(),
+            dz: self.dz.id(),
+        };
+        recording.dispatch(self.variant(), params, buffers);
 
         for (perspective, inputs) in self.inputs.iter().enumerate() {
             let column = perspective as u32 * hidden;
@@ -252,10 +265,13 @@ impl Layered {
                 stride: width,
                 column,
                 accumulate,
-                first: small.bias(perspective),
+                first: head.bias(perspective),
             };
-            let buffers = [self.dz.id(), gradients.small()];
-            recording.dispatch(0, params, &buffers);
+            let buffers = bias_gradient::Buffers {
+                dz: self.dz.id(),
+                gradient: gradients.head(),
+            };
+            recording.dispatch(0, params, buffers);
             let gradient = gradients.weights(perspective);
             match &slice.inputs {
                 SliceInputs::Dense(_) => {
@@ -268,8 +284,12 @@ impl Layered {
                         column,
                         accumulate,
                     };
-                    let buffers = [inputs.values.id(), self.dz.id(), gradient];
-                    recording.dispatch(self.tiled, params, &buffers);
+                    let buffers = weights_gradient_dense::Buffers {
+                        x: inputs.values.id(),
+                        dz: self.dz.id(),
+                        gradient,
+                    };
+                    recording.dispatch(self.tiled, params, buffers);
                 }
                 SliceInputs::Sparse(lists) => {
                     let params = weights_gradient_sparse::Params {
@@ -281,13 +301,13 @@ impl Layered {
                         samples,
                         entries: lists[perspective].samples().len() as u32,
                     };
-                    let buffers = [
-                        inputs.offsets.id(),
-                        inputs.samples.id(),
-                        self.dz.id(),
+                    let buffers = weights_gradient_sparse::Buffers {
+                        offsets: inputs.offsets.id(),
+                        samples: inputs.samples.id(),
+                        dz: self.dz.id(),
                         gradient,
-                    ];
-                    recording.dispatch(0, params, &buffers);
+                    };
+                    recording.dispatch(0, params, buffers);
                 }
             }
         }

@@ -1,14 +1,58 @@
-//! What the ways for index lists share: all that a pass brings of a batch in one buffer, because a kernel may bind only eight and each
-//! copy to a device costs the host.
+//! The words of a batch that the paths for index lists read, in one buffer: a kernel may bind only
+//! eight buffers, and each copy to a device costs the host time.
 
-use super::{Lists, grow_roomy};
+use super::Lists;
+use super::buffers::grow_roomy;
 use crate::engine::device::{Buffer, Device};
 use crate::engine::kernel::Element;
 use crate::engine::recording::{BufferId, Recording};
 use crate::error::Result;
 use crate::nnue::batch::{Batch, Inputs};
 
-/// Starts of both perspectives, their indices, and behind these what else a way puts there.
+/// The parts of the buffer, in its order; those of both perspectives are side by side. As slices they
+/// are the contents, as numbers their offsets. A part that a pass does not need is empty.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ListParts<T> {
+    /// The start of each sample's list.
+    pub(super) starts: [T; 2],
+    /// The entries of the lists.
+    pub(super) indices: [T; 2],
+    /// The targets of the samples, as bits.
+    pub(super) targets: T,
+    /// The first chunk of each feature in the transposed index.
+    pub(super) first_chunks: [T; 2],
+    /// The start of each chunk in `samples`.
+    pub(super) chunk_starts: [T; 2],
+    /// The samples of each feature.
+    pub(super) samples: [T; 2],
+}
+
+impl<'a> ListParts<&'a [u32]> {
+    /// The lists alone.
+    pub(super) fn of(lists: Lists<'a>) -> Self {
+        Self {
+            starts: lists.each_ref().map(|lists| lists.starts()),
+            indices: lists.each_ref().map(|lists| lists.indices()),
+            ..Self::default()
+        }
+    }
+}
+
+impl<T: Copy> ListParts<T> {
+    /// The result of `f` for each part, in the order of the buffer.
+    fn map<U>(self, mut f: impl FnMut(T) -> U) -> ListParts<U> {
+        ListParts {
+            starts: self.starts.map(&mut f),
+            indices: self.indices.map(&mut f),
+            targets: f(self.targets),
+            first_chunks: self.first_chunks.map(&mut f),
+            chunk_starts: self.chunk_starts.map(&mut f),
+            samples: self.samples.map(&mut f),
+        }
+    }
+}
+
+/// The buffer.
 #[derive(Debug)]
 pub(super) struct ListBuffer(Buffer);
 
@@ -17,8 +61,9 @@ impl ListBuffer {
         Ok(Self(device.allocate("index lists", Element::Word, 1)?))
     }
 
-    pub(super) fn reserve(&mut self, device: &Device, parts: &[&[u32]]) -> Result<()> {
-        let len = parts.iter().map(|part| part.len()).sum();
+    pub(super) fn reserve(&mut self, device: &Device, parts: &ListParts<&[u32]>) -> Result<()> {
+        let mut len = 0;
+        parts.map(|part| len += part.len());
         grow_roomy(device, &mut self.0, "index lists", Element::Word, len)
     }
 
@@ -34,28 +79,20 @@ impl ListBuffer {
         self.0.id()
     }
 
-    /// Uploads parts one after the other; says where each begins.
-    pub(super) fn record<'a, const N: usize>(
+    /// Uploads the parts one after the other, and returns their offsets.
+    pub(super) fn record<'a>(
         &self,
         recording: &mut Recording<'a>,
-        parts: [&'a [u32]; N],
-    ) -> [u32; N] {
+        parts: ListParts<&'a [u32]>,
+    ) -> ListParts<u32> {
         let mut end = 0;
         parts.map(|words| {
             let begin = end;
-            recording.upload_at(self.id(), begin, words);
+            if !words.is_empty() {
+                recording.upload_at(self.id(), begin, words);
+            }
             end += words.len();
             begin as u32
         })
     }
-}
-
-/// The lists alone.
-pub(super) fn parts<'a>([first, second]: Lists<'a>) -> [&'a [u32]; 4] {
-    [
-        first.starts(),
-        second.starts(),
-        first.indices(),
-        second.indices(),
-    ]
 }

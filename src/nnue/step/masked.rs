@@ -1,9 +1,11 @@
-//! A pass over index lists that keeps of Z a bit a lane (and its slope for SCReLU), see [`masked`]: its buffers.
+//! The masked path for index lists, which keeps one bit per lane of Z, and its slope for SCReLU (see
+//! [`masked`]): its buffers.
 
 mod pass;
 
+use super::Lists;
+use super::buffers::{grow, grow_roomy};
 use super::lists::ListBuffer;
-use super::{Lists, grow, grow_roomy};
 use crate::engine::device::{Buffer, Class, Device};
 use crate::engine::kernel::Element;
 use crate::error::Result;
@@ -13,7 +15,7 @@ use crate::nnue::batch::{Batch, Inputs};
 use crate::nnue::kernels::{forward_sparse, masked};
 use crate::tensor::lists::{CHUNK, SparseInputs};
 
-pub(super) use pass::{Pass, parts};
+pub(super) use pass::{MaskedPass, parts};
 
 /// From this many samples on, each invocation of the forward kernel works on several.
 const MANY_SAMPLES: usize = 16_384;

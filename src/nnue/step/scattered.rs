@@ -1,21 +1,23 @@
-//! The way of a processor for index lists of a SCReLU network: each sample is gone through once, forward and backward, while what it
-//! touches is in the caches, and its gradients are added row by row to those of its piece of the batch: see [`pieces`].
+//! The scattered path, for index lists of a SCReLU network on the CPU. It runs each sample forward and
+//! backward while its data are in the caches, and adds the gradients row by row to the gradients of its
+//! piece of the batch: see [`pieces`](crate::nnue::kernels::pieces).
 //!
-//! [`masked`](super::masked) reads of CReLU and ReLU a bit a lane, which is less than the rows that are written here.
+//! For CReLU and ReLU [`masked`](super::masked) reads one bit per lane, which is less than the rows that
+//! this path writes.
 
-use super::lists::{self, ListBuffer};
-use super::{Common, Lists, Roles, WORKSPACE_BYTES, grow};
+use super::buffers::grow;
+use super::lists::{ListBuffer, ListParts};
+use super::{Common, GradientGoal, Lists, ParameterBuffers, WORKSPACE_BYTES};
 use crate::engine::device::{Buffer, Class, Device};
 use crate::engine::kernel::Element;
 use crate::engine::recording::{BufferId, Recording};
 use crate::error::Result;
 use crate::nnue::activation::Activation;
 use crate::nnue::architecture::Architecture;
-use crate::nnue::batch::{Batch, Inputs};
+use crate::nnue::batch::{self, Batch};
 use crate::nnue::kernels::pieces::Pieces;
 use crate::nnue::kernels::{join_pieces, scatter_pieces};
-use crate::nnue::layout::Small;
-use crate::nnue::loss::Loss;
+use crate::nnue::layout::HeadLayout;
 use crate::nnue::slices::Slice;
 
 /// Samples of a piece. Pieces run side by side, and each costs its gradients once more. Part of what the bits of a run depend on.
@@ -24,7 +26,17 @@ const PIECE: usize = 2048;
 /// A batch goes this way if it has so many indices for each row of a piece's gradients and more, so that few are joined for nothing.
 const USES: usize = 4;
 
-/// The buffer of such a pass.
+/// The inputs of a pass.
+pub(super) struct Inputs<'a> {
+    pub(super) slice: &'a Slice<'a>,
+    pub(super) lists: Lists<'a>,
+    pub(super) list_buffer: &'a ListBuffer,
+    pub(super) common: &'a Common,
+    pub(super) parameters: ParameterBuffers<'a>,
+    pub(super) goal: GradientGoal<'a>,
+}
+
+/// The buffer of a pass.
 #[derive(Debug)]
 pub(super) struct Scattered {
     architecture: Architecture,
@@ -63,7 +75,7 @@ impl Scattered {
 
     /// Whether the kernels can take a batch, in slices or whole, and should.
     pub(super) fn takes(&self, batch: &Batch) -> bool {
-        let Inputs::Sparse(lists) = batch.inputs() else {
+        let batch::Inputs::Sparse(lists) = batch.inputs() else {
             return false;
         };
         let entries = lists.iter().map(|lists| lists.indices().len()).sum();
@@ -82,20 +94,23 @@ impl Scattered {
         grow(device, &mut self.pieces, what, Element::Float, len)
     }
 
-    /// Y, the losses of the samples and the gradients of all parameters, by a loss over `total` samples or, without one, from an e that stands in
-    /// the place of the targets; slices after the first of a batch add to those before.
-    pub(super) fn record<'a>(
-        &self,
-        recording: &mut Recording<'a>,
-        (slice, inputs): (&Slice<'_>, Lists<'a>),
-        (common, list_buffer): (&Common, &ListBuffer),
-        (parameters, gradients): (Roles<'_>, Roles<'_>),
-        (loss, total): (Option<Loss>, usize),
-    ) {
+    /// Computes Y, the losses of the samples and the gradients of all parameters, by a loss or, without
+    /// one, from an e in the buffer of the targets. Micro-batches after the first one add to the
+    /// gradients.
+    pub(super) fn record<'a>(&self, recording: &mut Recording<'a>, inputs: &Inputs<'a>) {
         let architecture = &self.architecture;
-        let [_, _, indices_1, indices_2] = list_buffer.record(recording, lists::parts(inputs));
-        let small = Small::new(architecture);
-        let entries = inputs[0].indices().len() + inputs[1].indices().len();
+        let Inputs {
+            slice,
+            lists,
+            list_buffer,
+            common,
+            parameters,
+            goal,
+        } = *inputs;
+        let [indices_1, indices_2] = list_buffer.record(recording, ListParts::of(lists)).indices;
+        let head = HeadLayout::new(architecture);
+        let loss = goal.upstream.loss();
+        let entries: usize = lists.iter().map(|lists| lists.indices().len()).sum();
         let params = scatter_pieces::Params {
             samples: slice.samples() as u32,
             hidden: architecture.hidden as u32,
@@ -103,31 +118,30 @@ impl Scattered {
             tied: u32::from(architecture.tied),
             indices_1,
             indices_2,
-            output: small.output,
-            bias_2: small.bias_2,
+            output: head.output,
+            bias_2: head.bias_2,
             piece: PIECE as u32,
             entries: entries as u32,
             power: loss.map_or(1.0, |loss| loss.power),
-            scale: 1.0 / total as f32,
+            scale: 1.0 / goal.total as f32,
             clip: architecture.clip,
         };
-        let buffers = [
-            list_buffer.id(),
-            parameters.weights(0),
-            parameters.weights(1),
-            parameters.small(),
-            common.targets.id(),
-            common.y.id(),
-            common.terms.id(),
-            self.pieces.id(),
-        ];
+        let buffers = scatter_pieces::Buffers {
+            lists: list_buffer.id(),
+            weights_1: parameters.weights(0),
+            weights_2: parameters.weights(1),
+            small: parameters.head(),
+            targets: common.targets.id(),
+            y: common.y.id(),
+            terms: common.terms.id(),
+            gradients: self.pieces.id(),
+        };
         let link = loss.map(|loss| loss.link);
         let variant = scatter_pieces::variant_for(architecture.activation, link);
-        recording.dispatch(variant, params, &buffers);
+        recording.dispatch(variant, params, buffers);
 
         let geometry = self.geometry();
-        let (inputs, hidden) = (geometry.inputs, geometry.hidden);
-        let mut join = |(rows, hidden): (usize, usize), first: usize, to: BufferId| {
+        let mut join = |rows: usize, hidden: usize, first: usize, gradient: BufferId| {
             let params = join_pieces::Params {
                 rows: rows as u32,
                 hidden: hidden as u32,
@@ -136,13 +150,18 @@ impl Scattered {
                 pieces: slice.samples().div_ceil(PIECE) as u32,
                 accumulate: u32::from(slice.range.start > 0),
             };
-            recording.dispatch(0, params, &[self.pieces.id(), to]);
+            let buffers = join_pieces::Buffers {
+                pieces: self.pieces.id(),
+                gradient,
+            };
+            recording.dispatch(0, params, buffers);
         };
         for accumulator in 0..geometry.accumulators {
-            let weights = geometry.weights(accumulator);
-            join((inputs, hidden), weights, gradients.weights(accumulator));
+            let first = geometry.weights(accumulator);
+            let gradient = goal.gradients.weights(accumulator);
+            join(geometry.inputs, geometry.hidden, first, gradient);
         }
-        let small = small.output_bias as usize + 1;
-        join((1, small), geometry.bias(0), gradients.small());
+        let len = head.output_bias as usize + 1;
+        join(1, len, geometry.bias(0), goal.gradients.head());
     }
 }

@@ -191,6 +191,7 @@ fn require(name: &str, valid: bool, expected: &str, found: impl ToString) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optim::{AdamW, Sgd};
 
     #[test]
     fn defaults_are_valid_and_survive_json() {
@@ -206,12 +207,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_trained_with_names_its_option() {
-        let decay = |weight_decay| Optimizer::AdamW {
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay,
-            clip: None,
+        let decay = |weight_decay| {
+            Optimizer::AdamW(AdamW {
+                weight_decay,
+                ..AdamW::default()
+            })
         };
         type Spoil<'a> = &'a dyn Fn(&mut Settings);
         let cases: [(&str, Spoil); 20] = [
@@ -235,7 +235,7 @@ mod tests {
             ("decay", &|s| s.optimizer = decay(-0.01)),
             ("decay", &|s| s.optimizer = decay(f32::NAN)),
             ("momentum", &|s| {
-                s.optimizer = Optimizer::Sgd { momentum: f32::NAN }
+                s.optimizer = Sgd { momentum: f32::NAN }.into()
             }),
         ];
         for (name, spoil) in cases {

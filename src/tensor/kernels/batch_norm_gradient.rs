@@ -52,7 +52,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/tensor/batch_norm_gradient.wgsl"),
     libraries: &[GRID, LANES],
-    variants: PLAIN,
+    axes: PLAIN,
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,

@@ -73,7 +73,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/tensor/binary.wgsl"),
     libraries: &[GRID, STRIDED, FUNCTIONS, POWER],
-    variants: Binary::VARIANTS,
+    axes: &[Binary::VARIANTS],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,

@@ -72,7 +72,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/tensor/binary_gradient.wgsl"),
     libraries: &[GRID, STRIDED, FUNCTIONS, POWER],
-    variants: Partial::VARIANTS,
+    axes: &[Partial::VARIANTS],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,

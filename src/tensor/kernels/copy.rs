@@ -48,7 +48,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/tensor/copy.wgsl"),
     libraries: &[GRID, STRIDED],
-    variants: PLAIN,
+    axes: PLAIN,
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin: element_by_element,

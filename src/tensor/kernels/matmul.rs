@@ -122,7 +122,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/tensor/matmul.wgsl"),
     libraries: &[GRID, STRIDED],
-    variants: TILED,
+    axes: &[TILED],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,

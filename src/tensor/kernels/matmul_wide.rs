@@ -45,7 +45,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/tensor/matmul_wide.wgsl"),
     libraries: &[GRID],
-    variants: PLAIN,
+    axes: PLAIN,
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,

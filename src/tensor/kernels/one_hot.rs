@@ -35,7 +35,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/tensor/one_hot.wgsl"),
     libraries: &[GRID],
-    variants: PLAIN,
+    axes: PLAIN,
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,

@@ -3,7 +3,7 @@
 use super::strided::{self, STRIDED, checked};
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
-use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Variant, Write};
+use crate::engine::kernel::{Axis, Bound, Call, Case, Choice, Kernel, Pass, Read, Slot, Write};
 use crate::engine::libraries::GRID;
 use crate::tensor::shape::{Layout, Walk, place};
 
@@ -109,23 +109,11 @@ pub enum Reduction {
     Max,
 }
 
-const VARIANTS: &[Variant] = &[
-    Variant {
-        name: "sum",
-        constants: &[("OPERATION", 0), ("ACROSS", 0)],
-    },
-    Variant {
-        name: "sum_across",
-        constants: &[("OPERATION", 0), ("ACROSS", 1)],
-    },
-    Variant {
-        name: "max",
-        constants: &[("OPERATION", 1), ("ACROSS", 0)],
-    },
-    Variant {
-        name: "max_across",
-        constants: &[("OPERATION", 1), ("ACROSS", 1)],
-    },
+const VARIANTS: Axis = &[
+    Choice::new("sum", &[("OPERATION", 0), ("ACROSS", 0)]),
+    Choice::new("sum_across", &[("OPERATION", 0), ("ACROSS", 1)]),
+    Choice::new("max", &[("OPERATION", 1), ("ACROSS", 0)]),
+    Choice::new("max_across", &[("OPERATION", 1), ("ACROSS", 1)]),
 ];
 
 /// The kernel.
@@ -135,7 +123,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/tensor/reduce.wgsl"),
     libraries: &[GRID, STRIDED],
-    variants: VARIANTS,
+    axes: &[VARIANTS],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,

@@ -84,7 +84,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/tensor/softmax.wgsl"),
     libraries: &[GRID, STRIDED, LANES],
-    variants: Softmax::VARIANTS,
+    axes: &[Softmax::VARIANTS],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,

@@ -70,7 +70,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/tensor/softmax_gradient.wgsl"),
     libraries: &[GRID, STRIDED, LANES],
-    variants: Softmax::VARIANTS,
+    axes: &[Softmax::VARIANTS],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,

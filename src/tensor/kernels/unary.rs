@@ -80,7 +80,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/tensor/unary.wgsl"),
     libraries: &[GRID, STRIDED, FUNCTIONS],
-    variants: Unary::VARIANTS,
+    axes: &[Unary::VARIANTS],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,

@@ -82,7 +82,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/tensor/unary_gradient.wgsl"),
     libraries: &[GRID, STRIDED, FUNCTIONS],
-    variants: Slope::VARIANTS,
+    axes: &[Slope::VARIANTS],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,

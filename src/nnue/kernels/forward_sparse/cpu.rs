@@ -32,19 +32,21 @@ struct Block<'a> {
 }
 
 /// The body.
-pub(super) fn body(mut call: Call<'_, f32>) {
-    let params: Params = call.params();
-    let (activation, beside) = meaning(call.variant);
+pub(super) fn body(call: Call<'_, f32>) {
+    let variant = call.variant;
+    let (params, buffers) = call.open::<Params>();
+    let (activation, beside) = meaning(variant);
     let gradient = beside != Beside::Nothing;
-    let (lists, small) = (call.words(0), call.floats(3));
+    let (lists, small) = (buffers.lists, buffers.small);
     let units = params.hidden as usize / 16;
-    let [first, second] = [1, 2].map(|binding| call.floats(binding).as_chunks().0);
+    let [first, second] =
+        [buffers.weights_1, buffers.weights_2].map(|weights| weights.as_chunks().0);
     let is_tied = std::ptr::eq(first, second);
     let reads = params.entries as usize / if is_tied { 1 } else { 2 };
     let first = Grouped::new(first, units, reads);
     let second = (!is_tied).then(|| Grouped::new(second, units, reads));
     let weights = [&first, second.as_ref().unwrap_or(&first)];
-    let (y, bits, slopes) = (call.floats_mut(4), call.words_mut(5), call.floats_mut(6));
+    let (y, bits, slopes) = (buffers.y, buffers.bits, buffers.slopes);
     let (samples, hidden) = (params.samples as usize, params.hidden as usize);
     let (strip, total) = (params.first as usize, params.total as usize);
     let sizes = |used: bool, each: usize| if used { each } else { 0 };
@@ -56,7 +58,7 @@ pub(super) fn body(mut call: Call<'_, f32>) {
     let mut inside = sides(inside, total * inside_words, strip * inside_words);
     let mut above = sides(above, total * above_words, strip * above_words);
     let mut slopes = sides(slopes, samples * slope_lanes, 0);
-    let mut errors = sides(call.floats_mut(7), total * of_loss, strip * of_loss);
+    let mut errors = sides(buffers.errors, total * of_loss, strip * of_loss);
     let blocks = y[strip..strip + samples].chunks_mut(BLOCK).enumerate();
     let blocks = blocks.map(|(index, y)| Block {
         params,

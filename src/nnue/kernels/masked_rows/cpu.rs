@@ -50,12 +50,13 @@ struct Sums<'a> {
 }
 
 /// The body.
-pub(super) fn body(mut call: Call<'_, f32>) {
-    let params: Params = call.params();
-    let activation = Activation::ALL[call.variant];
-    let index = call.words(0);
-    let (e, bits, slopes) = (call.floats(1), call.words(2), call.floats(3));
-    let mut rows = call.floats_mut(4);
+pub(super) fn body(call: Call<'_, f32>) {
+    let variant = call.variant;
+    let (params, buffers) = call.open::<Params>();
+    let activation = Activation::ALL[variant];
+    let index = buffers.index;
+    let (e, bits, slopes) = (buffers.e, buffers.bits, buffers.slopes);
+    let mut rows = buffers.rows;
     let (total, hidden) = (params.total as usize, params.hidden as usize);
     let kinds = if activation == Activation::Relu { 1 } else { 2 };
     let bits = match params.interleave {

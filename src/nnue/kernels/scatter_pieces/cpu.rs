@@ -32,13 +32,15 @@ struct Piece<'a> {
 }
 
 /// The body.
-pub(super) fn body(mut call: Call<'_, f32>) {
-    let params: Params = call.params();
-    let lists = call.words(0);
+pub(super) fn body(call: Call<'_, f32>) {
+    let variant = call.variant;
+    let (params, buffers) = call.open::<Params>();
+    let lists = buffers.lists;
     let lists = [0, 1].map(|perspective| params.lists(lists, perspective));
-    let [first, second] = [1, 2].map(|binding| call.floats(binding).as_chunks().0);
-    let (small, targets) = (call.floats(3), call.floats(4));
-    let (y, terms, gradients) = (call.floats_mut(5), call.floats_mut(6), call.floats_mut(7));
+    let [first, second] =
+        [buffers.weights_1, buffers.weights_2].map(|weights| weights.as_chunks().0);
+    let (small, targets) = (buffers.small, buffers.targets);
+    let (y, terms, gradients) = (buffers.y, buffers.terms, buffers.gradients);
     let is_tied = params.tied == 1;
     let reads = params.entries as usize / if is_tied { 1 } else { 2 };
     let units = params.hidden as usize / 16;
@@ -56,7 +58,7 @@ pub(super) fn body(mut call: Call<'_, f32>) {
         let targets = &targets[samples.clone()];
         widest(Piece {
             params,
-            variant: call.variant,
+            variant: variant,
             samples,
             lists,
             weights,

@@ -1,321 +1,302 @@
-//! The commands of such a pass, and what it brings.
+//! The commands of the masked path.
 
 use super::{MANY_SAMPLES, Masked, Sizes};
 use crate::engine::device::Buffer;
-use crate::engine::recording::Recording;
+use crate::engine::recording::{BufferId, Recording};
 use crate::nnue::kernels::forward_sparse::{self, Beside};
-use crate::nnue::kernels::{
-    masked, masked_adamw, masked_output, masked_output_adamw, masked_rows, masked_weights,
-};
-use crate::nnue::layout::Small;
+use crate::nnue::kernels::{masked, masked_head, masked_rows, masked_weights};
+use crate::nnue::layout::HeadLayout;
 use crate::nnue::slices::Slice;
-use crate::nnue::step::lists::{self, ListBuffer};
-use crate::nnue::step::{Common, Goal, Lists, Roles, Update};
+use crate::nnue::step::lists::{ListBuffer, ListParts};
+use crate::nnue::step::{Common, Goal, GradientGoal, Lists, ParameterBuffers, Update};
 use crate::nnue::upstream::Upstream;
+use crate::optim::sinks::{self, Sink, Step};
 use crate::tensor::lists::SparseInputs;
 use std::ops::Range;
 
-/// What a pass brings: the lists, and for gradients the targets, where e is not given, and the transposed index: the first chunk of each
-/// feature, where chunks start, and the samples.
+/// The words of a micro-batch that the kernels read: the lists; and for gradients the targets, unless
+/// e is given, and the transposed index.
 pub(in crate::nnue::step) fn parts<'a>(
     lists: Lists<'a>,
     slice: &Slice<'a>,
     goal: Goal<'_>,
-) -> [&'a [u32]; 11] {
-    let mut parts: [&[u32]; 11] = Default::default();
-    parts[..4].copy_from_slice(&lists::parts(lists));
-    if let Goal::Gradients { upstream, .. } = goal {
-        if upstream.loss().is_some() {
-            parts[4] = bytemuck::cast_slice(slice.targets);
-        }
-        let [first, second] = lists;
-        parts[5..].copy_from_slice(&[
-            first.first_chunks(),
-            second.first_chunks(),
-            first.chunk_starts(),
-            second.chunk_starts(),
-            first.samples(),
-            second.samples(),
-        ]);
+) -> ListParts<&'a [u32]> {
+    let parts = ListParts::of(lists);
+    let Some(goal) = goal.gradients() else {
+        return parts;
+    };
+    let each = lists.each_ref();
+    ListParts {
+        targets: match goal.upstream {
+            Upstream::Loss(_) => bytemuck::cast_slice(slice.targets),
+            Upstream::Given(_) => &[],
+        },
+        first_chunks: each.map(|lists| lists.first_chunks()),
+        chunk_starts: each.map(|lists| lists.chunk_starts()),
+        samples: each.map(|lists| lists.samples()),
+        ..parts
     }
-    parts
 }
 
-/// A pass over a slice: what was uploaded, and where.
-#[derive(Debug)]
-pub(in crate::nnue::step) struct Pass<'p> {
-    buffers: &'p Masked,
-    list_buffer: &'p ListBuffer,
-    lists: Lists<'p>,
-    parameters: Roles<'p>,
-    goal: Goal<'p>,
+/// A pass over a micro-batch.
+pub(in crate::nnue::step) struct MaskedPass<'a> {
+    pub(in crate::nnue::step) buffers: &'a Masked,
+    pub(in crate::nnue::step) list_buffer: &'a ListBuffer,
+    pub(in crate::nnue::step) common: &'a Common,
+    pub(in crate::nnue::step) slice: &'a Slice<'a>,
+    pub(in crate::nnue::step) lists: Lists<'a>,
+    pub(in crate::nnue::step) parameters: ParameterBuffers<'a>,
+    pub(in crate::nnue::step) goal: Goal<'a>,
+    /// The update that the kernels apply, instead of writing gradients.
+    pub(in crate::nnue::step) fused: Option<Update<'a>>,
+}
+
+/// The places of a recorded pass.
+struct Places {
+    offsets: ListParts<u32>,
     sizes: Sizes,
+    /// Chunks of each perspective.
     chunks: [u32; 2],
-    small: Small,
-    /// Where the parts begin, as in [`parts`].
-    places: [u32; 11],
-    /// Whether slices of the batch came before.
-    accumulate: u32,
+    head: HeadLayout,
 }
 
-impl<'p> Pass<'p> {
-    /// Uploads what the pass reads.
-    pub(in crate::nnue::step) fn new<'a: 'p>(
-        (buffers, list_buffer): (&'p Masked, &'p ListBuffer),
-        recording: &mut Recording<'a>,
-        slice: &'a Slice<'a>,
-        lists: Lists<'a>,
-        parameters: Roles<'p>,
-        goal: Goal<'a>,
-    ) -> Self {
-        let architecture = &buffers.architecture;
-        let places = list_buffer.record(recording, parts(lists, slice, goal));
-        let gradient = matches!(goal, Goal::Gradients { .. });
-        if let Goal::Gradients {
-            upstream: Upstream::Given(e),
-            ..
-        } = goal
-        {
-            recording.upload(buffers.errors.id(), &e[slice.range.clone()]);
-        }
-        Self {
-            buffers,
-            list_buffer,
-            lists,
-            parameters,
-            goal,
+impl<'a> MaskedPass<'a> {
+    /// Computes Y; for gradients these too, and the loss if there is one. With a fused update it moves
+    /// all parameters instead and writes no gradient.
+    pub(in crate::nnue::step) fn record(&self, recording: &mut Recording<'a>) {
+        let architecture = &self.buffers.architecture;
+        let gradient = self.goal.gradients();
+        let parts = parts(self.lists, self.slice, self.goal);
+        let places = Places {
+            offsets: self.list_buffer.record(recording, parts),
             sizes: Sizes::new(
                 architecture,
-                slice.samples(),
-                [&lists[0], &lists[1]],
-                gradient,
+                self.slice.samples(),
+                [&self.lists[0], &self.lists[1]],
+                gradient.is_some(),
             ),
-            chunks: lists.each_ref().map(|lists| match gradient {
-                true => lists.chunk_starts().len() as u32 - 1,
-                false => 0,
-            }),
-            small: Small::new(architecture),
-            places,
-            accumulate: u32::from(slice.range.start > 0),
+            chunks: parts
+                .chunk_starts
+                .map(|starts| starts.len().saturating_sub(1) as u32),
+            head: HeadLayout::new(architecture),
+        };
+        if let Some(goal) = gradient
+            && let Upstream::Given(e) = goal.upstream
+        {
+            let e = &e[self.slice.range.clone()];
+            recording.upload(self.buffers.errors.id(), e);
         }
-    }
-
-    /// Y; for gradients these, and the loss if there is one. With an AdamW update all parameters are moved at once instead, and no gradient is
-    /// written.
-    pub(in crate::nnue::step) fn record(
-        &self,
-        recording: &mut Recording<'_>,
-        common: &Common,
-        update: Option<Update<'_>>,
-    ) {
         for strip in self.strips() {
-            self.record_forward(recording, common, strip.clone());
-            if matches!(self.goal, Goal::Gradients { .. }) {
-                self.record_rows(recording, strip);
+            self.record_forward(recording, &places, strip.clone());
+            if gradient.is_some() {
+                self.record_rows(recording, &places, strip);
             }
         }
-        if let Goal::Gradients {
-            gradients,
-            upstream,
-            ..
-        } = self.goal
-        {
-            self.record_weights(recording, gradients, update);
-            let totals = upstream.loss().is_some();
-            self.record_small(recording, common, gradients, (totals, update));
+        if let Some(goal) = gradient {
+            self.record_weights(recording, &places, goal);
+            self.record_head(recording, &places, goal);
         }
     }
 
-    /// The strips of samples that are worked on one after the other.
+    /// The strips of samples that are computed one after the other.
     fn strips(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let samples = self.sizes.samples;
+        let samples = self.slice.samples();
         let size = self.buffers.strip().unwrap_or(samples.max(1));
         (0..samples)
             .step_by(size)
             .map(move |start| start..samples.min(start + size))
     }
 
-    /// Entries of both perspectives in a strip.
-    fn of_strip(&self, strip: &Range<usize>) -> u32 {
+    /// The entries of both perspectives in a strip.
+    fn entries(&self, strip: &Range<usize>) -> u32 {
         let starts = |lists: &SparseInputs| lists.starts()[strip.end] - lists.starts()[strip.start];
         self.lists.iter().map(|lists| starts(lists)).sum()
     }
 
     /// Y and, for gradients, the bits, the slopes and e.
-    fn record_forward(&self, recording: &mut Recording<'_>, common: &Common, strip: Range<usize>) {
+    fn record_forward(&self, recording: &mut Recording<'_>, places: &Places, strip: Range<usize>) {
         let Masked {
             architecture,
             interleave,
             ..
         } = self.buffers;
-        let (beside, power, total) = match self.goal {
-            Goal::Output => (Beside::Nothing, 1.0, 1),
-            Goal::Gradients {
-                upstream, total, ..
-            } => match upstream.loss() {
-                Some(loss) => (Beside::Loss(loss.link), loss.power, total),
+        let (beside, power, total) = match self.goal.gradients() {
+            None => (Beside::Nothing, 1.0, 1),
+            Some(goal) => match goal.upstream.loss() {
+                Some(loss) => (Beside::Loss(loss.link), loss.power, goal.total),
                 None => (Beside::Bits, 1.0, 1),
             },
         };
-        let [_, _, indices_1, indices_2, targets, ..] = self.places;
+        let [indices_1, indices_2] = places.offsets.indices;
         let params = forward_sparse::Params {
             samples: strip.len() as u32,
             first: strip.start as u32,
-            total: self.sizes.samples as u32,
+            total: places.sizes.samples as u32,
             hidden: architecture.hidden as u32,
             indices_1,
             indices_2,
-            targets,
-            output: self.small.output,
-            bias_2: self.small.bias_2,
+            targets: places.offsets.targets,
+            output: places.head.output,
+            bias_2: places.head.bias_2,
             interleave: *interleave,
             rounds: if strip.len() >= MANY_SAMPLES { 4 } else { 1 },
             inputs: architecture.inputs as u32,
-            entries: self.of_strip(&strip),
+            entries: self.entries(&strip),
             power,
             scale: 1.0 / total as f32,
             clip: architecture.clip,
         };
-        let buffers = [
-            self.list_buffer.id(),
-            self.parameters.weights(0),
-            self.parameters.weights(1),
-            self.parameters.small(),
-            common.y.id(),
-            self.buffers.bits.id(),
-            self.buffers.slopes.id(),
-            self.buffers.errors.id(),
-        ];
+        let buffers = forward_sparse::Buffers {
+            lists: self.list_buffer.id(),
+            weights_1: self.parameters.weights(0),
+            weights_2: self.parameters.weights(1),
+            small: self.parameters.head(),
+            y: self.common.y.id(),
+            bits: self.buffers.bits.id(),
+            slopes: self.buffers.slopes.id(),
+            errors: self.buffers.errors.id(),
+        };
         let variant = forward_sparse::variant_for(architecture.activation, beside);
-        recording.dispatch(variant, params, &buffers);
+        recording.dispatch(variant, params, buffers);
     }
 
-    /// The sums over chunks and blocks that the gradients are made of, from e and the bits or slopes.
-    fn record_rows(&self, recording: &mut Recording<'_>, strip: Range<usize>) {
+    /// The sums over chunks, from e and the bits or slopes.
+    fn record_rows(&self, recording: &mut Recording<'_>, places: &Places, strip: Range<usize>) {
         let architecture = &self.buffers.architecture;
-        let [.., starts, _, list_1, list_2] = self.places;
+        let [list_1, list_2] = places.offsets.samples;
         let params = masked_rows::Params {
             samples: strip.len() as u32,
             first: strip.start as u32,
-            total: self.sizes.samples as u32,
+            total: places.sizes.samples as u32,
             hidden: architecture.hidden as u32,
-            chunks_1: self.chunks[0],
-            chunks_2: self.chunks[1],
-            starts,
+            chunks_1: places.chunks[0],
+            chunks_2: places.chunks[1],
+            starts: places.offsets.chunk_starts[0],
             list_1,
             list_2,
             interleave: self.buffers.interleave,
-            entries: self.of_strip(&strip),
+            entries: self.entries(&strip),
         };
-        let buffers = [
-            self.list_buffer.id(),
-            self.buffers.errors.id(),
-            self.buffers.bits.id(),
-            self.buffers.slopes.id(),
-            self.buffers.rows.id(),
-        ];
-        recording.dispatch(architecture.activation as usize, params, &buffers);
+        let buffers = masked_rows::Buffers {
+            index: self.list_buffer.id(),
+            e: self.buffers.errors.id(),
+            bits: self.buffers.bits.id(),
+            slopes: self.buffers.slopes.id(),
+            rows: self.buffers.rows.id(),
+        };
+        recording.dispatch(architecture.activation as usize, params, buffers);
     }
 
-    /// The gradient of A from the rows, and the bands' shares; or a step of AdamW.
+    /// The sink of the gradients, and the numbers of an optimizer's step.
+    fn sink(&self) -> (Sink, Step) {
+        match self.fused {
+            Some(update) => (update.optimizer.sink(), update.optimizer.step(update.at)),
+            None if self.slice.range.start > 0 => (Sink::Add, Step::default()),
+            None => (Sink::Write, Step::default()),
+        }
+    }
+
+    /// The buffers that a sink changes: the gradient and a spare one, or the optimizer's moments.
+    fn state(&self, buffer: usize, gradient: BufferId) -> [BufferId; 2] {
+        let spare = self.common.spare.id();
+        match self.fused {
+            Some(update) => {
+                let moments = update.moments(buffer);
+                [0, 1].map(|index| moments.get(index).copied().unwrap_or(spare))
+            }
+            None => [gradient, spare],
+        }
+    }
+
+    /// The gradient of A from the rows, and the bands' shares.
     fn record_weights(
         &self,
         recording: &mut Recording<'_>,
-        gradients: Roles<'_>,
-        update: Option<Update<'_>>,
+        places: &Places,
+        goal: GradientGoal<'_>,
     ) {
         let architecture = &self.buffers.architecture;
         let hidden = architecture.hidden as u32;
-        let [total_1, total_2] = self.sizes.totals.map(|total| total as u32);
-        let rows_2 = total_1 * hidden;
-        let accumulate = self.accumulate;
+        let [total_1, total_2] = places.sizes.totals.map(|total| total as u32);
         let (accumulators, count) = if architecture.tied { (1, 2) } else { (2, 1) };
+        let (sink, step) = self.sink();
+        let group: sinks::Group = self.fused.map_or([0.0; 4], |update| update.weights());
         for accumulator in 0..accumulators {
-            let perspective = accumulator as u32;
             let params = masked_weights::Params {
+                group,
                 inputs: architecture.inputs as u32,
                 hidden,
-                perspective,
+                perspective: accumulator as u32,
                 count,
-                rows_2,
+                rows_2: total_1 * hidden,
                 total_1,
                 total_2,
-                output: self.small.output,
-                first_chunks: self.places[5],
-                accumulate,
+                output: places.head.output,
+                first_chunks: places.offsets.first_chunks[0],
                 chunks: if architecture.tied {
-                    self.chunks.iter().sum()
+                    places.chunks.iter().sum()
                 } else {
-                    self.chunks[accumulator]
+                    places.chunks[accumulator]
                 },
+                step,
             };
-            let index = self.list_buffer.id();
-            let (rows, shares) = (self.buffers.rows.id(), self.buffers.shares.id());
-            let weights = self.parameters.weights(accumulator);
-            let small = self.parameters.small();
-            let adamw = update.and_then(|update| {
-                let params = update.optimizer.adamw(update.at, params.inputs * hidden)?;
-                Some((params, update.moments(accumulator)))
-            });
-            if let Some((adamw, moments)) = adamw {
-                let params = masked_adamw::Params::new(params, adamw);
-                let [first, second] = [moments[0], moments[1]];
-                let buffers = [index, rows, small, first, second, weights, shares];
-                recording.dispatch(0, params, &buffers);
-            } else {
-                let gradient = gradients.weights(accumulator);
-                let buffers = [index, rows, weights, small, gradient, shares];
-                recording.dispatch(0, params, &buffers);
-            }
+            let [first, second] = self.state(accumulator, goal.gradients.weights(accumulator));
+            let buffers = masked_weights::Buffers {
+                index: self.list_buffer.id(),
+                rows: self.buffers.rows.id(),
+                head: self.parameters.head(),
+                values: self.parameters.weights(accumulator),
+                first,
+                second,
+                shares: self.buffers.shares.id(),
+            };
+            recording.dispatch(sink as usize, params, buffers);
         }
     }
 
-    /// The gradients of B, C and d from the rows, the shares and e, or a step of AdamW; and the loss where there are `totals` to sum.
-    fn record_small(
-        &self,
-        recording: &mut Recording<'_>,
-        common: &Common,
-        gradients: Roles<'_>,
-        (totals, update): (bool, Option<Update<'_>>),
-    ) {
+    /// The gradients of B, C and d from the rows, the shares and e; and the loss if there is one.
+    fn record_head(&self, recording: &mut Recording<'_>, places: &Places, goal: GradientGoal<'_>) {
         let architecture = &self.buffers.architecture;
         let hidden = architecture.hidden as u32;
-        let [total_1, total_2] = self.sizes.totals.map(|total| total as u32);
-        let params = masked_output::Params {
+        let [total_1, total_2] = places.sizes.totals.map(|total| total as u32);
+        let (sink, step) = self.sink();
+        let mut groups = [0.0; 12];
+        if let Some(update) = self.fused {
+            groups.copy_from_slice(update.head().as_flattened());
+        }
+        let params = masked_head::Params {
+            groups,
             hidden,
             tied: u32::from(architecture.tied),
-            blocks: masked::blocks(self.sizes.samples) as u32,
-            bands: self.sizes.bands as u32,
+            blocks: masked::blocks(places.sizes.samples) as u32,
+            bands: places.sizes.bands as u32,
             rows_2: total_1 * hidden,
             total_1,
             total_2,
-            bias_2: self.small.bias_2,
-            output: self.small.output,
-            samples: self.sizes.samples as u32,
-            totals: u32::from(totals),
-            accumulate: self.accumulate,
+            bias_2: places.head.bias_2,
+            output: places.head.output,
+            samples: places.sizes.samples as u32,
+            totals: u32::from(goal.upstream.loss().is_some()),
             clip: architecture.clip,
+            step,
         };
-        let Masked {
+        let [rows, shares, errors] = [
+            &self.buffers.rows,
+            &self.buffers.shares,
+            &self.buffers.errors,
+        ]
+        .map(Buffer::id);
+        let [first, second] = self.state(self.parameters.head_index(), goal.gradients.head());
+        let buffers = masked_head::Buffers {
             rows,
             shares,
             errors,
-            ..
-        } = self.buffers;
-        let [rows, shares, errors] = [rows, shares, errors].map(Buffer::id);
-        let (small, loss) = (self.parameters.small(), common.loss.id());
-        let variant = architecture.activation as usize;
-        let adamw = update.and_then(|update| {
-            let params = update.optimizer.adamw(update.at, 0)?;
-            Some((params, update.moments(self.parameters.small_index())))
-        });
-        if let Some((adamw, moments)) = adamw {
-            let params = masked_output_adamw::Params::new(params, adamw);
-            let buffers = [rows, shares, errors, loss, moments[0], moments[1], small];
-            recording.dispatch(variant, params, &buffers);
-        } else {
-            let buffers = [rows, shares, errors, small, gradients.small(), loss];
-            recording.dispatch(variant, params, &buffers);
-        }
+            values: self.parameters.head(),
+            first,
+            second,
+            loss: self.common.loss.id(),
+        };
+        let variant = masked_head::variant_for(architecture.activation, sink);
+        recording.dispatch(variant, params, buffers);
     }
 }

@@ -1,11 +1,13 @@
-// From the rows of G_B and G_T, the bands' shares, and e and the losses of the samples: the gradients of B, C[r]·G_B[r] summed over the
-// perspectives that share B, of C, w·(B[r]·G_B[r] + Σ A·G) + H(T)·G_T[r], of d, Σ e, and the loss. A workgroup has COLUMNS lanes of an
-// accumulator and sums what each has over LANES invocations; one more has d, and one the loss where it is summed. The shader that stands
-// behind declares the buffers, and `put` for a gradient and `put_loss`, which are called once for each place.
+// The gradients of B, C[r]·G_B[r] summed over the perspectives that share B; of C,
+// w·(B[r]·G_B[r] + Σ A·G) + H(T)·G_T[r]; of d, Σ e; and the loss: from the rows of G_B and G_T, the
+// bands' shares, and e and the losses of the samples. A workgroup has COLUMNS lanes of an accumulator
+// and sums the terms of each over LANES invocations. One more workgroup has d, and one the loss if it
+// is summed. The shader declares the buffers, `put` for a gradient, and `put_loss`; each place is put
+// once.
 const LANES = 8u;
 const COLUMNS = 32u;
 
-fn put_small_gradients(own_group: u32, invocation: u32) {
+fn put_head_gradients(own_group: u32, invocation: u32) {
     let of_accumulator = params.hidden / COLUMNS; // K is a multiple of COLUMNS
     let of_lanes = (2u - params.tied) * of_accumulator;
     if (own_group < of_lanes) {
@@ -13,7 +15,7 @@ fn put_small_gradients(own_group: u32, invocation: u32) {
     } else if (own_group == of_lanes) {
         let sum = sum_of_samples(0u, invocation);
         if (invocation == 0u) {
-            put(params.output + 2u * params.hidden, sum);
+            put(params.output + 2u * params.hidden, sum, 2u);
         }
     } else if (own_group == of_lanes + params.totals) {
         let sum = sum_of_samples(params.samples, invocation);
@@ -23,22 +25,22 @@ fn put_small_gradients(own_group: u32, invocation: u32) {
     }
 }
 
-// Four sums an invocation, so that four reads are on their way at once.
-fn sum_of_samples(first: u32, invocation: u32) -> f32 {
+// Four sums per invocation keep four reads in flight.
+fn sum_of_samples(start: u32, invocation: u32) -> f32 {
     var sum = vec4<f32>(0.0);
     for (var s = invocation; s < params.samples; s += 4u * LANES * COLUMNS) {
         sum += vec4<f32>(
-            of_sample(first, s),
-            of_sample(first, s + LANES * COLUMNS),
-            of_sample(first, s + 2u * LANES * COLUMNS),
-            of_sample(first, s + 3u * LANES * COLUMNS),
+            of_sample(start, s),
+            of_sample(start, s + LANES * COLUMNS),
+            of_sample(start, s + 2u * LANES * COLUMNS),
+            of_sample(start, s + 3u * LANES * COLUMNS),
         );
     }
     return sum_workgroup(invocation, sum.x + sum.y + sum.z + sum.w);
 }
 
-fn of_sample(first: u32, s: u32) -> f32 {
-    return select(0.0, errors[first + min(s, params.samples - 1u)], s < params.samples);
+fn of_sample(start: u32, s: u32) -> f32 {
+    return select(0.0, errors[start + min(s, params.samples - 1u)], s < params.samples);
 }
 
 fn put_lanes(accumulator: u32, first_lane: u32, invocation: u32) {
@@ -71,18 +73,18 @@ fn put_lanes(accumulator: u32, first_lane: u32, invocation: u32) {
         // `put` may change what is read here, and only one invocation puts.
         if (own == 0u) {
             let u = p * params.hidden + r;
-            bias_sum += small[params.output + u] * inside;
-            var sum = small[bias] * inside + share;
+            bias_sum += values[params.output + u] * inside;
+            var sum = values[bias] * inside + share;
             if (ACTIVATION == CRELU) {
                 sum += params.clip * above;
             }
             if (ACTIVATION == SCRELU) {
                 sum = 0.5 * sum + params.clip * params.clip * above;
             }
-            put(params.output + u, sum);
+            put(params.output + u, sum, 1u);
         }
     }
     if (own == 0u) {
-        put(bias, bias_sum);
+        put(bias, bias_sum, 0u);
     }
 }

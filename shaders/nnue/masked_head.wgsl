@@ -1,5 +1,8 @@
-// A step of AdamW for B, C and d, whose gradients reach no memory, and the loss: see lib/small_gradients.wgsl and lib/adamw.wgsl.
+// The gradients of B, C and d into a sink, and the loss: see lib/head_gradients.wgsl.
+alias Value = f32;
+
 struct Params {
+    groups: array<vec4<f32>, 3>, // of B, C and d: η, 1 − η·w, and the range
     hidden: u32, // K, a multiple of 32
     tied: u32, // 1 where both perspectives share B
     blocks: u32,
@@ -7,30 +10,25 @@ struct Params {
     rows_2: u32, // where the second perspective's rows begin
     total_1: u32, // rows of each perspective
     total_2: u32,
-    bias_2: u32, // where B of the second accumulator begins in `small`
-    output: u32, // where C begins there; d stands behind it
+    bias_2: u32, // where B of the second accumulator begins in `head`
+    output: u32, // where C begins there; d follows it
     samples: u32,
     totals: u32, // 1 if the losses of the samples are summed
-    clip: f32, // T
-    learning_rate: f32,
-    decay: f32, // 1 − η·w
+    clip: f32,
     beta1: f32,
     beta2: f32,
     correction1: f32, // 1/(1 − β1^t)
     correction2: f32, // 1/(1 − β2^t)
     epsilon: f32,
-    ranged: u32, // 1 keeps θ in the range that follows
-    low: f32,
-    high: f32,
 }
 
 @group(0) @binding(0) var<storage, read> rows: array<f32>;
 @group(0) @binding(1) var<storage, read> shares: array<f32>; // [bands, 2K]
 @group(0) @binding(2) var<storage, read> errors: array<f32>; // e [samples], then what each sample adds to the loss
-@group(0) @binding(3) var<storage, read_write> loss: array<f32>; // [1]
-@group(0) @binding(4) var<storage, read_write> first: array<f32>; // m
-@group(0) @binding(5) var<storage, read_write> second: array<f32>; // v
-@group(0) @binding(6) var<storage, read_write> small: array<f32>; // B of each accumulator, C [2K], d
+@group(0) @binding(3) var<storage, read_write> values: array<f32>; // B of each accumulator, C [2K], d
+@group(0) @binding(4) var<storage, read_write> first: array<f32>; // like `values`
+@group(0) @binding(5) var<storage, read_write> second: array<f32>; // like `values`
+@group(0) @binding(6) var<storage, read_write> loss: array<f32>; // [1]
 @group(0) @binding(7) var<uniform> params: Params;
 
 @compute @workgroup_size(LANES * COLUMNS)
@@ -39,16 +37,14 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) invocation: u32,
 ) {
-    put_small_gradients(group_index(group, groups), invocation);
+    put_head_gradients(group_index(group, groups), invocation);
 }
 
-fn put(at: u32, gradient: f32) {
-    let next = moved(gradient, first[at], second[at], small[at]);
-    first[at] = next.first;
-    second[at] = next.second;
-    small[at] = next.value;
+// `region` is 0 for B, 1 for C and 2 for d.
+fn put(at: u32, sum: f32, region: u32) {
+    sink(at, sum, params.groups[region]);
 }
 
 fn put_loss(sum: f32) {
-    loss[0] = sum;
+    loss[0] = select(sum, loss[0] + sum, SINK == ADD);
 }

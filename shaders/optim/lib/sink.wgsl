@@ -1,0 +1,41 @@
+// Where a kernel puts its gradients, by the override `SINK`: into a buffer, or through an optimizer
+// into the parameters. The shader declares `Value` (f32 or vec4<f32>), the buffers `values`, `first`
+// and `second` of it, and `params` with the numbers of `optim::sinks::Step`. `first` is the gradient
+// (WRITE, ADD) or the first moment, `second` the second moment; a sink that has no use for a buffer
+// does not touch it.
+const WRITE = 0u;
+const ADD = 1u;
+const SGD = 2u;
+const ADAMW = 3u;
+override SINK: u32 = 0u;
+
+// `group` is η, 1 − η·w, and the two ends of the range of θ, which are exchanged if it has none: a
+// clamp may turn NaN into a number.
+fn sink(at: u32, g: Value, group: vec4<f32>) {
+    switch (SINK) {
+        case ADD {
+            first[at] += g;
+        }
+        case SGD {
+            // v ← μ·v + g; θ ← θ − η·v
+            let v = params.beta1 * first[at] + g;
+            first[at] = v;
+            values[at] -= group.x * v;
+        }
+        case ADAMW {
+            // m ← β1·m + (1 − β1)·g; v ← β2·v + (1 − β2)·g²; θ ← θ·(1 − η·w) − η·m̂/(√v̂ + ε)
+            let m = params.beta1 * first[at] + (1.0 - params.beta1) * g;
+            let v = params.beta2 * second[at] + (1.0 - params.beta2) * g * g;
+            first[at] = m;
+            second[at] = v;
+            let change = group.x * (m * params.correction1)
+                / (sqrt(v * params.correction2) + params.epsilon);
+            let next = values[at] * group.y - change;
+            let ranged = clamp(next, Value(group.z), Value(group.w));
+            values[at] = select(next, ranged, group.z <= group.w);
+        }
+        default {
+            first[at] = g;
+        }
+    }
+}
