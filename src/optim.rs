@@ -1,5 +1,6 @@
 //! Optimizers (section 5): the numbers of a step, and the sink that applies it.
 
+#[doc(hidden)]
 pub mod kernels;
 pub mod schedule;
 pub mod sinks;

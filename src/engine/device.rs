@@ -11,6 +11,7 @@ pub use choice::{AdapterReport, adapters};
 use crate::engine::kernel::{Element, Params};
 use crate::engine::recording::{BufferId, Data, Recording};
 use crate::error::{Error, Result};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 pub(crate) use stream::Loan;
@@ -168,13 +169,10 @@ impl Device {
         choice::open(request, None)
     }
 
-    /// As [`Device::open`], with the number of threads of the CPU executor, at least 1. The bits do
-    /// not depend on it.
-    pub fn open_with_threads(request: Option<&str>, threads: usize) -> Result<Self> {
-        match threads {
-            0 => Err(Error::argument("threads", "at least 1", threads)),
-            _ => choice::open(request, Some(threads)),
-        }
+    /// As [`Device::open`], with the number of threads of the CPU executor, or one thread per core.
+    /// The bits do not depend on it.
+    pub fn open_with_threads(request: Option<&str>, threads: Option<NonZeroUsize>) -> Result<Self> {
+        choice::open(request, threads.map(NonZeroUsize::get))
     }
 
     /// Opens the device that [`Device::open`] takes without a request.
@@ -187,9 +185,9 @@ impl Device {
         Self::open(Some("cpu"))
     }
 
-    /// The CPU executor on this number of threads, at least 1. The bits do not depend on it.
-    pub fn cpu_with_threads(threads: usize) -> Result<Self> {
-        Self::open_with_threads(Some("cpu"), threads)
+    /// The CPU executor on this number of threads. The bits do not depend on it.
+    pub fn cpu_with_threads(threads: NonZeroUsize) -> Result<Self> {
+        Self::open_with_threads(Some("cpu"), Some(threads))
     }
 
     /// The f64 reference, which runs the twins, for comparison and gradient checks.
