@@ -206,7 +206,7 @@ fn bounds(bound: Bound, expected: &[f64], magnitudes: Option<&Output>) -> Vec<f6
         Bound::Sums { terms, c } => {
             let each = magnitudes.iter().zip(terms);
             let bound =
-                |(sum, &terms): (&f64, &usize)| c * epsilon * (terms as f64).sqrt() * sum.abs();
+                |(sum, terms): (&f64, usize)| c * epsilon * (terms as f64).sqrt() * sum.abs();
             each.map(bound).collect()
         }
         Bound::Each(bounds) => bounds,
