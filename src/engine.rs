@@ -2,7 +2,7 @@
 //!
 //! [`device::Device`] is the type that every program needs. The other items are for custom kernels:
 //! a [`kernel::Kernel`] is a WGSL shader with its parameters, buffers, CPU implementation and f64
-//! twin, and a [`recording::Recording`] is a list of commands that a device executes. See
+//! twin. See
 //! [`CustomOperation`](crate::tensor::CustomOperation) for an operation with its own kernel.
 
 #[doc(hidden)]
@@ -12,4 +12,7 @@ pub mod kernel;
 #[doc(hidden)]
 pub mod kernels;
 pub mod libraries;
+#[doc(hidden)]
 pub mod recording;
+
+pub use recording::Data;
