@@ -90,7 +90,7 @@ fn what_does_not_fit_is_refused_by_name() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("expected 4 values, one a sample, found 1"),
+        error.contains("expected 4 values, one per sample, found 1"),
         "{error}"
     );
     let loss = Loss {
