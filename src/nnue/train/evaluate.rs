@@ -1,4 +1,4 @@
-//! A network over a data file: mean loss, and the correlation with the scores.
+//! Evaluates a network on a data file: mean loss, and correlation with the scores.
 
 use super::input;
 use super::settings::Objective;
@@ -8,10 +8,10 @@ use crate::nnue::data::{Chess768, Dataset, FeatureSet, LoaderSettings, Target};
 use crate::nnue::loss::Link;
 use serde::Serialize;
 
-/// What a network makes of a data file.
+/// The quality of a network's outputs on a data file.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// (1/n) Σ |link(Y) − t|^q over all n positions.
+    /// The mean loss over all n positions.
     pub loss: f64,
     /// Pearson's correlation of σ(Y) with σ(score/scale); NaN where one of them is constant.
     pub correlation: f64,
@@ -19,8 +19,8 @@ pub struct Evaluation {
     pub positions: u64,
 }
 
-/// Streams the dataset through the network in the order of the files. `threads` prepare batches, or
-/// those that the network's device computes on.
+/// Streams the dataset through the network in the order of the files. Batches are prepared by
+/// `threads` threads, or by the compute threads of a CPU executor.
 pub fn evaluate(
     network: &mut Network,
     dataset: &Dataset,
@@ -44,7 +44,6 @@ pub fn evaluate(
         transposed: false,
         ..LoaderSettings::default()
     };
-    let power = f64::from(objective.loss.power);
     let (mut loss, mut moments) = (0.0, Moments::default());
     let mut loader = input::loader(network.device(), dataset, &settings)?;
     while let Some(loaded) = loader.next().transpose()? {
@@ -54,8 +53,7 @@ pub fn evaluate(
             .zip(loaded.batch.targets())
             .zip(&loaded.scores);
         for ((&y, &t), &score) in samples {
-            let (value, _) = objective.loss.link.apply(f64::from(y));
-            loss += (value - f64::from(t)).abs().powf(power);
+            loss += objective.loss.term(f64::from(y), f64::from(t), 1.0).value;
             let (predicted, _) = Link::Sigmoid.apply(f64::from(y));
             moments.add(predicted, f64::from(target.sigmoid(score)));
         }
