@@ -40,6 +40,7 @@ pub mod kernels;
 mod layout;
 mod learner;
 pub mod loss;
+mod names;
 mod needs;
 mod network;
 mod parameters;

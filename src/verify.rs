@@ -5,8 +5,6 @@
 
 mod operation;
 pub mod operations;
-#[cfg(feature = "sabotage")]
-pub mod sabotage;
 pub mod table;
 
 pub use operation::verify_operation;
@@ -16,6 +14,7 @@ use crate::engine::kernel::{Bound, Case, Element, Kernel, Slot};
 use crate::engine::recording::{Command, Dispatch, Recording};
 use crate::error::Result;
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// The least number of guard elements after each output, which nothing may change.
 const GUARDS: usize = 64;
@@ -116,6 +115,10 @@ struct Output {
     guards_whole: bool,
 }
 
+fn absolute(values: &[f32]) -> Cow<'_, [f32]> {
+    values.iter().map(|value| value.abs()).collect()
+}
+
 /// Runs a case on a device, on its own values or, with `magnitudes`, on the absolute values of all
 /// its floats.
 fn run(
@@ -124,29 +127,32 @@ fn run(
     case: &Case,
     magnitudes: bool,
 ) -> Result<Vec<Option<Output>>> {
-    let prepare = |values: &[f32]| -> Vec<f32> {
-        let absolute = |value: &f32| if magnitudes { value.abs() } else { *value };
-        values.iter().map(absolute).collect()
+    let prepare = |values| {
+        if magnitudes {
+            absolute(values)
+        } else {
+            Cow::Borrowed(values)
+        }
     };
     let poison = |len: usize| vec![f32::NAN; len];
     let mut buffers: Vec<Buffer> = Vec::new();
     for slot in &case.slots {
-        let upload = |values: Vec<f32>| device.upload("case", values.as_slice());
+        let upload = |values: &[f32]| device.upload("case", values);
         buffers.push(match slot {
             Slot::Floats(values) if values.is_empty() => {
                 device.allocate("case", Element::Float, 0)?
             }
-            Slot::Floats(values) => upload(prepare(values))?,
+            Slot::Floats(values) => upload(&prepare(values))?,
             Slot::Words(words) if words.is_empty() => device.allocate("case", Element::Word, 0)?,
             Slot::Words(words) => device.upload("case", words.as_slice())?,
-            Slot::Output { len, .. } => upload(poison(len + guards_after(*len)))?,
+            Slot::Output { len, .. } => upload(&poison(len + guards_after(*len)))?,
             Slot::UpdateWords(words) => {
                 let guards = vec![GUARD; guards_after(words.len())];
                 device.upload("case", [words.as_slice(), &guards].concat().as_slice())?
             }
             Slot::Update { values, .. } => {
                 let guards = poison(guards_after(values.len()));
-                upload([prepare(values), guards].concat())?
+                upload(&[&prepare(values), guards.as_slice()].concat())?
             }
         });
     }
@@ -186,7 +192,7 @@ fn run(
 }
 
 /// The bound of each element of an output.
-fn bounds(bound: &Bound, expected: &[f64], magnitudes: Option<&Output>) -> Vec<f64> {
+fn bounds(bound: Bound, expected: &[f64], magnitudes: Option<&Output>) -> Vec<f64> {
     let epsilon = f64::from(f32::EPSILON);
     let magnitudes = magnitudes.map_or(&[][..], |output| &output.values);
     match bound {
@@ -196,98 +202,140 @@ fn bounds(bound: &Bound, expected: &[f64], magnitudes: Option<&Output>) -> Vec<f
             expected.iter().map(bound).collect()
         }
         Bound::Sum { terms, c } => {
-            let scale = c * epsilon * (*terms as f64).sqrt();
+            let scale = c * epsilon * (terms as f64).sqrt();
             magnitudes.iter().map(|sum| scale * sum.abs()).collect()
         }
         Bound::Sums { terms, c } => {
             let each = magnitudes.iter().zip(terms);
             let bound =
-                |(sum, &terms): (&f64, &usize)| c * epsilon * (terms as f64).sqrt() * sum.abs();
+                |(sum, terms): (&f64, usize)| c * epsilon * (terms as f64).sqrt() * sum.abs();
             each.map(bound).collect()
         }
-        Bound::Each(bounds) => bounds.clone(),
+        Bound::Each(bounds) => bounds,
+    }
+}
+
+/// The reference's results of a case. Devices are compared with them one after the other.
+#[derive(Debug)]
+pub struct Expected {
+    outputs: Vec<Option<Allowed>>,
+}
+
+/// The values that an output should have, and the error that each may have.
+#[derive(Debug)]
+struct Allowed {
+    values: Vec<f64>,
+    bounds: Vec<f64>,
+}
+
+impl Expected {
+    /// Runs a case on the reference.
+    ///
+    /// # Errors
+    /// Failures of the reference, such as too little memory.
+    pub fn new(reference: &Device, kernel: &'static Kernel, case: &Case) -> Result<Self> {
+        let bound_of = |slot: &Slot| match slot {
+            Slot::Output { bound, .. } | Slot::Update { bound, .. } => Some(bound.clone()),
+            Slot::UpdateWords(_) => Some(Bound::Exact),
+            Slot::Floats(_) | Slot::Words(_) => None,
+        };
+        let is_sum =
+            |slot: &Slot| matches!(bound_of(slot), Some(Bound::Sum { .. } | Bound::Sums { .. }));
+        let found = run(reference, kernel, case, false)?;
+        let magnitudes = if case.slots.iter().any(is_sum) {
+            run(reference, kernel, case, true)?
+        } else {
+            case.slots.iter().map(|_| None).collect()
+        };
+        let outputs = case.slots.iter().zip(found).zip(magnitudes);
+        let outputs = outputs.map(|((slot, found), magnitudes)| {
+            let (bound, mut values) = (bound_of(slot)?, found?.values);
+            // An exact result is compared in f32, because any executor has to round it so.
+            if matches!(bound, Bound::Exact) && !matches!(slot, Slot::UpdateWords(_)) {
+                values
+                    .iter_mut()
+                    .for_each(|value| *value = f64::from(*value as f32));
+            }
+            let bounds = bounds(bound, &values, magnitudes.as_ref());
+            Some(Allowed { values, bounds })
+        });
+        Ok(Self {
+            outputs: outputs.collect(),
+        })
+    }
+
+    /// Runs the same case on a device and compares every output.
+    ///
+    /// # Errors
+    /// Failures of the device. A failed comparison is an outcome.
+    pub fn compare(
+        &self,
+        device: &Device,
+        kernel: &'static Kernel,
+        case: &Case,
+    ) -> Result<Outcome> {
+        let found = run(device, kernel, case, false)?;
+        let mut outcome = Outcome {
+            kernel: kernel.label(case.variant),
+            operation: kernel.operation(case.variant),
+            pass: kernel.pass.name(),
+            case: case.name.clone(),
+            error: 0.0,
+            bound: 0.0,
+            fraction: 0.0,
+            ok: true,
+            note: None,
+        };
+        for (index, (expected, found)) in self.outputs.iter().zip(&found).enumerate() {
+            let (Some(Allowed { values, bounds }), Some(found)) = (expected, found) else {
+                continue;
+            };
+            let name = kernel.bindings[index].name;
+            let worst = compare(values, &found.values, bounds);
+            if worst.fraction > outcome.fraction {
+                (outcome.error, outcome.bound) = (worst.error, worst.bound);
+                outcome.fraction = worst.fraction;
+            }
+            // Written so that a NaN fails.
+            let within = worst.fraction <= 1.0;
+            if !within {
+                outcome.ok = false;
+                outcome.note = Some(match worst.index {
+                    Some(at) => format!(
+                        "{name}[{at}] is {}, expected {}",
+                        found.values[at], values[at]
+                    ),
+                    None => format!(
+                        "{name} has {} elements and {} bounds, expected {}",
+                        found.values.len(),
+                        bounds.len(),
+                        values.len()
+                    ),
+                });
+            } else if !found.guards_whole {
+                outcome.ok = false;
+                outcome.fraction = f64::INFINITY;
+                outcome.note = Some(format!(
+                    "{name}: written past its {} elements",
+                    found.values.len()
+                ));
+            }
+        }
+        Ok(outcome)
     }
 }
 
 /// Runs one case on a device and compares every output with the reference.
+///
+/// # Errors
+/// Failures of the device. A failed comparison is an outcome.
 pub fn verify_case(
     device: &Device,
     reference: &Device,
     kernel: &'static Kernel,
     case: &Case,
 ) -> Result<Outcome> {
-    let found = run(device, kernel, case, false)?;
-    let expected = run(reference, kernel, case, false)?;
-    let bound_of = |slot: &Slot| match slot {
-        Slot::Output { bound, .. } | Slot::Update { bound, .. } => Some(bound.clone()),
-        Slot::UpdateWords(_) => Some(Bound::Exact),
-        Slot::Floats(_) | Slot::Words(_) => None,
-    };
-    let sums = |slot: &Slot| matches!(bound_of(slot), Some(Bound::Sum { .. } | Bound::Sums { .. }));
-    let magnitudes = if case.slots.iter().any(sums) {
-        run(reference, kernel, case, true)?
-    } else {
-        case.slots.iter().map(|_| None).collect()
-    };
-    let mut outcome = Outcome {
-        kernel: kernel.label(case.variant),
-        operation: kernel.operation(case.variant),
-        pass: kernel.pass.name(),
-        case: case.name.clone(),
-        error: 0.0,
-        bound: 0.0,
-        fraction: 0.0,
-        ok: true,
-        note: None,
-    };
-    for (index, slot) in case.slots.iter().enumerate() {
-        let (Some(bound), Some(found), Some(expected)) =
-            (bound_of(slot), &found[index], &expected[index])
-        else {
-            continue;
-        };
-        let name = kernel.bindings[index].name;
-        // An exact result is compared in f32, because any executor has to round it so.
-        let rounded: Vec<f64> = match bound {
-            Bound::Exact if !matches!(slot, Slot::UpdateWords(_)) => expected
-                .values
-                .iter()
-                .map(|&v| f64::from(v as f32))
-                .collect(),
-            _ => expected.values.clone(),
-        };
-        let bounds = bounds(&bound, &rounded, magnitudes[index].as_ref());
-        let worst = compare(&rounded, &found.values, &bounds);
-        if worst.fraction > outcome.fraction {
-            (outcome.error, outcome.bound) = (worst.error, worst.bound);
-            outcome.fraction = worst.fraction;
-        }
-        // Written so that a NaN fails.
-        let within = worst.fraction <= 1.0;
-        if !within {
-            outcome.ok = false;
-            outcome.note = Some(match worst.index {
-                Some(at) => format!(
-                    "{name}[{at}] is {}, expected {}",
-                    found.values[at], rounded[at]
-                ),
-                None => format!(
-                    "{name} has {} elements and {} bounds, expected {}",
-                    found.values.len(),
-                    bounds.len(),
-                    rounded.len()
-                ),
-            });
-        } else if !found.guards_whole {
-            outcome.ok = false;
-            outcome.fraction = f64::INFINITY;
-            outcome.note = Some(format!(
-                "{name}: written past its {} elements",
-                found.values.len()
-            ));
-        }
-    }
-    Ok(outcome)
+    Expected::new(reference, kernel, case)?.compare(device, kernel, case)
 }
 
 /// Whether a device runs the kernel by code of its own, so that a comparison means something. The

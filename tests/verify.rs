@@ -1,57 +1,60 @@
 //! Compares the table of kernels on every executor with the reference.
 
-#![cfg(not(feature = "sabotage"))]
-
 mod common;
 
+use std::sync::mpsc::sync_channel;
 use wgrad::engine::device::Device;
-use wgrad::verify::table;
-use wgrad::verify::verify;
+use wgrad::verify::operations::{self, Operation};
+use wgrad::verify::{Expected, is_verified_on, table};
 
-/// Runs every case of every kernel and reports all failures at once.
-fn verify_all(device: &Device) {
-    let (mut cases, mut failures) = (0, Vec::new());
-    for kernel in table::kernels() {
-        let mut worst: f64 = 0.0;
-        let outcome = verify(device, kernel, |outcome| {
-            cases += 1;
-            worst = worst.max(outcome.fraction);
-            if !outcome.ok {
-                failures.push(format!(
-                    "{} {}: error {:e}, bound {:e}: {}",
-                    outcome.kernel,
-                    outcome.case,
-                    outcome.error,
-                    outcome.bound,
-                    outcome.note.unwrap_or_default()
-                ));
+/// Runs every case of every kernel and reports all failures at once. The reference computes a case
+/// once for all executors, while they run the case before.
+#[test]
+fn every_executor_agrees_with_the_reference_on_every_case() {
+    let cpu = Device::cpu().unwrap();
+    let devices = [&cpu, &*common::VULKAN, &*common::GL];
+    let (mut cases, mut compared, mut failures) = (0, [0; 3], Vec::new());
+    let (send, receive) = sync_channel(1);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let reference = Device::reference();
+            for kernel in table::kernels() {
+                for case in (kernel.cases)() {
+                    let expected = Expected::new(&reference, kernel, &case).unwrap();
+                    send.send((kernel, case, expected)).unwrap();
+                }
             }
         });
-        outcome.unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
-        println!("{:26} worst error {worst:.3} of its bound", kernel.name);
-    }
+        for (kernel, case, expected) in receive {
+            cases += 1;
+            for (device, compared) in devices.iter().zip(&mut compared) {
+                if !is_verified_on(device, kernel) {
+                    continue;
+                }
+                let outcome = expected.compare(device, kernel, &case);
+                let outcome = outcome.unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
+                *compared += 1;
+                if !outcome.ok {
+                    failures.push(format!("{}: {outcome:?}", device.name()));
+                }
+            }
+        }
+    });
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(cases > 10 * table::kernels().count(), "only {cases} cases");
+    assert_eq!(compared[1..], [cases; 2]);
     assert!(
-        failures.is_empty(),
-        "{}:\n{}",
-        device.name(),
-        failures.join("\n")
+        compared[0] > 9 * cases / 10,
+        "only {} on the CPU",
+        compared[0]
     );
-    assert!(cases > table::kernels().count(), "only {cases} cases ran");
 }
 
 #[test]
-fn cpu_agrees_with_the_reference() {
-    verify_all(&Device::cpu().unwrap());
-}
-
-#[test]
-fn vulkan_agrees_with_the_reference() {
-    let _turn = common::turn();
-    verify_all(&common::VULKAN);
-}
-
-#[test]
-fn gl_agrees_with_the_reference() {
-    let _turn = common::turn();
-    verify_all(&common::GL);
+fn every_operation_has_cases() {
+    let cases = operations::cases();
+    for name in Operation::NAMES {
+        let is_covered = cases.iter().any(|case| case.operation.name() == *name);
+        assert!(is_covered, "{name} has no case");
+    }
 }

@@ -24,21 +24,17 @@ impl Digits {
         let fault = |place: String, found: String| {
             Error::data(PATH, Fault::new(place, "64 pixels and a label", found))
         };
-        let mut reader = csv::Reader::from_path(PATH)
+        let text = std::fs::read_to_string(PATH)
             .map_err(|error| fault("file".to_owned(), error.to_string()))?;
         let mut digits = Self::default();
-        for (number, row) in reader.deserialize().enumerate() {
-            let row: Vec<f32> =
-                row.map_err(|error| fault(format!("row {number}"), error.to_string()))?;
-            let [pixels @ .., label] = &row[..] else {
-                return Err(fault(format!("row {number}"), "nothing".to_owned()));
+        for (number, line) in text.lines().enumerate().skip(1) {
+            let fault = |found| fault(format!("line {}", number + 1), found);
+            let row: std::result::Result<Vec<f32>, _> = line.split(',').map(str::parse).collect();
+            let row = row.map_err(|error| fault(format!("{error}: {line}")))?;
+            let (pixels, label) = match row.split_last() {
+                Some((label, pixels)) if pixels.len() == PIXELS => (pixels, label),
+                _ => return Err(fault(format!("{} numbers", row.len()))),
             };
-            if pixels.len() != PIXELS {
-                return Err(fault(
-                    format!("row {number}"),
-                    format!("{} pixels", pixels.len()),
-                ));
-            }
             digits.images.extend_from_slice(pixels);
             digits.labels.push(*label as u32);
         }

@@ -29,7 +29,7 @@ pub use traffic::Traffic;
 pub use variants::{Axis, Choice, PLAIN};
 
 /// One row of the table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Kernel {
     /// The stem of the shader's file name, and the kernel's name everywhere else.
     pub name: &'static str,

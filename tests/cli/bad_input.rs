@@ -39,7 +39,7 @@ fn settings_that_cannot_be_trained_with_write_nothing() {
         ("--lambda 2", "lambda"),
         ("--scale 0", "scale"),
         ("--weight-decay -1", "decay"),
-        ("--weight-range 1..-1", "weight range"),
+        ("--weight-clip 1..-1", "weight range"),
         ("--optimizer sgd --momentum 1", "momentum"),
     ] {
         let ended = wgrad(

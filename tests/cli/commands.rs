@@ -41,42 +41,59 @@ fn adapters_lists_the_cpu_and_marks_what_auto_takes() {
 }
 
 #[test]
-fn verify_passes_on_the_cpu() {
-    let json = wgrad("verify --device cpu --json", &[]).success().stdout;
-    let (mut kernels, mut operations) = (BTreeSet::new(), BTreeSet::new());
-    for line in json.lines() {
+fn verify_prints_the_cases_of_a_kernel_or_an_operation() {
+    let matmul = wgrad("verify --device cpu --operation matmul", &[]).success();
+    let lines = matmul.stdout.lines();
+    let starts: Vec<_> = lines
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    let [.., "matmul", "matmul_wide", "matmul", _] = starts[..] else {
+        panic!("{}", matmul.stdout);
+    };
+    for words in [
+        "no code of its own on cpu",
+        "of 1 kernel and 1 operation on cpu: all within their bounds; 1 kernel without",
+    ] {
+        assert!(matmul.stdout.contains(words), "{}", matmul.stdout);
+    }
+    let json = wgrad("verify --device cpu --operation softmax --json", &[]).success();
+    let mut passes = BTreeSet::new();
+    for line in json.stdout.lines() {
         let case: Value = serde_json::from_str(line).unwrap();
         assert_eq!(case["ok"], true, "{line}");
+        assert_eq!(case["operation"], "softmax");
         assert!(case["error"].as_f64() <= case["bound"].as_f64(), "{line}");
-        assert!(["forward", "gradient", "update"].contains(&case["pass"].as_str().unwrap()));
         assert!(
-            case["operation"].is_string() && case["case"].is_string(),
+            case["kernel"].is_string() && case["case"].is_string(),
             "{line}"
         );
-        operations.insert(case["operation"].as_str().unwrap().to_owned());
-        kernels.insert(case["kernel"].as_str().unwrap().to_owned());
+        passes.insert(case["pass"].as_str().unwrap().to_owned());
     }
+    assert_eq!(passes, ["forward", "gradient"].map(str::to_owned).into());
     let listed = wgrad("operations", &[]).success().stdout;
-    for operation in listed.lines() {
-        assert!(
-            operations.contains(operation),
-            "{operation} is not verified"
-        );
-    }
-    assert!(listed.lines().count() > 30);
-    let one = kernels.last().unwrap();
-    let ended = wgrad(&format!("verify --device cpu --kernel {one}"), &[]).success();
-    assert!(
-        ended.stdout.contains("all within their bounds"),
-        "{}",
-        ended.stdout
-    );
+    assert!(listed.lines().count() > 30 && listed.lines().any(|line| line == "softmax"));
     wgrad("verify --device cpu --kernel nonsense", &[]).refused(2, &["nonsense", "update"]);
     wgrad("verify --device cpu --operation nonsense", &[]).refused(2, &["nonsense", "softmax"]);
-    let softmax = wgrad("verify --device cpu --operation softmax --json", &[]);
-    for line in softmax.success().stdout.lines() {
-        assert!(line.contains("\"operation\":\"softmax\""), "{line}");
+}
+
+/// The cases of one name stand for all, which take half a minute and which `tests/verify.rs` runs.
+#[test]
+fn verify_without_a_name_selects_from_every_kernel_and_operation() {
+    let text = wgrad("verify --device cpu --case [63]", &[])
+        .success()
+        .stdout;
+    let names: BTreeSet<_> = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    for name in ["unary", "unary_gradient", "abs", "tanh"] {
+        assert!(names.contains(name), "{name}: {text}");
     }
+    let last = text.lines().last().unwrap();
+    assert!(
+        last.contains(" of 2 kernels and 9 operations on cpu: all within"),
+        "{last}"
+    );
 }
 
 #[test]

@@ -67,9 +67,9 @@ impl Progress {
             .iter()
             .map(|tensor| tensor.len())
             .sum();
-        let clip = match architecture.activation {
-            wgrad::nnue::activation::Activation::Relu => String::new(),
-            _ => format!(" with T = {}", architecture.clip),
+        let clip = match architecture.activation.has_clip() {
+            true => format!(" with T = {}", architecture.clip),
+            false => String::new(),
         };
         self.say(format_args!("data        {data}"));
         self.say(format_args!(
@@ -82,7 +82,7 @@ impl Progress {
             "training    {} on batches of {}, {}, learning rate {} ({}), {}, seed {}",
             crate::counted(settings.epochs as usize, "epoch"),
             HumanCount(settings.batch_size as u64),
-            settings.optimizer.to_string(),
+            settings.optimizer,
             settings.learning_rate,
             settings.schedule.name(),
             objective(settings),

@@ -45,11 +45,61 @@ struct Tally {
     worst: f64,
 }
 
+impl Tally {
+    fn add(&mut self, outcome: &verify::Outcome) {
+        self.cases += 1;
+        self.failed += usize::from(!outcome.ok);
+        // `max` would drop a NaN.
+        if outcome.fraction > self.worst || outcome.fraction.is_nan() {
+            self.worst = outcome.fraction;
+        }
+    }
+
+    fn status(&self) -> ExitCode {
+        if self.failed == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Selection {
+    /// Runs the cases on a device and compares them with the reference.
+    fn outcomes(&self, device: &Device) -> wgrad::Result<Vec<verify::Outcome>> {
+        let reference = Device::reference();
+        let mut outcomes = Vec::new();
+        match self {
+            Self::Kernel(kernel, cases) => {
+                for case in cases {
+                    outcomes.push(verify_case(device, &reference, kernel, case)?);
+                }
+            }
+            Self::Operation(cases) => {
+                for case in cases {
+                    outcomes.extend(verify_operation(device, &reference, case)?);
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// The option that selects it alone.
+    fn option(&self) -> String {
+        match self {
+            Self::Kernel(kernel, _) => format!("--kernel {}", kernel.name),
+            Self::Operation(cases) => format!("--operation {}", cases[0].operation.name()),
+        }
+    }
+}
+
 /// Runs the selected cases. The exit status is 1 if any of them fails.
 pub fn run(options: &Options) -> Outcome {
-    let work = chosen(options)?;
+    let mut work = chosen(options).peekable();
+    if work.peek().is_none() {
+        return Err(nothing(options));
+    }
     let device = options.device.open()?;
-    let reference = Device::reference();
     if !options.json {
         let (name, reason) = (device.name(), device.reason());
         print(format_args!("device: {name} ({reason})"))?;
@@ -59,14 +109,13 @@ pub fn run(options: &Options) -> Outcome {
         ))?;
     }
     let (mut total, mut kernels, mut operations, mut skipped) = (Tally::default(), 0, 0, 0);
-    for work in &work {
-        let (name, pass) = match work {
+    for work in work {
+        let (name, pass) = match &work {
             Selection::Kernel(kernel, _) => (kernel.name, kernel.pass.name()),
             Selection::Operation(cases) => (cases[0].operation.name(), "forward, gradient"),
         };
         let label = format!("{name:<26} {pass:<18}");
-        let mut outcomes = Vec::new();
-        match work {
+        match &work {
             Selection::Kernel(kernel, _) if !is_verified_on(&device, kernel) => {
                 skipped += 1;
                 if !options.json {
@@ -77,28 +126,14 @@ pub fn run(options: &Options) -> Outcome {
                 }
                 continue;
             }
-            Selection::Kernel(kernel, cases) => {
-                kernels += 1;
-                for case in cases {
-                    outcomes.push(verify_case(&device, &reference, kernel, case)?);
-                }
-            }
-            Selection::Operation(cases) => {
-                operations += 1;
-                for case in cases {
-                    outcomes.extend(verify_operation(&device, &reference, case)?);
-                }
-            }
+            Selection::Kernel(..) => kernels += 1,
+            Selection::Operation(_) => operations += 1,
         }
-        let tally = report(options, &label, &outcomes, |outcome| {
-            let option = match work {
-                Selection::Kernel(..) => "--kernel",
-                Selection::Operation(_) => "--operation",
-            };
-            describe(outcome, &device, &format!("{option} {name}"))
+        let outcomes = work.outcomes(&device)?;
+        report(options, &label, &outcomes, |outcome| {
+            describe(outcome, &device, &work.option())
         })?;
-        total.cases += tally.cases;
-        total.failed += tally.failed;
+        outcomes.iter().for_each(|outcome| total.add(outcome));
     }
     if !options.json {
         let left_out = match skipped {
@@ -121,11 +156,7 @@ pub fn run(options: &Options) -> Outcome {
             device.name()
         ))?;
     }
-    Ok(if total.failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(total.status())
 }
 
 /// Prints the outcomes of one kernel or operation.
@@ -134,15 +165,11 @@ fn report(
     label: &str,
     outcomes: &[verify::Outcome],
     describe: impl Fn(&verify::Outcome) -> String,
-) -> Result<Tally, Failure> {
+) -> Result<(), Failure> {
     let mut tally = Tally::default();
     let mut failures = Vec::new();
     for outcome in outcomes {
-        tally.cases += 1;
-        // `max` would drop a NaN.
-        if outcome.fraction > tally.worst || outcome.fraction.is_nan() {
-            tally.worst = outcome.fraction;
-        }
+        tally.add(outcome);
         if options.json {
             print_json(outcome)?;
         }
@@ -150,10 +177,9 @@ fn report(
             failures.push(describe(outcome));
         }
     }
-    tally.failed = failures.len();
     if options.json {
         failures.iter().for_each(warn);
-        return Ok(tally);
+        return Ok(());
     }
     let verdict = match tally.failed {
         0 => "ok".to_owned(),
@@ -163,8 +189,7 @@ fn report(
         "{label}  {:>5}  {:<8.4} {verdict}",
         tally.cases, tally.worst
     ))?;
-    failures.iter().try_for_each(print)?;
-    Ok(tally)
+    failures.iter().try_for_each(print)
 }
 
 /// The fault, and the command that runs the case again.
@@ -185,26 +210,26 @@ fn describe(outcome: &verify::Outcome, device: &Device, filter: &str) -> String 
     )
 }
 
-/// The cases that the options select. An empty selection is wrong usage, not a success.
-fn chosen(options: &Options) -> Result<Vec<Selection>, Failure> {
+/// The cases that the options select. A kernel makes its cases when its turn comes, because those
+/// of all kernels fill gigabytes.
+fn chosen(options: &Options) -> impl Iterator<Item = Selection> {
     let named = |name: &str| options.case.as_ref().is_none_or(|case| case == name);
-    let mut work = Vec::new();
-    for kernel in table::kernels() {
-        let mut cases = (kernel.cases)();
-        cases.retain(|case| {
-            let is_kernel =
-                |name: &String| *name == kernel.name || *name == kernel.label(case.variant);
-            let is_operation = |name: &String| kernel.operation(case.variant) == name;
+    let kernels = table::kernels().filter_map(move |kernel| {
+        let is_chosen = |variant: usize| {
+            let is_kernel = |name: &String| *name == kernel.name || *name == kernel.label(variant);
+            let is_operation = |name: &String| kernel.operation(variant) == name;
             options.kernel.as_ref().is_none_or(is_kernel)
                 && options.operation.as_ref().is_none_or(is_operation)
-                && named(&case.name)
-        });
-        if !cases.is_empty() {
-            work.push(Selection::Kernel(kernel, cases));
+        };
+        if !(0..kernel.variants()).any(is_chosen) {
+            return None;
         }
-    }
+        let mut cases = (kernel.cases)();
+        cases.retain(|case| is_chosen(case.variant) && named(&case.name));
+        (!cases.is_empty()).then_some(Selection::Kernel(kernel, cases))
+    });
+    let mut by_name: BTreeMap<_, Vec<_>> = BTreeMap::new();
     if options.kernel.is_none() {
-        let mut by_name: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for case in operations::cases() {
             let is_operation = |name: &String| case.operation.name() == name;
             if options.operation.as_ref().is_none_or(is_operation) && named(&case.name) {
@@ -214,13 +239,8 @@ fn chosen(options: &Options) -> Result<Vec<Selection>, Failure> {
                 by_name.entry(place).or_default().push(case);
             }
         }
-        work.extend(by_name.into_values().map(Selection::Operation));
     }
-    if work.is_empty() {
-        Err(nothing(options))
-    } else {
-        Ok(work)
-    }
+    kernels.chain(by_name.into_values().map(Selection::Operation))
 }
 
 /// The reason why the options select no case.
@@ -255,4 +275,40 @@ fn nothing(options: &Options) -> Failure {
         ),
     };
     Failure::Usage("verify", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wgrad::engine::kernels::multiply_add::KERNEL;
+
+    /// An honest kernel, compared with another reference.
+    fn outcomes(twin: fn(kernel::Call<'_, f64>)) -> Vec<verify::Outcome> {
+        let kernel = Box::leak(Box::new(Kernel {
+            twin,
+            ..KERNEL.clone()
+        }));
+        let cases = (kernel.cases)().into_iter().take(3).collect();
+        let device = Device::cpu().unwrap();
+        Selection::Kernel(kernel, cases).outcomes(&device).unwrap()
+    }
+
+    fn status(outcomes: &[verify::Outcome]) -> ExitCode {
+        let mut tally = Tally::default();
+        outcomes.iter().for_each(|outcome| tally.add(outcome));
+        tally.status()
+    }
+
+    #[test]
+    fn a_failed_comparison_is_exit_status_1_and_names_the_command_that_repeats_it() {
+        assert_eq!(status(&outcomes(KERNEL.twin)), ExitCode::SUCCESS);
+        let failed = outcomes(|_| {});
+        assert_eq!(status(&failed), ExitCode::FAILURE);
+        let text = describe(&failed[1], &Device::cpu().unwrap(), "--kernel multiply_add");
+        let again = "wgrad verify --device 'cpu' --kernel multiply_add --case 'n=1 ";
+        assert!(
+            text.contains("FAILED multiply_add") && text.contains(again),
+            "{text}"
+        );
+    }
 }
