@@ -10,7 +10,10 @@ use wgrad::nnue::{Architecture, Inputs, Needs, Network, Parameters, SparseInputs
 
 /// The shipped positions five times over: 1,000,000.
 fn dataset() -> Dataset {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/data/chess_train.bin");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../examples/data/chess_train.bin"
+    );
     Dataset::open(&vec![path.into(); 5]).unwrap()
 }
 

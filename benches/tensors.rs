@@ -10,9 +10,10 @@
 //! and `benches/peers/burn` do the same work in other frameworks.
 
 use clap::{Parser, Subcommand};
+use std::num::NonZeroUsize;
 use std::time::Instant;
 use wgrad::engine::device::Device;
-use wgrad::nn::{Descent, Function, Layer, Mlp, Mode, cross_entropy_classes};
+use wgrad::nn::{Descent, Layer, Mlp, Mode, Nonlinearity, cross_entropy_classes};
 use wgrad::optim::Optimizer;
 use wgrad::tensor::{Classes, Tensor};
 
@@ -51,7 +52,8 @@ enum Work {
 
 fn main() -> wgrad::Result<()> {
     let options = Options::parse();
-    let device = Device::open_with_threads(Some(&options.device), options.threads)?;
+    let device =
+        Device::open_with_threads(Some(&options.device), NonZeroUsize::new(options.threads))?;
     match &options.work {
         Some(Work::Matmul { sizes }) => matmul(&device, sizes, options.repeat),
         Some(Work::Mlp { sizes, batch }) => mlp(&device, sizes, *batch, options.repeat),
@@ -110,7 +112,7 @@ fn matmul(device: &Device, sizes: &[usize], repeat: usize) -> wgrad::Result<()> 
 }
 
 fn mlp(device: &Device, sizes: &[usize], batch: usize, repeat: usize) -> wgrad::Result<()> {
-    let network = Mlp::new(sizes, Function::Relu)
+    let network = Mlp::new(sizes, Nonlinearity::Relu)
         .batch_norm()
         .build(device, 1)?;
     let mut descent = Descent::new(Optimizer::ADAMW, network.parameters())?;

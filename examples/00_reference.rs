@@ -1,5 +1,5 @@
-//! One training step of the two-perspective network in plain f64 loops, with nothing imported: the page against which
-//! every other can be read. Section numbers are the ones of docs/mathematics.md.
+//! One training step of the two-perspective network in plain f64 loops, without any import. Read
+//! the fast code against it. Section numbers refer to docs/mathematics.md.
 //!
 //! ```text
 //! cargo run --release --example 00_reference
@@ -30,7 +30,8 @@ pub const T: f64 = 1.0;
 /// The learning rate η.
 pub const RATE: f64 = 1.0 / 64.0;
 
-/// A1, A2 `[N, K]`, B1, B2 `[K]`, C `[2K]` and d `[1]`, row-major. The gradients and AdamW's moments have this form too.
+/// A1 and A2 `[N, K]`, B1 and B2 `[K]`, C `[2K]` and d `[1]`, row-major. Gradients and AdamW's
+/// moments have the same form.
 pub type Tensors = [Vec<f64>; 6];
 /// The number of elements of each tensor.
 pub const SIZES: [usize; 6] = [N * K, N * K, K, K, 2 * K, 1];
@@ -65,7 +66,8 @@ pub fn forward(parameters: &Tensors, position: &Position) -> ([f64; 2 * K], f64)
     (z, y)
 }
 
-/// The loss of a batch of L positions, and its gradient by every parameter (1.4 and 1.6).
+/// The loss of a batch of L positions, and its gradient with respect to every parameter (1.4 and
+/// 1.6).
 ///
 /// P = σ(Y) = 1/(1 + e^(−Y))      Loss = (1/L) Σ_s (P[s] − t[s])²
 pub fn gradients(parameters: &Tensors, batch: &[Position]) -> (f64, Tensors) {
@@ -120,7 +122,7 @@ pub fn adamw(parameters: &mut Tensors, [m, v]: &mut [Tensors; 2], g: &Tensors, t
     }
 }
 
-/// Where the training starts: multiples of 1/64 from −½ to ½ that follow no pattern.
+/// The initial parameters: irregular multiples of 1/64 from −½ to ½.
 pub fn start() -> Tensors {
     let mut state: u32 = 1;
     SIZES.map(|size| {
@@ -132,7 +134,7 @@ pub fn start() -> Tensors {
     })
 }
 
-/// Made-up positions; a real feature is a piece on a square, as that side sees it.
+/// Invented positions. A real feature is a piece on a square, from one perspective.
 pub fn positions() -> Vec<Position> {
     let position = |own: &[usize], other: &[usize], target| Position {
         lists: [own.to_vec(), other.to_vec()],

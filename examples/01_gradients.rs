@@ -1,10 +1,10 @@
-//! The smallest gradient call: a network of 3 inputs and 2 accumulator rows, three samples, all by hand.
+//! The smallest gradient call: a network of 3 inputs and 2 lanes, and three samples.
 //!
 //! ```text
 //! cargo run --release --example 01_gradients
 //! ```
 //!
-//! Output, whatever device the environment picks (the last digit may differ):
+//! Output, on any device (the last digit may differ):
 //!
 //! ```text
 //! Y      = [1.0, 1.125, 1.5]
@@ -22,7 +22,7 @@ use wgrad::nnue::{Architecture, Batch, Inputs, Loss, Network, Parameters, Sparse
 
 fn main() -> wgrad::Result<()> {
     let device = Device::auto()?;
-    // A is [N, K]: the weights of an input stand side by side. T = 1, CReLU.
+    // A is [N, K]: the K weights of an input are contiguous. The activation is CReLU with T = 1.
     let parameters = Parameters::from_values(
         Architecture::new(3, 2),
         vec![
@@ -36,7 +36,8 @@ fn main() -> wgrad::Result<()> {
     )?;
     let mut network = Network::new(&device, &parameters)?;
 
-    // Three samples: lists of the inputs that are 1, padded with -1, for the side to move and for the other side.
+    // Three samples of the side to move and of the other side. Each is a list of the inputs that
+    // are 1, padded with -1.
     let own = SparseInputs::new(3, 2, vec![0, 1, 1, -1, 0, 2])?;
     let other = SparseInputs::new(3, 2, vec![0, -1, 1, 2, 0, 1])?;
     let batch = Batch::new(Inputs::Sparse([own, other]), vec![0.0, 0.5, 0.5])?;

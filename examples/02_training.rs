@@ -1,11 +1,11 @@
-//! Training from Rust: device, data, network, optimiser, loop; then the parameters are read back.
+//! A training in Rust: opens a device and data, trains a network, and writes it to a file.
 //!
 //! ```text
 //! cargo run --release --example 02_training
 //! ```
 //!
-//! Output, in a few seconds on two cores, after a line that names the device and why it was taken (the numbers are the CPU
-//! executor's; a GPU's differ in the last digits):
+//! The first line names the device and the reason why it was taken. The other lines, after a few
+//! seconds on two cores (these are the CPU executor's; the last digits of a GPU differ):
 //!
 //! ```text
 //! epoch 0: mean loss 0.0324

@@ -1,4 +1,5 @@
-//! Gradients of formulas: four identities of matrix calculus, each beside what the tape computes, and two that need no gradient.
+//! Gradients of formulas: four identities of matrix calculus next to the gradients of the tape, an
+//! identity of traces, and a descent.
 //!
 //! ```text
 //! cargo run --release --example 03_formulas
@@ -15,10 +16,9 @@
 //! 50 steps of descent on (w - 2)² from w = 5: w = 2.000
 //! ```
 
-use wgrad::engine::device::Device;
 use wgrad::nn::Descent;
 use wgrad::optim::{Optimizer, Sgd};
-use wgrad::tensor::Tensor;
+use wgrad::{Device, Tensor};
 
 fn main() -> wgrad::Result<()> {
     let device = Device::auto()?;
@@ -42,7 +42,7 @@ fn main() -> wgrad::Result<()> {
     let [first, second] = [a.matmul(&b)?.matmul(&d)?, d.matmul(&a)?.matmul(&b)?];
     show("tr(ABD)   ", &first.trace()?, "tr(DAB)", &second.trace()?)?;
 
-    // The gradient of a formula is what makes it small.
+    // A formula is minimized by following its gradient.
     let w = Tensor::new(&device, &[5.0], &[1])?.parameter();
     let mut descent = Descent::new(Optimizer::Sgd(Sgd { momentum: 0.0 }), vec![w.clone()])?;
     for _ in 0..50 {

@@ -1,15 +1,16 @@
-//! Matrix factorisation: the 1,797 × 64 matrix of the digits as a product A·S of rank r, by descent on
-//! J = ‖X − A·S‖² in A and in S in turns.
+//! Matrix factorization: the 1,797 × 64 matrix X of the digits as a product A·S of rank r, by
+//! minimizing J = ‖X − A·S‖² alternately over A and over S.
 //!
-//! The gradients are ∂J/∂A = −2(X − AS)Sᵀ and ∂J/∂S = −2Aᵀ(X − AS); Adam follows each in its turn, ever more slowly. What no
-//! factorisation of that rank can go below is the sum of the squares of the singular values left out.
+//! The gradients are ∂J/∂A = −2(X − AS)Sᵀ and ∂J/∂S = −2Aᵀ(X − AS). Adam follows them at a learning
+//! rate that falls to 0. The optimum of rank r is the sum of the squares of all singular values but
+//! the r largest.
 //!
 //! ```text
 //! cargo run --release --example 04_factorization
 //! ```
 //!
-//! Output, in two seconds on two cores, after a line that names the device and why it was taken (the
-//! numbers are the CPU executor's; a GPU's differ in the last digits):
+//! The first line names the device and the reason why it was taken. The other lines, after two
+//! seconds on two cores (these are the CPU executor's; the last digits of a GPU differ):
 //!
 //! ```text
 //! rank  5: J = 1046687, 1.0000 of the optimum
@@ -21,13 +22,12 @@
 mod digits;
 
 use digits::{Digits, PIXELS};
-use wgrad::engine::device::Device;
 use wgrad::nn::{Descent, Initial};
-use wgrad::optim::{AdamW, Optimizer};
 use wgrad::optim::schedule::Schedule;
-use wgrad::tensor::Tensor;
+use wgrad::optim::{AdamW, Optimizer};
+use wgrad::{Device, Tensor};
 
-/// ‖X − A·S‖² of the best A and S of ranks 5, 10 and 20, by truncated singular value decomposition.
+/// The optimal J of ranks 5, 10 and 20, from a truncated singular value decomposition.
 const OPTIMA: [(usize, f32); 3] = [(5, 1_046_686.6), (10, 577_779.0), (20, 228_727.6)];
 const TURNS: u64 = 500;
 const RATE: f32 = 0.2;
@@ -38,7 +38,7 @@ fn main() -> wgrad::Result<()> {
     let digits = Digits::load()?;
     let rows = digits.len();
     let x = Tensor::new(&device, &digits.images, &[rows, PIXELS])?;
-    // Decay would pull A and S towards 0.
+    // Weight decay would move A and S towards 0.
     let adam = Optimizer::AdamW(AdamW {
         weight_decay: 0.0,
         ..AdamW::default()

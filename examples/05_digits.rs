@@ -1,12 +1,13 @@
-//! A network on handwritten digits: layers, batch normalisation, cross-entropy, AdamW, and the loss of both sets each epoch.
+//! A network that reads handwritten digits, with batch normalization, cross-entropy and AdamW. It
+//! prints the loss on the training set and on the validation set after each epoch.
 //!
 //! ```text
 //! cargo run --release --example 05_digits
 //! cargo run --release --example 05_digits -- --device cpu --seeds 20
 //! ```
 //!
-//! Output, in a second, after a line that names the device and why it was taken (the
-//! numbers are the CPU executor's; a GPU's differ in the last digits):
+//! The first line names the device and the reason why it was taken. The other lines, after a second
+//! (these are the CPU executor's; the last digits of a GPU differ):
 //!
 //! ```text
 //! 1438 images to train on, 359 to test with
@@ -20,7 +21,7 @@
 //! curves in digits.svg
 //! ```
 //!
-//! Twenty seeds on the CPU end with "mean 98.33%, standard deviation 0.44 a seed".
+//! Twenty seeds on the CPU end with "mean 98.33%, standard deviation 0.44 per seed".
 
 #[path = "support/curves.rs"]
 mod curves;
@@ -33,10 +34,9 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::path::PathBuf;
-use wgrad::engine::device::Device;
-use wgrad::nn::{self, Descent, Function, Layer, Mlp, Mode, Sequential, cross_entropy_classes};
-use wgrad::optim::Optimizer;
+use wgrad::nn::{self, Descent, Layer, Mlp, Mode, Nonlinearity, Sequential, cross_entropy_classes};
 use wgrad::tensor::{Classes, Tensor, no_gradient};
+use wgrad::{Device, Optimizer};
 
 const EPOCHS: usize = 60;
 const BATCH: usize = 64;
@@ -47,24 +47,24 @@ struct Options {
     /// The device, as `wgrad --device` takes it
     #[arg(long, default_value = "auto")]
     device: String,
-    /// How many trainings
+    /// The number of trainings
     #[arg(long, default_value_t = 1)]
     seeds: u64,
-    /// The seed of the first
+    /// The seed of the first training
     #[arg(long, default_value_t = 1)]
     first: u64,
-    /// Where to write the last network, as PyTorch's `Sequential` names its tensors
+    /// The file for the last network, with the tensor names of PyTorch's `Sequential`
     #[arg(long)]
     save: Option<PathBuf>,
-    /// Only test the network of this file
+    /// Test the network in this file instead of training
     #[arg(long)]
     load: Option<PathBuf>,
-    /// Where to draw the curves of the first training
+    /// The picture of the first training's loss curves
     #[arg(long, default_value = "digits.svg")]
     picture: String,
 }
 
-/// What a training leaves.
+/// The result of a training.
 struct Run {
     training: Vec<f32>,
     validation: Vec<f32>,
@@ -132,7 +132,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn network(device: &Device, seed: u64) -> wgrad::Result<Sequential> {
     let sizes = [PIXELS, 128, 64, CLASSES];
-    Mlp::new(&sizes, Function::Relu)
+    Mlp::new(&sizes, Nonlinearity::Relu)
         .batch_norm()
         .build(device, seed)
 }
@@ -145,7 +145,7 @@ fn train(device: &Device, training: &Digits, test: &Digits, seed: u64) -> wgrad:
     let (mut training_losses, mut validation_losses) = (Vec::new(), Vec::new());
     for _ in 0..EPOCHS {
         order.shuffle(&mut random);
-        // The losses stay on the device until the epoch is done: reading one would wait for it.
+        // The losses stay on the device until the epoch is done, because reading one waits for it.
         let mut losses = Vec::new();
         for rows in order.chunks(BATCH) {
             let [x, loss] = loss_of(device, &network, training, rows, Mode::Training)?;
@@ -183,7 +183,7 @@ fn loss_of(
     Ok([x, loss])
 }
 
-/// The share of images whose largest logit is their label's.
+/// The share of images whose largest logit belongs to their label.
 fn accuracy(device: &Device, network: &Sequential, digits: &Digits) -> wgrad::Result<f64> {
     let all: Vec<usize> = (0..digits.len()).collect();
     let x = Tensor::new(device, &digits.batch(&all), &[all.len(), PIXELS])?;

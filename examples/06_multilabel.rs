@@ -1,12 +1,13 @@
-//! Several answers at once: of each handwritten digit, whether it is even, whether it is at least 5, and whether it
-//! has a closed loop. One sigmoid an answer, binary cross-entropy from the logits, dropout, and a file of the network.
+//! Several answers per image: whether a handwritten digit is even, whether it is at least 5, and
+//! whether it has a closed loop. The network has one sigmoid per answer, binary cross-entropy from
+//! logits, and dropout, and it is written to a file.
 //!
 //! ```text
 //! cargo run --release --example 06_multilabel
 //! ```
 //!
-//! Output, after a line that names the device and why it was taken (the
-//! numbers are the CPU executor's; a GPU's differ in the last digits):
+//! The first line names the device and the reason why it was taken. The other lines (these are the
+//! CPU executor's; the last digits of a GPU differ):
 //!
 //! ```text
 //! loss on 359 images: 0.0896
@@ -22,11 +23,10 @@ use digits::{Digits, PIXELS};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use wgrad::engine::device::Device;
-use wgrad::nn::{self, Descent, Function, Initial, Layer, Mlp, Mode, binary_cross_entropy};
-use wgrad::optim::Optimizer;
+use wgrad::nn::{self, Descent, Initial, Layer, Mlp, Mode, Nonlinearity, binary_cross_entropy};
 use wgrad::optim::schedule::Schedule;
 use wgrad::tensor::{Tensor, no_gradient};
+use wgrad::{Device, Optimizer};
 
 const ANSWERS: [&str; 3] = ["even", "at least 5", "closed loop"];
 const EPOCHS: u64 = 30;
@@ -53,7 +53,7 @@ fn main() -> wgrad::Result<()> {
         ))
     };
 
-    let network = Mlp::new(&[PIXELS, 64, ANSWERS.len()], Function::Relu)
+    let network = Mlp::new(&[PIXELS, 64, ANSWERS.len()], Nonlinearity::Relu)
         .initial(Initial::KaimingNormal)
         .dropout(0.1)
         .build(&device, 1)?;
@@ -83,7 +83,7 @@ fn main() -> wgrad::Result<()> {
     println!("loss on {} images: {loss:.4}", test.len());
     let (logits, targets) = (logits.to_vec()?, targets.to_vec()?);
     for (answer, name) in ANSWERS.iter().enumerate() {
-        // σ(x) is above one half where x is above 0.
+        // σ(x) is above ½ exactly if x is above 0.
         let right = (answer..logits.len())
             .step_by(ANSWERS.len())
             .filter(|&place| (logits[place] > 0.0) == (targets[place] == 1.0));

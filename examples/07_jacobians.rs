@@ -1,4 +1,5 @@
-//! The table of derivatives of scalars, vectors and matrices by one another: each a Jacobian of the shape out ++ in.
+//! The derivatives of scalars, vectors and matrices with respect to one another. Each is a Jacobian
+//! whose shape is that of the output followed by that of the input.
 //!
 //! ```text
 //! cargo run --release --example 07_jacobians
@@ -32,8 +33,7 @@
 //! backward = [1.0, -2.0, -1.0, 2.0, 0.5, -1.0]
 //! ```
 
-use wgrad::engine::device::Device;
-use wgrad::tensor::Tensor;
+use wgrad::{Device, Tensor};
 
 fn main() -> wgrad::Result<()> {
     let device = Device::auto()?;
@@ -99,7 +99,8 @@ fn main() -> wgrad::Result<()> {
         "∂(AS)/∂S, flattened by rows: A ⊗ I",
     )?;
 
-    // A row vector ξ collapses the tensor of third order to the matrix xᵀξ: that is what backward computes at once.
+    // A row vector ξ contracts the tensor of third order to the matrix xᵀξ, which backward computes
+    // directly.
     let xi = Tensor::new(&device, &[1.0, -2.0], &[2])?;
     let third = u.jacobian(&w)?.reshape(&[2, 6])?;
     let collapsed = xi.matmul(&third)?;

@@ -1,5 +1,5 @@
-//! An operation that wgrad does not have, with a kernel of its own: SiLU, y = x·σ(x), its gradient,
-//! and a network that learns with it.
+//! A custom operation with its own kernel: SiLU, y = x·σ(x), its gradient, and a network that uses
+//! it.
 //!
 //! ```text
 //! cargo run --release --example 08_custom_operation
@@ -14,20 +14,18 @@
 //! exclusive or is learned: true
 //! ```
 
-use wgrad::Result;
-use wgrad::engine::device::Device;
 use wgrad::engine::kernel::{Call, Kernel, Read, Write};
 use wgrad::engine::libraries::GRID;
 use wgrad::nn::{Descent, Layer, Linear, Mode, mse};
-use wgrad::optim::Optimizer;
-use wgrad::tensor::kernels::libraries::FUNCTIONS;
-use wgrad::tensor::{Backward, CustomOperation, Tensor, gradcheck};
+use wgrad::tensor::libraries::FUNCTIONS;
+use wgrad::tensor::{Backward, CustomOperation, gradcheck};
+use wgrad::{Device, Optimizer, Result, Tensor};
 
 // The parameters of the kernel: the same fields in Rust and in WGSL.
 wgrad::interface! {
-    /// The number of elements is all it needs to know.
+    /// The parameters of the kernel.
     pub struct Params {
-        /// Elements of x and y.
+        /// The number of elements of x and y.
         pub length: u32,
     }
     pub struct Buffers {

@@ -40,6 +40,7 @@ pub mod kernels;
 mod layout;
 mod learner;
 pub mod loss;
+mod names;
 mod needs;
 mod network;
 mod parameters;
@@ -52,13 +53,17 @@ mod upstream;
 pub use crate::tensor::lists::{PADDING, SparseInputs, Transpose};
 pub use activation::Activation;
 pub use architecture::{Architecture, ParameterName, TensorSpec};
-pub use batch::{Batch, Inputs, random_lists};
+#[doc(hidden)]
+pub use batch::random_lists;
+pub use batch::{Batch, Inputs};
 pub use file::{read_network, write_network};
 pub use gradient_error::gradient_error;
 pub use learner::{Learner, ParameterGroups};
 pub use loss::{Link, Loss};
 pub use needs::Needs;
-pub use network::{GradientValues, Network, NetworkGradients};
+#[doc(hidden)]
+pub use network::GradientValues;
+pub use network::{Network, NetworkGradients};
 pub use parameters::Parameters;
 pub use pending::PendingLoss;
 pub use upstream::Upstream;

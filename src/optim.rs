@@ -1,7 +1,9 @@
 //! Optimizers (section 5): the numbers of a step, and the sink that applies it.
 
+#[doc(hidden)]
 pub mod kernels;
 pub mod schedule;
+#[doc(hidden)]
 pub mod sinks;
 
 use crate::engine::recording::{BufferId, Recording};
@@ -88,6 +90,7 @@ impl From<AdamW> for Optimizer {
 
 /// A step of a training.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[doc(hidden)]
 pub struct StepAt {
     /// Its number, counted from 1.
     pub number: u64,
@@ -131,6 +134,7 @@ impl ParameterGroup {
 
 /// The buffers of one optimizer step.
 #[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
 pub struct UpdateBuffers<'a> {
     /// g.
     pub gradient: BufferId,
@@ -188,6 +192,7 @@ impl Optimizer {
     }
 
     /// The sink that applies it.
+    #[doc(hidden)]
     pub fn sink(&self) -> Sink {
         match self {
             Self::Sgd(_) => Sink::Sgd,
@@ -196,6 +201,7 @@ impl Optimizer {
     }
 
     /// The numbers of a step that all parameters share.
+    #[doc(hidden)]
     pub fn step(&self, at: StepAt) -> Step {
         let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(at.number as f64))) as f32;
         match *self {
@@ -214,6 +220,7 @@ impl Optimizer {
     }
 
     /// The numbers of a step for one group of parameters.
+    #[doc(hidden)]
     pub fn group(&self, at: StepAt, group: &ParameterGroup) -> sinks::Group {
         let rate = at.learning_rate * group.rate_factor;
         let (own_decay, own_range) = match *self {
@@ -227,6 +234,7 @@ impl Optimizer {
     }
 
     /// Records a step for a buffer of `length` parameters of one group.
+    #[doc(hidden)]
     pub fn record(
         &self,
         recording: &mut Recording<'_>,

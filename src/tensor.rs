@@ -1,8 +1,7 @@
 //! Tensors: f32 arrays on a device, any rank up to 6, with operations of NumPy's broadcasting and reverse-mode gradients.
 //!
 //! ```
-//! use wgrad::device::Device;
-//! use wgrad::tensor::Tensor;
+//! use wgrad::{Device, Tensor};
 //!
 //! let device = Device::cpu()?;
 //! let x = Tensor::new(&device, &[1.0, 2.0, 3.0], &[3])?.parameter();
@@ -19,6 +18,7 @@ mod custom;
 mod elementwise;
 mod gradcheck;
 mod jacobian;
+#[doc(hidden)]
 pub mod kernels;
 pub mod lists;
 mod matmul;
@@ -34,6 +34,7 @@ mod views;
 
 pub use custom::{Backward, CustomOperation};
 pub use gradcheck::{GradCheck, gradcheck};
+pub use kernels::libraries;
 pub use rows::{Classes, Normalized};
 
 pub use tape::{Gradients, no_gradient};

@@ -44,6 +44,7 @@ pub struct Outcome {
 
 /// The worst element of a comparison.
 #[derive(Clone, Debug, PartialEq)]
+#[doc(hidden)]
 pub struct Worst {
     /// |found − expected| of that element; infinite for a NaN where a number is expected.
     pub error: f64,
@@ -60,6 +61,7 @@ pub struct Worst {
 /// A NaN fails, unless both values are NaN. Equal values, infinities included, have no error. Any
 /// other value must be within its bound, and a bound that is not a finite number above 0 accepts
 /// nothing.
+#[doc(hidden)]
 pub fn compare(expected: &[f64], found: &[f64], bounds: &[f64]) -> Worst {
     let mut worst = Worst {
         error: 0.0,
@@ -338,6 +340,7 @@ pub fn verify_case(
 
 /// Whether a device runs the kernel by code of its own, so that a comparison means something. The
 /// CPU executor falls back to the twin if a kernel has no CPU implementation.
+#[doc(hidden)]
 pub fn is_verified_on(device: &Device, kernel: &Kernel) -> bool {
     device.name() != "cpu" || kernel.cpu.is_some()
 }

@@ -1,4 +1,4 @@
-//! A picture of loss curves.
+//! Draws loss curves.
 
 use plotters::prelude::*;
 

@@ -1,11 +1,11 @@
 //! The handwritten digits of `examples/data/digits.csv`: 1,797 images of 8 × 8 with values from 0 to 16, and their labels.
 
-// Every example compiles this file and uses its part of it.
+// Each example that compiles this file uses only some of it.
 #![allow(dead_code)]
 
 use wgrad::{Error, Fault, Result};
 
-/// Pixels of an image.
+/// The number of pixels of an image.
 pub const PIXELS: usize = 64;
 
 /// Images and labels.
@@ -13,12 +13,12 @@ pub const PIXELS: usize = 64;
 pub struct Digits {
     /// `[images, 64]`, values from 0 to 16.
     pub images: Vec<f32>,
-    /// From 0 to 9.
+    /// `[images]`, from 0 to 9.
     pub labels: Vec<u32>,
 }
 
 impl Digits {
-    /// All of them, in the file's order.
+    /// All images, in the order of the file.
     pub fn load() -> Result<Self> {
         const PATH: &str = "examples/data/digits.csv";
         let fault = |place: String, found: String| {
@@ -41,7 +41,8 @@ impl Digits {
         Ok(digits)
     }
 
-    /// Those to train on, and those to test with: the rows whose number is 4 modulo 5.
+    /// The images to train on, and the images to test with, which are the rows whose number is 4
+    /// modulo 5.
     pub fn split(&self) -> [Self; 2] {
         let mut parts = [Self::default(), Self::default()];
         for (row, &label) in self.labels.iter().enumerate() {
@@ -52,7 +53,7 @@ impl Digits {
         parts
     }
 
-    /// The images of these rows, divided by 16 so that they are from 0 to 1, one after the other.
+    /// The images of these rows, one after the other, divided by 16 so that values are from 0 to 1.
     pub fn batch(&self, rows: &[usize]) -> Vec<f32> {
         let images = rows.iter().flat_map(|&row| self.image(row));
         images.map(|pixel| pixel / 16.0).collect()

@@ -1,8 +1,9 @@
 // Z[s, column + r] = B[r] + Σ_f X[s, f]·A[f, r]: the accumulator of one perspective on dense inputs.
-// A workgroup computes 64 samples × 64 rows, an invocation 8 × 8 of them in registers. With SHARED the operands pass
-// through workgroup memory, 16 of f at a time; without, every invocation reads them itself, which suits software
-// adapters, where barriers are dear. Past the edges it reads the last vector again, as zero where it is of X, and
-// writes nothing.
+//
+// A workgroup computes 64 samples × 64 lanes, and an invocation 8 × 8 of them in registers. If SHARED
+// is 1, the operands pass through workgroup memory, 16 features at a time. Otherwise every invocation
+// reads them itself, which suits software adapters, because barriers are slow there. Past the edges
+// an invocation reads the last vector again, or zero in place of X, and writes nothing.
 override SHARED: u32 = 1u;
 
 struct Params {
@@ -12,19 +13,19 @@ struct Params {
     x_stride: u32,
     stride: u32,
     column: u32,
-    bias: u32, // where B begins in `small`, a multiple of 4
+    bias: u32, // offset of B in `small`, a multiple of 4
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>; // [samples, x_stride / 4], zero past the inputs
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>; // [inputs, hidden / 4]
-@group(0) @binding(2) var<storage, read> small: array<vec4<f32>>; // B, [hidden / 4], among others
+@group(0) @binding(2) var<storage, read> small: array<vec4<f32>>; // the head buffer
 @group(0) @binding(3) var<storage, read_write> z: array<vec4<f32>>; // [samples, stride / 4]
 @group(0) @binding(4) var<uniform> params: Params;
 
 const TILE = 64u;
 const DEPTH = 16u;
 const INVOCATIONS = 64u;
-const SAMPLES = 65u; // from one f to the next, so that neighbours are in other banks
+const SAMPLES = 65u; // stride of a feature; odd, so that neighbors lie in different banks
 var<workgroup> x_tile: array<f32, 1040>; // [DEPTH, SAMPLES]
 var<workgroup> weights_tile: array<vec4<f32>, 256>; // [DEPTH, TILE / 4]
 
@@ -40,7 +41,7 @@ fn weights_at(input: u32, four: u32) -> vec4<f32> {
     return weights[min(input, params.inputs - 1u) * fours + min(four, fours - 1u)];
 }
 
-// The place in X of a sample's first vector.
+// The index in X of a sample's first vector.
 fn first_of(sample: u32) -> u32 {
     return min(sample, params.samples - 1u) * (params.x_stride / 4u);
 }
@@ -62,8 +63,8 @@ fn main(
     if (first_sample >= params.samples) {
         return;
     }
-    let place = invocation / 8u * 4u; // of the upper four samples in the tile
-    let sample = first_sample + place;
+    let upper = invocation / 8u * 4u; // the first of the upper four samples in the tile
+    let sample = first_sample + upper;
     let four = first_four + invocation % 8u;
     let last = params.hidden / 4u - 1u;
     let bias = params.bias / 4u;
@@ -83,7 +84,7 @@ fn main(
             }
             workgroupBarrier();
             for (var f = 0u; f < DEPTH; f++) {
-                let from_x = f * SAMPLES + place;
+                let from_x = f * SAMPLES + upper;
                 let from_weights = f * 16u + invocation % 8u;
                 add_products(
                     &tile,
@@ -109,7 +110,7 @@ fn main(
         let right = min(four + 8u, last);
         for (var f = 0u; f < params.inputs; f += 4u) {
             let depth = f / 4u;
-            // Past the inputs X is zero.
+            // Past the inputs, X is zero.
             let a0 = f * fours;
             let a1 = min(f + 1u, params.inputs - 1u) * fours;
             let a2 = min(f + 2u, params.inputs - 1u) * fours;

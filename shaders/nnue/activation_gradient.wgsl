@@ -1,31 +1,32 @@
-// dz[s, u] = C[b, u]·e[s]·∂H/∂Z[s, u]: the mask at work. Where the mask is 0 the result is 0 whatever e is.
+// dz[s, u] = C[b, u]·e[s]·∂H/∂Z[s, u], where b is the bucket of the sample. Where the slope is 0, the
+// result is 0 even if e is infinite or NaN.
 struct Params {
     samples: u32,
     width: u32, // 2K
     buckets: u32,
     clip: f32,
-    output: u32, // where C begins in `small`
+    output: u32, // offset of C in `small`
 }
 
 @group(0) @binding(0) var<storage, read> z: array<f32>; // [samples, width]
 @group(0) @binding(1) var<storage, read> e: array<f32>; // [samples]
-@group(0) @binding(2) var<storage, read> small: array<f32>; // C, [buckets, width], among others
+@group(0) @binding(2) var<storage, read> small: array<f32>; // the head buffer
 @group(0) @binding(3) var<storage, read> bucket: array<u32>; // [samples]; not read with 1 bucket
 @group(0) @binding(4) var<storage, read_write> dz: array<f32>; // [samples, width]
 @group(0) @binding(5) var<uniform> params: Params;
 
-const UNITS = 64u;
+const COLUMNS = 64u;
 
-@compute @workgroup_size(UNITS)
+@compute @workgroup_size(COLUMNS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) invocation: u32,
 ) {
-    let tiles = (params.width + UNITS - 1u) / UNITS;
+    let tiles = (params.width + COLUMNS - 1u) / COLUMNS;
     let index = group_index(group, groups);
     let sample = index / tiles;
-    let u = (index % tiles) * UNITS + invocation;
+    let u = (index % tiles) * COLUMNS + invocation;
     if (sample >= params.samples || u >= params.width) {
         return;
     }

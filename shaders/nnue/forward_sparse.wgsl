@@ -1,18 +1,20 @@
-// Y[s] = d + Σ_u C[u]·H[s, u] on index lists, H = activation(Z), Z[s, pK + r] = B_p[r] + Σ A_p[i, r] over the sample's list,
-// what the gradients need of Z: a bit a lane where its slope is not 0, a bit where it is above T, and for SCReLU the slope; and where
-// there is a loss, e = ∂Loss/∂Y[s] and what the sample adds to the loss.
-// Neither Z nor H reaches memory. T = 2K/32 invocations have 32 lanes of one sample each; a workgroup has INVOCATIONS / T
-// samples at once and a few of them one after the other.
+// Y[s] = d + Σ_u C[u]·H[s, u] on index lists, with H = activation(Z) and
+// Z[s, pK + r] = B_p[r] + Σ A_p[i, r] over the sample's list. If GRADIENT is 1, also the facts about
+// Z that the gradients need: a bit per lane for 0 ≤ Z ≤ T, with a clip a bit for Z > T, and the slope
+// if POWER > 1. If LOSS is 1, also e = ∂E/∂Y[s] and the term of the loss.
+//
+// Neither Z nor H reaches memory. A team of 2K/32 invocations computes one sample, and each of them
+// has 32 lanes. A workgroup has as many teams as fit, and each team computes `rounds` samples.
 struct Params {
-    samples: u32, // of this strip, whose first is `first` of `total`
+    samples: u32, // of this strip, whose first is sample `first` of `total`
     first: u32,
     total: u32,
     hidden: u32, // K, a multiple of 32
-    indices_1: u32, // where each perspective's indices begin in `lists`
+    indices_1: u32, // offset of each perspective's indices in `lists`
     indices_2: u32,
-    targets: u32, // where the targets begin there
-    output: u32, // where C begins in `small`; d stands behind it
-    bias_2: u32, // where B of the second perspective begins in `small`
+    targets: u32, // offset of the targets in `lists`
+    output: u32, // offset of C in `small`; d follows it
+    bias_2: u32, // offset of B of the second perspective in `small`
     interleave: u32,
     rounds: u32,
     inputs: u32,
@@ -22,14 +24,14 @@ struct Params {
     clip: f32,
 }
 
-@group(0) @binding(0) var<storage, read> lists: array<u32>; // starts [total + 1] twice, then the indices; the targets' bits, [total]
+@group(0) @binding(0) var<storage, read> lists: array<u32>; // starts, [2, total + 1]; indices; targets as bits, [total]
 @group(0) @binding(1) var<storage, read> weights_1: array<vec4<f32>>; // [N, K]
 @group(0) @binding(2) var<storage, read> weights_2: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> small: array<vec4<f32>>; // B of each accumulator, C [2K], d
 @group(0) @binding(4) var<storage, read_write> y: array<f32>; // [total]
-@group(0) @binding(5) var<storage, read_write> bits: array<u32>; // [2, total, K/32], twice where there is a clip
-@group(0) @binding(6) var<storage, read_write> slopes: array<vec4<f32>>; // [2, samples, K], SCReLU only
-@group(0) @binding(7) var<storage, read_write> errors: array<f32>; // e [total], then what each sample adds to the loss
+@group(0) @binding(5) var<storage, read_write> bits: array<u32>; // [conditions, 2, total, K/32]
+@group(0) @binding(6) var<storage, read_write> slopes: array<vec4<f32>>; // [2, samples, K] if POWER > 1
+@group(0) @binding(7) var<storage, read_write> errors: array<f32>; // e, [total], then the terms of the loss, [total]
 @group(0) @binding(8) var<uniform> params: Params;
 
 override GRADIENT: u32 = 1u;
@@ -65,7 +67,7 @@ fn main(
     for (var round = 0u; round < params.rounds; round++) {
         let sample = first + round * teams;
         let live = has_team && sample < params.samples;
-        var part = 0.0;
+        var own_sum = 0.0;
         if (live) {
             var z0 = small[bias];
             var z1 = small[bias + stride];
@@ -101,7 +103,7 @@ fn main(
                     z7 += weights_1[source + 7u * stride];
                 }
             }
-            part = dot(activate_4(z0, clip), small[output])
+            own_sum = dot(activate_4(z0, clip), small[output])
                 + dot(activate_4(z1, clip), small[output + stride])
                 + dot(activate_4(z2, clip), small[output + 2u * stride])
                 + dot(activate_4(z3, clip), small[output + 3u * stride])
@@ -110,15 +112,19 @@ fn main(
                 + dot(activate_4(z6, clip), small[output + 6u * stride])
                 + dot(activate_4(z7, clip), small[output + 7u * stride]);
             if (GRADIENT == 1u) {
-                let place = (select(0u, params.total, second) + params.first + sample) * words + word;
-                bits[place] = gate(z0, clip) | (gate(z1, clip) << 4u) | (gate(z2, clip) << 8u) | (gate(z3, clip) << 12u)
-                    | (gate(z4, clip) << 16u) | (gate(z5, clip) << 20u) | (gate(z6, clip) << 24u) | (gate(z7, clip) << 28u);
-                if (ACTIVATION != RELU) {
-                    bits[2u * params.total * words + place] = bits_of(z0 > clip) | (bits_of(z1 > clip) << 4u)
-                        | (bits_of(z2 > clip) << 8u) | (bits_of(z3 > clip) << 12u) | (bits_of(z4 > clip) << 16u)
-                        | (bits_of(z5 > clip) << 20u) | (bits_of(z6 > clip) << 24u) | (bits_of(z7 > clip) << 28u);
+                let offset = (select(0u, params.total, second) + params.first + sample) * words + word;
+                bits[offset] = gate(z0, clip) | (gate(z1, clip) << 4u)
+                    | (gate(z2, clip) << 8u) | (gate(z3, clip) << 12u)
+                    | (gate(z4, clip) << 16u) | (gate(z5, clip) << 20u)
+                    | (gate(z6, clip) << 24u) | (gate(z7, clip) << 28u);
+                if (CLIP == 1u) {
+                    bits[2u * params.total * words + offset] =
+                        bits_of(z0 > clip) | (bits_of(z1 > clip) << 4u)
+                        | (bits_of(z2 > clip) << 8u) | (bits_of(z3 > clip) << 12u)
+                        | (bits_of(z4 > clip) << 16u) | (bits_of(z5 > clip) << 20u)
+                        | (bits_of(z6 > clip) << 24u) | (bits_of(z7 > clip) << 28u);
                 }
-                if (ACTIVATION == SCRELU) {
+                if (POWER > 1u) {
                     let to = (select(0u, params.samples, second) + sample) * row + at;
                     slopes[to] = slope_4(z0, clip);
                     slopes[to + stride] = slope_4(z1, clip);
@@ -131,8 +137,8 @@ fn main(
                 }
             }
         }
-        workgroupBarrier(); // `sums` may still be read from the round before
-        sums[invocation] = part;
+        workgroupBarrier(); // the previous round may still read `sums`
+        sums[invocation] = own_sum;
         // A tree over the team, whose size is not always a power of two.
         var width = team;
         while (width > 1u) {

@@ -1,10 +1,10 @@
-// gradient[i] = Σ of the pieces' gradients of a matrix, in order, added to what stands there when `accumulate` is 1. In a piece
-// the rows lie in groups of 128 lanes, here one after the other.
+// gradient[i] = Σ of the shards' gradients of one matrix, in order, added to the old gradient if
+// `accumulate` is 1. A shard stores its rows lane group by lane group; `gradient` is row-major.
 struct Params {
     rows: u32,
     hidden: u32, // lanes of a row
-    first: u32, // where the matrix begins in a piece
-    stride: u32, // from one piece to the next
+    first: u32, // offset of the matrix in a shard
+    stride: u32, // from one shard to the next
     pieces: u32,
     accumulate: u32,
 }
@@ -14,7 +14,7 @@ struct Params {
 @group(0) @binding(2) var<uniform> params: Params;
 
 const INVOCATIONS = 64u;
-const GROUP = 128u;
+const GROUP_LANES = 128u;
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(
@@ -27,15 +27,15 @@ fn main(
         return;
     }
     let lane = index % params.hidden;
-    let start = lane / GROUP * GROUP;
-    let width = min(GROUP, params.hidden - start);
-    let place = params.first + start * params.rows + index / params.hidden * width + lane % GROUP;
+    let start = lane / GROUP_LANES * GROUP_LANES;
+    let width = min(GROUP_LANES, params.hidden - start);
+    let offset = params.first + start * params.rows + index / params.hidden * width + lane % GROUP_LANES;
     var sum = 0.0;
     if (params.accumulate == 1u) {
         sum = gradient[index];
     }
     for (var piece = 0u; piece < params.pieces; piece++) {
-        sum += pieces[piece * params.stride + place];
+        sum += pieces[piece * params.stride + offset];
     }
     gradient[index] = sum;
 }

@@ -1,4 +1,4 @@
-// What each sample adds to the loss, terms[s] = |P − t|^q / L with P = link(Y[s]), and the loss by its output,
+// The loss of each sample: terms[s] = |P − t|^q / L with P = link(Y[s]), and the derivative by Y[s],
 // e[s] = (q/L)·|P − t|^(q−1)·sign(P − t)·∂P/∂Y.
 struct Params {
     samples: u32,

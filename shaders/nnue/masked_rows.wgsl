@@ -1,24 +1,29 @@
-// Sums of e[s]·S[s, r]·M[s, r] over samples, a row of K lanes each: over a chunk of a feature's samples, over the samples of a
-// block (for the bias), and of e[s]·[Z[s, r] > T] over a block. A strip adds to what the strips before it left of a chunk. A workgroup sums one row for a group of 128 lanes:
-// SLOTS entries side by side, each by WORDS invocations with 32 lanes of a vector of four; the slots' sums are added in order.
+// Rows of K lanes that are sums over samples. There are three kinds of row: Σ e[s]·S[s, r]·M[s, r] over
+// a chunk of a feature's samples, the same over a chunk of all samples (for the bias), and
+// Σ e[s]·[Z[s, r] > T] over a chunk of all samples. A strip adds to the rows of a feature that the
+// strips before it wrote.
+//
+// A workgroup sums one row for a lane group. SLOTS samples are read side by side, each by WORDS
+// invocations, which have the 32 lanes of a mask word each. Then the sums of the slots are added in
+// order.
 struct Params {
-    samples: u32, // of this strip, whose first is `first` of `total`; a multiple of CHUNK stands before it
+    samples: u32, // of this strip, whose first is sample `first` of `total`, a multiple of CHUNK
     first: u32,
     total: u32,
     hidden: u32, // K, a multiple of 32
     chunks_1: u32, // chunks of each perspective
     chunks_2: u32,
-    starts: u32, // where the first perspective's chunk starts begin in `index`; the second's stand behind them
-    list_1: u32, // where each perspective's samples begin in `index`
+    starts: u32, // offset of the chunk starts in `index`, the first perspective's before the second's
+    list_1: u32, // offset of each perspective's samples in `index`
     list_2: u32,
     interleave: u32,
     entries: u32,
 }
 
-@group(0) @binding(0) var<storage, read> index: array<u32>; // chunk starts, [chunks + 1], and samples, chunk after chunk, of each perspective
+@group(0) @binding(0) var<storage, read> index: array<u32>; // per perspective: chunk starts, [chunks + 1], and samples
 @group(0) @binding(1) var<storage, read> e: array<f32>; // [total]
-@group(0) @binding(2) var<storage, read> bits: array<u32>; // [2, total, K/32], twice where there is a clip
-@group(0) @binding(3) var<storage, read> slopes: array<vec4<f32>>; // [2, samples, K], SCReLU only
+@group(0) @binding(2) var<storage, read> bits: array<u32>; // [conditions, 2, total, K/32]
+@group(0) @binding(3) var<storage, read> slopes: array<vec4<f32>>; // [2, samples, K] if POWER > 1
 @group(0) @binding(4) var<storage, read_write> rows: array<vec4<f32>>;
 @group(0) @binding(5) var<uniform> params: Params;
 
@@ -42,8 +47,8 @@ fn main(
     let lane_groups = (params.hidden + 127u) / 128u;
     let own_row = group_index(group, groups) / lane_groups;
     let lane_group = group_index(group, groups) % lane_groups;
-    let blocks = (params.total + CHUNK - 1u) / CHUNK;
-    let extra = select(2u, 1u, ACTIVATION == RELU) * blocks;
+    let bias_chunks = (params.total + CHUNK - 1u) / CHUNK;
+    let extra = (1u + CLIP) * bias_chunks;
     let total_1 = params.chunks_1 + extra;
     let perspective = select(0u, 1u, own_row >= total_1);
     let row = own_row - perspective * total_1;
@@ -54,7 +59,7 @@ fn main(
     let slot = invocation / WORDS;
 
     let is_chunk = row < chunks;
-    let is_bias = row < chunks + blocks;
+    let is_bias = row < chunks + bias_chunks;
     let starts = params.starts + perspective * (params.chunks_1 + 1u) + row;
     let first = select(params.list_1, params.list_2, perspective == 1u);
     var begin = 0u;
@@ -64,8 +69,8 @@ fn main(
             begin = first + index[starts];
             end = first + index[starts + 1u];
         } else {
-            begin = max((row - chunks) % blocks * CHUNK, params.first);
-            end = min((row - chunks) % blocks * CHUNK + CHUNK, params.first + params.samples);
+            begin = max((row - chunks) % bias_chunks * CHUNK, params.first);
+            end = min((row - chunks) % bias_chunks * CHUNK + CHUNK, params.first + params.samples);
         }
     }
     let of_sample = params.hidden / 32u;
@@ -74,7 +79,7 @@ fn main(
     let stride = params.interleave;
     let vector = first_vector(lane_group * WORDS + own, stride);
     let slope = perspective * params.samples * (params.hidden / 4u) + vector;
-    let sloped = ACTIVATION == SCRELU && is_bias;
+    let sloped = POWER > 1u && is_bias;
 
     var s0 = vec4<f32>(0.0);
     var s1 = vec4<f32>(0.0);
@@ -117,15 +122,15 @@ fn main(
             }
         }
     }
-    let place = invocation * 8u;
-    sums[place] = s0;
-    sums[place + 1u] = s1;
-    sums[place + 2u] = s2;
-    sums[place + 3u] = s3;
-    sums[place + 4u] = s4;
-    sums[place + 5u] = s5;
-    sums[place + 6u] = s6;
-    sums[place + 7u] = s7;
+    let own_sums = invocation * 8u;
+    sums[own_sums] = s0;
+    sums[own_sums + 1u] = s1;
+    sums[own_sums + 2u] = s2;
+    sums[own_sums + 3u] = s3;
+    sums[own_sums + 4u] = s4;
+    sums[own_sums + 5u] = s5;
+    sums[own_sums + 6u] = s6;
+    sums[own_sums + 7u] = s7;
     workgroupBarrier();
     let part = invocation / 8u;
     let is_other_strip = !is_chunk && begin >= end;

@@ -1,21 +1,22 @@
-// Y[s] = d[b] + Σ_u C[b, u]·activation(Z[s, u]) with b the bucket of the sample: a workgroup a sample.
+// Y[s] = d[b] + Σ_u C[b, u]·activation(Z[s, u]), where b is the bucket of the sample. One workgroup
+// computes one sample.
 struct Params {
     samples: u32,
     width: u32, // 2K
     buckets: u32,
     clip: f32,
-    output: u32, // where C begins in `small`
-    output_bias: u32, // where d begins
+    output: u32, // offset of C in `small`
+    output_bias: u32, // offset of d in `small`
 }
 
 @group(0) @binding(0) var<storage, read> z: array<f32>; // [samples, width]
-@group(0) @binding(1) var<storage, read> small: array<f32>; // C, [buckets, width], and d, [buckets], among others
+@group(0) @binding(1) var<storage, read> small: array<f32>; // the head buffer
 @group(0) @binding(2) var<storage, read> bucket: array<u32>; // [samples]; not read with 1 bucket
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // [samples]
 @group(0) @binding(4) var<uniform> params: Params;
 
 const INVOCATIONS = 64u;
-var<workgroup> parts: array<f32, INVOCATIONS>;
+var<workgroup> partial_sums: array<f32, INVOCATIONS>;
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(
@@ -36,14 +37,14 @@ fn main(
     for (var u = invocation; u < params.width; u += INVOCATIONS) {
         sum += small[weights + u] * activate(z[sample * params.width + u], params.clip);
     }
-    parts[invocation] = sum;
+    partial_sums[invocation] = sum;
     for (var reach = INVOCATIONS / 2u; reach > 0u; reach /= 2u) {
         workgroupBarrier();
         if (invocation < reach) {
-            parts[invocation] += parts[invocation + reach];
+            partial_sums[invocation] += partial_sums[invocation + reach];
         }
     }
     if (invocation == 0u) {
-        y[sample] = small[params.output_bias + b] + parts[0];
+        y[sample] = small[params.output_bias + b] + partial_sums[0];
     }
 }

@@ -1,16 +1,19 @@
-// Forward, loss gradient and backward in one, over pieces of a batch of index lists: Y and the term of the loss of each sample, and the gradients of
-// all parameters over the samples of each piece. Sample after sample, e·C·S is added to the gradient of each row of A that the
-// sample's lists name. A workgroup has a piece, an invocation some lanes of both perspectives, so that no two add to the same place.
+// Forward, loss and gradients in one kernel, over shards of a batch of index lists: Y and the loss of
+// each sample, and the gradients of all parameters over the samples of each shard.
+//
+// Sample by sample, e·C·M·S is added to the gradient of each row of A that the sample's lists name. A
+// workgroup computes one shard. An invocation has some lanes of both perspectives, so no two
+// invocations add to the same element.
 struct Params {
     samples: u32,
     hidden: u32, // K, a multiple of 32
     inputs: u32, // N
     tied: u32,
-    indices_1: u32, // where each perspective's indices begin in `lists`
+    indices_1: u32, // offset of each perspective's indices in `lists`
     indices_2: u32,
-    output: u32, // where C begins in `small`; d stands behind it
-    bias_2: u32, // where B of the second perspective begins in `small`
-    piece: u32, // samples of a piece
+    output: u32, // offset of C in `small`; d follows it
+    bias_2: u32, // offset of B of the second perspective in `small`
+    piece: u32, // samples of a shard
     entries: u32,
     power: f32,
     scale: f32, // 1/L
@@ -21,17 +24,17 @@ struct Params {
 @group(0) @binding(1) var<storage, read> weights_1: array<vec4<f32>>; // [N, K]
 @group(0) @binding(2) var<storage, read> weights_2: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> small: array<vec4<f32>>; // B of each accumulator, C [2K], d
-@group(0) @binding(4) var<storage, read> targets: array<f32>; // t, or e where it is given
+@group(0) @binding(4) var<storage, read> targets: array<f32>; // t, or e if it is given
 @group(0) @binding(5) var<storage, read_write> y: array<f32>; // [samples]
-@group(0) @binding(6) var<storage, read_write> terms: array<f32>; // [samples]; 0 where e is given
-@group(0) @binding(7) var<storage, read_write> gradients: array<vec4<f32>>; // [pieces, all parameters]
+@group(0) @binding(6) var<storage, read_write> terms: array<f32>; // [samples]; 0 if e is given
+@group(0) @binding(7) var<storage, read_write> gradients: array<vec4<f32>>; // [shards, all parameters]
 @group(0) @binding(8) var<uniform> params: Params;
 
 override GIVEN: u32 = 0u;
 
 const INVOCATIONS = 256u;
-const OWNED = 4u; // vectors of lanes of a perspective that an invocation has: K is at most 4 · 4 · INVOCATIONS
-const GROUP = 32u; // vectors of a group of lanes
+const OWNED = 4u; // vectors of a perspective per invocation, so K ≤ 4 · OWNED · INVOCATIONS
+const GROUP_VECTORS = 32u; // vectors of a lane group
 
 var<workgroup> sums: array<f32, INVOCATIONS>;
 
@@ -60,7 +63,7 @@ fn main(
                 for (var perspective = 0u; perspective < 2u; perspective++) {
                     let accumulator = perspective * (1u - params.tied);
                     for (var feature = 0u; feature < params.inputs; feature++) {
-                        gradients[base + accumulator * matrix + place(feature, own)] = vec4<f32>(0.0);
+                        gradients[base + accumulator * matrix + index_of(feature, own)] = vec4<f32>(0.0);
                     }
                     gradients[base + of_bias + accumulator * row + own] = vec4<f32>(0.0);
                     gradients[base + of_output + perspective * row + own] = vec4<f32>(0.0);
@@ -72,7 +75,7 @@ fn main(
     var total = 0.0;
     for (var sample = first; sample < end; sample++) {
         var z: array<vec4<f32>, 2u * OWNED>;
-        var part = 0.0;
+        var own_sum = 0.0;
         for (var i = 0u; i < OWNED; i++) {
             let own = invocation + i * INVOCATIONS;
             if (own < row) {
@@ -88,12 +91,12 @@ fn main(
                         }
                     }
                     z[2u * i + perspective] = sum;
-                    part += dot(activate_4(sum, clip), small[params.output / 4u + perspective * row + own]);
+                    own_sum += dot(activate_4(sum, clip), small[params.output / 4u + perspective * row + own]);
                 }
             }
         }
-        workgroupBarrier(); // `sums` may still be read for the sample before
-        sums[invocation] = part;
+        workgroupBarrier(); // the previous sample may still read `sums`
+        sums[invocation] = own_sum;
         for (var reach = INVOCATIONS / 2u; reach > 0u; reach /= 2u) {
             workgroupBarrier();
             if (invocation < reach) {
@@ -121,7 +124,7 @@ fn main(
                     gradients[base + of_bias + accumulator * row + own] += to_lane;
                     let to = list_end(perspective, sample);
                     for (var j = list_start(perspective, sample); j < to; j++) {
-                        gradients[base + accumulator * matrix + place(lists[j], own)] += to_lane;
+                        gradients[base + accumulator * matrix + index_of(lists[j], own)] += to_lane;
                     }
                 }
             }
@@ -136,11 +139,11 @@ fn main(
     }
 }
 
-// Where the vector `own` of a row lies among the rows of a matrix, which lie in groups of lanes.
-fn place(feature: u32, own: u32) -> u32 {
-    let start = own / GROUP * GROUP;
-    let width = min(GROUP, params.hidden / 4u - start);
-    return start * params.inputs + feature * width + own % GROUP;
+// The index of vector `own` of a row in a matrix that is stored lane group by lane group.
+fn index_of(feature: u32, own: u32) -> u32 {
+    let start = own / GROUP_VECTORS * GROUP_VECTORS;
+    let width = min(GROUP_VECTORS, params.hidden / 4u - start);
+    return start * params.inputs + feature * width + own % GROUP_VECTORS;
 }
 
 fn list_start(perspective: u32, sample: u32) -> u32 {

@@ -1,23 +1,25 @@
-// sums[first + b] = Σ values[s] over the samples of bucket b, and total[0] = Σ terms[s], added to what stands there when `accumulate`
-// is 1. A workgroup a bucket, and one for the total. Each invocation sums every 256th value in ascending order, then a tree joins them: the order
-// is fixed by the number of samples alone.
+// sums[first + b] = Σ values[s] over the samples of bucket b, and total[0] = Σ terms[s], added to the
+// old sums if `accumulate` is 1.
+//
+// One workgroup sums one bucket, and one more the total. Each invocation sums every 256th value in
+// ascending order, then a tree adds their sums, so the order depends on the number of samples alone.
 struct Params {
     samples: u32,
     buckets: u32,
     accumulate: u32,
-    first: u32, // where the first sum stands
-    totals: u32, // 1 if the terms are summed
+    first: u32, // offset of the first sum
+    totals: u32, // 1 if the terms are summed, else 0
 }
 
 @group(0) @binding(0) var<storage, read> values: array<f32>; // [samples]
 @group(0) @binding(1) var<storage, read> bucket: array<u32>; // [samples]; not read with 1 bucket
-@group(0) @binding(2) var<storage, read_write> sums: array<f32>; // [first + buckets] and more
+@group(0) @binding(2) var<storage, read_write> sums: array<f32>; // [buckets] from `first` on
 @group(0) @binding(3) var<storage, read> terms: array<f32>; // [samples]
 @group(0) @binding(4) var<storage, read_write> total: array<f32>; // [1]
 @group(0) @binding(5) var<uniform> params: Params;
 
 const INVOCATIONS = 256u;
-var<workgroup> parts: array<f32, INVOCATIONS>;
+var<workgroup> partial_sums: array<f32, INVOCATIONS>;
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(
@@ -38,20 +40,20 @@ fn main(
             sum += values[s];
         }
     }
-    parts[invocation] = sum;
+    partial_sums[invocation] = sum;
     for (var reach = INVOCATIONS / 2u; reach > 0u; reach /= 2u) {
         workgroupBarrier();
         if (invocation < reach) {
-            parts[invocation] += parts[invocation + reach];
+            partial_sums[invocation] += partial_sums[invocation + reach];
         }
     }
     if (invocation == 0u) {
         let adds = params.accumulate == 1u;
         if (is_total) {
-            total[0] = select(0.0, total[0], adds) + parts[0];
+            total[0] = select(0.0, total[0], adds) + partial_sums[0];
         } else {
             let at = params.first + b;
-            sums[at] = select(0.0, sums[at], adds) + parts[0];
+            sums[at] = select(0.0, sums[at], adds) + partial_sums[0];
         }
     }
 }

@@ -1,6 +1,8 @@
-// gradient[f, r] = Σ_s X[s, f]·dz[s, column + r], added to what stands there when `accumulate` is 1.
-// A workgroup computes 64 features × 64 rows, an invocation 8 × 8 of them in registers; SHARED as in accumulator_dense,
-// 16 samples at a time. Past the edges it reads the last vector again, as zero past the samples, and writes nothing.
+// gradient[f, r] = Σ_s X[s, f]·dz[s, column + r], added to the old gradient if `accumulate` is 1.
+//
+// A workgroup computes 64 features × 64 lanes, and an invocation 8 × 8 of them in registers. SHARED
+// is as in accumulator_dense, 16 samples at a time. Past the edges an invocation reads the last
+// vector again, or zero past the samples, and writes nothing.
 override SHARED: u32 = 1u;
 
 struct Params {
@@ -46,7 +48,7 @@ fn main(
     if (first_feature >= params.inputs) {
         return;
     }
-    let row = invocation / 8u; // of the upper four features in the tile, as a vector
+    let row = invocation / 8u; // the vector of the upper four features in the tile
     let feature = first_feature + row * 4u;
     let four = first_four + invocation % 8u;
     var tile = tile_of(vec4(0.0), vec4(0.0));
@@ -81,7 +83,7 @@ fn main(
         let below = min(feature / 4u + 8u, params.x_stride / 4u - 1u);
         let left = params.column / 4u + min(four, params.hidden / 4u - 1u);
         let right = params.column / 4u + min(four + 8u, params.hidden / 4u - 1u);
-        // Invocations past the last feature have nothing to store.
+        // Invocations past the last feature store nothing.
         let samples = select(0u, params.samples, feature < params.inputs);
         for (var s = 0u; s < samples; s++) {
             let from_x = s * (params.x_stride / 4u);

@@ -11,6 +11,7 @@ pub use choice::{AdapterReport, adapters};
 use crate::engine::kernel::{Element, Params};
 use crate::engine::recording::{BufferId, Data, Recording};
 use crate::error::{Error, Result};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 pub(crate) use stream::Loan;
@@ -18,6 +19,7 @@ use stream::Stream;
 
 /// Values read back from a buffer, in the executor's own precision.
 #[derive(Clone, Debug, PartialEq)]
+#[doc(hidden)]
 pub enum Values {
     /// A float buffer of the CPU or a GPU.
     F32(Vec<f32>),
@@ -78,6 +80,7 @@ trait Executor: Send + Sync {
 
 /// The kind of hardware that runs a device's kernels. Some kernels have a variant for each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(hidden)]
 pub enum Class {
     /// The CPU executor or the reference.
     Host,
@@ -90,6 +93,7 @@ pub enum Class {
 /// The number of objects that a GPU executor has created since it was opened. In a steady state
 /// only submissions grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[doc(hidden)]
 pub struct Objects {
     /// Buffers, including the buffers for uploads and for reading back.
     pub buffers: u64,
@@ -110,6 +114,7 @@ enum Pending {
 ///
 /// Dropping it discards the values; the device does the work all the same.
 #[must_use = "values are only read back by `wait` or `get`"]
+#[doc(hidden)]
 pub struct Readback(Pending);
 
 impl Readback {
@@ -168,13 +173,10 @@ impl Device {
         choice::open(request, None)
     }
 
-    /// As [`Device::open`], with the number of threads of the CPU executor, at least 1. The bits do
-    /// not depend on it.
-    pub fn open_with_threads(request: Option<&str>, threads: usize) -> Result<Self> {
-        match threads {
-            0 => Err(Error::argument("threads", "at least 1", threads)),
-            _ => choice::open(request, Some(threads)),
-        }
+    /// As [`Device::open`], with the number of threads of the CPU executor, or one thread per core.
+    /// The bits do not depend on it.
+    pub fn open_with_threads(request: Option<&str>, threads: Option<NonZeroUsize>) -> Result<Self> {
+        choice::open(request, threads.map(NonZeroUsize::get))
     }
 
     /// Opens the device that [`Device::open`] takes without a request.
@@ -187,9 +189,9 @@ impl Device {
         Self::open(Some("cpu"))
     }
 
-    /// The CPU executor on this number of threads, at least 1. The bits do not depend on it.
-    pub fn cpu_with_threads(threads: usize) -> Result<Self> {
-        Self::open_with_threads(Some("cpu"), threads)
+    /// The CPU executor on this number of threads. The bits do not depend on it.
+    pub fn cpu_with_threads(threads: NonZeroUsize) -> Result<Self> {
+        Self::open_with_threads(Some("cpu"), Some(threads))
     }
 
     /// The f64 reference, which runs the twins, for comparison and gradient checks.
@@ -224,6 +226,7 @@ impl Device {
     }
 
     /// The kind of hardware that runs its kernels.
+    #[doc(hidden)]
     pub fn class(&self) -> Class {
         self.executor.class()
     }
@@ -243,6 +246,7 @@ impl Device {
     ///
     /// # Errors
     /// [`Error::Limit`] past [`Device::binding_limit`]; [`Error::Device`] if memory runs out.
+    #[doc(hidden)]
     pub fn allocate(&self, what: &str, element: Element, len: usize) -> Result<Buffer> {
         self.check_size(what, len)?;
         // Shaders read some buffers as vectors of four, and a shader that checks bounds needs the
@@ -272,6 +276,7 @@ impl Device {
     }
 
     /// Creates a buffer with these values.
+    #[doc(hidden)]
     pub fn upload<'a>(&self, what: &str, data: impl Into<Data<'a>>) -> Result<Buffer> {
         let data = data.into();
         let element = match data {
@@ -287,6 +292,7 @@ impl Device {
 
     /// Plays the commands in order, and returns the values that they read, which may still be in
     /// flight.
+    #[doc(hidden)]
     pub fn play(&self, recording: &Recording<'_>) -> Result<Readback> {
         Ok(Readback(self.executor.play(recording)?))
     }
@@ -344,6 +350,7 @@ impl Device {
 
     /// Runs work on the threads of the CPU executor, between the work of recordings. Other devices
     /// run it on the calling thread.
+    #[doc(hidden)]
     pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         match self.executor.threads() {
             Some(pool) => pool.install(work),
@@ -352,12 +359,14 @@ impl Device {
     }
 
     /// The number of objects that the executor has created.
+    #[doc(hidden)]
     pub fn objects(&self) -> Objects {
         self.executor.objects()
     }
 
     /// The time that the device has spent copying uploads into memory that the adapter reads, since
     /// it was opened. It is zero on the CPU and the reference, which have no such memory.
+    #[doc(hidden)]
     pub fn staging(&self) -> Duration {
         self.executor.staging()
     }
@@ -365,6 +374,7 @@ impl Device {
 
 /// A buffer of a device. Dropping it frees the memory.
 #[derive(Debug)]
+#[doc(hidden)]
 pub struct Buffer {
     device: Device,
     id: BufferId,

@@ -6,6 +6,7 @@
 
 mod call;
 mod case;
+#[doc(hidden)]
 pub mod inputs;
 mod interface;
 mod reflect;
@@ -19,7 +20,10 @@ pub use bytemuck;
 pub use call::Slice;
 pub use call::{Call, Real};
 pub use case::{Bound, Case, Slot};
-pub use interface::{BufferList, Interface, Kind, Params, Read, Role, Uniform, Update, Write};
+#[doc(hidden)]
+pub use interface::{BufferList, Kind, Role, Uniform};
+pub use interface::{Interface, Params, Read, Update, Write};
+#[doc(hidden)]
 pub use reflect::{Reflected, Signature, reflect};
 pub use traffic::Traffic;
 pub use variants::{Axis, Choice, PLAIN};

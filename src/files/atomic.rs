@@ -12,7 +12,7 @@ const UNFINISHED: &str = ".unfinished-";
 ///
 /// # Errors
 /// [`Error::Io`] with the directory.
-pub fn remove_unfinished(directory: &Path) -> Result<()> {
+pub(crate) fn remove_unfinished(directory: &Path) -> Result<()> {
     let attempt = || {
         for entry in std::fs::read_dir(directory)? {
             let entry = entry?;
@@ -29,7 +29,7 @@ pub fn remove_unfinished(directory: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The system's error, or one that says that the path is not a regular file.
-pub fn open_regular(path: &Path) -> io::Result<File> {
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(not_regular());
     }

@@ -1,15 +1,17 @@
-//! Batch normalisation over the batch axis (section 2).
+//! Batch normalization over the samples of a batch (section 2).
 
 use super::layer::{Layer, Mode, Named, Role};
 use crate::engine::device::Device;
 use crate::error::Result;
 use crate::tensor::{Tensor, no_gradient};
 
-/// x̂ = (x − μ)/√(v + ε), y = γ ⊙ x̂ + β, for x `[batch, features]`; μ and v are the mean and the biased variance of the batch
-/// while training, and the running values in evaluation.
+/// Batch normalization: x̂ = (x − μ)/√(v + ε) and y = γ ⊙ x̂ + β, for x `[batch, features]`. During
+/// training, μ and v are the mean and the biased variance of the batch. In evaluation they are the
+/// running values.
 ///
-/// After a training batch μ_run ← α·μ_run + (1 − α)·μ, and the same for v. PyTorch's `momentum` is 1 − α, and its running variance
-/// is the unbiased one, v·n/(n − 1), so that running values of the two differ by that factor.
+/// After each training batch, μ_run ← α·μ_run + (1 − α)·μ, and likewise for v. PyTorch's `momentum`
+/// is 1 − α. Its running variance uses the unbiased variance, v·n/(n − 1) for n samples, so it
+/// differs from this one.
 ///
 /// Gradients: gx = (γ/√(v + ε)) ⊙ (g − mean(g) − x̂ ⊙ mean(g ⊙ x̂)), gγ = Σ g ⊙ x̂, gβ = Σ g.
 #[derive(Clone, Debug)]
@@ -24,7 +26,7 @@ pub struct BatchNorm1d {
 }
 
 impl BatchNorm1d {
-    /// γ = 1, β = 0, running mean 0 and variance 1, ε = 1e-5, α = 0.9.
+    /// A layer with γ = 1, β = 0, running mean 0, running variance 1, ε = 1e-5 and α = 0.9.
     pub fn new(device: &Device, features: usize) -> Result<Self> {
         let filled = |value: f32| Tensor::new(device, &vec![value; features], &[features]);
         Ok(Self {
@@ -38,7 +40,7 @@ impl BatchNorm1d {
         })
     }
 
-    /// Without γ and β: they stay 1 and 0.
+    /// The same layer without γ and β, which stay 1 and 0.
     #[must_use]
     pub fn without_affine(self) -> Self {
         Self {
@@ -49,7 +51,8 @@ impl BatchNorm1d {
         }
     }
 
-    /// Another ε, and another α, the share of the old running values that stays.
+    /// The same layer with this ε, and with α = `decay`, the share of the old running values that
+    /// is kept.
     #[must_use]
     pub fn with(self, epsilon: f32, decay: f32) -> Self {
         Self {
@@ -59,7 +62,7 @@ impl BatchNorm1d {
         }
     }
 
-    /// μ_run and v_run, `[features]`.
+    /// The running mean μ_run and the running variance v_run, each `[features]`.
     pub fn running(&self) -> [&Tensor; 2] {
         [&self.running_mean, &self.running_variance]
     }

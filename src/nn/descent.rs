@@ -1,15 +1,15 @@
-//! An optimiser at work on tensors (section 5).
+//! An optimizer for tensors (section 5).
 
 use crate::error::{Error, Result};
 use crate::optim::{Optimizer, StepAt, UpdateBuffers};
 use crate::tensor::{Gradients, Tensor};
 
-/// Parameters, and the moments of the optimiser that moves them: the same kernels as the trainer's.
+/// Parameters with an optimizer and its moments. It uses the kernels of the network's trainer.
 #[derive(Debug)]
 pub struct Descent {
     optimizer: Optimizer,
     parameters: Vec<Tensor>,
-    /// For each parameter, one tensor for each of [`Optimizer::moments`].
+    /// For each parameter, one tensor for each name of [`Optimizer::moments`].
     moments: Vec<Vec<Tensor>>,
     /// For each parameter, an element on its device for sinks that leave a buffer alone.
     spares: Vec<Tensor>,
@@ -17,10 +17,10 @@ pub struct Descent {
 }
 
 impl Descent {
-    /// A fresh start: moments are 0.
+    /// An optimizer of these parameters before its first step: the moments are 0.
     ///
     /// # Errors
-    /// What [`Optimizer::check`] refuses, and tensors that are no parameters.
+    /// As [`Optimizer::check`], and tensors that are not parameters.
     pub fn new(optimizer: Optimizer, parameters: Vec<Tensor>) -> Result<Self> {
         optimizer.check()?;
         let moments = parameters.iter().map(|parameter| {
@@ -53,15 +53,16 @@ impl Descent {
         &self.parameters
     }
 
-    /// Steps done.
+    /// The number of steps so far.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// Moves every parameter that the gradients have, in place. Tapes that still need the old values are refused from then on.
+    /// Updates in place every parameter that has a gradient. A tape that still needs the old values
+    /// gives an error from then on.
     ///
     /// # Errors
-    /// A learning rate that is not finite; a gradient of another shape.
+    /// A learning rate that is not finite, and a gradient of another shape than its parameter.
     pub fn step(&mut self, gradients: &Gradients, learning_rate: f32) -> Result<()> {
         if !learning_rate.is_finite() {
             let expected = "a finite number";

@@ -7,9 +7,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::{Mutex, PoisonError};
 
-/// While training each element is 0 with the probability p, else x/(1 − p); in evaluation x.
+/// During training, each element becomes 0 with probability p, and x/(1 − p) otherwise. In
+/// evaluation the layer changes nothing.
 ///
-/// The choice is made on the host, so that a seed drops the same elements on every device.
+/// The host draws the elements, so a seed drops the same elements on every device.
 #[derive(Debug)]
 pub struct Dropout {
     rate: f32,
@@ -17,7 +18,10 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// Drops the share `rate`, p, from 0 to below 1.
+    /// A layer with p = `rate`, from 0 to below 1.
+    ///
+    /// # Errors
+    /// Another rate.
     pub fn new(rate: f32, seed: u64) -> Result<Self> {
         if !(0.0..1.0).contains(&rate) {
             return Err(Error::argument(

@@ -1,4 +1,4 @@
-//! A layer's tensors in files, under PyTorch's names and in its layout.
+//! The tensors of a layer in files, with PyTorch's names and layout.
 
 use super::layer::{Layer, Named, Role};
 use crate::error::Result;
@@ -6,11 +6,12 @@ use crate::files::safetensors::{Metadata, StoredTensor, TensorData, TensorFile};
 use crate::tensor::Tensor;
 use std::path::Path;
 
-/// Writes a layer's tensors to a safetensors file, as `safetensors.torch.save_file(module.state_dict())` would; matrices are
-/// transposed to `[out, in]`. The file is replaced in one piece.
+/// Writes the tensors of a layer to a safetensors file, as
+/// `safetensors.torch.save_file(module.state_dict())` does in PyTorch. Matrices are transposed to
+/// `[out, in]`. The file is replaced atomically.
 ///
 /// # Errors
-/// Values that are not finite, and what the file system refuses.
+/// Values that are not finite, and everything that the file system refuses.
 pub fn write(layer: &dyn Layer, path: &Path) -> Result<()> {
     let mut file = TensorFile::new(path, Metadata::new());
     for named in layer.tensors() {
@@ -24,8 +25,11 @@ pub fn write(layer: &dyn Layer, path: &Path) -> Result<()> {
     file.write_finite()
 }
 
-/// Overwrites a layer's tensors with those of a file. Tensors of other names are left alone, such as PyTorch's
-/// `num_batches_tracked`. Nothing is changed if one is missing, of another shape, or not finite.
+/// Replaces the tensors of a layer by those of a file. Tensors of other names are ignored, such as
+/// PyTorch's `num_batches_tracked`.
+///
+/// # Errors
+/// A tensor that is missing, of another shape or not finite. The layer is unchanged then.
 pub fn read(layer: &dyn Layer, path: &Path) -> Result<()> {
     let file = TensorFile::read(path)?;
     let mut loaded = Vec::new();

@@ -1,4 +1,4 @@
-//! How parameters start.
+//! Initial values of parameters.
 
 use crate::engine::device::Device;
 use crate::error::Result;
@@ -7,25 +7,29 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-/// The distribution that a weight matrix `[in, out]` starts from. The same seed gives the same values on every device; another
-/// platform's logarithm may differ in the last bit of the normal ones.
+/// The initial distribution of a weight matrix `[in, out]`. The same seed gives the same values on
+/// every device. Logarithms of another platform may change the last bit of normal values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Initial {
-    /// Uniform in ±√(6/(in + out)) (Glorot).
+    /// Uniform within ±√(6/(in + out)), after Glorot.
     XavierUniform,
-    /// Normal of variance 2/(in + out).
+    /// Normal with variance 2/(in + out), after Glorot.
     XavierNormal,
-    /// Uniform in ±√(6/in), for layers before a ReLU (He).
+    /// Uniform within ±√(6/in), for layers before a ReLU, after He.
     KaimingUniform,
-    /// Normal of variance 2/in.
+    /// Normal with variance 2/in, after He.
     KaimingNormal,
-    /// Uniform in ±1/√in, as PyTorch's linear layers start, weights and biases alike.
+    /// Uniform within ±1/√in, the default of PyTorch's linear layers for weights and biases.
     #[default]
     FanIn,
 }
 
 impl Initial {
-    /// A parameter of this shape for a layer of `inputs` and `outputs`.
+    /// A new parameter of this shape, for a layer with this number of inputs and outputs.
+    ///
+    /// # Errors
+    /// A shape that does not fit the device.
     pub fn parameter(
         self,
         device: &Device,

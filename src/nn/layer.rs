@@ -1,36 +1,37 @@
-//! What every layer is.
+//! The interface of all layers.
 
 use crate::error::Result;
 use crate::tensor::Tensor;
 
-/// Whether a layer learns or is asked: batch normalisation and dropout differ.
+/// The purpose of a forward pass. Batch normalization and dropout depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Statistics of the batch, elements dropped.
+    /// Training: statistics of the batch, and dropped elements.
     Training,
-    /// Running statistics, nothing dropped.
+    /// Evaluation: running statistics, and all elements.
     Evaluation,
 }
 
-/// What a layer's tensor is for.
+/// The purpose of a layer's tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Follows its gradient.
+    /// A parameter that is trained.
     Parameter,
-    /// A matrix that follows its gradient, `[in, out]` here and `[out, in]` in PyTorch's files.
+    /// A matrix that is trained. It is `[in, out]` here and `[out, in]` in PyTorch's files.
     Matrix,
-    /// A running value, without gradient.
+    /// A running value, which has no gradient.
     Buffer,
 }
 
-/// A layer's tensor under PyTorch's name for it.
+/// A tensor of a layer, with PyTorch's name for it.
 #[derive(Clone, Debug)]
 pub struct Named<'a> {
-    /// "weight", "bias", "running_mean"; with the layers' places before it in a network: "1.weight".
+    /// The name, such as "weight", "bias" or "running_mean". In a network the number of the layer
+    /// comes first: "1.weight".
     pub name: String,
     /// The tensor.
     pub tensor: &'a Tensor,
-    /// What it is for.
+    /// The purpose.
     pub role: Role,
 }
 
@@ -44,17 +45,20 @@ impl<'a> Named<'a> {
     }
 }
 
-/// A differentiable map with tensors of its own.
+/// A differentiable function of a tensor that may have tensors of its own.
 pub trait Layer: Send + Sync {
-    /// The layer's output, `[batch, out]`, for an input `[batch, in]`.
+    /// The output of the layer, `[batch, out]`, for an input `[batch, in]`.
+    ///
+    /// # Errors
+    /// An input whose shape does not fit the layer.
     fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor>;
 
-    /// Every tensor it has, in PyTorch's order.
+    /// All tensors of the layer, in PyTorch's order.
     fn tensors(&self) -> Vec<Named<'_>> {
         Vec::new()
     }
 
-    /// The tensors that follow their gradients.
+    /// The tensors that are trained.
     fn parameters(&self) -> Vec<Tensor> {
         let named = self.tensors().into_iter();
         let parameters = named.filter(|named| named.role != Role::Buffer);

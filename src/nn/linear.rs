@@ -1,4 +1,4 @@
-//! y = x·W + b (section 2).
+//! The linear layer (section 2).
 
 use super::initial::Initial;
 use super::layer::{Layer, Mode, Named, Role};
@@ -6,7 +6,7 @@ use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
-/// y = x·W + b, x `[…, in]`, W `[in, out]`, b `[out]`.
+/// y = x·W + b, with x `[…, in]`, W `[in, out]` and b `[out]`.
 ///
 /// Gradients: gx = g·Wᵀ, gW = xᵀ·g, gb = Σ_batch g.
 #[derive(Clone, Debug)]
@@ -16,15 +16,22 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Weights and bias as PyTorch starts them.
+    /// A layer whose weights and bias have the [initial distribution](Initial::FanIn) of PyTorch.
+    ///
+    /// # Errors
+    /// Sizes that do not fit the device.
     pub fn new(device: &Device, inputs: usize, outputs: usize, seed: u64) -> Result<Self> {
         Self::with(device, [inputs, outputs], Initial::FanIn, seed)
     }
 
-    /// Weights from a distribution; the bias is uniform in ±1/√in under [`Initial::FanIn`], else 0.
+    /// A layer whose weights have this initial distribution. The bias is uniform within ±1/√in for
+    /// [`Initial::FanIn`], and 0 otherwise.
+    ///
+    /// # Errors
+    /// Sizes that do not fit the device.
     pub fn with(device: &Device, fans: [usize; 2], initial: Initial, seed: u64) -> Result<Self> {
         let bias = match initial {
-            // A stream of its own: the bias must not repeat the first weights.
+            // A separate stream, so that the bias does not repeat the first weights.
             Initial::FanIn => initial.parameter(device, &fans[1..], fans, !seed)?,
             _ => Tensor::new(device, &vec![0.0f32; fans[1]], &fans[1..])?.parameter(),
         };
@@ -34,7 +41,7 @@ impl Linear {
         })
     }
 
-    /// The layer of a given weight `[in, out]` and bias `[out]`.
+    /// The layer with this weight, `[in, out]`, and this bias, `[out]`.
     ///
     /// # Errors
     /// A weight that is not a matrix, and a bias that is not one number per output.
@@ -54,12 +61,12 @@ impl Linear {
         ))
     }
 
-    /// W, `[in, out]`.
+    /// The weight W, `[in, out]`.
     pub fn weight(&self) -> &Tensor {
         &self.weight
     }
 
-    /// b, `[out]`.
+    /// The bias b, `[out]`.
     pub fn bias(&self) -> &Tensor {
         &self.bias
     }

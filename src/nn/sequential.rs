@@ -1,28 +1,29 @@
-//! Layers one after the other.
+//! Chains of layers.
 
 use super::batch_norm::BatchNorm1d;
 use super::dropout::Dropout;
-use super::function::Function;
 use super::initial::Initial;
 use super::layer::{Layer, Mode, Named};
 use super::linear::Linear;
+use super::nonlinearity::Nonlinearity;
 use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
-/// Layers one after the other; the tensors' names begin with the layer's place, as in PyTorch's `Sequential`.
+/// A chain of layers. The name of each tensor begins with the number of its layer, as in PyTorch's
+/// `Sequential`.
 #[derive(Default)]
 pub struct Sequential {
     layers: Vec<Box<dyn Layer>>,
 }
 
 impl Sequential {
-    /// No layer yet: the identity.
+    /// A chain without layers, which returns its input.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One layer more.
+    /// The same chain with another layer at its end.
     #[must_use]
     pub fn with(mut self, layer: impl Layer + 'static) -> Self {
         self.layers.push(Box::new(layer));
@@ -48,15 +49,16 @@ impl Layer for Sequential {
     }
 }
 
-/// A multi-layer perceptron (section 3): linear layers, between them batch normalisation if asked for, an activation, and
-/// dropout if asked for. The last linear layer's output is the network's.
+/// A multi-layer perceptron (section 3): linear layers with an activation between each two of them.
+/// Batch normalization before each activation and dropout after it are optional. The output of the
+/// last linear layer is the output of the network.
 ///
 /// ```
-/// use wgrad::device::Device;
-/// use wgrad::nn::{Function, Layer, Mlp};
+/// use wgrad::Device;
+/// use wgrad::nn::{Layer, Mlp, Nonlinearity};
 ///
 /// let device = Device::cpu()?;
-/// let network = Mlp::new(&[64, 128, 10], Function::Relu).batch_norm().build(&device, 1)?;
+/// let network = Mlp::new(&[64, 128, 10], Nonlinearity::Relu).batch_norm().build(&device, 1)?;
 /// let names: Vec<String> = network.tensors().into_iter().map(|named| named.name).collect();
 /// assert_eq!(names[..4], ["0.weight", "0.bias", "1.weight", "1.bias"]);
 /// # Ok::<(), wgrad::Error>(())
@@ -64,15 +66,15 @@ impl Layer for Sequential {
 #[derive(Clone, Debug)]
 pub struct Mlp {
     sizes: Vec<usize>,
-    activation: Function,
+    activation: Nonlinearity,
     batch_norm: bool,
     dropout: f32,
     initial: Initial,
 }
 
 impl Mlp {
-    /// Sizes from the input to the output.
-    pub fn new(sizes: &[usize], activation: Function) -> Self {
+    /// A perceptron of these sizes, from the input to the output.
+    pub fn new(sizes: &[usize], activation: Nonlinearity) -> Self {
         Self {
             sizes: sizes.to_vec(),
             activation,
@@ -82,7 +84,7 @@ impl Mlp {
         }
     }
 
-    /// With batch normalisation before each activation.
+    /// Adds batch normalization before each activation.
     #[must_use]
     pub fn batch_norm(self) -> Self {
         Self {
@@ -91,7 +93,7 @@ impl Mlp {
         }
     }
 
-    /// With dropout behind each activation.
+    /// Adds dropout after each activation.
     #[must_use]
     pub fn dropout(self, rate: f32) -> Self {
         Self {
@@ -100,7 +102,7 @@ impl Mlp {
         }
     }
 
-    /// Weights from this distribution.
+    /// Sets the initial distribution of the weights.
     #[must_use]
     pub fn initial(self, initial: Initial) -> Self {
         Self { initial, ..self }
@@ -109,7 +111,7 @@ impl Mlp {
     /// The network with its parameters on a device.
     ///
     /// # Errors
-    /// Fewer than two sizes, a size of 0, or a dropout rate out of its range.
+    /// Fewer than two sizes, a size of 0, or a dropout rate that is out of its range.
     pub fn build(&self, device: &Device, seed: u64) -> Result<Sequential> {
         if self.sizes.len() < 2 || self.sizes.contains(&0) {
             let expected = "at least 2 sizes above 0";
@@ -122,7 +124,7 @@ impl Mlp {
         let mut network = Sequential::new();
         let last = self.sizes.len() - 2;
         for (place, fans) in self.sizes.windows(2).enumerate() {
-            // A stream a layer, all of them different from those of the next seeds.
+            // One stream per layer. They also differ from the streams of other small seeds.
             let seed = seed.wrapping_mul(1 << 16).wrapping_add(place as u64);
             network = network.with(Linear::with(
                 device,

@@ -99,12 +99,12 @@ pub fn read_parameters(
 /// # Errors
 /// Metadata or shapes that are missing or describe no network.
 pub fn read_architecture(file: &TensorFile) -> Result<Architecture> {
-    let activation: Activation = file.option("activation", "crelu, screlu or relu")?;
+    let activation: Activation = file.option("activation", &Activation::names())?;
     let tied = file.option("tied", "true or false")?;
-    let clip = match activation {
-        // ReLU ignores its clip, so 1 replaces a clip that is missing or wrong.
-        Activation::Relu => file.option("clip", "").ok().filter(positive).unwrap_or(1.0),
-        _ => file.option("clip", "a finite number above 0")?,
+    let clip = match activation.has_clip() {
+        true => file.option("clip", "a finite number above 0")?,
+        // Without use for the clip, 1 replaces one that is missing or wrong.
+        false => file.option("clip", "").ok().filter(positive).unwrap_or(1.0),
     };
     let weights = &file.tensor("A1")?.shape;
     let &[hidden, inputs] = weights.as_slice() else {

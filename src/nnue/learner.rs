@@ -15,8 +15,8 @@ use crate::nnue::loss::Loss;
 use crate::optim::{Optimizer, ParameterGroup, StepAt};
 use serde::{Deserialize, Serialize};
 
-/// The groups of a network's parameters, which may learn at other rates, decays and ranges than the
-/// optimizer's own.
+/// The groups of a network's parameters. Each may have its own learning rate, weight decay and range
+/// instead of the optimizer's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -118,10 +118,10 @@ impl Learner {
         })
     }
 
-    /// Gives groups of parameters numbers of their own, from the next step on.
+    /// Gives groups of parameters their own rates, decays and ranges from the next step on.
     ///
     /// # Errors
-    /// The errors of [`ParameterGroup::check`].
+    /// As [`ParameterGroup::check`].
     pub fn set_groups(&mut self, groups: ParameterGroups) -> Result<()> {
         groups.check()?;
         self.groups = groups;

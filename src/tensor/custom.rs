@@ -13,7 +13,7 @@ use crate::error::Result;
 ///
 /// ```
 /// use wgrad::Result;
-/// use wgrad::device::Device;
+/// use wgrad::Device;
 /// use wgrad::tensor::{Backward, CustomOperation, Tensor, gradcheck};
 ///
 /// /// min(max(x, 0), 1)², with the slope 2x from 0 to 1.

@@ -3,6 +3,7 @@
 mod case;
 mod transposed;
 
+#[doc(hidden)]
 pub use transposed::CHUNK;
 
 use crate::error::{Error, Result};
@@ -266,21 +267,25 @@ impl SparseInputs {
     }
 
     /// The offset of each input's list in [`Self::samples`], `[N + 1]`.
+    #[doc(hidden)]
     pub fn offsets(&self) -> &[u32] {
         &self.transposed().offsets
     }
 
     /// The samples of each input in ascending order, one list after the other, `[entries]`.
+    #[doc(hidden)]
     pub fn samples(&self) -> &[u32] {
         &self.transposed().samples
     }
 
     /// The first chunk of each input, `[N + 1]`. An input that no sample has has no chunk.
+    #[doc(hidden)]
     pub fn first_chunks(&self) -> &[u32] {
         &self.transposed().first_chunks
     }
 
     /// The offset of each chunk of at most [`CHUNK`] samples in [`Self::samples`], `[chunks + 1]`.
+    #[doc(hidden)]
     pub fn chunk_starts(&self) -> &[u32] {
         &self.transposed().chunk_starts
     }

@@ -2,6 +2,7 @@
 
 mod layout;
 
+#[doc(hidden)]
 pub use layout::{Layout, Walk, place};
 
 use crate::error::{Error, Result};

@@ -4,7 +4,9 @@
 mod case;
 mod cases;
 
+#[doc(hidden)]
 pub use case::{Input, OperationCase, View};
+#[doc(hidden)]
 pub use cases::cases;
 
 use crate::error::{Error, Result};

@@ -92,7 +92,7 @@ fn threads_have_no_influence() {
 
 /// A network of [`Chess768`] that computes on this number of the host's threads.
 fn on_threads(count: usize) -> Network {
-    network(&Device::cpu_with_threads(count).unwrap())
+    network(&Device::cpu_with_threads(count.try_into().unwrap()).unwrap())
 }
 
 fn network(device: &Device) -> Network {

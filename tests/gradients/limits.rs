@@ -72,7 +72,7 @@ fn what_does_not_fit_is_refused_by_name() {
         .unwrap()
     };
     for (batch, words) in [
-        (batch(6), "expected 5 features (N), found 6"),
+        (batch(6), "expected 5 inputs (N), found 6"),
         (
             batch(5),
             "expected a bucket below 2 for each sample, found none",
@@ -90,7 +90,7 @@ fn what_does_not_fit_is_refused_by_name() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("expected 4 values, one a sample, found 1"),
+        error.contains("expected 4 values, one per sample, found 1"),
         "{error}"
     );
     let loss = Loss {

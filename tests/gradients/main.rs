@@ -410,7 +410,7 @@ fn gradients_are_the_same_bits_with_any_number_of_threads() {
     for architecture in nets::architectures(23, 160) {
         let net = nets::random(&architecture, 4500, 6, 13);
         let found = [1, 2, 5].map(|threads| {
-            let device = Device::cpu_with_threads(threads).unwrap();
+            let device = Device::cpu_with_threads(threads.try_into().unwrap()).unwrap();
             let loss = Upstream::Loss(Loss::SIGMOID_MSE);
             let result = gradients(&device, &net.parameters, &net.sparse, loss);
             let values = result.gradients.iter().flatten().chain(&result.y);

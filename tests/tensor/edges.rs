@@ -198,7 +198,7 @@ fn the_same_operations_give_the_same_bits_with_any_number_of_threads() {
     let results: Vec<Vec<u32>> = [1, 2, 3]
         .into_iter()
         .map(|threads| {
-            let device = Device::cpu_with_threads(threads).unwrap();
+            let device = Device::cpu_with_threads(threads.try_into().unwrap()).unwrap();
             let x = Tensor::new(&device, &numbers, &[300, 301])
                 .unwrap()
                 .parameter();

@@ -3,7 +3,7 @@
 use crate::common;
 use wgrad::engine::device::Device;
 use wgrad::nn::{BatchNorm1d, Dropout, Layer, Mlp, Mode, cross_entropy, mse};
-use wgrad::nn::{Descent, Function, clip_by_norm};
+use wgrad::nn::{Descent, Nonlinearity, clip_by_norm};
 use wgrad::optim::Optimizer;
 use wgrad::tensor::{Classes, Tensor};
 use wgrad::verify::operations::Operation;
@@ -115,16 +115,20 @@ fn layers_and_losses_refuse_what_they_cannot_take() {
     );
     refused(Dropout::new(1.0, 0), &["dropout", "found 1"]);
     refused(
-        Mlp::new(&[3], Function::Relu).build(&device, 0).map(drop),
+        Mlp::new(&[3], Nonlinearity::Relu)
+            .build(&device, 0)
+            .map(drop),
         &["sizes", "at least 2"],
     );
     refused(
-        Mlp::new(&[3, 0, 2], Function::Relu)
+        Mlp::new(&[3, 0, 2], Nonlinearity::Relu)
             .build(&device, 0)
             .map(drop),
         &["sizes", "above 0"],
     );
-    let network = Mlp::new(&[3, 2], Function::Relu).build(&device, 0).unwrap();
+    let network = Mlp::new(&[3, 2], Nonlinearity::Relu)
+        .build(&device, 0)
+        .unwrap();
     refused(
         network.forward(&wide, Mode::Training),
         &["matmul", "[4, 5] and [3, 2]"],

@@ -4,14 +4,16 @@ use crate::common;
 use approx::assert_relative_eq;
 use wgrad::engine::device::Device;
 use wgrad::files::safetensors::TensorFile;
-use wgrad::nn::{self, BatchNorm1d, Descent, Dropout, Function, Initial, Layer, Linear, Mlp, Mode};
+use wgrad::nn::{
+    self, BatchNorm1d, Descent, Dropout, Initial, Layer, Linear, Mlp, Mode, Nonlinearity,
+};
 use wgrad::optim::{AdamW, Optimizer, Sgd};
 use wgrad::tensor::Tensor;
 
 #[test]
 fn an_mlp_has_pytorchs_names_and_shapes() {
     let device = Device::cpu().unwrap();
-    let network = Mlp::new(&[6, 5, 4], Function::Relu)
+    let network = Mlp::new(&[6, 5, 4], Nonlinearity::Relu)
         .batch_norm()
         .dropout(0.2)
         .build(&device, 1);
@@ -41,7 +43,7 @@ fn files_bring_a_network_back_and_hold_matrices_transposed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("network.safetensors");
     let build = |seed| {
-        let network = Mlp::new(&[3, 4, 2], Function::Tanh).batch_norm();
+        let network = Mlp::new(&[3, 4, 2], Nonlinearity::Tanh).batch_norm();
         network.build(&device, seed).unwrap()
     };
     let (one, other) = (build(1), build(2));
@@ -64,7 +66,7 @@ fn files_bring_a_network_back_and_hold_matrices_transposed() {
     assert_eq!(of(&one), of(&other));
 
     // The file of another architecture changes nothing.
-    let wide = Mlp::new(&[3, 5, 2], Function::Tanh)
+    let wide = Mlp::new(&[3, 5, 2], Nonlinearity::Tanh)
         .batch_norm()
         .build(&device, 3)
         .unwrap();

@@ -1,52 +1,67 @@
-// H = activation(Z) and its slope ∂H/∂Z; the mask M is the slope of CReLU: 1 at both ends, inclusive.
-const CRELU = 0u;
-const SCRELU = 1u;
-const RELU = 2u;
-override ACTIVATION: u32 = 0u;
+// H = min(max(Z, 0), T)^POWER, where T = ∞ if CLIP is 0, and its slope ∂H/∂Z = M·S, with the mask
+// M = [0 ≤ Z ≤ T], both ends included, and S = POWER·Z^(POWER − 1).
+override CLIP: u32 = 1u;
+override POWER: u32 = 1u; // 1, 2 or 3
 
 fn activate(z: f32, clip: f32) -> f32 {
-    if (ACTIVATION == RELU) {
-        return max(z, 0.0);
+    var base = max(z, 0.0);
+    if (CLIP == 1u) {
+        base = min(base, clip);
     }
-    let clamped = min(max(z, 0.0), clip);
-    if (ACTIVATION == SCRELU) {
-        return clamped * clamped;
+    return powered(base);
+}
+
+// x^POWER.
+fn powered(x: f32) -> f32 {
+    if (POWER == 1u) {
+        return x;
     }
-    return clamped;
+    if (POWER == 2u) {
+        return x * x;
+    }
+    return x * x * x;
 }
 
 fn activation_slope(z: f32, clip: f32) -> f32 {
-    if (ACTIVATION == RELU) {
-        return select(0.0, 1.0, z >= 0.0);
+    let inside = z >= 0.0 && (CLIP == 0u || z <= clip);
+    if (POWER == 1u) {
+        return select(0.0, 1.0, inside);
     }
-    let inside = z >= 0.0 && z <= clip;
-    if (ACTIVATION == SCRELU) {
+    if (POWER == 2u) {
         return select(0.0, 2.0 * z, inside);
     }
-    return select(0.0, 1.0, inside);
+    return select(0.0, 3.0 * z * z, inside);
 }
 
 fn activate_4(z: vec4<f32>, clip: vec4<f32>) -> vec4<f32> {
-    if (ACTIVATION == RELU) {
-        return max(z, vec4<f32>(0.0));
+    var base = max(z, vec4<f32>(0.0));
+    if (CLIP == 1u) {
+        base = min(base, clip);
     }
-    let clamped = min(max(z, vec4<f32>(0.0)), clip);
-    if (ACTIVATION == SCRELU) {
-        return clamped * clamped;
+    if (POWER == 1u) {
+        return base;
     }
-    return clamped;
+    if (POWER == 2u) {
+        return base * base;
+    }
+    return base * base * base;
 }
 
+// M.
 fn inside_4(z: vec4<f32>, clip: vec4<f32>) -> vec4<bool> {
-    if (ACTIVATION == RELU) {
+    if (CLIP == 0u) {
         return z >= vec4<f32>(0.0);
     }
     return (z >= vec4<f32>(0.0)) & (z <= clip);
 }
 
 fn slope_4(z: vec4<f32>, clip: vec4<f32>) -> vec4<f32> {
-    if (ACTIVATION == SCRELU) {
-        return select(vec4<f32>(0.0), 2.0 * z, inside_4(z, clip));
+    let inside = inside_4(z, clip);
+    if (POWER == 1u) {
+        return select(vec4<f32>(0.0), vec4<f32>(1.0), inside);
     }
-    return select(vec4<f32>(0.0), vec4<f32>(1.0), inside_4(z, clip));
+    if (POWER == 2u) {
+        return select(vec4<f32>(0.0), 2.0 * z, inside);
+    }
+    return select(vec4<f32>(0.0), 3.0 * z * z, inside);
 }

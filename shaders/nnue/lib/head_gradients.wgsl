@@ -52,7 +52,7 @@ fn put_lanes(accumulator: u32, first_lane: u32, invocation: u32) {
     var bias_sum = 0.0;
     for (var p = accumulator; p <= accumulator + params.tied; p++) {
         let total = select(params.total_1, params.total_2, p == 1u);
-        let kinds = select(2u, 1u, ACTIVATION == RELU);
+        let kinds = 1u + CLIP;
         let first = select(0u, params.rows_2, p == 1u) + lane_group * 128u * total
             + (total - kinds * params.blocks) * width + r % 128u;
         var inside = 0.0;
@@ -60,7 +60,7 @@ fn put_lanes(accumulator: u32, first_lane: u32, invocation: u32) {
         var share = 0.0;
         for (var block = own; block < params.blocks; block += LANES) {
             inside += rows[first + block * width];
-            if (ACTIVATION != RELU) {
+            if (CLIP == 1u) {
                 above += rows[first + (params.blocks + block) * width];
             }
         }
@@ -75,11 +75,12 @@ fn put_lanes(accumulator: u32, first_lane: u32, invocation: u32) {
             let u = p * params.hidden + r;
             bias_sum += values[params.output + u] * inside;
             var sum = values[bias] * inside + share;
-            if (ACTIVATION == CRELU) {
-                sum += params.clip * above;
+            // H = w·S·Z inside the mask, with w = 1 ÷ POWER, and H(T) above it.
+            if (POWER != 1u) {
+                sum *= 1.0 / f32(POWER);
             }
-            if (ACTIVATION == SCRELU) {
-                sum = 0.5 * sum + params.clip * params.clip * above;
+            if (CLIP == 1u) {
+                sum += powered(params.clip) * above;
             }
             put(params.output + u, sum, 1u);
         }

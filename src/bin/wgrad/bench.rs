@@ -15,6 +15,7 @@ use positions::Positions;
 use rates::Rates;
 use report::{Measurement, Table};
 use shape::{Shape, ShapeOptions};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -156,7 +157,7 @@ fn devices(options: &Options) -> wgrad::Result<Vec<Device>> {
     };
     let mut devices: Vec<Device> = Vec::new();
     for request in requests {
-        let device = Device::open_with_threads(Some(&request), threads)?;
+        let device = Device::open_with_threads(Some(&request), NonZeroUsize::new(threads))?;
         if devices.iter().all(|other| other.name() != device.name()) {
             devices.push(device);
         }

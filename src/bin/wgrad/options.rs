@@ -1,6 +1,7 @@
 //! Options that several commands share.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use std::num::NonZeroUsize;
 use wgrad::Result;
 use wgrad::engine::device::Device;
 use wgrad::nnue::loss::{Link, Loss};
@@ -24,10 +25,8 @@ impl DeviceOption {
 
     /// Opens it, with the number of threads for the CPU executor.
     pub fn open_with(&self, threads: &ThreadsOption) -> Result<Device> {
-        match threads.threads {
-            0 => self.open(),
-            threads => Device::open_with_threads(self.device.as_deref(), threads),
-        }
+        let threads = NonZeroUsize::new(threads.threads);
+        Device::open_with_threads(self.device.as_deref(), threads)
     }
 }
 

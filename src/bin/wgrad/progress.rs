@@ -67,9 +67,9 @@ impl Progress {
             .iter()
             .map(|tensor| tensor.len())
             .sum();
-        let clip = match architecture.activation {
-            wgrad::nnue::activation::Activation::Relu => String::new(),
-            _ => format!(" with T = {}", architecture.clip),
+        let clip = match architecture.activation.has_clip() {
+            true => format!(" with T = {}", architecture.clip),
+            false => String::new(),
         };
         self.say(format_args!("data        {data}"));
         self.say(format_args!(

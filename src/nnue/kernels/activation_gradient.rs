@@ -1,6 +1,6 @@
 //! dz\[s, u\] = C\[b, u\]·e\[s\]·∂H/∂Z\[s, u\], the mask M at work (section 1).
 
-use super::libraries::{ACTIVATION, ACTIVATION_OPERATIONS, ACTIVATIONS};
+use super::libraries::{ACTIVATION, ACTIVATIONS};
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Write};
 use crate::engine::libraries::GRID;
@@ -103,21 +103,11 @@ fn body(call: Call<'_, f32>) {
             let weights = &weights[b * width..][..width];
             let (e, clip) = (e[s], p.clip);
             let terms = dz.iter_mut().zip(z).zip(weights);
-            match activation {
-                Activation::CRelu => terms.for_each(|((dz, &z), &c)| {
-                    *dz = if (z >= 0.0) & (z <= clip) { c * e } else { 0.0 };
-                }),
-                Activation::SCRelu => terms.for_each(|((dz, &z), &c)| {
-                    *dz = if (z >= 0.0) & (z <= clip) {
-                        c * e * (2.0 * z)
-                    } else {
-                        0.0
-                    };
-                }),
-                Activation::Relu => terms.for_each(|((dz, &z), &c)| {
-                    *dz = if z >= 0.0 { c * e } else { 0.0 };
-                }),
-            }
+            // A NaN in c·e must not reach a lane outside the mask.
+            terms.for_each(|((dz, &z), &c)| {
+                let slope = activation.slope(z, clip);
+                *dz = if slope == 0.0 { 0.0 } else { c * e * slope };
+            });
         });
 }
 
@@ -129,7 +119,7 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     Traffic {
         read: 4 * (z + samples + buckets * width + bucket),
         written: 4 * z,
-        operations: (2 + ACTIVATION_OPERATIONS[variant]) * z,
+        operations: (2 + Activation::ALL[variant].operations()) * z,
         ..Traffic::default()
     }
 }

@@ -2,15 +2,15 @@
 
 mod cpu;
 
-use super::libraries::{ACTIVATION, ACTIVATIONS, BITS, LINK, LINK_OPERATIONS};
+use super::libraries::{ACTIVATION, ACTIVATIONS, BITS, EXTRAS, LOSS};
 use super::{loss, masked};
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{
-    Axis, Bound, Call, Case, Choice, Kernel, Pass, Read, Slice, Slot, Traffic, Update, Write,
+    Bound, Call, Case, Kernel, Pass, Read, Slice, Slot, Traffic, Update, Write,
 };
 use crate::engine::libraries::GRID;
 use crate::nnue::activation::Activation;
-use crate::nnue::loss::Link;
+use crate::nnue::loss::{Link, Loss};
 
 crate::interface! {
     /// Sizes, and where things begin in the joined buffers. All but `samples` and `entries` are multiples of 32 or, as places
@@ -95,13 +95,6 @@ pub enum Beside {
 }
 
 impl Beside {
-    const ALL: [Self; 4] = [
-        Self::Loss(Link::Identity),
-        Self::Loss(Link::Sigmoid),
-        Self::Bits,
-        Self::Nothing,
-    ];
-
     pub(super) fn link(self) -> Option<Link> {
         match self {
             Self::Loss(link) => Some(link),
@@ -110,27 +103,25 @@ impl Beside {
     }
 }
 
-/// The choices of [`Beside::ALL`].
-const BESIDE: Axis = &[
-    Choice::new("identity", &[("GRADIENT", 1), ("LOSS", 1), ("LINK", 0)]),
-    Choice::new("sigmoid", &[("GRADIENT", 1), ("LOSS", 1), ("LINK", 1)]),
-    Choice::new("bits", &[("GRADIENT", 1)]),
-    Choice::new("output", &[("GRADIENT", 0)]),
-];
-
 /// The variant for an activation, and what is computed beside Y.
 pub fn variant_for(activation: Activation, beside: Beside) -> usize {
+    let links = Link::ALL.len();
     let beside = match beside {
         Beside::Loss(link) => link as usize,
-        Beside::Bits => 2,
-        Beside::Nothing => 3,
+        Beside::Bits => links,
+        Beside::Nothing => links + 1,
     };
     KERNEL.variant([activation as usize, beside])
 }
 
 pub(super) fn meaning(variant: usize) -> (Activation, Beside) {
     let [activation, beside] = KERNEL.choices(variant);
-    (Activation::ALL[activation], Beside::ALL[beside])
+    let beside = match beside.checked_sub(Link::ALL.len()) {
+        None => Beside::Loss(Link::ALL[beside]),
+        Some(0) => Beside::Bits,
+        Some(_) => Beside::Nothing,
+    };
+    (Activation::ALL[activation], beside)
 }
 
 /// The kernel.
@@ -139,8 +130,8 @@ pub static KERNEL: Kernel = Kernel {
     operation: Some("network"),
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/nnue/forward_sparse.wgsl"),
-    libraries: &[GRID, ACTIVATION, BITS, LINK],
-    axes: &[ACTIVATIONS, BESIDE],
+    libraries: &[GRID, ACTIVATION, BITS, LOSS],
+    axes: &[ACTIVATIONS, EXTRAS],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,
@@ -162,7 +153,7 @@ fn twin(call: Call<'_, f64>) {
     let strip = first..first + p.samples as usize;
     let clip = f64::from(p.clip);
     let words = hidden / 32;
-    let kinds = if activation == Activation::Relu { 1 } else { 2 };
+    let kinds = activation.conditions();
     for plane in 0..if gradient { 2 * kinds } else { 0 } {
         let plane = plane * total;
         bits[(plane + strip.start) * words..(plane + strip.end) * words].fill(0);
@@ -186,25 +177,21 @@ fn twin(call: Call<'_, f64>) {
                 let (word, bit) = masked::word_and_bit(r, p.interleave as usize);
                 let word = (perspective * total + s) * words + word;
                 let slope = activation.slope(z, clip);
-                let inside = Activation::CRelu.slope(z, clip) == 1.0;
-                let inside = if activation == Activation::Relu {
-                    slope == 1.0
-                } else {
-                    inside
-                };
+                let inside = (z >= 0.0) & (z <= activation.limit(clip));
                 bits[word] |= u32::from(inside) << bit;
-                if activation != Activation::Relu {
+                if activation.has_clip() {
                     bits[2 * total * words + word] |= u32::from(z > clip) << bit;
                 }
-                if activation == Activation::SCRelu {
+                if activation.has_slopes() {
                     slopes[(perspective * p.samples as usize + s - first) * hidden + r] = slope;
                 }
             }
         }
         if let Some(link) = beside.link() {
             let target = f64::from(f32::from_bits(lists[p.targets as usize + s]));
-            let of_loss = (f64::from(p.power), f64::from(p.scale));
-            (errors[total + s], errors[s]) = loss::reference(link, of_loss, y[s], target);
+            let loss = Loss::new(link, p.power);
+            let term = loss.term(y[s], target, f64::from(p.scale));
+            (errors[total + s], errors[s]) = (term.value, term.gradient);
         }
     }
 }
@@ -217,14 +204,15 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let lanes = samples * 2 * hidden;
     let (planes, slopes) = match activation {
         _ if beside == Beside::Nothing => (0, 0),
-        Activation::CRelu => (2, 0),
-        Activation::SCRelu => (2, lanes),
-        Activation::Relu => (1, 0),
+        _ => (
+            activation.conditions() as u64,
+            if activation.has_slopes() { lanes } else { 0 },
+        ),
     };
     // A tied network has N rows of weights in all; which it is, the parameters do not say.
     let distinct = entries.min(inputs);
     let (of_loss, link_operations) = match beside.link() {
-        Some(link) => (samples, LINK_OPERATIONS[link as usize] + 8),
+        Some(link) => (samples, link.operations()),
         None => (0, 0),
     };
     Traffic {
@@ -261,7 +249,7 @@ fn cases() -> Vec<Case> {
         }
     }
     // Past 65,535 workgroups, which need so many lanes that only Y is asked for.
-    let of_output = variant_for(Activation::CRelu, Beside::Nothing);
+    let of_output = variant_for(Activation::ALL[0], Beside::Nothing);
     cases.push(case(of_output, 2 * shapes.len(), [65_537, 4096, 1, 3, 4]));
     cases
 }
@@ -309,9 +297,8 @@ fn case(
     let words = samples * 2 * hidden / 32;
     let (kinds, slopes) = match activation {
         _ if beside == Beside::Nothing => (0, 0),
-        Activation::CRelu => (2, 0),
-        Activation::SCRelu => (2, (samples - first) * 2 * hidden),
-        Activation::Relu => (1, 0),
+        _ if activation.has_slopes() => (activation.conditions(), (samples - first) * 2 * hidden),
+        _ => (activation.conditions(), 0),
     };
     let errors = beside.link().map_or(Vec::new(), |link| {
         let y = reference_y(

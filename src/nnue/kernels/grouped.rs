@@ -1,6 +1,6 @@
 //! Rows of weights a group of lanes at a time: what the gathers of a forward pass read.
 
-use crate::engine::cpu::simd::Sixteen;
+use crate::engine::cpu::simd::{Simd, Sixteen};
 use crate::nnue::kernels::masked::GROUP;
 use aligned_vec::{AVec, avec};
 use rayon::prelude::*;
@@ -54,5 +54,15 @@ impl<'a> Grouped<'a> {
         let first = unit / UNITS * UNITS;
         let width = UNITS.min(self.units - first);
         (&packed[first * features + unit - first..], width)
+    }
+}
+
+/// x^power, for the powers of activations.
+#[inline(always)]
+pub fn powered<S: Simd>(simd: S, power: u32, x: S::Vector) -> S::Vector {
+    match power {
+        1 => x,
+        2 => simd.multiply(x, x),
+        _ => simd.multiply(simd.multiply(x, x), x),
     }
 }

@@ -1,32 +1,98 @@
-//! The shared functions of the shaders, and what their overrides mean.
+//! The WGSL functions that the network's kernels share, and the axes of their overrides.
 
 use crate::engine::kernel::{Axis, Choice};
+use crate::nnue::activation::Activation;
+use crate::nnue::loss::Link;
 
-/// `activate` and `activation_slope`, by the override `ACTIVATION`; the same for vectors.
+/// `activate` and `activation_slope`, by the overrides `CLIP` and `POWER`; the same for vectors.
 pub const ACTIVATION: &str = include_str!("../../../shaders/nnue/lib/activation.wgsl");
 /// `first_vector` and `bits_of`: a bit a lane, in words.
 pub const BITS: &str = include_str!("../../../shaders/nnue/lib/bits.wgsl");
-/// `link`, `power_of` and `loss_of`, by the override `LINK`.
-pub const LINK: &str = include_str!("../../../shaders/nnue/lib/link.wgsl");
+/// `loss_of`, by the override `LINK`.
+pub const LOSS: &str = include_str!("../../../shaders/nnue/lib/loss.wgsl");
 /// `put_head_gradients`: the gradients of B, C and d, and the loss. The shader declares the buffers and
 /// the functions that put them.
 pub const HEAD_GRADIENTS: &str = include_str!("../../../shaders/nnue/lib/head_gradients.wgsl");
 
-/// The variants of a kernel that uses [`ACTIVATION`], in the order of [`Activation::ALL`](crate::nnue::activation::Activation::ALL).
-pub const ACTIVATIONS: Axis = &[
-    Choice::new("crelu", &[("ACTIVATION", 0)]),
-    Choice::new("screlu", &[("ACTIVATION", 1)]),
-    Choice::new("relu", &[("ACTIVATION", 2)]),
-];
+const FORMS: usize = Activation::ALL.len();
 
-/// The variants of a kernel that uses [`LINK`], in the order of [`Link::ALL`](crate::nnue::loss::Link::ALL).
-pub const LINKS: Axis = &[
-    Choice::new("identity", &[("LINK", 0)]),
-    Choice::new("sigmoid", &[("LINK", 1)]),
-];
+static ACTIVATION_CONSTANTS: [[(&str, u32); 2]; FORMS] = {
+    let mut constants = [[("CLIP", 0), ("POWER", 0)]; FORMS];
+    let mut i = 0;
+    while i < FORMS {
+        let form = Activation::ALL[i].form();
+        constants[i] = [("CLIP", form.clip as u32), ("POWER", form.power)];
+        i += 1;
+    }
+    constants
+};
 
-/// Operations of the activation, or of its slope, for one number, in the order of [`ACTIVATIONS`]: only SCReLU's needs one.
-pub(crate) const ACTIVATION_OPERATIONS: [u64; 3] = [0, 1, 0];
+static ACTIVATION_CHOICES: [Choice; FORMS] = {
+    let mut choices = [Choice::new("", &[]); FORMS];
+    let mut i = 0;
+    while i < FORMS {
+        choices[i] = Choice::new(Activation::ALL[i].name(), &ACTIVATION_CONSTANTS[i]);
+        i += 1;
+    }
+    choices
+};
 
-/// Operations of the link for one number, in the order of [`LINKS`].
-pub(crate) const LINK_OPERATIONS: [u64; 2] = [0, 4];
+/// The axis of a kernel that uses [`ACTIVATION`], in the order of [`Activation::ALL`].
+pub const ACTIVATIONS: Axis = &ACTIVATION_CHOICES;
+
+/// The choices of an axis: `before`, one choice per link, and `after`. A link sets the override
+/// `LINK`, and `LOSS` to 1 in shaders that declare it.
+const fn with_links<const N: usize>(
+    constants: &'static [[(&'static str, u32); 2]; Link::ALL.len()],
+    overrides: usize,
+    before: &[Choice],
+    after: &[Choice],
+) -> [Choice; N] {
+    let mut choices = [Choice::new("", &[]); N];
+    let mut i = 0;
+    while i < N {
+        choices[i] = if i < before.len() {
+            before[i]
+        } else if i < before.len() + Link::ALL.len() {
+            let link = i - before.len();
+            let constants = constants[link].split_at(overrides).0;
+            Choice::new(Link::ALL[link].name(), constants)
+        } else {
+            after[i - before.len() - Link::ALL.len()]
+        };
+        i += 1;
+    }
+    choices
+}
+
+static LINK_CONSTANTS: [[(&str, u32); 2]; Link::ALL.len()] = {
+    let mut constants = [[("LINK", 0), ("LOSS", 1)]; Link::ALL.len()];
+    let mut i = 0;
+    while i < Link::ALL.len() {
+        constants[i][0].1 = i as u32;
+        i += 1;
+    }
+    constants
+};
+
+/// The axis of a kernel that uses [`LOSS`], in the order of [`Link::ALL`].
+pub const LINKS: Axis = &LINK_CHOICES;
+static LINK_CHOICES: [Choice; Link::ALL.len()] = with_links(&LINK_CONSTANTS, 1, &[], &[]);
+
+/// The axis of a kernel that computes e from a loss with each link, or is given e.
+pub const UPSTREAMS: Axis = &UPSTREAM_CHOICES;
+static UPSTREAM_CHOICES: [Choice; 1 + Link::ALL.len()] = {
+    let given = [Choice::new("given", &[("GIVEN", 1)])];
+    with_links(&LINK_CONSTANTS, 1, &given, &[])
+};
+
+/// The axis of a kernel that computes, besides Y: e by a loss with each link and what the gradients
+/// need of Z; only what the gradients need of Z; or nothing.
+pub const EXTRAS: Axis = &EXTRA_CHOICES;
+static EXTRA_CHOICES: [Choice; Link::ALL.len() + 2] = {
+    let others = [
+        Choice::new("bits", &[]),
+        Choice::new("output", &[("GRADIENT", 0)]),
+    ];
+    with_links(&LINK_CONSTANTS, 2, &[], &others)
+};

@@ -1,11 +1,11 @@
 //! What each sample adds to the loss, terms\[s\] = |P − t|^q / L with P = link(Y\[s\]), and the loss by its output,
 //! e\[s\] = (q/L)·|P − t|^(q−1)·sign(P − t)·∂P/∂Y (section 1).
 
-use super::libraries::{LINK, LINK_OPERATIONS, LINKS};
+use super::libraries::{LINKS, LOSS};
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Write};
 use crate::engine::libraries::GRID;
-use crate::nnue::loss::Link;
+use crate::nnue::loss::{Link, Loss};
 use rayon::prelude::*;
 
 crate::interface! {
@@ -43,7 +43,7 @@ pub static KERNEL: Kernel = Kernel {
     operation: Some("loss"),
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/loss.wgsl"),
-    libraries: &[GRID, LINK],
+    libraries: &[GRID, LOSS],
     axes: &[LINKS],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
@@ -59,41 +59,11 @@ fn twin(call: Call<'_, f64>) {
     let link = Link::ALL[variant];
     let (y, targets) = (buffers.y, buffers.targets);
     let (terms, e) = (buffers.terms, buffers.e);
-    let (q, scale) = (f64::from(p.power), f64::from(p.scale));
+    let loss = Loss::new(link, p.power);
     for s in 0..p.samples as usize {
-        (terms[s], e[s]) = reference(link, (q, scale), y[s], targets[s]);
+        let term = loss.term(y[s], targets[s], f64::from(p.scale));
+        (terms[s], e[s]) = (term.value, term.gradient);
     }
-}
-
-/// A term and e by the mathematics.
-pub(super) fn reference(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> (f64, f64) {
-    let (value, slope) = link.apply(y);
-    let difference = value - target;
-    let sign = if difference == 0.0 {
-        0.0
-    } else {
-        difference.signum()
-    };
-    (
-        difference.abs().powf(q) * scale,
-        q * scale * difference.abs().powf(q - 1.0) * sign * slope,
-    )
-}
-
-/// A term and e as the CPU executor computes them.
-#[inline]
-pub(super) fn value(link: Link, (q, scale): (f32, f32), y: f32, target: f32) -> (f32, f32) {
-    let (value, slope) = link.apply_f32(y);
-    let difference = value - target;
-    let sign = if difference == 0.0 {
-        0.0
-    } else {
-        difference.signum()
-    };
-    (
-        power_of(difference.abs(), q) * scale,
-        power_of(difference.abs(), q - 1.0) * q * scale * sign * slope,
-    )
 }
 
 /// The error allowed for e on a GPU.
@@ -126,23 +96,15 @@ fn body(call: Call<'_, f32>) {
     let samples = p.samples as usize;
     let (y, targets) = (&buffers.y[..samples], &buffers.targets[..samples]);
     let (terms, e) = (buffers.terms, buffers.e);
+    let loss = Loss::new(link, p.power);
     let outputs = terms[..samples].par_iter_mut().zip(&mut e[..samples]);
     outputs
         .zip(y.par_iter().zip(targets))
         .with_min_len(crate::engine::cpu::PIECE)
         .for_each(|((term, e), (&y, &target))| {
-            (*term, *e) = value(link, (p.power, p.scale), y, target);
+            let found = loss.term_f32(y, target, p.scale);
+            (*term, *e) = (found.value, found.gradient);
         });
-}
-
-/// |x|^q for x ≥ 0 with the common powers exact.
-fn power_of(x: f32, q: f32) -> f32 {
-    match q {
-        0.0 => 1.0,
-        1.0 => x,
-        2.0 => x * x,
-        _ => x.powf(q),
-    }
 }
 
 /// The error of P as f32 computes it, in absolute terms: WGSL allows exp 3 + 2|x| ulp, the division 2.5 and each other
@@ -190,7 +152,7 @@ pub(super) fn term_error(link: Link, (q, scale): (f64, f64), y: f64, target: f64
 fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let p: Params = bytemuck::pod_read_unaligned(params);
     // The difference, its two powers, two scales, and the product with q, the sign and the slope.
-    Traffic::elementwise(p.samples, 2, 2, LINK_OPERATIONS[variant] + 8)
+    Traffic::elementwise(p.samples, 2, 2, Link::ALL[variant].operations())
 }
 
 /// Sizes 0, 1, tile − 1, tile, tile + 1, a prime and past 65,535 workgroups; powers 1, 2, 2.5 and 4; outputs to ±30,

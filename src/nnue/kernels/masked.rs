@@ -33,8 +33,7 @@ pub fn blocks(samples: usize) -> usize {
 
 /// Rows of one perspective.
 pub fn rows(activation: Activation, chunks: usize, samples: usize) -> usize {
-    let kinds = if activation == Activation::Relu { 1 } else { 2 };
-    chunks + kinds * blocks(samples)
+    chunks + activation.conditions() * blocks(samples)
 }
 
 /// Where the lanes of a group lie in a row of K = `hidden`.

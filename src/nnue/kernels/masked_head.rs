@@ -107,15 +107,6 @@ pub static KERNEL: Kernel = Kernel {
     cases,
 };
 
-/// H = w·S·Z where Z is inside: w.
-fn inside_weight(activation: Activation) -> f32 {
-    if activation == Activation::SCRelu {
-        0.5
-    } else {
-        1.0
-    }
-}
-
 /// The sums from which the gradients are made.
 #[derive(Clone, Copy, Debug)]
 struct Sources<'a, R> {
@@ -141,7 +132,7 @@ impl Sources<'_, f64> {
         } = *self;
         let output = p.output as usize;
         let (hidden, blocks) = (p.hidden as usize, p.blocks as usize);
-        let inside_weight = f64::from(inside_weight(activation));
+        let inside_weight: f64 = activation.weight();
         // H(T), what a lane above the clip is worth.
         let clip = f64::from(p.clip);
         let full = activation.value(clip, clip);
@@ -158,9 +149,9 @@ impl Sources<'_, f64> {
                         |row| masked::place(hidden, total, row, r / GROUP).start + r % GROUP;
                     (first..first + blocks).map(|row| rows[place(row)]).sum()
                 };
-                let (inside, above) = match activation {
-                    Activation::Relu => (sum(total - blocks), 0.0),
-                    _ => (sum(total - 2 * blocks), sum(total - blocks)),
+                let (inside, above) = match activation.has_clip() {
+                    false => (sum(total - blocks), 0.0),
+                    true => (sum(total - 2 * blocks), sum(total - blocks)),
                 };
                 let u = perspective * hidden + r;
                 let share: f64 = (0..p.bands as usize)
@@ -190,12 +181,8 @@ impl Sources<'_, f32> {
         } = *self;
         let output = p.output as usize;
         let (hidden, blocks) = (p.hidden as usize, p.blocks as usize);
-        let full = match activation {
-            Activation::CRelu => p.clip,
-            Activation::SCRelu => p.clip * p.clip,
-            Activation::Relu => 0.0,
-        };
-        let inside_weight = inside_weight(activation);
+        let full = activation.value(p.clip, p.clip);
+        let inside_weight: f32 = activation.weight();
         let mut gradient = vec![0.0; p.len()];
         for (bias, perspectives) in p.biases() {
             for perspective in perspectives {
@@ -211,9 +198,9 @@ impl Sources<'_, f32> {
                     }
                     sums
                 };
-                let (inside, above) = match activation {
-                    Activation::Relu => (sum(total - blocks), vec![0.0; hidden]),
-                    _ => (sum(total - 2 * blocks), sum(total - blocks)),
+                let (inside, above) = match activation.has_clip() {
+                    false => (sum(total - blocks), vec![0.0; hidden]),
+                    true => (sum(total - 2 * blocks), sum(total - blocks)),
                 };
                 let column = output + perspective * hidden;
                 let (biases, outputs) = gradient.split_at_mut(output);
@@ -335,7 +322,7 @@ impl Params {
     fn traffic_of_sums(&self, activation: Activation) -> Traffic {
         let [hidden, blocks, bands, samples] =
             [self.hidden, self.blocks, self.bands, self.samples].map(u64::from);
-        let kinds = if activation == Activation::Relu { 1 } else { 2 };
+        let kinds = activation.conditions() as u64;
         let terms = 2 * (kinds * blocks + bands);
         let of_samples = (1 + u64::from(self.totals)) * samples;
         Traffic {
@@ -361,10 +348,7 @@ const SHAPES: [[usize; 6]; 6] = [
 /// shape.
 fn params_of(seed: usize, variant: usize, shape: [usize; 6]) -> Params {
     let [hidden, blocks, bands, chunks, tied, samples] = shape;
-    let kinds = match chosen(variant).0 {
-        Activation::Relu => 1,
-        _ => 2,
-    };
+    let kinds = chosen(variant).0.conditions();
     let totals = [chunks + kinds * blocks, chunks + 1 + kinds * blocks];
     Params {
         groups: update::case_groups(seed % 3 != 0),

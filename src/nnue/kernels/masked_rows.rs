@@ -143,7 +143,7 @@ fn twin(call: Call<'_, f64>) {
                     };
                     if row >= side.chunks + blocks {
                         sum += if is_set(1) { e[s] } else { 0.0 };
-                    } else if activation == Activation::SCRelu {
+                    } else if activation.has_slopes() {
                         sum += e[s]
                             * slopes
                                 [(side.perspective * strip.len() + s - strip.start) * hidden + r];
@@ -168,12 +168,13 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
         [p.samples, p.hidden, p.chunks_1 + p.chunks_2, p.entries].map(u64::from);
     let blocks = samples.div_ceil(CHUNK as u64);
     // Bytes of a lane that G and G_B read, and of one that G_T reads.
-    let (of_lane, above) = match activation {
-        Activation::CRelu => (hidden / 8, hidden / 8),
-        Activation::SCRelu => (4 * hidden, hidden / 8),
-        Activation::Relu => (hidden / 8, 0),
+    let of_lane = if activation.has_slopes() {
+        4 * hidden
+    } else {
+        hidden / 8
     };
-    let kinds = if activation == Activation::Relu { 1 } else { 2 };
+    let above = if activation.has_clip() { hidden / 8 } else { 0 };
+    let kinds = activation.conditions() as u64;
     let terms = entries + kinds * 2 * samples;
     let rows = chunks + kinds * 2 * blocks;
     let before = if p.first > 0 { chunks } else { 0 };
@@ -251,10 +252,10 @@ fn case(variant: usize, seed: usize, shape: [usize; 5]) -> Case {
             .sum(),
     };
     let words = samples * 2 * hidden / 32;
-    let (kinds, slopes) = match activation {
-        Activation::CRelu => (2, 0),
-        Activation::SCRelu => (2, (samples - first) * 2 * hidden),
-        Activation::Relu => (1, 0),
+    let kinds = activation.conditions();
+    let slopes = match activation.has_slopes() {
+        true => (samples - first) * 2 * hidden,
+        false => 0,
     };
     let rows: usize = params.sides(activation).iter().map(|side| side.total).sum();
     Case::new(

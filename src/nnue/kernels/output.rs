@@ -1,6 +1,6 @@
 //! Y\[s\] = d\[b\] + Σ_u C\[b, u\]·activation(Z\[s, u\]), b the sample's bucket (section 1).
 
-use super::libraries::{ACTIVATION, ACTIVATION_OPERATIONS, ACTIVATIONS};
+use super::libraries::{ACTIVATION, ACTIVATIONS};
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
 use crate::engine::kernel::{Call, Case, Kernel, Pass, Read, Slot, Traffic, Write};
@@ -98,14 +98,7 @@ fn body(call: Call<'_, f32>) {
         };
         let z = &z[s * width..][..width];
         let weights = &weights[b * width..][..width];
-        let sum = match activation {
-            Activation::CRelu => cpu::sum_lanes(width, |u| weights[u] * z[u].clamp(0.0, p.clip)),
-            Activation::SCRelu => cpu::sum_lanes(width, |u| {
-                let clamped = z[u].clamp(0.0, p.clip);
-                weights[u] * (clamped * clamped)
-            }),
-            Activation::Relu => cpu::sum_lanes(width, |u| weights[u] * cpu::above_zero(z[u])),
-        };
+        let sum = cpu::sum_lanes(width, |u| weights[u] * activation.value(z[u], p.clip));
         *y = bias[b] + sum;
     });
 }
@@ -118,7 +111,7 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     Traffic {
         read: 4 * (z + buckets * (width + 1) + bucket),
         written: 4 * samples,
-        operations: (2 + ACTIVATION_OPERATIONS[variant]) * z,
+        operations: (2 + Activation::ALL[variant].operations()) * z,
         ..Traffic::default()
     }
 }

@@ -1,6 +1,6 @@
 //! ∂Loss/∂C\[b, u\] = Σ activation(Z\[s, u\])·e\[s\] over the samples of bucket b (section 1).
 
-use super::libraries::{ACTIVATION, ACTIVATION_OPERATIONS, ACTIVATIONS};
+use super::libraries::{ACTIVATION, ACTIVATIONS};
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
 use crate::engine::kernel::{Call, Case, Kernel, Pass, Read, Slot, Traffic, Update};
@@ -100,14 +100,7 @@ fn body(call: Call<'_, f32>) {
                 };
                 let (z, e) = (&z[s * width..][..width], e[s]);
                 let terms = sums[b * width..][..width].iter_mut().zip(z);
-                match activation {
-                    Activation::CRelu => terms.for_each(|(sum, z)| *sum += z.clamp(0.0, clip) * e),
-                    Activation::SCRelu => terms.for_each(|(sum, z)| {
-                        let clamped = z.clamp(0.0, clip);
-                        *sum += clamped * clamped * e;
-                    }),
-                    Activation::Relu => terms.for_each(|(sum, z)| *sum += cpu::above_zero(*z) * e),
-                }
+                terms.for_each(|(sum, &z)| *sum += activation.value(z, clip) * e);
             }
         },
     );
@@ -123,7 +116,7 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     Traffic {
         read: 4 * (z + samples + bucket + before),
         written: 4 * buckets * width,
-        operations: (2 + ACTIVATION_OPERATIONS[variant]) * z + before,
+        operations: (2 + Activation::ALL[variant].operations()) * z + before,
         ..Traffic::default()
     }
 }

@@ -13,16 +13,14 @@
 
 mod cpu;
 
-use super::libraries::{ACTIVATION, ACTIVATIONS, LINK, LINK_OPERATIONS};
+use super::libraries::{ACTIVATION, ACTIVATIONS, LOSS, UPSTREAMS};
 use super::loss;
 use super::pieces::Pieces;
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{
-    Axis, Bound, Call, Case, Choice, Kernel, Pass, Read, Slot, Traffic, Write,
-};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Write};
 use crate::engine::libraries::GRID;
 use crate::nnue::activation::Activation;
-use crate::nnue::loss::Link;
+use crate::nnue::loss::{Link, Loss};
 
 crate::interface! {
     /// Sizes, and where things begin in the joined buffers.
@@ -114,13 +112,6 @@ impl crate::engine::kernel::Params for Params {
     }
 }
 
-/// e is given in the place of the targets, or comes from a loss with each link.
-const UPSTREAM: Axis = &[
-    Choice::new("given", &[("GIVEN", 1)]),
-    Choice::new("identity", &[("LINK", 0)]),
-    Choice::new("sigmoid", &[("LINK", 1)]),
-];
-
 /// The variant for an activation, with e by a link or, without one, given.
 pub fn variant_for(activation: Activation, link: Option<Link>) -> usize {
     let upstream = link.map_or(0, |link| 1 + link as usize);
@@ -139,8 +130,8 @@ pub static KERNEL: Kernel = Kernel {
     operation: Some("network"),
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/scatter_pieces.wgsl"),
-    libraries: &[GRID, ACTIVATION, LINK],
-    axes: &[ACTIVATIONS, UPSTREAM],
+    libraries: &[GRID, ACTIVATION, LOSS],
+    axes: &[ACTIVATIONS, UPSTREAMS],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,
@@ -185,9 +176,12 @@ fn reference(
                 y[s] += read.small[output + r] * activation.value(value, clip);
             }
         }
-        let of_loss = (f64::from(p.power), f64::from(p.scale));
         let (term, e) = match link {
-            Some(link) => loss::reference(link, of_loss, y[s], read.targets[s]),
+            Some(link) => {
+                let loss = Loss::new(link, p.power);
+                let term = loss.term(y[s], read.targets[s], f64::from(p.scale));
+                (term.value, term.gradient)
+            }
             None => (0.0, read.targets[s]),
         };
         terms[s] = term;
@@ -235,9 +229,7 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let accumulators = p.pieces().accumulators as u64;
     let lanes = samples * 2 * hidden;
     let rows = entries.min(accumulators * inputs);
-    let of_loss = meaning(variant)
-        .1
-        .map_or(0, |link| LINK_OPERATIONS[link as usize] + 8);
+    let of_loss = meaning(variant).1.map_or(0, Link::operations);
     Traffic {
         read: 4 * (2 * (samples + 1) + entries + (accumulators + 2) * hidden + 1 + samples),
         written: 4 * (2 * samples + pieces * p.pieces().stride() as u64),

@@ -9,7 +9,6 @@ use super::lists::ListBuffer;
 use crate::engine::device::{Buffer, Class, Device};
 use crate::engine::kernel::Element;
 use crate::error::Result;
-use crate::nnue::activation::Activation;
 use crate::nnue::architecture::Architecture;
 use crate::nnue::batch::{Batch, Inputs};
 use crate::nnue::kernels::{forward_sparse, masked};
@@ -130,7 +129,7 @@ impl Masked {
         let lanes = 2 * self.architecture.hidden;
         let samples = (NEAR_LANES / lanes).next_multiple_of(CHUNK);
         let fits = 4 * (samples * lanes) as u64 <= self.binding_limit;
-        let wanted = self.on_host && self.architecture.activation == Activation::SCRelu;
+        let wanted = self.on_host && self.architecture.activation.has_slopes();
         (wanted && fits).then_some(samples)
     }
 
@@ -142,7 +141,9 @@ impl Masked {
         let lists = if gradient { 2 * lists } else { lists };
         let bits = 2 * 2 * architecture.hidden / 32;
         let slopes = match architecture.activation {
-            Activation::SCRelu if self.strip().is_none() => 2 * architecture.hidden,
+            activation if activation.has_slopes() && self.strip().is_none() => {
+                2 * architecture.hidden
+            }
             _ => 0,
         };
         4 * lists.max(bits).max(slopes) as u64
@@ -167,7 +168,7 @@ impl Masked {
             "e and the losses of the samples",
             2 * samples,
         )?;
-        if architecture.activation == Activation::SCRelu {
+        if architecture.activation.has_slopes() {
             let lanes = samples.min(strip.unwrap_or(samples)) * 2 * architecture.hidden;
             floats(&mut self.slopes, "slopes", lanes)?;
         }

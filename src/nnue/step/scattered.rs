@@ -12,7 +12,6 @@ use crate::engine::device::{Buffer, Class, Device};
 use crate::engine::kernel::Element;
 use crate::engine::recording::{BufferId, Recording};
 use crate::error::Result;
-use crate::nnue::activation::Activation;
 use crate::nnue::architecture::Architecture;
 use crate::nnue::batch::{self, Batch};
 use crate::nnue::kernels::pieces::Pieces;
@@ -52,7 +51,7 @@ impl Scattered {
         Ok(Self {
             architecture: architecture.clone(),
             applies: device.class() == Class::Host
-                && architecture.activation == Activation::SCRelu
+                && architecture.activation.has_slopes()
                 && architecture.buckets == 1
                 && architecture.hidden <= scatter_pieces::LARGEST_HIDDEN,
             limit: device.binding_limit().min(WORKSPACE_BYTES),

@@ -8,7 +8,6 @@ use super::settings::{Objective, Settings};
 use crate::error::{Error, Result};
 use crate::files::atomic::remove_unfinished;
 use crate::files::safetensors::{Metadata, TensorFile};
-use crate::nnue::activation::Activation;
 use crate::nnue::file::{network_file, push_parameters, read_architecture, read_parameters};
 use crate::nnue::{Parameters, write_network};
 use serde::{Deserialize, Serialize};
@@ -155,7 +154,7 @@ impl Checkpoint {
         let settings = training.settings;
         settings.check().map_err(|error| error.in_file(path))?;
         let (expected, mut found) = (&settings.architecture, read_architecture(&file)?);
-        if found.activation == Activation::Relu {
+        if !found.activation.has_clip() {
             found.clip = expected.clip;
         }
         if found != *expected {

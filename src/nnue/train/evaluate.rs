@@ -43,7 +43,6 @@ pub fn evaluate(
         .shuffle_buffer(0)
         .target(target)
         .threads(threads.max(1));
-    let power = f64::from(objective.loss.power);
     let (mut loss, mut moments) = (0.0, Moments::default());
     let needs = Needs::outputs(network);
     for batch in Loader::new(dataset, Arc::new(Chess768), &settings, needs)? {
@@ -51,8 +50,7 @@ pub fn evaluate(
         let y = network.forward(&batch)?;
         let samples = y.iter().zip(batch.targets()).zip(batch.scores());
         for ((&y, &t), &score) in samples {
-            let (value, _) = objective.loss.link.apply(f64::from(y));
-            loss += (value - f64::from(t)).abs().powf(power);
+            loss += objective.loss.term(f64::from(y), f64::from(t), 1.0).value;
             let (predicted, _) = Link::Sigmoid.apply(f64::from(y));
             moments.add(predicted, f64::from(target.sigmoid(score)));
         }

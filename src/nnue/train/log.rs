@@ -97,7 +97,7 @@ impl Entry {
 
 /// A log that is being written. Each line is handed to the system in one call.
 #[derive(Debug)]
-pub struct Log {
+pub(super) struct Log {
     path: PathBuf,
     file: File,
 }
@@ -107,7 +107,7 @@ impl Log {
     ///
     /// # Errors
     /// [`Error::Io`] with the path.
-    pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
+    pub(super) fn create(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         write_atomically(&path, |_| Ok(()))?;
         Self::open(path)
@@ -119,7 +119,7 @@ impl Log {
     ///
     /// # Errors
     /// [`Error::Io`], and [`Error::Data`] with the number of a damaged line.
-    pub fn resume(path: impl Into<PathBuf>, step: u64) -> Result<Self> {
+    pub(super) fn resume(path: impl Into<PathBuf>, step: u64) -> Result<Self> {
         let path = path.into();
         if !path.exists() {
             return Self::create(path);
@@ -138,17 +138,12 @@ impl Log {
     ///
     /// # Errors
     /// [`Error::Io`] with the path.
-    pub fn append(&mut self, entry: &Entry) -> Result<()> {
+    pub(super) fn append(&mut self, entry: &Entry) -> Result<()> {
         let mut line = serde_json::to_vec(entry)
             .map_err(|error| Error::argument("log", "an entry that JSON can hold", error))?;
         line.push(b'\n');
         let written = self.file.write_all(&line);
         written.map_err(Error::io(&self.path, "append a line"))
-    }
-
-    /// The file of the log.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     fn open(path: PathBuf) -> Result<Self> {

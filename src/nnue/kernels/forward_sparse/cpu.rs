@@ -5,8 +5,9 @@ use crate::engine::cpu::tree;
 use crate::engine::kernel::Call;
 use crate::nnue::activation::Activation;
 use crate::nnue::kernels::forward_sparse::{Beside, Params, meaning};
-use crate::nnue::kernels::grouped::Grouped;
-use crate::nnue::kernels::{loss, masked};
+use crate::nnue::kernels::grouped::{Grouped, powered};
+use crate::nnue::kernels::masked;
+use crate::nnue::loss::Loss;
 use aligned_vec::avec;
 use rayon::prelude::*;
 
@@ -51,8 +52,8 @@ pub(super) fn body(call: Call<'_, f32>) {
     let (strip, total) = (params.first as usize, params.total as usize);
     let sizes = |used: bool, each: usize| if used { each } else { 0 };
     let inside_words = sizes(gradient, hidden / 32);
-    let above_words = sizes(gradient && activation != Activation::Relu, hidden / 32);
-    let slope_lanes = sizes(gradient && activation == Activation::SCRelu, hidden);
+    let above_words = sizes(gradient && activation.has_clip(), hidden / 32);
+    let slope_lanes = sizes(gradient && activation.has_slopes(), hidden);
     let of_loss = sizes(beside.link().is_some(), 1);
     let (inside, above) = bits.split_at_mut(2 * total * inside_words);
     let mut inside = sides(inside, total * inside_words, strip * inside_words);
@@ -131,11 +132,13 @@ impl Block<'_> {
             return;
         };
         let p = &self.params;
+        let loss = Loss::new(link, p.power);
         let targets = &self.lists[p.targets as usize + self.first..];
         let [e, terms] = &mut self.errors;
         let errors = e.iter_mut().zip(terms.iter_mut());
         for ((&y, &target), (e, term)) in self.y.iter().zip(targets).zip(errors) {
-            (*term, *e) = loss::value(link, (p.power, p.scale), y, f32::from_bits(target));
+            let found = loss.term_f32(y, f32::from_bits(target), p.scale);
+            (*term, *e) = (found.value, found.gradient);
         }
     }
 
@@ -158,11 +161,8 @@ impl Block<'_> {
         let output = small(p.output + perspective as u32 * p.hidden);
         let (bias, output) = (load(simd, bias), load::<S, U>(simd, output));
         let zero = simd.splat(0.0);
-        let clip = match self.activation {
-            Activation::Relu => f32::INFINITY,
-            _ => p.clip,
-        };
-        let clip = simd.splat(clip);
+        let clip = simd.splat(self.activation.limit(p.clip));
+        let power = self.activation.form().power;
         let inside = bytemuck::cast_slice_mut::<u32, u16>(self.inside[perspective]);
         let above = bytemuck::cast_slice_mut::<u32, u16>(self.above[perspective]);
         let slopes = self.slopes[perspective].as_chunks_mut::<16>().0;
@@ -177,10 +177,7 @@ impl Block<'_> {
             let mut y = simd.load(sum);
             for i in 0..U {
                 let clamped = simd.clamp(z[i], zero, clip);
-                let h = match self.activation {
-                    Activation::SCRelu => simd.multiply(clamped, clamped),
-                    _ => clamped,
-                };
+                let h = powered(simd, power, clamped);
                 y = simd.add(y, simd.multiply(h, output[i]));
             }
             simd.store(sum, y);
@@ -191,14 +188,15 @@ impl Block<'_> {
             for i in 0..U {
                 inside[at + i] = simd.between(z[i], zero, clip);
             }
-            if self.activation != Activation::Relu {
+            if self.activation.has_clip() {
                 for i in 0..U {
                     above[at + i] = simd.above(z[i], clip);
                 }
             }
-            if self.activation == Activation::SCRelu {
+            if self.activation.has_slopes() {
                 for i in 0..U {
-                    let slope = simd.add(z[i], z[i]);
+                    let slope = powered(simd, power - 1, z[i]);
+                    let slope = simd.multiply(simd.splat(power as f32), slope);
                     let slope = simd.select(simd.between(z[i], zero, clip), slope, zero);
                     simd.store(&mut slopes[at + i], slope);
                 }

@@ -58,7 +58,7 @@ pub(super) fn body(call: Call<'_, f32>) {
     let (e, bits, slopes) = (buffers.e, buffers.bits, buffers.slopes);
     let mut rows = buffers.rows;
     let (total, hidden) = (params.total as usize, params.hidden as usize);
-    let kinds = if activation == Activation::Relu { 1 } else { 2 };
+    let kinds = activation.conditions();
     let bits = match params.interleave {
         1 => Cow::Borrowed(bits),
         interleave => {
@@ -75,13 +75,13 @@ pub(super) fn body(call: Call<'_, f32>) {
         every: (0..params.total).collect(),
         e,
         bits,
-        whole: match activation {
-            Activation::SCRelu => Cow::default(),
-            _ => whole_groups(bits, total, hidden / 32),
+        whole: match activation.has_slopes() {
+            true => Cow::default(),
+            false => whole_groups(bits, total, hidden / 32),
         },
         slopes: slopes.as_chunks().0,
     };
-    let most = if activation == Activation::SCRelu {
+    let most = if activation.has_slopes() {
         SLOPED_BAND
     } else {
         BAND
@@ -133,7 +133,7 @@ impl Work for Band<'_> {
         let (sums, side) = (self.sums, self.side);
         let strip = sums.params.strip();
         let units = masked::lanes(sums.params.hidden as usize, self.group).len() / 16;
-        let sloped = sums.activation == Activation::SCRelu;
+        let sloped = sums.activation.has_slopes();
         let rows = self.rows.as_chunks_mut::<16>().0;
         let blocks = masked::blocks(sums.params.total as usize);
         let entries = |row: usize| match row.checked_sub(side.chunks) {

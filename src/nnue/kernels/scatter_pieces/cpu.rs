@@ -2,11 +2,10 @@
 
 use crate::engine::cpu::simd::{Simd, Sixteen, Work, widest};
 use crate::engine::kernel::Call;
-use crate::nnue::activation::Activation;
-use crate::nnue::kernels::grouped::Grouped;
-use crate::nnue::kernels::loss;
+use crate::nnue::kernels::grouped::{Grouped, powered};
 use crate::nnue::kernels::masked::GROUP;
 use crate::nnue::kernels::scatter_pieces::{Params, meaning};
+use crate::nnue::loss::Loss;
 use aligned_vec::avec;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -132,10 +131,7 @@ impl Piece<'_> {
     }
 
     fn clip<S: Simd>(&self, simd: S) -> S::Vector {
-        simd.splat(match meaning(self.variant).0 {
-            Activation::Relu => f32::INFINITY,
-            _ => self.params.clip,
-        })
+        simd.splat(meaning(self.variant).0.limit(self.params.clip))
     }
 
     /// Z of 16·U lanes for the samples of a block, and their part of Y.
@@ -168,7 +164,7 @@ impl Piece<'_> {
             }
             let mut y = simd.load(sum);
             for i in 0..U {
-                let h = activated(simd, activation, simd.clamp(z[i], zero, clip));
+                let h = powered(simd, activation.form().power, simd.clamp(z[i], zero, clip));
                 y = simd.add(y, simd.multiply(h, output[i]));
                 simd.store(&mut to[i], z[i]);
             }
@@ -184,7 +180,11 @@ impl Piece<'_> {
         for (s, sum) in block.clone().zip(sums) {
             self.y[s] = bias + crate::engine::cpu::tree(*sum);
             (self.terms[s], self.e[s]) = match link {
-                Some(link) => loss::value(link, (p.power, p.scale), self.y[s], self.targets[s]),
+                Some(link) => {
+                    let loss = Loss::new(link, p.power);
+                    let term = loss.term_f32(self.y[s], self.targets[s], p.scale);
+                    (term.value, term.gradient)
+                }
                 None => (0.0, self.targets[s]),
             };
         }
@@ -206,7 +206,9 @@ impl Piece<'_> {
         let (zero, clip) = (simd.splat(0.0), self.clip(simd));
         let (_, output) = self.params.small(perspective);
         let output: [S::Vector; U] = load(simd, &self.small[output + 16 * unit..]);
-        let twice = output.map(|weight| simd.add(weight, weight));
+        let power = activation.form().power;
+        let factor = simd.splat(power as f32);
+        let multiples = output.map(|weight| simd.multiply(factor, weight));
         let past_clip = simd.splat(self.params.clip.next_up());
         let place = self.z_place::<U>(block.len(), (perspective, unit));
         let z = z[place].as_chunks::<U>().0;
@@ -230,18 +232,26 @@ impl Piece<'_> {
                 let z = simd.load(&z[i]);
                 let clamped = simd.clamp(z, zero, clip);
                 let scaled = simd.multiply(e, clamped);
-                let (h, term, inside) = match activation {
-                    // Below 0 the term is 0 by itself.
-                    Activation::SCRelu => (
-                        simd.multiply(scaled, clamped),
-                        simd.multiply(scaled, twice[i]),
-                        simd.above(past_clip, z),
-                    ),
-                    _ => (
+                let (h, term, inside) = match power {
+                    1 => (
                         scaled,
                         simd.multiply(e, output[i]),
                         simd.between(z, zero, clip),
                     ),
+                    // Below 0 the term is 0 by itself.
+                    2 => (
+                        simd.multiply(scaled, clamped),
+                        simd.multiply(scaled, multiples[i]),
+                        simd.above(past_clip, z),
+                    ),
+                    _ => {
+                        let squared = simd.multiply(scaled, clamped);
+                        (
+                            simd.multiply(squared, clamped),
+                            simd.multiply(squared, multiples[i]),
+                            simd.above(past_clip, z),
+                        )
+                    }
                 };
                 output_sums[i] = simd.add(output_sums[i], h);
                 terms[i] = simd.select(inside, term, zero);
@@ -257,15 +267,6 @@ impl Piece<'_> {
         }
         store(simd, &bias_sums, &mut small[of_bias..]);
         store(simd, &output_sums, &mut small[of_output..]);
-    }
-}
-
-/// activation(Z) of Z that is clamped.
-#[inline(always)]
-fn activated<S: Simd>(simd: S, activation: Activation, clamped: S::Vector) -> S::Vector {
-    match activation {
-        Activation::SCRelu => simd.multiply(clamped, clamped),
-        _ => clamped,
     }
 }
 

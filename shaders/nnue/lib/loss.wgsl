@@ -1,14 +1,17 @@
-// P = link(Y) and its slope ∂P/∂Y, and the power loss |P − t|^q / L of a sample.
+// The loss of one sample, from its output Y and its target t: P = link(Y), the term |P − t|^q / L,
+// and e, the term's derivative by Y.
 const IDENTITY = 0u;
 const SIGMOID = 1u;
 override LINK: u32 = 0u;
 
+// P and ∂P/∂Y.
 struct Linked {
     value: f32,
     slope: f32,
 }
 
-// The exponential's argument is never positive, so nothing overflows: σ(y) = 1/(1 + e^(−|y|)) or its complement.
+// The argument of the exponential is never positive, so nothing overflows: σ(y) is
+// 1/(1 + e^(−|y|)) for y ≥ 0, and its complement below 0.
 fn link(y: f32) -> Linked {
     if (LINK == IDENTITY) {
         return Linked(y, 1.0);
@@ -19,7 +22,7 @@ fn link(y: f32) -> Linked {
     return Linked(select(small, large, y >= 0.0), large * small);
 }
 
-// x ≥ 0. The squares and the first power are exact; pow(0, q) is left to nobody's implementation.
+// x^q for x ≥ 0. The powers 0, 1 and 2 are exact, and x = 0 never reaches `pow`.
 fn power_of(x: f32, q: f32) -> f32 {
     if (q == 0.0) {
         return 1.0;
@@ -37,11 +40,11 @@ fn power_of(x: f32, q: f32) -> f32 {
 }
 
 struct Loss {
-    term: f32, // what the sample adds to the loss
+    term: f32, // the summand of the loss
     gradient: f32, // e = (q/L)·|P − t|^(q−1)·sign(P − t)·∂P/∂Y
 }
 
-// `power` is q, `scale` 1/L.
+// `power` is q, and `scale` is 1/L.
 fn loss_of(y: f32, target_value: f32, power: f32, scale: f32) -> Loss {
     let linked = link(y);
     let difference = linked.value - target_value;

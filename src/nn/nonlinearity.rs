@@ -1,28 +1,29 @@
-//! Activation functions as layers.
+//! Nonlinear functions as layers.
 
 use super::layer::{Layer, Mode};
 use crate::error::Result;
 use crate::tensor::Tensor;
 
-/// An elementwise function, or softmax over the last axis, as a layer without tensors.
+/// A layer without tensors: an elementwise function, or softmax over the last axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Function {
-    /// x where x > 0, else 0.
+#[non_exhaustive]
+pub enum Nonlinearity {
+    /// max(x, 0).
     Relu,
     /// min(max(x, 0), T).
     CRelu {
-        /// T.
+        /// T, the upper end.
         clip: f32,
     },
     /// 1/(1 + e^(−x)).
     Sigmoid,
     /// tanh x.
     Tanh,
-    /// Softmax over the last axis.
+    /// e^x / Σe^x over the last axis.
     Softmax,
 }
 
-impl Layer for Function {
+impl Layer for Nonlinearity {
     fn forward(&self, x: &Tensor, _: Mode) -> Result<Tensor> {
         match *self {
             Self::Relu => x.relu(),
