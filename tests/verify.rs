@@ -4,8 +4,24 @@ mod common;
 
 use std::sync::mpsc::sync_channel;
 use wgrad::engine::device::Device;
+use wgrad::engine::kernel::{Case, Kernel};
 use wgrad::verify::operations::{self, Operation};
 use wgrad::verify::{Expected, is_verified_on, table};
+
+/// Whether a device takes a case.
+///
+/// Grids past 65,535 workgroups take most of the time. Every kernel numbers its workgroups by one
+/// function of WGSL, and GL has the same driver as Vulkan. So GL takes such grids of one kernel;
+/// `wgrad verify --device gl` runs them all.
+fn takes(device: &Device, kernel: &Kernel, case: &Case) -> bool {
+    let is_large = case.groups > 65_535 && kernel.name != "copy";
+    if is_large && std::ptr::eq(device, &*common::GL) {
+        let numbers = "group_index(group, groups)";
+        assert!(kernel.wgsl.contains(numbers), "{}", kernel.name);
+        return false;
+    }
+    is_verified_on(device, kernel)
+}
 
 /// Runs every case of every kernel and reports all failures at once. The reference computes a case
 /// once for all executors, while they run the case before.
@@ -28,12 +44,12 @@ fn every_executor_agrees_with_the_reference_on_every_case() {
         for (kernel, case, expected) in receive {
             cases += 1;
             for (device, compared) in devices.iter().zip(&mut compared) {
-                if !is_verified_on(device, kernel) {
+                if !takes(device, kernel, &case) {
                     continue;
                 }
+                *compared += 1;
                 let outcome = expected.compare(device, kernel, &case);
                 let outcome = outcome.unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
-                *compared += 1;
                 if !outcome.ok {
                     failures.push(format!("{}: {outcome:?}", device.name()));
                 }
@@ -42,11 +58,11 @@ fn every_executor_agrees_with_the_reference_on_every_case() {
     });
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert!(cases > 10 * table::kernels().count(), "only {cases} cases");
-    assert_eq!(compared[1..], [cases; 2]);
+    let [on_cpu, on_vulkan, on_gl] = compared;
+    assert_eq!(on_vulkan, cases);
     assert!(
-        compared[0] > 9 * cases / 10,
-        "only {} on the CPU",
-        compared[0]
+        on_cpu.min(on_gl) > 9 * cases / 10,
+        "{compared:?} of {cases}"
     );
 }
 
