@@ -54,7 +54,7 @@ pub struct ObjectiveOptions {
     #[arg(long, value_name = "CENTIPAWNS", allow_negative_numbers = true)]
     pub scale: Option<f32>,
     /// What is compared with the target: σ(Y) by sigmoid_mse, the raw output Y by mse
-    #[arg(long, value_parser = PossibleValuesParser::new(["sigmoid_mse", "mse"]).try_map(|name| name.parse::<Loss>().map(|loss| loss.link)))]
+    #[arg(long, value_parser = PossibleValuesParser::new(Link::ALL.map(Link::loss_name)).try_map(|name| name.parse::<Loss>().map(|loss| loss.link)))]
     pub loss: Option<Link>,
     /// q of the loss |P − t|^q; at least 1, 2 for the squared error
     #[arg(long, value_name = "Q", allow_negative_numbers = true)]
