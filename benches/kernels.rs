@@ -1,8 +1,8 @@
 //! Each kernel alone, as a training step runs it: bytes per second through memory.
 //!
 //! ```text
-//! cargo bench --bench kernels -- cpu/sparse/masked_rows
-//! WGRAD_BENCH_DEVICE=vulkan:llvmpipe cargo bench --bench kernels
+//! cargo bench -p benches --bench kernels -- cpu/sparse/masked_rows
+//! WGRAD_BENCH_DEVICE=vulkan:llvmpipe cargo bench -p benches --bench kernels
 //! ```
 
 mod support;

@@ -2,8 +2,8 @@
 //! over K, L, N and the form of the inputs.
 //!
 //! ```text
-//! cargo bench --bench step -- "cpu/sparse N=768"
-//! WGRAD_BENCH_DEVICE=vulkan:llvmpipe cargo bench --bench step -- "K=32 L=1024"
+//! cargo bench -p benches --bench step -- "cpu/sparse N=768"
+//! WGRAD_BENCH_DEVICE=vulkan:llvmpipe cargo bench -p benches --bench step -- "K=32 L=1024"
 //! ```
 
 mod support;

@@ -2,8 +2,8 @@
 //! batch normalization.
 //!
 //! ```text
-//! cargo bench --bench tensors -- --device cpu matmul 256 512 1024
-//! cargo bench --bench tensors -- --device vulkan:llvmpipe mlp
+//! cargo bench -p benches --bench tensors -- --device cpu matmul 256 512 1024
+//! cargo bench -p benches --bench tensors -- --device vulkan:llvmpipe mlp
 //! ```
 //!
 //! Each line is one JSON object with the seconds of every repetition. `benches/peers/tensors.py`
