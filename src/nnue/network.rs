@@ -6,7 +6,7 @@ use super::needs::Needs;
 use super::parameters::Parameters;
 use super::pending::{PendingLoss, no_samples};
 use super::slices::{self, Slice};
-use super::step::{Goal, GradientGoal, ParameterBuffers, Step, Update};
+use super::step::{Goal, ParameterBuffers, Step, Update};
 use super::upstream::Upstream;
 use crate::engine::device::{Buffer, Device, Values};
 use crate::engine::kernel::Element;
@@ -169,11 +169,11 @@ impl Network {
         let mut output = Vec::with_capacity(batch.len());
         let plan = self.step.plan(batch, false)?;
         for slice in slices::cut(batch, plan.samples)? {
-            self.step.reserve(plan, &slice, Goal::Output)?;
+            self.step.reserve(plan, &slice, None)?;
             let mut recording = Recording::new();
             let parameters = ParameterBuffers::new(&self.widened, &self.parameters);
             let step = &self.step;
-            step.record(&mut recording, plan, &slice, parameters, Goal::Output);
+            step.record(&mut recording, plan, &slice, parameters, None);
             recording.read(self.step.y().id(), slice.samples());
             for values in self.device.play(&recording)?.wait()? {
                 output.extend(values.into_f32());
@@ -277,7 +277,7 @@ impl Network {
         for slice in slices::cut(batch, plan.samples)? {
             let parameters = ParameterBuffers::new(&self.widened, &self.parameters);
             let gradients = ParameterBuffers::new(&self.widened, &self.gradients);
-            let goal = Goal::Gradients(GradientGoal {
+            let goal = Some(Goal {
                 upstream,
                 total: batch.len(),
                 gradients,

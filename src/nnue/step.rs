@@ -65,9 +65,9 @@ type Lists<'a> = &'a [Cow<'a, SparseInputs>; 2];
 
 /// A micro-batch on its path, with the inputs and the goal that the path takes.
 enum Work<'a> {
-    Masked(Lists<'a>, Goal<'a>),
-    Scattered(Lists<'a>, GradientGoal<'a>),
-    Layered(Goal<'a>),
+    Masked(Lists<'a>, Option<Goal<'a>>),
+    Scattered(Lists<'a>, Goal<'a>),
+    Layered(Option<Goal<'a>>),
 }
 
 /// Buffers that several paths share.
@@ -86,32 +86,15 @@ struct Common {
     spare: Buffer,
 }
 
-/// What a pass computes besides Y.
+/// What a pass computes besides Y: the gradients of a batch of `total` samples, and the loss if there
+/// is one. Micro-batches after the first one add to them.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Goal<'a> {
-    /// Nothing.
-    Output,
-    /// The gradients, and the loss if there is one.
-    Gradients(GradientGoal<'a>),
-}
-
-/// The gradients of a batch of `total` samples. Micro-batches after the first one add to them.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct GradientGoal<'a> {
+pub(super) struct Goal<'a> {
     pub(super) upstream: Upstream<'a>,
     pub(super) total: usize,
     pub(super) gradients: ParameterBuffers<'a>,
     /// The update by the gradients of the whole batch.
     pub(super) update: Option<Update<'a>>,
-}
-
-impl<'a> Goal<'a> {
-    fn gradients(self) -> Option<GradientGoal<'a>> {
-        match self {
-            Self::Output => None,
-            Self::Gradients(goal) => Some(goal),
-        }
-    }
 }
 
 /// A step of an optimizer.
@@ -249,7 +232,12 @@ impl Step {
     }
 
     /// Makes the buffers large enough for a micro-batch; nothing happens if they are.
-    pub(super) fn reserve(&mut self, plan: Plan, slice: &Slice<'_>, goal: Goal<'_>) -> Result<()> {
+    pub(super) fn reserve(
+        &mut self,
+        plan: Plan,
+        slice: &Slice<'_>,
+        goal: Option<Goal<'_>>,
+    ) -> Result<()> {
         let (device, samples) = (&self.device, slice.samples());
         let common = &mut self.common;
         grow(device, &mut common.y, "Y", Element::Float, samples)?;
@@ -270,8 +258,8 @@ impl Step {
                 self.lists
                     .reserve(device, &masked::parts(lists, slice, goal))?;
                 match goal {
-                    Goal::Gradients(_) => self.masked.reserve(device, samples, lists),
-                    Goal::Output => Ok(()),
+                    Some(_) => self.masked.reserve(device, samples, lists),
+                    None => Ok(()),
                 }
             }
             Work::Scattered(lists, _) => {
@@ -289,7 +277,7 @@ impl Step {
         plan: Plan,
         slice: &'a Slice<'a>,
         parameters: ParameterBuffers<'a>,
-        goal: Goal<'a>,
+        goal: Option<Goal<'a>>,
     ) {
         let fused = plan.fused(slice, goal);
         match plan.work(slice, goal) {
@@ -324,7 +312,7 @@ impl Step {
             }
             Work::Layered(goal) => self.record_layered(recording, slice, parameters, goal),
         }
-        if let Some(goal) = goal.gradients()
+        if let Some(goal) = goal
             && fused.is_none()
             && slice.range.end == goal.total
         {
@@ -337,10 +325,10 @@ impl Step {
         recording: &mut Recording<'a>,
         slice: &'a Slice<'a>,
         parameters: ParameterBuffers<'a>,
-        goal: Goal<'a>,
+        goal: Option<Goal<'a>>,
     ) {
         let (layered, common) = (&self.layered, &self.common);
-        match goal.gradients() {
+        match goal {
             None => recording.upload(common.targets.id(), slice.targets),
             Some(goal) => self.upload(recording, slice, goal.upstream, &common.e),
         }
@@ -348,7 +336,7 @@ impl Step {
             recording.upload(common.bucket.id(), buckets);
         }
         layered.record_forward(recording, slice, common, parameters);
-        if let Some(goal) = goal.gradients() {
+        if let Some(goal) = goal {
             self.record_loss(recording, slice, goal);
             layered.record_backward(recording, slice, common, parameters, goal.gradients);
             self.record_sums(recording, slice, goal, self.architecture.buckets as u32);
@@ -374,7 +362,7 @@ impl Step {
         &self,
         recording: &mut Recording<'_>,
         parameters: ParameterBuffers<'_>,
-        goal: GradientGoal<'_>,
+        goal: Goal<'_>,
     ) {
         let Some(update) = goal.update else {
             return;
@@ -405,12 +393,7 @@ impl Step {
     }
 
     /// Computes the loss of each sample, and e, if e comes from a loss.
-    fn record_loss(
-        &self,
-        recording: &mut Recording<'_>,
-        slice: &Slice<'_>,
-        goal: GradientGoal<'_>,
-    ) {
+    fn record_loss(&self, recording: &mut Recording<'_>, slice: &Slice<'_>, goal: Goal<'_>) {
         let Some(loss) = goal.upstream.loss() else {
             return;
         };
@@ -435,7 +418,7 @@ impl Step {
         &self,
         recording: &mut Recording<'_>,
         slice: &Slice<'_>,
-        goal: GradientGoal<'_>,
+        goal: Goal<'_>,
         buckets: u32,
     ) {
         let common = &self.common;
@@ -458,10 +441,10 @@ impl Step {
 }
 
 impl Plan {
-    fn work<'a>(self, slice: &'a Slice<'a>, goal: Goal<'a>) -> Work<'a> {
+    fn work<'a>(self, slice: &'a Slice<'a>, goal: Option<Goal<'a>>) -> Work<'a> {
         match (&slice.inputs, self.path, goal) {
             (SliceInputs::Sparse(lists), Path::Masked, _) => Work::Masked(lists, goal),
-            (SliceInputs::Sparse(lists), Path::Scattered, Goal::Gradients(goal)) => {
+            (SliceInputs::Sparse(lists), Path::Scattered, Some(goal)) => {
                 Work::Scattered(lists, goal)
             }
             _ => Work::Layered(goal),
@@ -470,8 +453,8 @@ impl Plan {
 
     /// The update that the masked kernels apply themselves: a batch of one micro-batch needs no
     /// gradients in memory.
-    fn fused<'a>(self, slice: &Slice<'_>, goal: Goal<'a>) -> Option<Update<'a>> {
-        let goal = goal.gradients()?;
+    fn fused<'a>(self, slice: &Slice<'_>, goal: Option<Goal<'a>>) -> Option<Update<'a>> {
+        let goal = goal?;
         let whole = slice.samples() == goal.total;
         goal.update.filter(|_| whole && self.path == Path::Masked)
     }

@@ -351,7 +351,7 @@ fn params_of(seed: usize, variant: usize, shape: [usize; 6]) -> Params {
     let kinds = chosen(variant).0.conditions();
     let totals = [chunks + kinds * blocks, chunks + 1 + kinds * blocks];
     Params {
-        groups: update::case_groups(seed % 3 != 0),
+        groups: update::case_groups(!seed.is_multiple_of(3)),
         hidden: hidden as u32,
         tied: tied as u32,
         blocks: blocks as u32,
@@ -364,7 +364,7 @@ fn params_of(seed: usize, variant: usize, shape: [usize; 6]) -> Params {
         samples: samples as u32,
         totals: u32::from(seed % 4 != 1),
         clip: [1.0, 0.75, 127.0 / 64.0][seed % 3],
-        step: update::case_step(if seed % 2 == 0 { 1 } else { 1000 }),
+        step: update::case_step(if seed.is_multiple_of(2) { 1 } else { 1000 }),
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::buffers::grow;
 use super::lists::{ListBuffer, ListParts};
-use super::{Common, GradientGoal, Lists, ParameterBuffers, WORKSPACE_BYTES};
+use super::{Common, Goal, Lists, ParameterBuffers, WORKSPACE_BYTES};
 use crate::engine::device::{Buffer, Class, Device};
 use crate::engine::kernel::Element;
 use crate::engine::recording::{BufferId, Recording};
@@ -32,7 +32,7 @@ pub(super) struct Inputs<'a> {
     pub(super) list_buffer: &'a ListBuffer,
     pub(super) common: &'a Common,
     pub(super) parameters: ParameterBuffers<'a>,
-    pub(super) goal: GradientGoal<'a>,
+    pub(super) goal: Goal<'a>,
 }
 
 /// The buffer of a pass.

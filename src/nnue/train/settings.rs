@@ -235,7 +235,7 @@ mod tests {
             ("decay", &|s| s.optimizer = decay(-0.01)),
             ("decay", &|s| s.optimizer = decay(f32::NAN)),
             ("momentum", &|s| {
-                s.optimizer = Sgd { momentum: f32::NAN }.into()
+                s.optimizer = Sgd { momentum: f32::NAN }.into();
             }),
         ];
         for (name, spoil) in cases {

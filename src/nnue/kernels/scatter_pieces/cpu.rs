@@ -57,7 +57,7 @@ pub(super) fn body(call: Call<'_, f32>) {
         let targets = &targets[samples.clone()];
         widest(Piece {
             params,
-            variant: variant,
+            variant,
             samples,
             lists,
             weights,

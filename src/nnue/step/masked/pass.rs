@@ -8,7 +8,7 @@ use crate::nnue::kernels::{masked, masked_head, masked_rows, masked_weights};
 use crate::nnue::layout::HeadLayout;
 use crate::nnue::slices::Slice;
 use crate::nnue::step::lists::{ListBuffer, ListParts};
-use crate::nnue::step::{Common, Goal, GradientGoal, Lists, ParameterBuffers, Update};
+use crate::nnue::step::{Common, Goal, Lists, ParameterBuffers, Update};
 use crate::nnue::upstream::Upstream;
 use crate::optim::sinks::{self, Sink, Step};
 use crate::tensor::lists::SparseInputs;
@@ -19,10 +19,10 @@ use std::ops::Range;
 pub(in crate::nnue::step) fn parts<'a>(
     lists: Lists<'a>,
     slice: &Slice<'a>,
-    goal: Goal<'_>,
+    goal: Option<Goal<'_>>,
 ) -> ListParts<&'a [u32]> {
     let parts = ListParts::of(lists);
-    let Some(goal) = goal.gradients() else {
+    let Some(goal) = goal else {
         return parts;
     };
     let each = lists.each_ref();
@@ -46,7 +46,7 @@ pub(in crate::nnue::step) struct MaskedPass<'a> {
     pub(in crate::nnue::step) slice: &'a Slice<'a>,
     pub(in crate::nnue::step) lists: Lists<'a>,
     pub(in crate::nnue::step) parameters: ParameterBuffers<'a>,
-    pub(in crate::nnue::step) goal: Goal<'a>,
+    pub(in crate::nnue::step) goal: Option<Goal<'a>>,
     /// The update that the kernels apply, instead of writing gradients.
     pub(in crate::nnue::step) fused: Option<Update<'a>>,
 }
@@ -65,7 +65,7 @@ impl<'a> MaskedPass<'a> {
     /// all parameters instead and writes no gradient.
     pub(in crate::nnue::step) fn record(&self, recording: &mut Recording<'a>) {
         let architecture = &self.buffers.architecture;
-        let gradient = self.goal.gradients();
+        let gradient = self.goal;
         let parts = parts(self.lists, self.slice, self.goal);
         let places = Places {
             offsets: self.list_buffer.record(recording, parts),
@@ -120,7 +120,7 @@ impl<'a> MaskedPass<'a> {
             interleave,
             ..
         } = self.buffers;
-        let (beside, power, total) = match self.goal.gradients() {
+        let (beside, power, total) = match self.goal {
             None => (Beside::Nothing, 1.0, 1),
             Some(goal) => match goal.upstream.loss() {
                 Some(loss) => (Beside::Loss(loss.link), loss.power, goal.total),
@@ -209,12 +209,7 @@ impl<'a> MaskedPass<'a> {
     }
 
     /// The gradient of A from the rows, and the bands' shares.
-    fn record_weights(
-        &self,
-        recording: &mut Recording<'_>,
-        places: &Places,
-        goal: GradientGoal<'_>,
-    ) {
+    fn record_weights(&self, recording: &mut Recording<'_>, places: &Places, goal: Goal<'_>) {
         let architecture = &self.buffers.architecture;
         let hidden = architecture.hidden as u32;
         let [total_1, total_2] = places.sizes.totals.map(|total| total as u32);
@@ -255,7 +250,7 @@ impl<'a> MaskedPass<'a> {
     }
 
     /// The gradients of B, C and d from the rows, the shares and e; and the loss if there is one.
-    fn record_head(&self, recording: &mut Recording<'_>, places: &Places, goal: GradientGoal<'_>) {
+    fn record_head(&self, recording: &mut Recording<'_>, places: &Places, goal: Goal<'_>) {
         let architecture = &self.buffers.architecture;
         let hidden = architecture.hidden as u32;
         let [total_1, total_2] = places.sizes.totals.map(|total| total as u32);
