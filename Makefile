@@ -21,6 +21,6 @@ endif
 
 # Formatting, lints and documentation, warnings as errors.
 check:
-	rustfmt --edition 2024 --check $(shell find . -name '*.rs' -not -path '*/target/*')
+	rustfmt --check $(shell find . -name '*.rs' -not -path '*/target/*')
 	$(CARGO) clippy --release --workspace --all-targets --features cli -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --features cli
