@@ -209,7 +209,7 @@ impl Piece<'_> {
         let power = activation.form().power;
         let factor = simd.splat(power as f32);
         let multiples = output.map(|weight| simd.multiply(factor, weight));
-        let past_clip = simd.splat(self.params.clip.next_up());
+        let past_clip = simd.splat(activation.limit(self.params.clip).next_up());
         let place = self.z_place::<U>(block.len(), (perspective, unit));
         let z = z[place].as_chunks::<U>().0;
         let accumulator = perspective % pieces.accumulators;
