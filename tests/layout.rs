@@ -29,6 +29,26 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// The members of a group of imports after its `{`, which may be groups themselves.
+fn members(group: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut members) = (0, 0, Vec::new());
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' | '}' if depth == 0 => {
+                members.push(&group[start..at]);
+                start = at + 1;
+                if c == '}' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    members
+}
+
 /// The subjects that a line of code names by `crate::subject`, also inside `crate::{…}`.
 fn named_subjects(text: &str) -> Vec<String> {
     let code: String = text
@@ -39,17 +59,13 @@ fn named_subjects(text: &str) -> Vec<String> {
     let mut subjects = Vec::new();
     for (at, _) in code.match_indices("crate::") {
         let rest = &code[at + "crate::".len()..];
-        let names = match rest.strip_prefix('{') {
-            Some(group) => group[..group.find('}').unwrap_or(group.len())].to_owned(),
-            None => rest.to_owned(),
-        };
         let first = |name: &str| -> String {
             let is_word = |c: &char| c.is_alphanumeric() || *c == '_';
             name.trim().chars().take_while(is_word).collect()
         };
-        match rest.starts_with('{') {
-            true => subjects.extend(names.split(',').map(first)),
-            false => subjects.push(first(&names)),
+        match rest.strip_prefix('{') {
+            Some(group) => subjects.extend(members(group).into_iter().map(first)),
+            None => subjects.push(first(rest)),
         }
     }
     subjects
@@ -86,6 +102,7 @@ fn no_import_goes_up() {
 
 #[test]
 fn imports_of_every_form_are_read() {
-    let text = "use crate::{nnue, optim::Optimizer};\n// crate::verify\nlet x = crate::nn::f();";
-    assert_eq!(named_subjects(text), ["nnue", "optim", "nn"]);
+    let text = "use crate::{nnue, optim::{Optimizer, sinks}, tensor};\n// crate::verify\nlet x = \
+                crate::nn::f();";
+    assert_eq!(named_subjects(text), ["nnue", "optim", "tensor", "nn"]);
 }

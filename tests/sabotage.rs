@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use wgrad::engine::device::Device;
 use wgrad::engine::kernel::{Call, Case, Kernel, reflect};
 use wgrad::nnue::kernels::sum;
@@ -177,13 +176,10 @@ fn verify_rejects_sabotaged_bodies() {
 /// The shader of `sum` with one change, against the unchanged twin.
 fn with_shader(wgsl: &'static str) -> &'static Kernel {
     Box::leak(Box::new(Kernel {
-        // Pipelines are kept by name.
-        name: Box::leak(format!("sum_{}", COUNT.fetch_add(1, Ordering::Relaxed)).into_boxed_str()),
         wgsl,
         ..with_body(honest)
     }))
 }
-static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 #[test]
 fn verify_rejects_sabotaged_shaders() {
