@@ -256,12 +256,8 @@ impl Optimizer {
         buffers: UpdateBuffers<'_>,
     ) {
         let [end_1, end_2, length] = groups.map(|(end, _)| end as u32);
-        let mut numbers = [0.0; 12];
-        for (to, (_, group)) in numbers.chunks_mut(4).zip(&groups) {
-            to.copy_from_slice(group);
-        }
         let params = update::Params {
-            groups: numbers,
+            groups: bytemuck::cast(groups.map(|(_, group)| group)),
             length,
             end_1,
             end_2,

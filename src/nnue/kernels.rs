@@ -30,6 +30,15 @@ pub mod weights_gradient_sparse;
 
 use crate::engine::kernel::Kernel;
 
+/// The bucket of a sample. Batches for one bucket have no list of them.
+#[inline(always)]
+fn bucket_of(buckets: u32, bucket: &[u32], s: usize) -> usize {
+    match buckets {
+        1 => 0,
+        _ => bucket[s] as usize,
+    }
+}
+
 /// Every kernel of this subject.
 pub static KERNELS: &[&Kernel] = &[
     &accumulator_sparse::KERNEL,

@@ -107,8 +107,11 @@ pub trait Number:
     + Div<Output = Self>
     + PartialOrd
 {
-    /// From a number of the step.
-    fn of(value: f32) -> Self;
+    /// From a number of the step, exactly.
+    #[inline(always)]
+    fn of(value: f32) -> Self {
+        Self::from_f64(f64::from(value))
+    }
     /// √x.
     fn root(self) -> Self;
     /// min(max(x, low), high), which keeps a NaN.
@@ -116,10 +119,6 @@ pub trait Number:
 }
 
 impl Number for f32 {
-    #[inline(always)]
-    fn of(value: f32) -> Self {
-        value
-    }
     #[inline(always)]
     fn root(self) -> Self {
         self.sqrt()
@@ -131,9 +130,6 @@ impl Number for f32 {
 }
 
 impl Number for f64 {
-    fn of(value: f32) -> Self {
-        Self::from(value)
-    }
     fn root(self) -> Self {
         self.sqrt()
     }

@@ -1,5 +1,6 @@
 //! dz\[s, u\] = C\[b, u\]·e\[s\]·∂H/∂Z\[s, u\], the mask M at work (section 1).
 
+use super::bucket_of;
 use super::libraries::{ACTIVATION, ACTIVATIONS};
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Write};
@@ -68,11 +69,7 @@ fn twin(call: Call<'_, f64>) {
     let dz = buffers.dz;
     let width = p.width as usize;
     for s in 0..p.samples as usize {
-        let b = if p.buckets == 1 {
-            0
-        } else {
-            bucket[s] as usize
-        };
+        let b = bucket_of(p.buckets, bucket, s);
         for u in 0..width {
             let slope = activation.slope(z[s * width + u], f64::from(p.clip));
             dz[s * width + u] = weights[b * width + u] * e[s] * slope;
@@ -95,11 +92,7 @@ fn body(call: Call<'_, f32>) {
         .enumerate()
         .with_min_len(64)
         .for_each(|(s, (dz, z))| {
-            let b = if p.buckets == 1 {
-                0
-            } else {
-                bucket[s] as usize
-            };
+            let b = bucket_of(p.buckets, bucket, s);
             let weights = &weights[b * width..][..width];
             let (e, clip) = (e[s], p.clip);
             let terms = dz.iter_mut().zip(z).zip(weights);

@@ -9,7 +9,7 @@ use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic
 use crate::engine::libraries::{GRID, LANES};
 use crate::nnue::activation::Activation;
 use crate::optim::kernels::update;
-use crate::optim::sinks::{Element, Number, SINK, SINKS, Sink, Step, for_sink};
+use crate::optim::sinks::{Element, Group, Number, SINK, SINKS, Sink, Step, for_sink};
 use std::ops::Range;
 
 crate::interface! {
@@ -241,7 +241,7 @@ impl Params {
     fn put<const SINK: usize, R: Number>(&self, gradients: Vec<R>, buffers: [&mut [R]; 3]) {
         let [values, first, second] = buffers;
         let mut unused = R::of(0.0);
-        let groups = self.groups.as_chunks().0;
+        let groups: [Group; 3] = bytemuck::cast(self.groups);
         let (output, output_bias) = (self.output as usize, self.len() - 1);
         let elements = gradients.into_iter().zip(values).zip(first).enumerate();
         for (i, ((g, value), first)) in elements {

@@ -1,5 +1,6 @@
 //! Y\[s\] = d\[b\] + Σ_u C\[b, u\]·activation(Z\[s, u\]), b the sample's bucket (section 1).
 
+use super::bucket_of;
 use super::libraries::{ACTIVATION, ACTIVATIONS};
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
@@ -68,11 +69,7 @@ fn twin(call: Call<'_, f64>) {
     let y = buffers.y;
     let width = p.width as usize;
     for s in 0..p.samples as usize {
-        let b = if p.buckets == 1 {
-            0
-        } else {
-            bucket[s] as usize
-        };
+        let b = bucket_of(p.buckets, bucket, s);
         y[s] = bias[b];
         for u in 0..width {
             let h = activation.value(z[s * width + u], f64::from(p.clip));
@@ -91,11 +88,7 @@ fn body(call: Call<'_, f32>) {
     let width = p.width as usize;
     let samples = y[..p.samples as usize].par_iter_mut().enumerate();
     samples.with_min_len(64).for_each(|(s, y)| {
-        let b = if p.buckets == 1 {
-            0
-        } else {
-            bucket[s] as usize
-        };
+        let b = bucket_of(p.buckets, bucket, s);
         let z = &z[s * width..][..width];
         let weights = &weights[b * width..][..width];
         let sum = cpu::sum_lanes(width, |u| weights[u] * activation.value(z[u], p.clip));

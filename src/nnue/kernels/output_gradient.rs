@@ -1,5 +1,6 @@
 //! ∂Loss/∂C\[b, u\] = Σ activation(Z\[s, u\])·e\[s\] over the samples of bucket b (section 1).
 
+use super::bucket_of;
 use super::libraries::{ACTIVATION, ACTIVATIONS};
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
@@ -71,7 +72,7 @@ fn twin(call: Call<'_, f64>) {
             let at = b * width + u;
             let mut sum = if p.accumulate == 1 { gradient[at] } else { 0.0 };
             for s in 0..p.samples as usize {
-                if p.buckets == 1 || bucket[s] as usize == b {
+                if bucket_of(p.buckets, bucket, s) == b {
                     sum += activation.value(z[s * width + u], f64::from(p.clip)) * e[s];
                 }
             }
@@ -93,11 +94,7 @@ fn body(call: Call<'_, f32>) {
         p.buckets as usize * width,
         |range, sums| {
             for s in range {
-                let b = if p.buckets == 1 {
-                    0
-                } else {
-                    bucket[s] as usize
-                };
+                let b = bucket_of(p.buckets, bucket, s);
                 let (z, e) = (&z[s * width..][..width], e[s]);
                 let terms = sums[b * width..][..width].iter_mut().zip(z);
                 terms.for_each(|(sum, &z)| *sum += activation.value(z, clip) * e);

@@ -1,5 +1,6 @@
 //! sums\[first + b\] = Σ values\[s\] over the samples of bucket b, which is ∂Loss/∂d, and total\[0\] = Σ terms\[s\], the loss (section 1).
 
+use super::bucket_of;
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
 use crate::engine::kernel::{Call, Case, Kernel, PLAIN, Pass, Read, Slot, Traffic, Update};
@@ -63,7 +64,7 @@ fn twin(call: Call<'_, f64>) {
     for (b, at) in (0..p.buckets as usize).zip(p.first as usize..) {
         let mut sum = if p.accumulate == 1 { sums[at] } else { 0.0 };
         for s in 0..p.samples as usize {
-            if p.buckets == 1 || bucket[s] as usize == b {
+            if bucket_of(p.buckets, bucket, s) == b {
                 sum += values[s];
             }
         }
@@ -82,7 +83,7 @@ fn body(call: Call<'_, f32>) {
     let sums = &mut buffers.sums[p.first as usize..][..p.buckets as usize];
     for (b, sum) in sums.iter_mut().enumerate() {
         let total = cpu::sum_lanes(p.samples as usize, |s| {
-            if p.buckets == 1 || bucket[s] as usize == b {
+            if bucket_of(p.buckets, bucket, s) == b {
                 values[s]
             } else {
                 0.0

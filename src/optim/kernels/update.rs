@@ -6,6 +6,7 @@ use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic
 use crate::engine::libraries::GRID;
 use crate::optim::sinks::{Group, OPTIMIZERS, SINK, Sink, Step, for_sink};
 use rayon::prelude::*;
+use std::ops::Range;
 
 crate::interface! {
     /// One step of an optimizer.
@@ -43,14 +44,14 @@ impl crate::engine::kernel::Params for Params {
 
 impl Params {
     /// The ranges of the groups, with their numbers.
-    fn ranges(&self) -> [(std::ops::Range<usize>, Group); 3] {
+    fn ranges(&self) -> [(Range<usize>, Group); 3] {
         let [end_1, end_2, length] = [self.end_1, self.end_2, self.length].map(|end| end as usize);
         let (end_1, end_2) = (end_1.min(length), end_2.min(length));
-        let group = |index: usize| std::array::from_fn(|i| self.groups[4 * index + i]);
+        let [first, second, third]: [Group; 3] = bytemuck::cast(self.groups);
         [
-            (0..end_1, group(0)),
-            (end_1..end_2, group(1)),
-            (end_2..length, group(2)),
+            (0..end_1, first),
+            (end_1..end_2, second),
+            (end_2..length, third),
         ]
     }
 }
@@ -80,9 +81,15 @@ fn sink_of(variant: usize) -> Sink {
     Sink::ALL[variant + Sink::Sgd as usize]
 }
 
-/// The elements of a range, or none if the buffer is shorter.
-fn part<'a, R>(values: &'a mut [R], range: &std::ops::Range<usize>) -> &'a mut [R] {
-    values.get_mut(range.clone()).unwrap_or_default()
+/// The parts of `values`, `first` and `second` in a range. The buffer in the place of a second moment
+/// that an optimizer does not have may be shorter; its part is empty then.
+fn parts<R>(buffers: [&mut [R]; 3], range: Range<usize>) -> [&mut [R]; 3] {
+    let [values, first, second] = buffers;
+    [
+        &mut values[range.clone()],
+        &mut first[range.clone()],
+        second.get_mut(range).unwrap_or_default(),
+    ]
 }
 
 fn twin(call: Call<'_, f64>) {
@@ -96,7 +103,7 @@ fn twin(call: Call<'_, f64>) {
     } = buffers;
     for (range, group) in p.ranges() {
         let gradient = &gradient[range.clone()];
-        let to = [&mut *values, &mut *first, &mut *second].map(|all| part(all, &range));
+        let to = parts([&mut *values, &mut *first, &mut *second], range);
         fn run<const SINK: usize>(step: &Step, group: &Group, g: &[f64], to: [&mut [f64]; 3]) {
             step.put_all::<SINK, f64>(group, g, to);
         }
@@ -118,7 +125,7 @@ fn body(call: Call<'_, f32>) {
     } = buffers;
     for (range, group) in p.ranges() {
         let gradient = &gradient[range.clone()];
-        let to = [&mut *values, &mut *first, &mut *second].map(|all| part(all, &range));
+        let to = parts([&mut *values, &mut *first, &mut *second], range);
         for_sink!(sink, tasks(&p.step, &group, gradient, to));
     }
 }
@@ -162,14 +169,11 @@ pub(crate) fn case_groups(ranged: bool) -> [f32; 12] {
     } else {
         crate::optim::sinks::NO_RANGE
     };
-    [
+    bytemuck::cast::<[Group; 3], _>([
         [0.002, 1.0 - 0.002 * 0.01, low, high],
         [0.001, 1.0, -0.25, 0.75],
         [0.003, 1.0 - 0.003 * 0.02, low, high],
-    ]
-    .concat()
-    .try_into()
-    .unwrap_or_default()
+    ])
 }
 
 /// The numbers of a case's step, the `t`-th.

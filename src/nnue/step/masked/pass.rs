@@ -255,12 +255,11 @@ impl<'a> MaskedPass<'a> {
         let hidden = architecture.hidden as u32;
         let [total_1, total_2] = places.sizes.totals.map(|total| total as u32);
         let (sink, step) = self.sink();
-        let mut groups = [0.0; 12];
-        if let Some(update) = self.fused {
-            groups.copy_from_slice(update.head().as_flattened());
-        }
+        let groups: [sinks::Group; 3] = self
+            .fused
+            .map_or_else(Default::default, |update| update.head());
         let params = masked_head::Params {
-            groups,
+            groups: bytemuck::cast(groups),
             hidden,
             tied: u32::from(architecture.tied),
             blocks: masked::blocks(places.sizes.samples) as u32,
