@@ -3,8 +3,10 @@
 // Z that the gradients need: a bit per lane for 0 ≤ Z ≤ T, with a clip a bit for Z > T, and the slope
 // if POWER > 1. If LOSS is 1, also e = ∂E/∂Y[s] and the term of the loss.
 //
-// Neither Z nor H reaches memory. A team of 2K/32 invocations computes one sample, and each of them
-// has 32 lanes. A workgroup has as many teams as fit, and each team computes `rounds` samples.
+// Neither Z nor H reaches memory. A team of K/32 invocations computes one perspective of a sample, and
+// each of them has 32 lanes. The first half of a workgroup has the first perspective and the other
+// half the second, so that the invocations of a subgroup take the same branch. Each half has as many
+// teams as fit, and each team computes `rounds` samples.
 struct Params {
     samples: u32, // of this strip, whose first is sample `first` of `total`
     first: u32,
@@ -38,6 +40,7 @@ override GRADIENT: u32 = 1u;
 override LOSS: u32 = 0u;
 
 const INVOCATIONS = 256u;
+const HALF = INVOCATIONS / 2u;
 
 var<workgroup> sums: array<f32, INVOCATIONS>;
 
@@ -48,11 +51,9 @@ fn main(
     @builtin(local_invocation_index) invocation: u32,
 ) {
     let words = params.hidden / 32u;
-    let team = 2u * words;
-    let teams = INVOCATIONS / team;
-    let member = invocation % team;
-    let second = member >= words;
-    let word = select(member, member - words, second);
+    let teams = HALF / words;
+    let second = invocation >= HALF;
+    let word = invocation % HALF % words;
     let stride = params.interleave;
     let at = first_vector(word, stride);
     let row = params.hidden / 4u;
@@ -61,8 +62,8 @@ fn main(
     let bias = select(0u, params.bias_2 / 4u, second) + at;
     let output = params.output / 4u + select(0u, row, second) + at;
     let clip = vec4<f32>(params.clip);
-    let first = group_index(group, groups) * teams * params.rounds + invocation / team;
-    let has_team = invocation < teams * team;
+    let first = group_index(group, groups) * teams * params.rounds + invocation % HALF / words;
+    let has_team = invocation % HALF < teams * words;
 
     for (var round = 0u; round < params.rounds; round++) {
         let sample = first + round * teams;
@@ -140,18 +141,20 @@ fn main(
         workgroupBarrier(); // the previous round may still read `sums`
         sums[invocation] = own_sum;
         // A tree over the team, whose size is not always a power of two.
-        var width = team;
+        var width = words;
         while (width > 1u) {
             let reach = (width + 1u) / 2u;
             workgroupBarrier();
-            if (has_team && member + reach < width) {
+            if (has_team && word + reach < width) {
                 sums[invocation] += sums[invocation + reach];
             }
             width = reach;
         }
-        if (live && member == 0u) {
+        workgroupBarrier();
+        if (live && !second && word == 0u) {
             let own = params.first + sample;
-            let value = sums[invocation] + small[params.output / 4u + 2u * row].x;
+            let value = sums[invocation] + sums[invocation + HALF]
+                + small[params.output / 4u + 2u * row].x;
             y[own] = value;
             if (LOSS == 1u) {
                 let loss = loss_of(value, bitcast<f32>(lists[params.targets + own]), params.power, params.scale);

@@ -31,11 +31,18 @@ const SLOTS = 16u;
 const WORDS = 4u;
 const CHUNK = 1024u;
 
-var<workgroup> sums: array<vec4<f32>, SLOTS * WORDS * 8u>;
+var<workgroup> sums: array<vec4<f32>, SLOTS * WORDS>;
 
-fn masked(value: f32, word: u32, shift: u32) -> vec4<f32> {
-    let lanes = vec4<u32>(1u, 2u, 4u, 8u) & vec4<u32>(word >> shift);
-    return select(vec4<f32>(0.0), vec4<f32>(value), lanes != vec4<u32>(0u));
+// Adds `value` to the lanes of `sum` whose bits are set. A branch per lane compiles to a predicated
+// addition, which is less work than to select between the value and 0.
+fn add_where(sum: vec4<f32>, value: f32, word: u32, shift: u32) -> vec4<f32> {
+    let lanes = word >> shift;
+    var added = sum;
+    if ((lanes & 1u) != 0u) { added.x += value; }
+    if ((lanes & 2u) != 0u) { added.y += value; }
+    if ((lanes & 4u) != 0u) { added.z += value; }
+    if ((lanes & 8u) != 0u) { added.w += value; }
+    return added;
 }
 
 @compute @workgroup_size(SLOTS * WORDS)
@@ -111,41 +118,54 @@ fn main(
                 s7 += value * slopes[at + 7u * stride];
             } else {
                 let mask = bits[sample * of_sample + word];
-                s0 += masked(value, mask, 0u);
-                s1 += masked(value, mask, 4u);
-                s2 += masked(value, mask, 8u);
-                s3 += masked(value, mask, 12u);
-                s4 += masked(value, mask, 16u);
-                s5 += masked(value, mask, 20u);
-                s6 += masked(value, mask, 24u);
-                s7 += masked(value, mask, 28u);
+                s0 = add_where(s0, value, mask, 0u);
+                s1 = add_where(s1, value, mask, 4u);
+                s2 = add_where(s2, value, mask, 8u);
+                s3 = add_where(s3, value, mask, 12u);
+                s4 = add_where(s4, value, mask, 16u);
+                s5 = add_where(s5, value, mask, 20u);
+                s6 = add_where(s6, value, mask, 24u);
+                s7 = add_where(s7, value, mask, 28u);
             }
         }
     }
-    let own_sums = invocation * 8u;
-    sums[own_sums] = s0;
-    sums[own_sums + 1u] = s1;
-    sums[own_sums + 2u] = s2;
-    sums[own_sums + 3u] = s3;
-    sums[own_sums + 4u] = s4;
-    sums[own_sums + 5u] = s5;
-    sums[own_sums + 6u] = s6;
-    sums[own_sums + 7u] = s7;
-    workgroupBarrier();
+    var sum = vec4<f32>(0.0);
+    sum = joined(s0, sum, invocation, 0u);
+    sum = joined(s1, sum, invocation, 1u);
+    sum = joined(s2, sum, invocation, 2u);
+    sum = joined(s3, sum, invocation, 3u);
+    sum = joined(s4, sum, invocation, 4u);
+    sum = joined(s5, sum, invocation, 5u);
+    sum = joined(s6, sum, invocation, 6u);
+    sum = joined(s7, sum, invocation, 7u);
     let part = invocation / 8u;
     let is_other_strip = !is_chunk && begin >= end;
     if (row >= total || part >= words || is_other_strip) {
         return;
     }
     let round = invocation % 8u;
-    var sum = sums[part * 8u + round];
-    for (var other = 1u; other < SLOTS; other++) {
-        sum += sums[(other * WORDS + part) * 8u + round];
-    }
     let lane = first_vector(lane_group * WORDS + part, stride) + stride * round - lane_group * 32u;
     let at = perspective * total_1 * (params.hidden / 4u) + lane_group * 32u * total + row * words * 8u + lane;
     if (is_chunk && params.first > 0u) {
         sum += rows[at];
     }
     rows[at] = sum;
+}
+
+// The sum over the slots of one of the eight vectors that each invocation holds, for the invocation
+// that writes it; `before` for the others. One vector at a time needs an eighth of the memory of all
+// eight, so that more workgroups fit a GPU's cores.
+fn joined(own: vec4<f32>, before: vec4<f32>, invocation: u32, vector: u32) -> vec4<f32> {
+    workgroupBarrier(); // the previous vector may still be read
+    sums[invocation] = own;
+    workgroupBarrier();
+    let part = invocation / 8u;
+    if (invocation % 8u != vector || part >= WORDS) {
+        return before;
+    }
+    var sum = sums[part];
+    for (var slot = 1u; slot < SLOTS; slot++) {
+        sum += sums[slot * WORDS + part];
+    }
+    return sum;
 }

@@ -74,7 +74,7 @@ pub fn run(options: &Options) -> Outcome {
     // A wrong option is reported before anything is measured.
     let mut given = match (&one, &options.shape.data) {
         (Some(shape), Some(file)) => {
-            Some(Positions::from_file(file, shape, options.threads.threads)?)
+            Some(Positions::from_file(file, shape, options.threads.loader_threads())?)
         }
         _ => None,
     };
@@ -93,6 +93,7 @@ pub fn run(options: &Options) -> Outcome {
     if !options.json {
         table.heading(&rates).iter().try_for_each(print)?;
     }
+    let threads = options.threads.loader_threads();
     let (mut measured, mut right) = (Vec::new(), true);
     for shape in &shapes {
         let positions = match given.take() {
@@ -101,7 +102,7 @@ pub fn run(options: &Options) -> Outcome {
         };
         let mut cells = Vec::new();
         for (device, rates) in devices.iter().zip(&rates) {
-            let measurement = measure(device, rates, shape, &positions, seconds)?;
+            let measurement = measure(device, rates, shape, &positions, threads, seconds)?;
             match &measurement {
                 Ok(measurement) if options.json => print_json(measurement)?,
                 Ok(_) => {}
@@ -172,6 +173,7 @@ fn measure(
     rates: &Rates,
     shape: &Shape,
     positions: &Positions,
+    threads: usize,
     seconds: Duration,
 ) -> wgrad::Result<Result<Measurement, String>> {
     let inputs = positions.small(shape, CHECKED_SAMPLES)?;
@@ -184,7 +186,7 @@ fn measure(
             "FAILED {shape} on {name}: the gradient of {tensor} is off by {error:.3e} (relative L2 error), expected at most {TOLERANCE:.0e}; not timed"
         )));
     }
-    let timing = steps::time(device, shape, positions, seconds)?;
+    let timing = steps::time(device, shape, positions, threads, seconds)?;
     Ok(Ok(Measurement::new(
         device, rates, shape, positions, error, &timing,
     )))

@@ -4,6 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::num::NonZeroUsize;
 use wgrad::Result;
 use wgrad::engine::device::Device;
+use wgrad::nnue::data::LoaderSettings;
 use wgrad::nnue::loss::{Link, Loss};
 use wgrad::nnue::train::Objective;
 
@@ -37,6 +38,16 @@ pub struct ThreadsOption {
     /// 8 of the latter. The numbers do not depend on it
     #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024).map(usize::from))]
     pub threads: usize,
+}
+
+impl ThreadsOption {
+    /// The number of threads that prepare the batches of an adapter.
+    pub fn loader_threads(&self) -> usize {
+        match self.threads {
+            0 => LoaderSettings::default().threads,
+            threads => threads,
+        }
+    }
 }
 
 /// What the network predicts.

@@ -1,18 +1,18 @@
 //! The batches of timed steps, built as a training builds them.
 
 use super::positions::Positions;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 use wgrad::engine::device::Device;
 use wgrad::error::{Error, Result};
 use wgrad::nnue::{Batch, Transpose};
 
-/// The number of batches that a thread beside the steps builds ahead.
+/// The number of batches that each thread beside the steps builds ahead.
 const AHEAD: usize = 2;
 
 /// Builds the batches of the next steps.
@@ -52,7 +52,7 @@ impl<'a> Maker<'a> {
 
 /// The source of the batches.
 pub enum Batches<'a> {
-    /// A thread beside the steps.
+    /// Threads beside the steps.
     Beside {
         batches: Receiver<Result<Cow<'a, Batch>>>,
         /// Batches whose memory the next ones may use.
@@ -69,10 +69,12 @@ pub enum Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    /// As a loader does: in turns if the device computes on threads of the host.
+    /// As a loader does: in turns if the device computes on threads of the host, else on `threads`
+    /// threads.
     pub fn new<'scope>(
         maker: &'a Maker<'a>,
         device: &'a Device,
+        threads: usize,
         scope: &'scope Scope<'scope, 'a>,
     ) -> Self {
         if device.threads() > 0 {
@@ -83,16 +85,21 @@ impl<'a> Batches<'a> {
                 spares: Vec::new(),
             };
         }
-        let (to_runner, batches) = sync_channel(AHEAD);
-        let (spares, to_maker) = channel::<Batch>();
-        // The thread ends when nobody wants more batches.
-        scope.spawn(move || while to_runner.send(maker.make(to_maker.try_recv().ok())).is_ok() {});
+        let (to_runner, batches) = bounded(AHEAD * threads);
+        let (spares, to_makers) = unbounded::<Batch>();
+        for _ in 0..threads {
+            let (to_runner, to_makers) = (to_runner.clone(), to_makers.clone());
+            // The thread ends when nobody wants more batches.
+            scope.spawn(move || {
+                while to_runner.send(maker.make(to_makers.try_recv().ok())).is_ok() {}
+            });
+        }
         Self::Beside { batches, spares }
     }
 
     /// The next batch.
     pub fn take(&mut self) -> Result<Cow<'a, Batch>> {
-        let none = || Error::argument("batches of a bench", "a thread that makes them", "none");
+        let none = || Error::argument("batches of a bench", "threads that make them", "none");
         match self {
             Self::Beside { batches, .. } => batches.recv().map_err(|_| none())?,
             Self::InTurns {

@@ -55,12 +55,10 @@ impl Positions {
             let expected = format!("at most the {positions} positions of {}", path.display());
             return Err(Error::argument("--batch-size", expected, shape.batch));
         }
-        let mut settings = LoaderSettings::default()
+        let settings = LoaderSettings::default()
             .batch_size(shape.batch)
-            .shuffle_buffer(0);
-        if threads > 0 {
-            settings.threads = threads;
-        }
+            .shuffle_buffer(0)
+            .threads(threads);
         let whole = (positions / shape.batch as u64).min(count(shape) as u64) as usize;
         let loader = Loader::new(&dataset, Arc::new(Chess768), &settings, Needs::default())?;
         let batches = loader.take(whole).map(|loaded| {

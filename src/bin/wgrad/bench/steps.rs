@@ -119,11 +119,13 @@ fn wait_for_all_but(left: usize, pending: &mut VecDeque<PendingLoss>) -> Result<
     Ok(())
 }
 
-/// Times steps for about this long, including the building of their batches.
+/// Times steps for about this long, including the building of their batches, which are built on
+/// `threads` threads if the device does not compute on threads of the host.
 pub fn time(
     device: &Device,
     shape: &Shape,
     positions: &Positions,
+    threads: usize,
     seconds: Duration,
 ) -> Result<Timing> {
     let mut engine = Engine::new(device, shape)?;
@@ -134,7 +136,7 @@ pub fn time(
     let (mut engine, timing) = std::thread::scope(|scope| {
         let mut runner = Runner {
             engine,
-            batches: Batches::new(&maker, device, scope),
+            batches: Batches::new(&maker, device, threads, scope),
             pending: VecDeque::new(),
         };
         let timing = rounds(device, &mut runner, &maker, seconds)?;
