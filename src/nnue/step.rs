@@ -14,7 +14,7 @@ use super::architecture::Architecture;
 use super::layout::HeadLayout;
 use super::slices::{Slice, SliceInputs};
 use super::upstream::Upstream;
-use crate::engine::device::{Buffer, Device};
+use crate::engine::device::{Buffer, Class, Device};
 use crate::engine::kernel::Element;
 use crate::engine::recording::{BufferId, Recording};
 use crate::error::{Error, Result};
@@ -29,9 +29,13 @@ use masked::{Masked, MaskedPass};
 use scattered::Scattered;
 use std::borrow::Cow;
 
-/// The most bytes of a buffer that grows with the samples; a larger batch is cut into micro-batches.
-/// The bits of a run depend on it, so it is a constant beside the device's own limit.
+/// The most bytes of a buffer that grows with the samples, on the CPU and on software adapters; a
+/// larger batch is cut into micro-batches. The bits of a run depend on it, so it is a constant beside
+/// the device's own limit.
 const WORKSPACE_BYTES: u64 = 256 << 20;
+/// The same on a GPU. A micro-batch needs a transposed index of its own, which costs the host more
+/// time than the GPU takes for the whole step.
+const GPU_WORKSPACE_BYTES: u64 = 1 << 30;
 
 /// The buffers of a pass, as large as the largest micro-batch so far.
 #[derive(Debug)]
@@ -226,7 +230,11 @@ impl Step {
                 advice: String::new(),
             });
         }
-        let room = limit.min(WORKSPACE_BYTES).saturating_sub(fixed);
+        let workspace = match self.device.class() {
+            Class::Gpu => GPU_WORKSPACE_BYTES,
+            Class::Host | Class::Software => WORKSPACE_BYTES,
+        };
+        let room = workspace.min(limit.saturating_sub(fixed));
         let samples = (room / bytes).max(1) as usize;
         Ok(Plan { path, samples })
     }

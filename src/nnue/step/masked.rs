@@ -16,7 +16,8 @@ use crate::tensor::lists::{CHUNK, SparseInputs};
 
 pub(super) use pass::{MaskedPass, parts};
 
-/// From this many samples on, each invocation of the forward kernel works on several.
+/// From this many samples on, each invocation of the forward kernel works on several samples on a
+/// software adapter. A GPU is faster with more workgroups.
 const MANY_SAMPLES: usize = 16_384;
 
 /// Lanes of slopes that stay in the caches of a processor.
@@ -26,7 +27,7 @@ const NEAR_LANES: usize = 1 << 19;
 #[derive(Debug)]
 pub(super) struct Masked {
     architecture: Architecture,
-    on_host: bool,
+    class: Class,
     binding_limit: u64,
     interleave: u32,
     bits: Buffer,
@@ -76,7 +77,7 @@ impl Masked {
         let words = |what| device.allocate(what, Element::Word, 1);
         Ok(Self {
             architecture: architecture.clone(),
-            on_host: device.class() == Class::Host,
+            class: device.class(),
             binding_limit: device.binding_limit(),
             // On the host a word is 32 lanes side by side; elsewhere neighbours read neighbouring vectors.
             interleave: match device.class() {
@@ -129,8 +130,16 @@ impl Masked {
         let lanes = 2 * self.architecture.hidden;
         let samples = (NEAR_LANES / lanes).next_multiple_of(CHUNK);
         let fits = 4 * (samples * lanes) as u64 <= self.binding_limit;
-        let wanted = self.on_host && self.architecture.activation.has_slopes();
+        let wanted = self.class == Class::Host && self.architecture.activation.has_slopes();
         (wanted && fits).then_some(samples)
+    }
+
+    /// The samples that each invocation of the forward kernel works on.
+    fn rounds(&self, samples: usize) -> u32 {
+        match self.class {
+            Class::Software if samples >= MANY_SAMPLES => 4,
+            _ => 1,
+        }
     }
 
     /// The most bytes that a sample of a batch takes in one buffer.

@@ -1,6 +1,6 @@
 //! The commands of the masked path.
 
-use super::{MANY_SAMPLES, Masked, Sizes};
+use super::{Masked, Sizes};
 use crate::engine::device::Buffer;
 use crate::engine::recording::{BufferId, Recording};
 use crate::nnue::kernels::forward_sparse::{self, Beside};
@@ -139,7 +139,7 @@ impl<'a> MaskedPass<'a> {
             output: places.head.output,
             bias_2: places.head.bias_2,
             interleave: *interleave,
-            rounds: if strip.len() >= MANY_SAMPLES { 4 } else { 1 },
+            rounds: self.buffers.rounds(strip.len()),
             inputs: architecture.inputs as u32,
             entries: self.entries(&strip),
             power,
