@@ -73,9 +73,11 @@ pub fn run(options: &Options) -> Outcome {
     let one = options.shape.one()?;
     // A wrong option is reported before anything is measured.
     let mut given = match (&one, &options.shape.data) {
-        (Some(shape), Some(file)) => {
-            Some(Positions::from_file(file, shape, options.threads.loader_threads())?)
-        }
+        (Some(shape), Some(file)) => Some(Positions::from_file(
+            file,
+            shape,
+            options.threads.loader_threads(),
+        )?),
         _ => None,
     };
     let devices = devices(options)?;

@@ -91,7 +91,10 @@ impl<'a> Batches<'a> {
             let (to_runner, to_makers) = (to_runner.clone(), to_makers.clone());
             // The thread ends when nobody wants more batches.
             scope.spawn(move || {
-                while to_runner.send(maker.make(to_makers.try_recv().ok())).is_ok() {}
+                while to_runner
+                    .send(maker.make(to_makers.try_recv().ok()))
+                    .is_ok()
+                {}
             });
         }
         Self::Beside { batches, spares }
