@@ -171,7 +171,8 @@ fn quoted_path(path: &Path) -> String {
     quoted(text)
 }
 
-/// A path that is not Unicode as a POSIX shell takes it: `printf` writes what a terminal cannot show.
+/// A shell expression for a path that is not Unicode. In it, `printf` writes the bytes that a
+/// terminal cannot show.
 #[cfg(unix)]
 fn quoted_bytes(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;

@@ -11,9 +11,10 @@ use wgrad::nnue::train::Objective;
 /// Which device to take.
 #[derive(clap::Args)]
 pub struct DeviceOption {
-    /// `auto`, `cpu`, or part of an adapter's name, with `vulkan:`, `metal:`, `dx12:` or `gl:` before it to pick the
-    /// backend; `wgrad adapters` lists them. `auto` takes the best GPU, else the CPU; a software adapter only by name
-    /// [default: as WGPU_BACKEND and WGPU_ADAPTER_NAME say, else auto]
+    /// `auto`, `cpu`, or part of an adapter's name, with `vulkan:`, `metal:`, `dx12:` or `gl:`
+    /// before it to pick the backend; `wgrad adapters` lists them. `auto` takes the best GPU, or
+    /// the CPU if there is none. It never takes a software adapter [default: the adapter that
+    /// WGPU_BACKEND and WGPU_ADAPTER_NAME name, else auto]
     #[arg(long, value_name = "D")]
     pub device: Option<String>,
 }

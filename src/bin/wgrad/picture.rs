@@ -12,7 +12,8 @@ use wgrad::files::atomic::write_atomically;
 use wgrad::nnue::train::log::Curve;
 
 pub const SIZE: (u32, u32) = (960, 600);
-/// The backend rounds coordinates to whole units; this many units per pixel make lines smooth.
+/// The number of units per pixel. The backend rounds coordinates to whole units, so several units
+/// per pixel make lines smooth.
 pub const UNITS: i32 = 8;
 pub const FONT: &str = "Helvetica, Arial, sans-serif";
 pub const INK: RGBColor = RGBColor(45, 50, 58);

@@ -6,9 +6,10 @@ use crate::tensor::lists::SparseInputs;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// L = `samples` lists of `max_indices` different indices below N = `inputs`; every set of indices
-/// is equally likely. Returns the starts, `[L + 1]`, and the indices, `[L·max_indices]`, as
-/// [`SparseInputs::from_lists`] takes them. The same seed gives the same lists.
+/// L = `samples` lists. Each has `max_indices` different indices below N = `inputs`, and every set
+/// of that many indices is equally likely. Returns the starts, `[L + 1]`, and the indices,
+/// `[L·max_indices]`, as [`SparseInputs::from_lists`] takes them. The same seed gives the same
+/// lists.
 ///
 /// # Errors
 /// More indices per sample than inputs, or more than 2³² − 1 inputs or indices.

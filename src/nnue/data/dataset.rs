@@ -8,7 +8,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The number of samples that a fingerprint takes from each file, and the size of each.
+/// The number of samples that a fingerprint takes from each file, and their size in bytes.
 const SAMPLES: u64 = 256;
 const SAMPLE_BYTES: u64 = 4096;
 

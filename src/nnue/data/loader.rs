@@ -1,11 +1,11 @@
-//! Streams the batches of epochs.
+//! Reads data files and returns their batches, epoch after epoch.
 //!
 //! A reader thread reads and shuffles a block while the previous block is cut into batches. The
 //! cutter, a second thread, makes a ticket for each batch: the receiving end of a channel for one
-//! reply. It sends the ticket to the consumer, and the raw batch with the sending end of that channel
-//! to whichever worker thread is free. The consumer waits for its tickets one after the other. So
-//! the cutter decides the order, the number of tickets bounds the memory, and dropping either end
-//! wakes the other.
+//! reply. It sends the ticket to the consumer. It sends the raw batch and the other end of that
+//! channel to a free worker thread. The consumer waits for its tickets one after the other. So the
+//! cutter decides the order, and the number of tickets bounds the memory. If one end of a channel
+//! is dropped, the thread that waits at the other end wakes up.
 //!
 //! If the consumer computes on threads of the host, those threads make the batches, and there is
 //! neither a cutter nor a worker: see `turns`.

@@ -60,8 +60,8 @@ struct Training {
     running_loss: Option<String>,
 }
 
-/// The JSON object under [`TRAINING`] in a trained network. The object of a checkpoint can be read as
-/// one too.
+/// The JSON object under [`TRAINING`] in a trained network. It is also a part of the object in a
+/// checkpoint, so both files can be read as this type.
 #[derive(Serialize, Deserialize)]
 struct Trained {
     settings: Objective,
