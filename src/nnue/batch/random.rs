@@ -43,7 +43,7 @@ impl Batch {
     /// gives the same batch.
     ///
     /// # Errors
-    /// As [`random_lists`], and no samples or no inputs.
+    /// The errors of [`random_lists`], and a batch without samples or inputs.
     pub fn random(seed: u64, inputs: usize, samples: usize, max_indices: usize) -> Result<Self> {
         let lists = |seed| {
             let (starts, indices) = random_lists(seed, inputs, samples, max_indices)?;

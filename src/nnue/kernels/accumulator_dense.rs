@@ -115,8 +115,8 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, N]: 0, 1, tile − 1, tile, tile + 1, K of half a tile and a prime number of vectors, a long sum, and
-    // past 65,535 workgroups.
+    // [samples, K, N]: 0, 1, tile − 1, tile, tile + 1, K of half a tile and a prime number of
+    // vectors, a long sum, and more than 65,535 workgroups.
     let shapes = [
         [0, 4, 3],
         [1, 4, 1],

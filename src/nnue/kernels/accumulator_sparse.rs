@@ -111,7 +111,8 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, width, N]: 0, 1, tile − 1, tile, tile + 1, primes, long lists, and past 65,535 workgroups.
+    // [samples, K, width, N]: 0, 1, tile − 1, tile, tile + 1, primes, long lists, and more than
+    // 65,535 workgroups.
     let shapes = [
         [0, 3, 2, 5],
         [1, 1, 1, 1],

@@ -100,8 +100,8 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [rows, K, pieces, first, beyond]: none, one, a group of lanes − 1, a group, a group + 1, primes, many pieces, and past
-    // 65,535 workgroups.
+    // [rows, K, pieces, first, beyond]: none, one, a group of lanes − 1, a group, a group + 1,
+    // primes, many pieces, and more than 65,535 workgroups.
     let shapes = [
         [0, 32, 1, 0, 4],
         [1, 1, 1, 3, 0],

@@ -155,8 +155,9 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     Traffic::elementwise(p.samples, 2, 2, Link::ALL[variant].operations())
 }
 
-/// Sizes 0, 1, tile − 1, tile, tile + 1, a prime and past 65,535 workgroups; powers 1, 2, 2.5 and 4; outputs to ±30,
-/// some of them exactly on their target, and as far as ±200 where the exponential underflows.
+/// Sizes 0, 1, tile − 1, tile, tile + 1, a prime and more than 65,535 workgroups; powers 1, 2, 2.5
+/// and 4; outputs to ±30, some of them exactly on their target, and as far as ±200 where the
+/// exponential underflows.
 fn cases() -> Vec<Case> {
     let shapes = [0usize, 1, 63, 64, 65, 997, 4_194_400];
     let mut cases = Vec::new();

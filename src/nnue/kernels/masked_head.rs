@@ -333,8 +333,9 @@ impl Params {
     }
 }
 
-/// [K, blocks, bands, chunks, tied, samples]: groups of lanes that are not full, LANES − 1, LANES, LANES + 1 terms, samples of less, exactly
-/// and more than a workgroup and than four, primes, and past 65,535 workgroups.
+/// [K, blocks, bands, chunks, tied, samples]: groups of lanes that are not full, LANES − 1, LANES,
+/// LANES + 1 terms, samples of less, exactly and more than a workgroup and than four, primes, and
+/// more than 65,535 workgroups.
 const SHAPES: [[usize; 6]; 6] = [
     [32, 1, 1, 0, 0, 1],
     [64, 7, 9, 3, 0, 255],

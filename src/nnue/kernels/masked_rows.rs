@@ -188,8 +188,8 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, F, N, interleave]: 0, 1, tile − 1, tile, tile + 1, a chunk and one more, every interleave,
-    // groups of lanes that are not full, primes, and past 65,535 workgroups.
+    // [samples, K, F, N, interleave]: 0, 1, tile − 1, tile, tile + 1, a chunk and one more, every
+    // interleave, groups of lanes that are not full, primes, and more than 65,535 workgroups.
     let shapes = [
         [0, 32, 2, 5, 1],
         [1, 32, 1, 1, 1],

@@ -244,9 +244,9 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [N, K, chunks of a feature at most, perspective, count]: 1, band − 1, band, band + 1, lane groups
-    // that are not full, primes, and past 65,535 workgroups; the first and a late step, with and without
-    // a range.
+    // [N, K, chunks of a feature at most, perspective, count]: 1, band − 1, band, band + 1, lane
+    // groups that are not full, primes, and more than 65,535 workgroups; the first and a late step,
+    // with and without a range.
     let shapes = [
         [1, 32, 1, 0, 1],
         [7, 64, 3, 1, 1],

@@ -119,7 +119,8 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, 2K, buckets]: 0, 1, tile − 1, tile, tile + 1, a prime, long, and past 65,535 workgroups.
+    // [samples, 2K, buckets]: 0, 1, tile − 1, tile, tile + 1, a prime, long, and more than 65,535
+    // workgroups.
     let shapes = [
         [0, 2, 1],
         [1, 1, 1],

@@ -121,7 +121,8 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, buckets]: 0, 1, tile − 1, tile, tile + 1, a prime, long, and past 65,535 workgroups.
+    // [samples, buckets]: 0, 1, tile − 1, tile, tile + 1, a prime, long, and more than 65,535
+    // workgroups.
     let shapes = [
         [0, 1],
         [1, 1],

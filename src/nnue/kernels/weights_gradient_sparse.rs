@@ -113,8 +113,8 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, F, N]: 1, tile − 1, tile, tile + 1, primes, features of no sample and of every sample, and past
-    // 65,535 workgroups.
+    // [samples, K, F, N]: 1, tile − 1, tile, tile + 1, primes, features of no sample and of every
+    // sample, and more than 65,535 workgroups.
     let shapes = [
         [1, 1, 1, 1],
         [3, 63, 7, 40],

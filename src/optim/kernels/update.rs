@@ -232,8 +232,8 @@ fn cases() -> Vec<Case> {
         let name = format!("n={length} t={t} ranged={}", seed % 3 != 0);
         Case::new(name, variant, params, slots)
     };
-    // Sizes 0, 1, tile − 1, tile, tile + 1, a prime, and past 65,535 workgroups; the first and a late
-    // step, with and without a range.
+    // Sizes 0, 1, tile − 1, tile, tile + 1, a prime, and more than 65,535 workgroups; the first and
+    // a late step, with and without a range.
     let lengths = [0usize, 1, 63, 64, 65, 997, 4_194_400];
     (0..KERNEL.variants())
         .flat_map(|variant| {
