@@ -51,8 +51,8 @@ impl FeatureSet for Chess768 {
         let board = position.board();
         let mut squares = board.occ;
         let count = squares.count_ones() as usize;
-        // In pairs, as a byte of the record holds two codes. For an odd count the last pair writes one
-        // feature too many.
+        // In pairs, as a byte of the record holds two codes. For an odd count the last pair writes
+        // one feature too many.
         let (pairs, _) = list.as_chunks_mut::<2>();
         for (pair, codes) in pairs.iter_mut().zip(&board.pcs).take(count.div_ceil(2)) {
             for (feature, code) in pair.iter_mut().zip([codes & 15, codes >> 4]) {
@@ -106,9 +106,9 @@ const fn other_name(feature: u32) -> u32 {
     other_color ^ 56
 }
 
-/// Both lists of a board, sixteen squares at a time; `None` if a list leaves less room than a vector
-/// after its features. It must be inlined into code that is compiled for this SIMD level, as the
-/// loop of a loader is: elsewhere each operation would be a call.
+/// Both lists of a board, sixteen squares at a time; `None` if a list leaves less room than a
+/// vector after its features. It must be inlined into code that is compiled for this SIMD level, as
+/// the loop of a loader is: elsewhere each operation would be a call.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn quarters(
@@ -117,8 +117,8 @@ fn quarters(
     lists: [&mut [u32]; 2],
 ) -> Option<usize> {
     const SQUARES: [u32; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-    /// The position of each lane's code in the eight bytes of the next sixteen codes: the half, and the
-    /// shift within it.
+    /// The position of each lane's code in the eight bytes of the next sixteen codes: the half, and
+    /// the shift within it.
     const HALVES: [u32; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1];
     const SHIFTS: [u32; 16] = [0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28];
     use bytemuck::cast;

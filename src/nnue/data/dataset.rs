@@ -12,7 +12,8 @@ use std::sync::Arc;
 const SAMPLES: u64 = 256;
 const SAMPLE_BYTES: u64 = 4096;
 
-/// Files of positions in a fixed order, as one sequence. Clones are cheap, and no file is kept open.
+/// Files of positions in a fixed order, as one sequence. Clones are cheap, and no file is kept
+/// open.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     files: Arc<[DataFile]>,
@@ -65,8 +66,8 @@ impl Dataset {
         Ok(format!("{}-{:08x}", self.positions, checksum.finalize()))
     }
 
-    /// The fault of a record as an error that names its file and its number there. `position` counts
-    /// the records of all files.
+    /// The fault of a record as an error that names its file and its number there. `position`
+    /// counts the records of all files.
     pub(crate) fn blame(&self, position: u64, fault: Fault) -> Error {
         let (file, number) = self.find(position);
         let fault = fault.within(format_args!("record {number} (counted from 0)"));

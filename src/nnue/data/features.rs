@@ -34,8 +34,8 @@ pub trait FeatureSet: Send + Sync {
         None
     }
 
-    /// Writes the features of both perspectives, as [`Self::write`] does, and returns their numbers.
-    /// `names` is the result of [`Self::other_names`].
+    /// Writes the features of both perspectives, as [`Self::write`] does, and returns their
+    /// numbers. `names` is the result of [`Self::other_names`].
     ///
     /// Feature sets override it if they have a faster method for both perspectives together. Each
     /// list of a loader is 16 elements longer than [`Self::max_indices`], which leaves room for

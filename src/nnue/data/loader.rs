@@ -137,8 +137,8 @@ type BatchJob = (RawBatch, Sender<Reply>);
 ///
 /// **Order.** Positions in the order of the files are cut into blocks of
 /// [`LoaderSettings::shuffle_buffer`] records. Each block is shuffled by a generator that is seeded
-/// from the seed, the epoch and the number of the block. Batches are cut from consecutive blocks, so
-/// each position occurs once per epoch, and no batch has positions of two epochs. Nothing else
+/// from the seed, the epoch and the number of the block. Batches are cut from consecutive blocks,
+/// so each position occurs once per epoch, and no batch has positions of two epochs. Nothing else
 /// influences the order. A loader that skips k batches gives the rest of the same sequence, after
 /// reading one block; of a text file it also reads the lines before that block. Positions of
 /// different blocks never mix, so files larger than a block should be shuffled when they are made.
@@ -149,9 +149,9 @@ type BatchJob = (RawBatch, Sender<Reply>);
 ///
 /// **Errors.** An error takes the place of the first batch that it affects, and ends the iteration:
 /// the batch with the damaged record, or for text files the first batch that needs the block with
-/// the damaged line. A panic in a thread, which only a custom [`FeatureSet`] can cause, continues in
-/// the consumer. Dropping a loader stops its threads and waits for them, at most until a block is
-/// read.
+/// the damaged line. A panic in a thread, which only a custom [`FeatureSet`] can cause, continues
+/// in the consumer. Dropping a loader stops its threads and waits for them, at most until a block
+/// is read.
 pub struct Loader {
     /// `None` after the last batch.
     source: Option<BatchSource>,
@@ -165,8 +165,8 @@ enum BatchSource {
     Workers {
         /// In the order of the batches.
         tickets: Receiver<Receiver<Reply>>,
-        /// The jobs that no worker has taken. [`Loader::stop`] empties it: the reader may be waiting
-        /// for the memory of a block, and the workers may have panicked.
+        /// The jobs that no worker has taken. [`Loader::stop`] empties it: the reader may be
+        /// waiting for the memory of a block, and the workers may have panicked.
         work: Receiver<BatchJob>,
     },
     /// The consumer's own threads.

@@ -114,8 +114,8 @@ fn read(bytes: &RawRecord) -> ChessBoard {
 /// The lowest bit of each of the 32 codes of a record.
 const CODES: u128 = u128::MAX / 15;
 
-/// Whether [`check`] finds no fault, computed from all pieces at once. A wrong `false` would only cost
-/// time.
+/// Whether [`check`] finds no fault, computed from all pieces at once. A wrong `false` would only
+/// cost time.
 #[inline(always)]
 fn is_sound(board: &ChessBoard) -> bool {
     let pieces = board.occ.count_ones();

@@ -103,7 +103,8 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// The blocks of `epochs` epochs from batch `skip` of the first epoch on. That batch must exist.
+    /// The blocks of `epochs` epochs from batch `skip` of the first epoch on. That batch must
+    /// exist.
     pub(crate) fn new(dataset: &Dataset, order: Order, epochs: u64, skip: u64) -> Self {
         Self {
             dataset: dataset.clone(),
@@ -144,8 +145,8 @@ impl Blocks {
         Ok(Some(block))
     }
 
-    /// The reader thread: reads a block whenever there is memory for one, until the consumer is gone.
-    /// It reads ahead, because reading takes longer than the finished batches last.
+    /// The reader thread: reads a block whenever there is memory for one, until the consumer is
+    /// gone. It reads ahead, because reading takes longer than the finished batches last.
     pub(crate) fn serve(mut self, memory: &Receiver<Block>, blocks: &Sender<Result<Block>>) {
         for block in memory {
             let block = self.read(block).transpose();
@@ -256,8 +257,8 @@ impl Order {
         }
     }
 
-    /// The generator of one block. It depends on seed, epoch and block alone, so that an epoch can be
-    /// entered at any block.
+    /// The generator of one block. It depends on seed, epoch and block alone, so that an epoch can
+    /// be entered at any block.
     fn random(&self, block: u64) -> ChaCha8Rng {
         let mut key = [0; 32];
         for (part, value) in key.chunks_exact_mut(8).zip([self.seed, self.epoch, block]) {

@@ -15,8 +15,8 @@ use std::str::FromStr;
 const LONGEST_LINE: u64 = 4096;
 
 impl Position {
-    /// A position from a FEN of 4 or 6 fields, White's `score` in centipawns, and White's `result` in
-    /// half points: 0, 1 or 2.
+    /// A position from a FEN of 4 or 6 fields, White's `score` in centipawns, and White's `result`
+    /// in half points: 0, 1 or 2.
     ///
     /// A record holds the pieces and the side to move, and these must make a legal position.
     /// Castling rights, en passant square and clocks must be well formed, but they need not fit the

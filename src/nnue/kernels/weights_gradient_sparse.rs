@@ -15,11 +15,11 @@ crate::interface! {
         pub hidden: u32,
         /// Elements from one sample of dz to the next, 2K.
         pub stride: u32,
-        /// Where the perspective's rows begin in dz, 0 or K.
+        /// The offset of the perspective's lanes in a row of dz, 0 or K.
         pub column: u32,
-        /// 1 adds to what stands in the output, 0 overwrites it.
+        /// 1 adds to the values in the output, 0 overwrites them.
         pub accumulate: u32,
-        /// Samples in this slice of the batch.
+        /// Samples in this micro-batch.
         pub samples: u32,
         /// Samples in the lists of all features.
         pub entries: u32,

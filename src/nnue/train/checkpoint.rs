@@ -131,8 +131,8 @@ impl Checkpoint {
         file.write_finite()
     }
 
-    /// Reads a checkpoint and checks all of it: the settings, the tensors against the architecture in
-    /// the settings, and the position in the data against the step.
+    /// Reads a checkpoint and checks all of it: the settings, the tensors against the architecture
+    /// in the settings, and the position in the data against the step.
     ///
     /// # Errors
     /// [`Error::Io`] and [`Error::Tensors`] with the path.
@@ -267,8 +267,8 @@ impl Checkpoints {
         &self.directory
     }
 
-    /// Creates the directory and its parents if they do not exist, and removes unfinished files of a
-    /// process that was killed.
+    /// Creates the directory and its parents if they do not exist, and removes unfinished files of
+    /// a process that was killed.
     ///
     /// # Errors
     /// [`Error::Io`] with the directory.
@@ -292,8 +292,8 @@ impl Checkpoints {
         Ok(path)
     }
 
-    /// The steps and files of all checkpoints in ascending order. Other files are ignored, and so is a
-    /// missing directory.
+    /// The steps and files of all checkpoints in ascending order. Other files are ignored, and so
+    /// is a missing directory.
     ///
     /// # Errors
     /// [`Error::Io`] with the directory.

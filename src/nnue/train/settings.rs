@@ -75,9 +75,9 @@ crate::setters! { Settings {
 
 impl Settings {
     /// The defaults for a network of N = `inputs`: K = 128, untied, CReLU with T = 1; squared error
-    /// on σ(Y); [`Optimizer::ADAMW`]; 20 epochs; a learning rate of 2e-3 that falls to 0 on a cosine;
-    /// batches of 4,096; λ = 0; scale 400; seed 0; 2²⁰ positions shuffled together, which are 32 MiB
-    /// of bulletformat records.
+    /// on σ(Y); [`Optimizer::ADAMW`]; 20 epochs; a learning rate of 2e-3 that falls to 0 on a
+    /// cosine; batches of 4,096; λ = 0; scale 400; seed 0; 2²⁰ positions shuffled together, which
+    /// are 32 MiB of bulletformat records.
     pub fn new(inputs: usize) -> Self {
         Self {
             architecture: Architecture::new(inputs, 128),

@@ -83,8 +83,8 @@ impl Trainer {
         &self.run.out
     }
 
-    /// Trains until all epochs are done or `stop` is set, which takes effect after the current step.
-    /// In both cases the newest checkpoint holds the state at the end.
+    /// Trains until all epochs are done or `stop` is set, which takes effect after the current
+    /// step. In both cases the newest checkpoint holds the state at the end.
     ///
     /// # Errors
     /// [`Error::NotFinite`] if a loss or a parameter is not a finite number, and the errors of the
