@@ -17,7 +17,7 @@ impl Trainer {
     /// # Errors
     /// Settings, data or a directory that cannot be used. The settings, the first million positions
     /// and the directory are checked before anything is written. A directory with the checkpoints
-    /// or results of a run is refused, with [`Error::InUse`] while that run is going on.
+    /// or results of a run is refused. While that run is going on, the error is [`Error::InUse`].
     pub fn new(device: &Device, settings: &Settings, run: &Run) -> Result<Self> {
         settings.check()?;
         let inputs = Chess768.inputs();
