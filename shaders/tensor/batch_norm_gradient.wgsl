@@ -1,4 +1,4 @@
-// The gradients of batch normalisation (section 2), with x̂ = (x − mean)/√(variance + ε):
+// The gradients of batch normalization (section 2), with x̂ = (x − mean)/√(variance + ε):
 //     gβ[f] = Σ_s g[s, f],  gγ[f] = Σ_s g[s, f]·x̂[s, f],
 //     gx[s, f] = γ[f]/√(variance[f] + ε)·(g[s, f] − gβ[f]/samples − x̂[s, f]·gγ[f]/samples).
 // A workgroup takes 16 features in 16 interleaved lanes of samples and joins the lanes by a tree.

@@ -110,9 +110,10 @@ enum Pending {
     Gpu(gpu::GpuReadback),
 }
 
-/// Values in flight, one [`Values`] per read of the recording, in its order.
+/// Values that the device has not returned yet: one [`Values`] per read, in the order of the
+/// recording.
 ///
-/// Dropping it discards the values; the device does the work all the same.
+/// If this is dropped, the values are lost, but the device still does the work.
 #[must_use = "values are only read back by `wait` or `get`"]
 #[doc(hidden)]
 pub struct Readback(Pending);

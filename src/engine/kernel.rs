@@ -125,8 +125,8 @@ pub struct Field {
 }
 
 impl Kernel {
-    /// A kernel of one variant, without libraries, cases or a CPU implementation: the CPU executor
-    /// runs its twin. `Kernel { libraries: &[GRID], ..Kernel::new(…) }` sets more.
+    /// A kernel of one variant, without libraries, cases or a CPU implementation. The CPU executor
+    /// runs its twin. `Kernel { libraries: &[GRID], ..Kernel::new(…) }` sets more fields.
     pub const fn new(
         name: &'static str,
         wgsl: &'static str,

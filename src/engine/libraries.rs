@@ -2,7 +2,7 @@
 
 use crate::engine::kernel::{Axis, Choice};
 
-/// `group_index`, for grids past 65,535 workgroups.
+/// `group_index`, for grids more than 65,535 workgroups.
 pub const GRID: &str = include_str!("../../shaders/engine/lib/grid.wgsl");
 /// `sum_lanes`, over the `LANES` invocations of each of the `COLUMNS` of a workgroup, and
 /// `sum_workgroup`. The shader declares both constants.

@@ -79,7 +79,8 @@ fn not_regular() -> io::Error {
     io::Error::other("it is not a regular file")
 }
 
-/// Removes the path of the temporary file from the text of an error: [`Error::Io`] names a path.
+/// Removes the path of the temporary file from the text of an error, because [`Error::Io`] already
+/// names the path of the file.
 fn without_path(error: io::Error) -> io::Error {
     let text = error.to_string();
     match text.rsplit_once(" at path ") {

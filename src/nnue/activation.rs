@@ -1,8 +1,8 @@
 //! The activations between accumulators and output, as data (section 1 of the mathematics).
 //!
 //! An activation is a [`Form`]: a power of Z above 0, with or without an upper end T. Everything
-//! else follows from these two facts: value and slope, what the masked path keeps of Z, and the
-//! variants of the kernels.
+//! else follows from these two facts: the value and the slope, the conditions on Z that the masked
+//! path stores, and the variants of the kernels.
 
 use super::names::one_of;
 use crate::engine::kernel::Real;
@@ -47,7 +47,7 @@ impl Form {
 }
 
 impl Activation {
-    /// Every activation. The position of an activation is its choice on the kernels' axis.
+    /// Every activation. The index of an activation is its choice on the kernels' axis.
     pub const ALL: [Self; 3] = [Self::CRelu, Self::SCRelu, Self::Relu];
 
     /// The facts that define the activation.
@@ -75,17 +75,18 @@ impl Activation {
     }
 
     /// Whether S depends on Z. The masked path then stores S as a float per lane; otherwise the
-    /// mask says everything.
+    /// mask is enough.
     pub const fn has_slopes(self) -> bool {
         self.form().power > 1
     }
 
-    /// The conditions on Z that the masked path keeps a bit of: 0 ≤ Z ≤ T and, with a clip, Z > T.
+    /// The number of conditions on Z for which the masked path stores a bit: 0 ≤ Z ≤ T and, with a
+    /// clip, Z > T.
     pub const fn conditions(self) -> usize {
         if self.form().clip { 2 } else { 1 }
     }
 
-    /// Multiplications per number, of the value as of the slope.
+    /// Multiplications per number. The value and the slope need equally many.
     pub const fn operations(self) -> u64 {
         self.form().power as u64 - 1
     }
@@ -103,7 +104,7 @@ impl Activation {
     #[inline(always)]
     pub fn value<R: Real + PartialOrd + Mul<Output = R>>(self, z: R, clip: R) -> R {
         let (zero, limit) = (R::from_f64(0.0), self.limit(clip));
-        // Two selections, as in `f32::clamp`. One choice of three does not become vector code.
+        // Two selections, as in `f32::clamp`. The compiler does not vectorize one choice of three.
         let base = if z < zero { zero } else { z };
         let base = if base > limit { limit } else { base };
         match self.form().power {

@@ -14,7 +14,7 @@ use std::fmt::{self, Display, Formatter};
 /// assert_eq!(network.hidden, 256);
 /// ```
 ///
-/// Fields that a file of an earlier release does not have take the values of the default.
+/// If a file of an earlier release lacks a field, the field takes its default value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -34,7 +34,7 @@ pub struct Architecture {
 }
 
 impl Default for Architecture {
-    /// (768 → 128)×2 → 1, otherwise as [`Architecture::new`].
+    /// (768 → 128)×2 → 1. Everything else is as in [`Architecture::new`].
     fn default() -> Self {
         Self::new(768, 128)
     }
@@ -50,11 +50,11 @@ crate::setters! { Architecture {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ParameterName {
-    /// The accumulator weights of the side to move; of both sides in a tied network.
+    /// The accumulator weights of the side to move, or of both sides in a tied network.
     A1,
     /// The accumulator weights of the other side.
     A2,
-    /// The accumulator biases of the side to move; of both sides in a tied network.
+    /// The accumulator biases of the side to move, or of both sides in a tied network.
     B1,
     /// The accumulator biases of the other side.
     B2,

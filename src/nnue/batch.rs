@@ -1,4 +1,5 @@
-//! A batch of samples: inputs, targets and output buckets. Knows no chess and no device.
+//! A batch of samples: inputs, targets and output buckets. It depends on neither chess nor a
+//! device.
 
 mod random;
 
@@ -63,7 +64,7 @@ impl Batch {
     /// A batch of L = `targets.len()` samples.
     ///
     /// # Errors
-    /// No samples, inputs of another number of samples, or perspectives of different N.
+    /// No samples, inputs whose number of samples differs, or perspectives of different N.
     pub fn new(inputs: Inputs, targets: Vec<f32>) -> Result<Self> {
         let samples = targets.len();
         if samples == 0 {
@@ -107,7 +108,7 @@ impl Batch {
         }
     }
 
-    /// The inputs and the targets, to use their memory again.
+    /// The inputs and the targets, so that the caller can reuse their memory.
     pub fn into_parts(self) -> (Inputs, Vec<f32>) {
         (self.inputs, self.targets)
     }
@@ -115,7 +116,7 @@ impl Batch {
     /// The same batch with an output bucket for each sample, `[L]`.
     ///
     /// # Errors
-    /// Another number of buckets than samples.
+    /// A number of buckets that is not the number of samples.
     pub fn with_buckets(mut self, buckets: Vec<u32>) -> Result<Self> {
         if buckets.len() != self.len() {
             return Err(Error::argument(

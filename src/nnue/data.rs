@@ -1,9 +1,9 @@
 //! Chess positions: from files to batches.
 //!
-//! A [`Dataset`] is a list of files, bulletformat or text, in a fixed order. A [`Loader`] reads
-//! epochs of it. One thread reads and shuffles records; other threads check each record
-//! ([`Position`]), list its features ([`FeatureSet`]) and compute its target ([`Target`]). The order
-//! of the batches depends on the seed and the epoch alone.
+//! A [`Dataset`] is a list of files, bulletformat or text, in a fixed order. A [`Loader`] reads it
+//! epoch by epoch. One thread reads and shuffles records. Other threads check each record
+//! ([`Position`]), list its features ([`FeatureSet`]) and compute its target ([`Target`]). The
+//! order of the batches depends only on the seed and the epoch.
 
 mod chess768;
 mod dataset;

@@ -5,8 +5,8 @@
 //! `[buckets, 2K]` and `d` is `[buckets]`. Its metadata are `activation` (crelu, screlu or relu),
 //! `clip` (which relu ignores) and `tied` (true or false).
 //!
-//! [`read_network`] and [`write_network`] handle whole files. The other functions are for files with
-//! more in them, such as checkpoints or gradients.
+//! [`read_network`] and [`write_network`] handle whole files. The other functions are for files
+//! with more contents, such as checkpoints or gradients.
 
 use super::architecture::{Architecture, ParameterName, TensorSpec};
 use super::parameters::Parameters;
@@ -15,10 +15,10 @@ use crate::files::safetensors::{Metadata, StoredTensor, TensorData, TensorFile, 
 use crate::nnue::activation::Activation;
 use std::path::{Path, PathBuf};
 
-/// Writes a network file atomically, with `metadata` besides the network's own.
+/// Writes a network file atomically. `metadata` are added to the network's own metadata.
 ///
 /// # Errors
-/// NaN and infinities, and everything that the file system refuses. Nothing is written then.
+/// NaN and infinities, and every error of the file system. After an error, nothing is written.
 pub fn write_network(path: &Path, parameters: &Parameters, metadata: Metadata) -> Result<()> {
     network_file(path, parameters, metadata).write_finite()
 }
@@ -54,8 +54,8 @@ pub fn network_file(
     file
 }
 
-/// Adds the tensors of `parameters` in the shapes of a network file. `suffix` follows each name, such
-/// as `.grad` for gradients.
+/// Adds the tensors of `parameters` in the shapes of a network file. `suffix` follows each name,
+/// such as `.grad` for gradients.
 pub fn push_parameters(file: &mut TensorFile, parameters: &Parameters, suffix: &str) {
     let architecture = parameters.architecture();
     for (spec, values) in parameters.iter() {
@@ -74,7 +74,7 @@ pub fn push_parameters(file: &mut TensorFile, parameters: &Parameters, suffix: &
 /// Reads the tensors that [`push_parameters`] adds with this suffix.
 ///
 /// # Errors
-/// A tensor that is missing, of another shape, or with NaN or infinities.
+/// A tensor that is missing, has another shape, or holds NaN or infinities.
 pub fn read_parameters(
     file: &TensorFile,
     architecture: &Architecture,
@@ -93,8 +93,9 @@ pub fn read_parameters(
     Parameters::from_values(architecture.clone(), values)
 }
 
-/// The architecture of the network in a file. N, K and the number of buckets come from the shapes of
-/// `A1` and `C`, the rest from the metadata. [`read_parameters`] checks the other tensors against it.
+/// The architecture of the network in a file. N, K and the number of buckets come from the shapes
+/// of `A1` and `C`, the rest from the metadata. [`read_parameters`] checks the other tensors
+/// against it.
 ///
 /// # Errors
 /// Metadata or shapes that are missing or describe no network.
@@ -103,7 +104,7 @@ pub fn read_architecture(file: &TensorFile) -> Result<Architecture> {
     let tied = file.option("tied", "true or false")?;
     let clip = match activation.has_clip() {
         true => file.option("clip", "a finite number above 0")?,
-        // Without use for the clip, 1 replaces one that is missing or wrong.
+        // If the activation does not use the clip, 1 replaces a clip that is missing or wrong.
         false => file.option("clip", "").ok().filter(positive).unwrap_or(1.0),
     };
     let weights = &file.tensor("A1")?.shape;

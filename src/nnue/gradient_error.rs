@@ -1,4 +1,4 @@
-//! The error of a device's gradients against those of the f64 reference.
+//! The error of a device's gradients, compared with the gradients of the f64 reference.
 
 use super::architecture::{Architecture, ParameterName};
 use super::network::Network;
@@ -11,12 +11,12 @@ use crate::nnue::loss::Loss;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The largest relative L2 error ‖g − g′‖ ÷ ‖g′‖ over all parameters, and the name of that parameter.
-/// g is the parameter's gradient on a device, and g′ the gradient on the reference. NaN is worse than
-/// any number.
+/// The largest relative L2 error ‖g − g′‖ ÷ ‖g′‖ over all parameters, and the name of the parameter
+/// that has it. g is the parameter's gradient on a device, and g′ the gradient on the reference.
+/// NaN is worse than any number.
 ///
-/// The loss is [`Loss::SIGMOID_MSE`]. A and B are random multiples of 1/64, so Z is exact in f32 for
-/// inputs of ones and zeros, and the device and the reference agree on every mask, even exactly at 0
+/// The loss is [`Loss::SIGMOID_MSE`]. A and B are random multiples of 1/64, so Z is exact in f32 if
+/// all inputs are 0 or 1. The device and the reference then agree on every mask, even exactly at 0
 /// and T. All targets are 0, so no gradient is a small difference of large terms.
 pub fn gradient_error(
     device: &Device,

@@ -1,6 +1,6 @@
 //! The kernels of the two-perspective network.
 //!
-//! A new kernel is three touches: its shader, its Rust file, and its two lines here.
+//! A new kernel needs three edits: its shader, its Rust file, and its two lines here.
 
 #![allow(
     clippy::needless_range_loop,
@@ -30,7 +30,7 @@ pub mod weights_gradient_sparse;
 
 use crate::engine::kernel::Kernel;
 
-/// The bucket of a sample. Batches for one bucket have no list of them.
+/// The bucket of a sample. A batch for one bucket has no list of buckets.
 #[inline(always)]
 fn bucket_of(buckets: u32, bucket: &[u32], s: usize) -> usize {
     match buckets {

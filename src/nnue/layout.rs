@@ -1,18 +1,20 @@
-//! How parameters lie on a device: rows of K lanes widened by zeros to a multiple of 32, a word of mask bits; A of each accumulator in
-//! a buffer of its own; B of each, C and d one after the other in another, which kernels bind once and an optimiser moves in one.
+//! The layout of the parameters on a device. Rows of K lanes are padded with zeros to a multiple of
+//! 32, because a mask word holds the bits of 32 lanes. A of each accumulator has a buffer of its
+//! own. B of each accumulator, C and d follow one another in the head buffer, so that a kernel
+//! binds them once and an optimizer updates them in one dispatch.
 //!
-//! With the widened lanes the network computes the same: lanes whose A, B and C are 0 add nothing to Y, and their gradients are 0, so no optimiser
-//! moves them.
+//! The padded lanes do not change the network: if A, B and C of a lane are 0, the lane adds nothing
+//! to Y and its gradients are 0, so no optimizer changes it.
 
 use super::architecture::{Architecture, ParameterName, TensorSpec};
 use crate::engine::device::Values;
 use crate::engine::recording::Data;
 use std::ops::Range;
 
-/// Lanes of a word of mask bits.
+/// Lanes of a mask word.
 const LANES: usize = 32;
 
-/// The architecture with K as it is on the device.
+/// The architecture with the padded K of the device.
 pub(super) fn widened(architecture: &Architecture) -> Architecture {
     Architecture {
         hidden: architecture.hidden.next_multiple_of(LANES),
@@ -20,10 +22,11 @@ pub(super) fn widened(architecture: &Architecture) -> Architecture {
     }
 }
 
-/// The offsets of B, C and d in the head buffer, with K as it is on the device.
+/// The offsets of B, C and d in the head buffer, with the padded K of the device.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeadLayout {
-    /// B of the second perspective, which is that of the first where they are tied; that of the first begins at 0.
+    /// B of the second perspective. In a tied network it is B of the first perspective, whose
+    /// offset is 0.
     pub(super) bias_2: u32,
     /// C.
     pub(super) output: u32,
@@ -50,11 +53,11 @@ impl HeadLayout {
     }
 }
 
-/// A buffer of a parameter set: A of an accumulator, or all that is small.
+/// A buffer of a parameter set: A of an accumulator, or the head.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) name: &'static str,
-    /// The tensors in it, by their places among [`Architecture::tensors`].
+    /// The tensors in the buffer, by their indices in [`Architecture::tensors`].
     pub(super) tensors: Range<usize>,
     pub(super) len: usize,
 }
@@ -77,7 +80,7 @@ pub(super) fn buffers(architecture: &Architecture) -> Vec<Shared> {
     weights.chain([head]).collect()
 }
 
-/// The buffer of a tensor, and where it begins there.
+/// The buffer of a tensor, and the tensor's offset in it.
 pub(super) fn place(architecture: &Architecture, tensor: usize) -> (usize, usize) {
     let accumulators = if architecture.tied { 1 } else { 2 };
     let tensors = architecture.tensors();
@@ -85,7 +88,7 @@ pub(super) fn place(architecture: &Architecture, tensor: usize) -> (usize, usize
     (tensor.min(accumulators), before.map(TensorSpec::len).sum())
 }
 
-/// The tensors of what was read of a buffer, as they are on the device.
+/// Cuts the values of a buffer into its tensors, in the layout of the device.
 pub(super) fn split(architecture: &Architecture, buffer: &Shared, values: Values) -> Vec<Values> {
     if buffer.tensors.len() == 1 {
         return vec![values];
@@ -104,7 +107,7 @@ pub(super) fn split(architecture: &Architecture, buffer: &Shared, values: Values
     ranges.map(part).collect()
 }
 
-/// The largest K, as it is on the device, whose parameters fit buffers of so many elements each.
+/// The largest padded K whose parameters fit buffers of this many elements each.
 pub(super) fn largest_hidden(architecture: &Architecture, elements: u64) -> u64 {
     let accumulators = if architecture.tied { 1 } else { 2 };
     let (inputs, buckets) = (architecture.inputs as u64, architecture.buckets as u64);
@@ -113,7 +116,7 @@ pub(super) fn largest_hidden(architecture: &Architecture, elements: u64) -> u64 
     lanes - lanes % LANES as u64
 }
 
-/// Values of a parameter as they lie on the device.
+/// Values of a parameter in the layout of the device.
 #[derive(Debug)]
 pub(super) enum Widened<'a> {
     AsTheyAre(Data<'a>),
@@ -131,7 +134,7 @@ impl Widened<'_> {
     }
 }
 
-/// Widens a parameter's values. `d`, the only one without lanes, stays as it is.
+/// Pads the values of a parameter. `d`, the only parameter without lanes, does not change.
 pub(super) fn widen<'a>(
     architecture: &Architecture,
     name: ParameterName,
@@ -149,7 +152,7 @@ pub(super) fn widen<'a>(
     }
 }
 
-/// Takes the widening out of what was read back.
+/// Removes the padding from values that were read back.
 pub(super) fn narrow(architecture: &Architecture, name: ParameterName, values: Values) -> Values {
     let (to, from) = (architecture.hidden, widened(architecture).hidden);
     match values {
@@ -163,7 +166,7 @@ pub(super) fn narrow(architecture: &Architecture, name: ParameterName, values: V
     }
 }
 
-/// Rows of `from` elements as rows of `to`: cut off, or filled up with zeros.
+/// Turns rows of `from` elements into rows of `to` elements: cuts them off or pads them with zeros.
 fn rows<T: Copy + Default>(values: &[T], from: usize, to: usize) -> Vec<T> {
     let mut out = Vec::with_capacity(values.len() / from * to);
     for row in values.chunks(from) {

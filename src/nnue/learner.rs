@@ -15,8 +15,8 @@ use crate::nnue::loss::Loss;
 use crate::optim::{Optimizer, ParameterGroup, StepAt};
 use serde::{Deserialize, Serialize};
 
-/// The groups of a network's parameters. Each may have its own learning rate, weight decay and range
-/// instead of the optimizer's.
+/// The groups of a network's parameters. Each may have its own learning rate, weight decay and
+/// range instead of the optimizer's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -43,7 +43,8 @@ impl ParameterGroups {
     }
 }
 
-/// A network in training: parameters, gradients and the moments of the optimizer, all on one device.
+/// A network in training: parameters, gradients and the moments of the optimizer, all on one
+/// device.
 #[derive(Debug)]
 pub struct Learner {
     network: Network,
@@ -75,8 +76,8 @@ impl Learner {
     /// [`Optimizer::moments`].
     ///
     /// # Errors
-    /// A loss or an optimizer that is out of its range, moments of another number or architecture,
-    /// and parameters that the device cannot hold: see [`Network::new`].
+    /// A loss or an optimizer that is out of its range, a wrong number of moments, moments of
+    /// another architecture, and parameters that the device cannot hold: see [`Network::new`].
     pub fn resume(
         device: &Device,
         parameters: &Parameters,
@@ -118,7 +119,8 @@ impl Learner {
         })
     }
 
-    /// Gives groups of parameters their own rates, decays and ranges from the next step on.
+    /// Sets the learning rate, weight decay and range of each group of parameters. They apply from
+    /// the next step on.
     ///
     /// # Errors
     /// As [`ParameterGroup::check`].
@@ -129,8 +131,8 @@ impl Learner {
     }
 
     /// One training step: forward, loss, gradients and update. Returns the loss of the batch before
-    /// the update. A GPU is still computing it then, and waiting for it a few steps later keeps the
-    /// GPU busy.
+    /// the update. A GPU may still be computing the loss when this call returns. Wait for the loss
+    /// a few steps later to keep the GPU busy.
     ///
     /// # Errors
     /// A batch that does not fit the network, a learning rate that is not finite, and failures of
@@ -141,11 +143,12 @@ impl Learner {
         Ok(PendingLoss::new(readback))
     }
 
-    /// One training step from the caller's own e = ∂E/∂Y, `[L]`, for losses that wgrad does not have.
-    /// Compute e from [`Network::forward`] of the same batch. The call waits until the step is done.
+    /// One training step from an e = ∂E/∂Y, `[L]`, that the caller computes. It serves losses that
+    /// wgrad does not have. Compute e from [`Network::forward`] of the same batch. The call waits
+    /// until the step is done.
     ///
     /// # Errors
-    /// As [`Learner::step`], and an e of another length.
+    /// As [`Learner::step`], and an e whose length is not L.
     pub fn step_with(
         &mut self,
         batch: &impl AsRef<Batch>,
@@ -191,13 +194,14 @@ impl Learner {
                 Ok(())
             },
         )?;
-        // Counted at the end: a step that fails before its last slice leaves the parameters alone.
+        // The step counts only at the end: if it fails before its last micro-batch, the parameters
+        // do not change.
         self.steps += 1;
         readback.ok_or_else(no_samples)
     }
 
     /// Passes each recording that [`Learner::step`] would play for this batch to `see`, without
-    /// playing it. The buffers of a recording live until a larger batch comes.
+    /// playing it. The buffers of a recording exist until a larger batch needs larger buffers.
     #[doc(hidden)]
     pub fn recordings(&mut self, batch: &Batch, mut see: impl FnMut(&Recording<'_>)) -> Result<()> {
         let update = Update {
@@ -217,8 +221,8 @@ impl Learner {
             })
     }
 
-    /// The work of [`Learner::step`] for this batch, by kernel: see [`Recording::traffic`]. Nothing is
-    /// computed.
+    /// The work of [`Learner::step`] for this batch, by kernel: see [`Recording::traffic`]. Nothing
+    /// is computed.
     #[doc(hidden)]
     pub fn traffic(&mut self, batch: &Batch) -> Result<Option<TrafficByKernel>> {
         let mut parts = Vec::new();

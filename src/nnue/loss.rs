@@ -1,15 +1,16 @@
 //! The losses of the network's output: names, values and gradients.
 //!
-//! The twins and the evaluation compute a loss by [`Loss::term`], the CPU implementations by
-//! [`Loss::term_f32`], the shaders by `shaders/nnue/lib/loss.wgsl`.
+//! The twins and the evaluation compute a loss with [`Loss::term`], the CPU implementations with
+//! [`Loss::term_f32`], and the shaders with `shaders/nnue/lib/loss.wgsl`.
 
 use super::names::one_of;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// How a loss reads the raw output Y. Each link is one choice on the kernels' axis of losses.
+/// The map from the raw output Y to the prediction P. Each link is one choice on the kernels' axis
+/// of losses.
 ///
-/// A loss that is no power of |P − t| is a link too: its [`Loss::term`] leaves `power` unread.
+/// A loss that is no power of |P − t| is a link too: its [`Loss::term`] does not read `power`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Link {
@@ -20,7 +21,7 @@ pub enum Link {
 }
 
 impl Link {
-    /// Every link. The position of a link is its choice on the kernels' axis.
+    /// Every link. The index of a link is its choice on the kernels' axis.
     pub const ALL: [Self; 2] = [Self::Identity, Self::Sigmoid];
 
     /// The name in kernel variants.
@@ -54,7 +55,7 @@ impl Link {
             Self::Identity => (y, 1.0),
             Self::Sigmoid => {
                 let value = 1.0 / (1.0 + (-y).exp());
-                // P(1 − P) without the cancellation of 1 − P.
+                // This is P(1 − P) without the cancellation in 1 − P.
                 (value, value / (1.0 + y.exp()))
             }
         }
@@ -87,12 +88,12 @@ pub struct Loss {
     pub power: f32,
 }
 
-/// What one sample adds to the loss.
+/// The term of one sample in the loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Term<R> {
     /// The summand of E.
     pub value: R,
-    /// e, the derivative of the summand by Y.
+    /// e, the derivative of the summand with respect to Y.
     pub gradient: R,
 }
 
@@ -102,7 +103,7 @@ impl Loss {
     /// Mean squared error of σ(Y), for targets between 0 and 1.
     pub const SIGMOID_MSE: Self = Self::new(Link::Sigmoid, 2.0);
 
-    /// A loss by its link and power.
+    /// A loss with this link and power.
     pub const fn new(link: Link, power: f32) -> Self {
         Self { link, power }
     }

@@ -1,6 +1,6 @@
 //! Names that options, files and errors list.
 
-/// "a, b or c", for an error that says what was expected.
+/// "a, b or c", for the expected values in an error.
 pub(crate) fn one_of(names: &[&str]) -> String {
     match names {
         [] => "nothing".to_owned(),

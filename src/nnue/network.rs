@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::nnue::batch::Batch;
 use crate::nnue::loss::Loss;
 
-/// More commands than a pass and its update usually have. Growing the list would take half as long as
-/// recording the commands.
+/// The capacity of a list of commands, more than a pass and its update usually have. Growing the
+/// list would take half as long as recording the commands.
 const COMMANDS: usize = 64;
 
 /// The result of [`Network::gradients`].
@@ -36,7 +36,7 @@ pub struct NetworkGradients {
 #[doc(hidden)]
 #[non_exhaustive]
 pub struct GradientValues {
-    /// Y of each slice of the batch.
+    /// Y of each micro-batch.
     pub y: Vec<Values>,
     /// The loss, unless the caller gave e.
     pub loss: Option<Values>,
@@ -125,8 +125,8 @@ impl Network {
         self.read(&self.parameters)
     }
 
-    /// Overwrites one parameter, given by its index in [`Architecture::tensors`]. The reference keeps
-    /// f64 values as they are.
+    /// Overwrites one parameter, given by its index in [`Architecture::tensors`]. The reference
+    /// keeps f64 values as they are.
     #[doc(hidden)]
     pub fn write<'a>(&mut self, tensor: usize, data: impl Into<Data<'a>>) -> Result<()> {
         let data = data.into();
@@ -261,8 +261,8 @@ impl Network {
         Ok(joined(parts))
     }
 
-    /// Records forward and backward for each slice of a batch, and the update after the last slice if
-    /// there is one. Passes the recordings to `play` in order.
+    /// Records forward and backward for each micro-batch, and the update after the last one if
+    /// there is an update. Passes the recordings to `play` in order.
     pub(super) fn pass<'a>(
         &mut self,
         batch: &'a Batch,
@@ -351,8 +351,8 @@ impl Network {
         Ok(())
     }
 
-    /// Reads buffers made by [`Network::like_parameters`] back, one at a time: the device may not be
-    /// able to map all of them together.
+    /// Reads buffers made by [`Network::like_parameters`] back, one at a time: the device may not
+    /// be able to map all of them together.
     fn values(&self, buffers: &[Buffer]) -> Result<Vec<Values>> {
         let mut tensors = Vec::new();
         for (shared, buffer) in layout::buffers(&self.widened).iter().zip(buffers) {
@@ -371,7 +371,8 @@ impl Network {
     }
 }
 
-/// The total traffic of several recordings; `None` if a kernel of one does not count its own.
+/// The total traffic of several recordings; `None` if one of their kernels does not count its
+/// traffic.
 pub(super) fn joined(parts: Vec<Option<TrafficByKernel>>) -> Option<TrafficByKernel> {
     let mut all = TrafficByKernel::new();
     for part in parts {

@@ -31,11 +31,11 @@ impl Parameters {
         })
     }
 
-    /// The initial parameters of a training: A is normal with variance 1 ÷ 128, B is 0.1, C is normal
-    /// with variance 1 ÷ 2K, and d is 0.
+    /// The initial parameters of a training: A is normal with variance 1 ÷ 128, B is 0.1, C is
+    /// normal with variance 1 ÷ 2K, and d is 0.
     ///
-    /// The same seed gives the same values, except that logarithms of another platform may change
-    /// their last bit.
+    /// The same seed gives the same values, except that the logarithm of another platform may
+    /// differ in the last bit.
     ///
     /// # Errors
     /// As [`Architecture::check`].
@@ -64,7 +64,8 @@ impl Parameters {
     /// Parameters with these values, in the order of [`Architecture::tensors`].
     ///
     /// # Errors
-    /// As [`Architecture::check`], and another number of tensors or of values in a tensor.
+    /// The errors of [`Architecture::check`], and a wrong number of tensors or of values in a
+    /// tensor.
     pub fn from_values(architecture: Architecture, values: Vec<Vec<f32>>) -> Result<Self> {
         architecture.check()?;
         let tensors = architecture.tensors();

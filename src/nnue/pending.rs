@@ -23,7 +23,7 @@ impl PendingLoss {
     }
 }
 
-/// Gives the loss without blocking a thread.
+/// Waits for the loss without blocking a thread.
 impl IntoFuture for PendingLoss {
     type Output = Result<f32>;
     type IntoFuture = Pin<Box<dyn Future<Output = Result<f32>> + Send>>;

@@ -1,4 +1,4 @@
-//! A batch cut over samples, so that what a step keeps of it fits what the device binds.
+//! Cuts a batch into micro-batches, so that the buffers of a step fit the device's binding limit.
 
 use crate::error::Result;
 use crate::nnue::batch::{Batch, Inputs};
@@ -7,12 +7,12 @@ use crate::tensor::lists::SparseInputs;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The inputs of a slice, perspective by perspective.
+/// The inputs of a micro-batch, perspective by perspective.
 #[derive(Clone, Debug)]
 pub(super) enum SliceInputs<'a> {
-    /// X1 and X2, `[samples, N]`, rows filled up with zeros to a multiple of 4.
+    /// X1 and X2, `[samples, N]`. Rows are padded with zeros to a multiple of 4.
     Dense([Cow<'a, [f32]>; 2]),
-    /// Index lists with the transposed index of this slice.
+    /// Index lists with the transposed index of this micro-batch.
     Sparse([Cow<'a, SparseInputs>; 2]),
 }
 
@@ -31,7 +31,8 @@ impl Slice<'_> {
     }
 }
 
-/// The slices of at most `most` samples each, in order. A batch that fits is one slice, whose lists are not copied.
+/// The micro-batches of at most `most` samples each, in order. A batch that fits is one
+/// micro-batch, and its lists are not copied.
 pub(super) fn cut(batch: &Batch, most: usize) -> Result<Vec<Slice<'_>>> {
     let starts = (0..batch.len()).step_by(most.max(1));
     starts

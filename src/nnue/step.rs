@@ -1,7 +1,7 @@
 //! One pass over a micro-batch, as commands: which kernels run, on which buffers, in which order.
 //!
 //! [`masked`] and, on the CPU, [`scattered`] are the fast paths, for index lists; [`layered`] takes
-//! every batch. Callers know only [`Step::plan`], [`Step::reserve`] and [`Step::record`], and the
+//! every batch. Callers use only [`Step::plan`], [`Step::reserve`] and [`Step::record`], and the
 //! buffers of Y and the loss, so a new path changes only these files.
 
 mod buffers;
@@ -29,12 +29,12 @@ use masked::{Masked, MaskedPass};
 use scattered::Scattered;
 use std::borrow::Cow;
 
-/// The most bytes of a buffer that grows with the samples, on the CPU and on software adapters; a
-/// larger batch is cut into micro-batches. The bits of a run depend on it, so it is a constant beside
-/// the device's own limit.
+/// The most bytes of a buffer that grows with the samples, on the CPU and on software adapters. A
+/// batch that needs more is cut into micro-batches. The bits of a run depend on this number, so it
+/// is a constant. The device's own limit applies as well.
 const WORKSPACE_BYTES: u64 = 256 << 20;
-/// The same on a GPU. A micro-batch needs a transposed index of its own, which costs the host more
-/// time than the GPU takes for the whole step.
+/// The same limit on a GPU. It is larger because each micro-batch needs its own transposed index,
+/// and the host builds one in more time than the GPU needs for the whole step.
 const GPU_WORKSPACE_BYTES: u64 = 1 << 30;
 
 /// The buffers of a pass, as large as the largest micro-batch so far.
@@ -49,7 +49,7 @@ pub(super) struct Step {
     scattered: Scattered,
 }
 
-/// How a batch is computed: chosen once per batch.
+/// The path and the sizes of a batch, chosen once per batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     path: Path,
@@ -86,18 +86,18 @@ struct Common {
     bucket: Buffer,
     /// `[1]`.
     loss: Buffer,
-    /// Bound where a sink has no use for a buffer.
+    /// A buffer to bind if a sink needs fewer buffers.
     spare: Buffer,
 }
 
-/// What a pass computes besides Y: the gradients of a batch of `total` samples, and the loss if there
-/// is one. Micro-batches after the first one add to them.
+/// The results of a pass besides Y: the gradients of a batch of `total` samples, and the loss if
+/// there is one. Every micro-batch after the first one adds to them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Goal<'a> {
     pub(super) upstream: Upstream<'a>,
     pub(super) total: usize,
     pub(super) gradients: ParameterBuffers<'a>,
-    /// The update by the gradients of the whole batch.
+    /// The update with the gradients of the whole batch.
     pub(super) update: Option<Update<'a>>,
 }
 
@@ -107,7 +107,7 @@ pub(super) struct Update<'a> {
     pub(super) optimizer: Optimizer,
     pub(super) at: StepAt,
     pub(super) groups: super::ParameterGroups,
-    /// For each moment, buffers like the ones of the parameters.
+    /// For each moment, buffers with the sizes of the parameter buffers.
     pub(super) moments: &'a [Vec<Buffer>],
 }
 
@@ -131,7 +131,7 @@ impl Update<'_> {
     }
 }
 
-/// The buffers of one parameter set, by their contents: see [`layout`](super::layout).
+/// The buffers of one parameter set: see [`layout`](super::layout).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ParameterBuffers<'a> {
     buffers: &'a [Buffer],
@@ -193,13 +193,13 @@ impl Step {
         &self.common.loss
     }
 
-    /// Whether gradients read the transposed index of index lists of this many samples, with this
-    /// many indices in all.
+    /// Whether gradients read the transposed index of index lists with this many samples and, in
+    /// all, this many indices.
     pub(super) fn reads_transposed(&self, samples: usize, entries: usize) -> bool {
         !self.scattered.fits(samples, entries)
     }
 
-    /// Chooses the path of a batch, for gradients or for Y alone, and the size of its micro-batches.
+    /// Chooses the path of a batch and the size of its micro-batches, for gradients or only for Y.
     ///
     /// # Errors
     /// [`Error::Limit`] if not even one sample fits.
@@ -211,7 +211,7 @@ impl Step {
         } else {
             Path::Layered
         };
-        // The bytes that do not grow with the samples, and the bytes of a sample.
+        // The bytes that do not grow with the number of samples, and the bytes per sample.
         let (fixed, bytes) = match path {
             Path::Scattered => (8, 4 * ListBuffer::sample_words(batch) as u64),
             Path::Masked => (
@@ -239,7 +239,7 @@ impl Step {
         Ok(Plan { path, samples })
     }
 
-    /// Makes the buffers large enough for a micro-batch; nothing happens if they are.
+    /// Makes the buffers large enough for a micro-batch, if they are not.
     pub(super) fn reserve(
         &mut self,
         plan: Plan,
@@ -315,7 +315,7 @@ impl Step {
                         goal,
                     },
                 );
-                // The kernels have the gradient of d already.
+                // The kernels have already computed the gradient of d.
                 self.record_sums(recording, slice, goal, 0);
             }
             Work::Layered(goal) => self.record_layered(recording, slice, parameters, goal),
@@ -351,7 +351,7 @@ impl Step {
         }
     }
 
-    /// Uploads the targets of a loss, or e to its buffer.
+    /// Uploads the targets if there is a loss, otherwise e to its buffer.
     fn upload<'a>(
         &self,
         recording: &mut Recording<'a>,
@@ -365,7 +365,7 @@ impl Step {
         }
     }
 
-    /// Updates every parameter by the gradients in their buffers.
+    /// Updates every parameter with the gradients in the gradient buffers.
     fn record_update(
         &self,
         recording: &mut Recording<'_>,
@@ -400,7 +400,7 @@ impl Step {
         }
     }
 
-    /// Computes the loss of each sample, and e, if e comes from a loss.
+    /// If e comes from a loss, computes e and the loss of each sample.
     fn record_loss(&self, recording: &mut Recording<'_>, slice: &Slice<'_>, goal: Goal<'_>) {
         let Some(loss) = goal.upstream.loss() else {
             return;
@@ -420,8 +420,8 @@ impl Step {
         recording.dispatch(loss.link as usize, params, buffers);
     }
 
-    /// Computes the gradient of d for this many buckets, and adds the losses of the micro-batch to the
-    /// loss of the batch.
+    /// Computes the gradient of d for this many buckets, and adds the losses of the micro-batch to
+    /// the loss of the batch.
     fn record_sums(
         &self,
         recording: &mut Recording<'_>,
@@ -459,8 +459,8 @@ impl Plan {
         }
     }
 
-    /// The update that the masked kernels apply themselves: a batch of one micro-batch needs no
-    /// gradients in memory.
+    /// The update that the masked kernels apply themselves. If a batch is one micro-batch, it needs
+    /// no gradients in memory.
     fn fused<'a>(self, slice: &Slice<'_>, goal: Option<Goal<'a>>) -> Option<Update<'a>> {
         let goal = goal?;
         let whole = slice.samples() == goal.total;

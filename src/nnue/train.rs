@@ -2,8 +2,8 @@
 //! [`Loader`](crate::nnue::data::Loader) with settings, a schedule, validation, checkpoints and a
 //! log.
 //!
-//! A [`Trainer`] is what `wgrad train` runs. [`Settings`] determine the numbers of a training;
-//! [`Run`] says where it reads and writes.
+//! A [`Trainer`] is what `wgrad train` runs. [`Settings`] determine the numbers of a training.
+//! [`Run`] names the files that it reads and writes.
 
 pub mod checkpoint;
 mod evaluate;

@@ -7,7 +7,7 @@ use crate::nnue::loss::Loss;
 /// The source of e = ∂E/∂Y in a gradient call.
 #[derive(Clone, Copy, Debug)]
 pub enum Upstream<'a> {
-    /// A loss against the targets of the batch.
+    /// A loss between the outputs and the targets of the batch.
     Loss(Loss),
     /// The caller's own e, `[L]`. A unit vector gives the derivatives of one output with respect to
     /// every parameter.
@@ -23,7 +23,7 @@ impl Upstream<'_> {
         }
     }
 
-    /// Checks a loss, or the length of an e against the batch.
+    /// Checks a loss, or checks that the length of e fits the batch.
     pub(super) fn check(&self, batch: &Batch) -> Result<()> {
         match self {
             Self::Loss(loss) => loss.check(),

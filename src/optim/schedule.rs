@@ -1,4 +1,4 @@
-//! How the learning rate goes over a training.
+//! The schedule of the learning rate over a training.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,8 @@ impl Schedule {
 
     /// The learning rate of step `step`, counted from 1, of `total`, where `peak` is η.
     ///
-    /// It is computed in f64 and rounded once. Steps past the end have the rate of `total + 1`, for the cosine 0.
+    /// It is computed in f64 and rounded once. Steps past the end have the rate of step
+    /// `total + 1`, which is 0 for the cosine.
     pub fn learning_rate(self, peak: f32, step: u64, total: u64) -> f32 {
         let done = step.saturating_sub(1).min(total) as f64 / total.max(1) as f64;
         let share = match self {

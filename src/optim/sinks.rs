@@ -1,4 +1,4 @@
-//! Where a kernel puts its gradients: into a buffer, or through an optimizer into the parameters.
+//! The sinks of a kernel's gradients: a buffer, or an optimizer that updates the parameters.
 //!
 //! A gradient kernel has a variant per sink, so an optimizer needs no kernels of its own: it is one
 //! case of `sink` in `shaders/optim/lib/sink.wgsl`, one function here, and one choice of [`SINKS`].
@@ -6,7 +6,7 @@
 use crate::engine::kernel::{Axis, Choice, Real};
 use std::ops::{Add, Div, Mul, Sub};
 
-/// `sink`, by the override `SINK`.
+/// `sink`. The override `SINK` chooses the sink.
 pub const SINK: &str = include_str!("../../shaders/optim/lib/sink.wgsl");
 
 /// What happens to a gradient.
@@ -16,9 +16,9 @@ pub enum Sink {
     Write,
     /// It is added to a buffer.
     Add,
-    /// It moves a parameter by descent with momentum.
+    /// It updates a parameter by descent with momentum.
     Sgd,
-    /// It moves a parameter by AdamW.
+    /// It updates a parameter by AdamW.
     AdamW,
 }
 
@@ -37,7 +37,7 @@ impl Sink {
     /// Every sink, in the order of the enum.
     pub const ALL: [Self; 4] = [Self::Write, Self::Add, Self::Sgd, Self::AdamW];
 
-    /// Whether it moves parameters.
+    /// Whether it updates parameters.
     pub fn moves(self) -> bool {
         self as usize >= Self::Sgd as usize
     }
@@ -90,9 +90,9 @@ crate::uniform! {
     }
 }
 
-/// The numbers of a step that differ between groups of parameters: η, 1 − η·w, and the lower and the
-/// upper end of the range of θ. The ends are [`NO_RANGE`] if θ has no range, because a clamp may turn
-/// NaN into a number.
+/// The numbers of a step that differ between groups of parameters: η, 1 − η·w, and the lower and
+/// the upper end of the range of θ. The ends are [`NO_RANGE`] if θ has no range, because a clamp
+/// may turn NaN into a number.
 pub type Group = [f32; 4];
 
 /// The ends of a range that a group does not have.
@@ -107,7 +107,7 @@ pub trait Number:
     + Div<Output = Self>
     + PartialOrd
 {
-    /// From a number of the step, exactly.
+    /// Converts a number of the step exactly.
     #[inline(always)]
     fn of(value: f32) -> Self {
         Self::from_f64(f64::from(value))
@@ -138,7 +138,7 @@ impl Number for f64 {
     }
 }
 
-/// What a sink changes of one element.
+/// The values of one element that a sink changes.
 #[derive(Debug)]
 pub struct Element<'a, R> {
     /// The parameter θ.
@@ -150,7 +150,7 @@ pub struct Element<'a, R> {
 }
 
 impl Step {
-    /// Puts the gradient of an element into the sink whose number is `SINK`.
+    /// Puts the gradient of an element into the sink with the number `SINK`.
     #[inline(always)]
     pub fn put<const SINK: usize, R: Number>(&self, group: &Group, g: R, to: Element<'_, R>) {
         match Sink::ALL[SINK] {
@@ -161,8 +161,8 @@ impl Step {
         }
     }
 
-    /// As [`Step::put`] for the elements of a group. `second` may be empty if the sink has no second
-    /// moment.
+    /// As [`Step::put`] for the elements of a group. `second` may be empty if the sink has no
+    /// second moment.
     #[inline(always)]
     pub fn put_all<const SINK: usize, R: Number>(
         &self,
@@ -222,7 +222,8 @@ impl Step {
     }
 }
 
-/// Runs code that is generic over the number of a sink, compiled for each sink apart.
+/// Runs code that is generic over the number of a sink. The code is compiled separately for each
+/// sink.
 macro_rules! for_sink {
     ($sink:expr, $run:ident($($argument:expr),* $(,)?)) => {
         match $sink {

@@ -100,12 +100,12 @@ impl<'a, const N: usize> Backward<'a, N> {
 }
 
 impl Tensor {
-    /// The result of an operation of the caller's own, with its place on the tape. The tape keeps
+    /// Runs an operation that the caller defines and puts its result on the tape. The tape keeps
     /// the operands and the result until the backward pass.
     ///
     /// # Errors
-    /// Operands or a result of different devices, and what the operation itself refuses. The
-    /// backward pass refuses a gradient of another shape or device than its operand's.
+    /// Operands or a result of different devices, and every error of the operation itself. The
+    /// backward pass fails if a gradient differs from its operand in shape or device.
     pub fn custom<const N: usize>(
         operation: impl CustomOperation<N>,
         operands: [&Self; N],

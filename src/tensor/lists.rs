@@ -65,7 +65,8 @@ impl SparseInputs {
     /// `max_indices` indices; [`PADDING`] in any position fills the rest.
     ///
     /// # Errors
-    /// An index outside `0..inputs`, or twice in one list. The error names the sample.
+    /// An index outside `0..inputs`, or an index that occurs twice in one list. The error names the
+    /// sample.
     pub fn new(inputs: usize, max_indices: usize, indices: Vec<i32>) -> Result<Self> {
         if max_indices == 0 {
             let expected = "lists of at least 1 index (F)";

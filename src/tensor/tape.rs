@@ -151,7 +151,7 @@ impl Gradients {
         self.found.get(&parameter.node.as_ref()?.number)
     }
 
-    /// The gradient by a parameter: zeros if the result does not depend on it.
+    /// The gradient with respect to a parameter: zeros if the result does not depend on it.
     ///
     /// # Errors
     /// If the tensor is not on the tape at all.

@@ -53,7 +53,7 @@ fn details(report: &AdapterReport) -> Vec<String> {
     lines
 }
 
-/// Bytes in the largest unit that stays readable.
+/// A number of bytes, in the largest unit that keeps the number readable.
 fn bytes(count: u64) -> String {
     let units = [
         (1 << 40, "TiB"),
@@ -65,7 +65,7 @@ fn bytes(count: u64) -> String {
         return format!("{count} bytes");
     };
     let value = count as f64 / size as f64;
-    // A whole number has no decimal, any other has one; 4 GiB less a few bytes is "4 GiB".
+    // A whole number has no decimal, any other number has one. 4 GiB minus a few bytes is "4 GiB".
     match format!("{value:.1}") {
         text if text.ends_with(".0") => format!("{value:.0} {unit}"),
         text => format!("{text} {unit}"),

@@ -1,4 +1,4 @@
-//! `wgrad bench`: the positions per second of a training step, beside the limit that the device's
+//! `wgrad bench`: the positions per second of a training step, and the limit that the device's
 //! memory and arithmetic set.
 
 mod batches;
@@ -32,15 +32,15 @@ const CHECKED_SAMPLES: usize = 100;
 /// Options of `wgrad bench`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "A step makes the transposed index of both perspectives from plain index lists, then forward, loss, gradients and \
-    the optimiser. Before it is timed, the gradients of a small batch are held against the f64 reference; exit status 1 if they are not \
-    within 1e-5.\n\
-    The floor is what the step's bytes and operations would take at the measured rates of a copy and of multiply-adds. Where \
-    caches hold what one kernel leaves for the next, a step may be faster."
+    after_help = "A step builds the transposed index of both perspectives from plain index lists, and \
+    runs forward, loss, gradients and optimizer. Before it is timed, the gradients of a small \
+    batch are compared with the f64 reference; the exit status is 1 if they are not within 1e-5.\n\
+    The floor is the time of the step's bytes and operations at the measured rates of a copy and \
+    of multiply-adds. A step may be faster if a cache holds the results of one kernel for the next."
 )]
 pub struct Options {
-    /// Devices, each as `wgrad train --device` takes it [default: the CPU executor and every GPU; a
-    /// software adapter only by name]
+    /// Devices, each as in `wgrad train --device` [default: the CPU executor and every GPU, but no
+    /// software adapter]
     #[arg(long, value_name = "D", num_args = 1..)]
     device: Vec<String>,
     #[command(flatten)]
@@ -61,7 +61,8 @@ pub struct Options {
     /// Print one JSON object per shape and device
     #[arg(long)]
     json: bool,
-    /// Draw speed and limit of the grid against K and against L, as SVG pictures in this directory
+    /// Draw the speed and the limit of the grid over K and over L, as SVG pictures in this
+    /// directory
     #[arg(long, value_name = "DIR", conflicts_with = "shape")]
     plot: Option<PathBuf>,
 }
@@ -71,7 +72,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Outcome {
     let seconds = seconds(options.seconds)?;
     let one = options.shape.one()?;
-    // A wrong option is reported before anything is measured.
+    // This reports a wrong option before anything is measured.
     let mut given = match (&one, &options.shape.data) {
         (Some(shape), Some(file)) => Some(Positions::from_file(
             file,
@@ -142,8 +143,8 @@ fn seconds(seconds: f64) -> Result<Duration, Error> {
     }
 }
 
-/// The requested devices, or the CPU executor and every GPU. A GPU that no other backend reaches is
-/// taken through GL.
+/// The requested devices, or the CPU executor and every GPU. GL serves only a GPU that no other
+/// backend reaches.
 fn devices(options: &Options) -> wgrad::Result<Vec<Device>> {
     let threads = options.threads.threads;
     let requests = if options.device.is_empty() {
@@ -168,8 +169,8 @@ fn devices(options: &Options) -> wgrad::Result<Vec<Device>> {
     Ok(devices)
 }
 
-/// Checks the gradients of a small batch, then times the steps. The inner `Err` says why nothing
-/// was timed.
+/// Checks the gradients of a small batch, then times the steps. The inner `Err` is the reason why
+/// nothing was timed.
 fn measure(
     device: &Device,
     rates: &Rates,
@@ -180,7 +181,7 @@ fn measure(
 ) -> wgrad::Result<Result<Measurement, String>> {
     let inputs = positions.small(shape, CHECKED_SAMPLES)?;
     let (tensor, error) = gradient_error(device, &shape.architecture, inputs)?;
-    // Written so that a NaN is refused.
+    // In this form the comparison refuses a NaN.
     let within = error <= TOLERANCE;
     if !within {
         let name = device.name();

@@ -46,7 +46,8 @@ pub fn run(options: &Options) -> Outcome {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    // Apart from the data and the objective, `evaluate` refuses only the network.
+    // Besides the data and the objective, `evaluate` can refuse only the network, so the error gets
+    // the path of the network.
     let evaluation = evaluate(&mut network, &dataset, objective, threads);
     let evaluation = evaluation.map_err(|error| error.in_file(&options.net))?;
     if options.json {

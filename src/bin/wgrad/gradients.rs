@@ -31,7 +31,7 @@ pub struct Options {
     device: DeviceOption,
 }
 
-/// Reads network and batch, and writes outputs, loss and gradients.
+/// Reads the network and the batch, and writes the outputs, the loss and the gradients.
 pub fn run(options: &Options) -> Outcome {
     distinct(&options.out, &[&options.net, &options.batch])?;
     let (parameters, _) = read_network(&options.net)?;
@@ -56,7 +56,7 @@ pub fn run(options: &Options) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The batch for a network of `inputs` inputs per perspective, and the loss that it is for.
+/// The batch for a network of `inputs` inputs per perspective, and the loss for the batch.
 fn read_batch(file: &TensorFile, inputs: usize) -> Result<(Batch, Loss)> {
     let loss = file.text("loss")?;
     let loss: Loss = loss.parse().map_err(|_| {

@@ -14,8 +14,8 @@ use wgrad::verify::table;
 /// Options of `wgrad kernels`.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Write the WGSL of each to DIR/KERNEL.wgsl or DIR/KERNEL.VARIANT.wgsl; DIR is created if it
-    /// is missing
+    /// Write the WGSL of each kernel to DIR/KERNEL.wgsl or DIR/KERNEL.VARIANT.wgsl; DIR is created
+    /// if it is missing
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
     /// Print one JSON array, with one object per variant
@@ -26,7 +26,7 @@ pub struct Options {
 /// One variant of one kernel.
 #[derive(Serialize)]
 struct Form {
-    /// The kernel's and the variant's name, as in reports and file names.
+    /// The names of the kernel and the variant, as in reports and file names.
     label: String,
     kernel: &'static str,
     variant: String,

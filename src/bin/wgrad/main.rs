@@ -1,4 +1,4 @@
-//! The command line: parses, opens devices and prints; everything else is the library's.
+//! The command line: parses options, opens devices and prints. The library does everything else.
 //!
 //! Exit status: 0, 1 for a failure (`error: …` on stderr), 2 for wrong usage, 130 for a training
 //! that Ctrl-C, SIGTERM or SIGHUP stopped.
@@ -28,14 +28,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use wgrad::Error;
 
-/// Trains neural networks on any GPU with hand-written WGSL kernels, each verified against a CPU reference; and on
-/// the CPU where there is no GPU.
+/// Trains neural networks on any GPU, and on the CPU where there is no GPU. Each kernel is
+/// hand-written WGSL and checked against an f64 reference.
 #[derive(Parser)]
 #[command(
     version,
     after_help = "Exit status: 0; 1 for a failure; 2 for wrong usage; 130 for a training that Ctrl-C,\n\
         SIGTERM or SIGHUP stopped.\n\
-        RUST_LOG=info (or debug, trace) shows more of what happens."
+        RUST_LOG=info (or debug, trace) shows more log messages."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -46,31 +46,34 @@ struct Cli {
 enum Command {
     /// List the CPU executor and every adapter, and which of them `auto` takes
     Adapters(adapters::Options),
-    /// Run every case of the kernels and operations on a device and compare with the f64 reference
+    /// Run every case of the kernels and operations on a device, and compare the results with the
+    /// f64 reference
     Verify(verify::Options),
     /// List every kernel and variant, or write their WGSL to files
     Kernels(kernels::Options),
-    /// Train a two-perspective network; without arguments on the shipped chess data
+    /// Train a two-perspective network; without arguments, on the shipped chess data
     Train(Box<train::Options>),
-    /// Time training steps on every device, beside what its memory and arithmetic allow
+    /// Time training steps on every device, and compare them with the limits of memory and
+    /// arithmetic
     Bench(Box<bench::Options>),
-    /// Loss and correlation of a network over data files
+    /// Compute the loss and the correlation of a network over data files
     Eval(eval::Options),
-    /// One forward and backward pass on tensors from a file, as a cross-check with other frameworks
+    /// Run one forward and backward pass on tensors from a file, as a cross-check with other
+    /// frameworks
     Gradients(gradients::Options),
-    /// Operations, layers and losses on tensors from a file, forward and backward; or the list of them
+    /// Run operations, layers and losses on tensors from a file, forward and backward, or list them
     Operations(operations::Options),
 }
 
 /// Why a command did not succeed.
 enum Failure {
-    /// The library's error: exit status 1.
+    /// An error of the library: exit status 1.
     Error(Error),
-    /// An error of the command's own: exit status 1.
+    /// An error of the command itself: exit status 1.
     Message(String),
-    /// Options that do not go together: exit status 2, with the usage of this subcommand.
+    /// Options that contradict each other: exit status 2, with the usage of this subcommand.
     Usage(&'static str, String),
-    /// Whoever read stdout is gone: exit status 1 without a word.
+    /// The reader of stdout is gone: exit status 1 without a message.
     Closed,
 }
 
@@ -84,7 +87,7 @@ type Outcome = Result<ExitCode, Failure>;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // The GPU stack says much that is of no use to someone who did not ask.
+    // By default, the log leaves out the many warnings of the GPU libraries.
     let quiet = "warn,wgpu_hal=error,wgpu_core=error,naga=error";
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(quiet)).init();
     let outcome = match cli.command {
@@ -136,7 +139,7 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     print(text)
 }
 
-/// Prints a line on stderr; if that is closed there is nobody to tell.
+/// Prints a line on stderr. A closed stderr is not an error.
 fn warn(line: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
@@ -154,12 +157,12 @@ fn distinct(output: &Path, inputs: &[&Path]) -> Result<(), Error> {
     }
 }
 
-/// A word as a POSIX shell takes it.
+/// A word in the syntax of a POSIX shell.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// A path as a POSIX shell takes it, without quotes where it needs none.
+/// A path in the syntax of a POSIX shell, without quotes if it needs none.
 fn quoted_path(path: &Path) -> String {
     let Some(text) = path.to_str() else {
         return quoted_bytes(path);
@@ -171,7 +174,8 @@ fn quoted_path(path: &Path) -> String {
     quoted(text)
 }
 
-/// A path that is not Unicode as a POSIX shell takes it: `printf` writes what a terminal cannot show.
+/// A shell expression for a path that is not Unicode. In it, `printf` writes the bytes that a
+/// terminal cannot show.
 #[cfg(unix)]
 fn quoted_bytes(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
@@ -186,7 +190,7 @@ fn quoted_bytes(path: &Path) -> String {
     format!("\"$(printf '{format}')\"")
 }
 
-/// No shell of this system takes such a path.
+/// No shell of this system accepts such a path.
 #[cfg(not(unix))]
 fn quoted_bytes(path: &Path) -> String {
     quoted(&path.to_string_lossy())

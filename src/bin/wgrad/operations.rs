@@ -13,12 +13,12 @@ use wgrad::verify::operations::Operation;
 /// Options of `wgrad operations`.
 #[derive(clap::Args)]
 #[command(after_help = "Both files are safetensors in f32.\n\
-    in:  metadata cases, a JSON list of operations as in {\"op\": \"sum\", \"axes\": [0], \"keep\": false}; for case i of\n     \
-         it the operands i.0, i.1, ... and i.upstream, of the shape of the result, which weighs it for the gradients\n\
+    in:  metadata cases, a JSON list of operations such as {\"op\": \"sum\", \"axes\": [0], \"keep\": false}; for\n     \
+         case i the operands i.0, i.1, ..., and i.upstream, the gradient of the result, in its shape\n\
     out: for case i the result i.y and the gradients i.0.grad, i.1.grad, ...")]
 pub struct Options {
-    /// The file with the operations and their operands; without it, the names of all operations are
-    /// printed
+    /// The file with the operations and their operands; without it, the command prints the names of
+    /// all operations
     #[arg(long = "in", value_name = "FILE", requires = "output")]
     input: Option<PathBuf>,
     /// The file for results and gradients; nothing is written if anything fails

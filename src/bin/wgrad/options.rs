@@ -8,34 +8,36 @@ use wgrad::nnue::data::LoaderSettings;
 use wgrad::nnue::loss::{Link, Loss};
 use wgrad::nnue::train::Objective;
 
-/// Which device to take.
+/// The device of the command.
 #[derive(clap::Args)]
 pub struct DeviceOption {
-    /// `auto`, `cpu`, or part of an adapter's name, with `vulkan:`, `metal:`, `dx12:` or `gl:` before it to pick the
-    /// backend; `wgrad adapters` lists them. `auto` takes the best GPU, else the CPU; a software adapter only by name
-    /// [default: as WGPU_BACKEND and WGPU_ADAPTER_NAME say, else auto]
+    /// `auto`, `cpu`, or part of an adapter's name. `vulkan:`, `metal:`, `dx12:` or `gl:` before
+    /// the name chooses the backend. `wgrad adapters` lists the adapters. `auto` takes the best
+    /// GPU, or the CPU if there is none. It never takes a software adapter [default: the adapter
+    /// that WGPU_BACKEND and WGPU_ADAPTER_NAME name, else auto]
     #[arg(long, value_name = "D")]
     pub device: Option<String>,
 }
 
 impl DeviceOption {
-    /// Opens it.
+    /// Opens the device.
     pub fn open(&self) -> Result<Device> {
         Device::open(self.device.as_deref())
     }
 
-    /// Opens it, with the number of threads for the CPU executor.
+    /// Opens the device, with the number of threads for the CPU executor.
     pub fn open_with(&self, threads: &ThreadsOption) -> Result<Device> {
         let threads = NonZeroUsize::new(threads.threads);
         Device::open_with_threads(self.device.as_deref(), threads)
     }
 }
 
-/// How many threads to use.
+/// The number of threads.
 #[derive(clap::Args)]
 pub struct ThreadsOption {
-    /// Threads of the CPU executor, which prepare its batches too, or that prepare those of an adapter; 0 for one a core, up to
-    /// 8 of the latter. The numbers do not depend on it
+    /// Threads of the CPU executor, which also prepare its batches, or threads that prepare the
+    /// batches of an adapter. 0 means one per core, but at most 8 for an adapter. The results do
+    /// not depend on it
     #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024).map(usize::from))]
     pub threads: usize,
 }
@@ -50,10 +52,11 @@ impl ThreadsOption {
     }
 }
 
-/// What the network predicts.
+/// The quantity that the network predicts.
 #[derive(clap::Args)]
 pub struct ObjectiveOptions {
-    /// λ, the share of the game's result in the target: t = λ·result + (1 − λ)·σ(score / scale); 0 to 1
+    /// λ, the share of the game result in the target: t = λ·result + (1 − λ)·σ(score / scale); 0 to
+    /// 1
     #[arg(
         long,
         value_name = "SHARE",
@@ -61,10 +64,10 @@ pub struct ObjectiveOptions {
         allow_negative_numbers = true
     )]
     pub lambda: Option<f32>,
-    /// What a score in centipawns is divided by in the target; above 0
+    /// The divisor of a score (in centipawns) in the target; above 0
     #[arg(long, value_name = "CENTIPAWNS", allow_negative_numbers = true)]
     pub scale: Option<f32>,
-    /// What is compared with the target: σ(Y) by sigmoid_mse, the raw output Y by mse
+    /// The loss: sigmoid_mse compares σ(Y) with the target, mse compares the raw output Y with it
     #[arg(long, value_parser = PossibleValuesParser::new(Link::ALL.map(Link::loss_name)).try_map(|name| name.parse::<Loss>().map(|loss| loss.link)))]
     pub loss: Option<Link>,
     /// q of the loss |P − t|^q; at least 1, 2 for the squared error
@@ -73,7 +76,7 @@ pub struct ObjectiveOptions {
 }
 
 impl ObjectiveOptions {
-    /// The objective with what is given in the place of its own.
+    /// The objective, with the given options in place of its own values.
     pub fn over(&self, objective: Objective) -> Objective {
         let loss = Loss {
             link: self.loss.unwrap_or(objective.loss.link),

@@ -12,7 +12,8 @@ use wgrad::files::atomic::write_atomically;
 use wgrad::nnue::train::log::Curve;
 
 pub const SIZE: (u32, u32) = (960, 600);
-/// The backend rounds coordinates to whole units; this many units per pixel make lines smooth.
+/// The number of units per pixel. The backend rounds coordinates to whole units, so several units
+/// per pixel make lines smooth.
 pub const UNITS: i32 = 8;
 pub const FONT: &str = "Helvetica, Arial, sans-serif";
 pub const INK: RGBColor = RGBColor(45, 50, 58);
@@ -28,7 +29,7 @@ const SMOOTHED: usize = 80;
 /// The most marks that do not run into each other.
 const MARKS: usize = 60;
 
-/// Draws the curve of a training to `path`, replacing the file atomically. Returns false if there
+/// Draws the curve of a training to `path`. The file is replaced atomically. Returns false if there
 /// is nothing to draw yet.
 pub fn draw(path: &Path, curve: &Curve, title: &str, steps_per_epoch: u64) -> Result<bool> {
     let training = thin(&drawable(&curve.training));
@@ -45,7 +46,7 @@ pub fn draw(path: &Path, curve: &Curve, title: &str, steps_per_epoch: u64) -> Re
 /// The error of a drawing.
 pub type Drawing = std::result::Result<(), Box<dyn std::error::Error>>;
 
-/// Writes a painting to `path`, replacing the file atomically. The canvas is [`SIZE`] times
+/// Writes a painting to `path`. The file is replaced atomically. The canvas is [`SIZE`] times
 /// [`UNITS`].
 pub fn save(path: &Path, paint: impl FnOnce(&mut String) -> Drawing) -> Result<()> {
     let mut svg = String::new();
@@ -184,7 +185,7 @@ fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.chunks(share).map(mean).collect()
 }
 
-/// The mean over the points around each point, a fortieth of all points.
+/// For each point, the mean over the points around it. The window is a fortieth of all points.
 fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let reach = points.len() / SMOOTHED;
     let around = |at: usize| {
@@ -239,7 +240,8 @@ impl Scale {
             decades if decades < 4.0 => &[1.0, 2.0, 5.0],
             _ => &[1.0],
         };
-        // Among very many decades it takes every second, third and so on.
+        // If there are very many decades, the axis marks only every second decade, every third, and
+        // so on.
         let stride = ((high - low) / 12.0).ceil().max(1.0) as usize;
         let decades = (low.floor() as i32..=high.ceil() as i32).step_by(stride);
         let ticks =

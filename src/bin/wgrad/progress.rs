@@ -1,4 +1,5 @@
-//! What a person sees of a training: lines on stdout, and a bar on stderr where that is a terminal.
+//! The progress of a training for a person: lines on stdout, and a bar on stderr if stderr is a
+//! terminal.
 
 use crate::{print, warn};
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -6,18 +7,18 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use wgrad::nnue::train::{Event, Settings, Summary};
 
-/// Where the lines go.
+/// The destination of the lines.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Lines {
     /// To stdout.
     Stdout,
-    /// To stderr, because stdout has JSON on it.
+    /// To stderr, because stdout holds JSON.
     Stderr,
     /// Nowhere.
     Nowhere,
 }
 
-/// Follows a training's events.
+/// Shows the events of a training.
 pub struct Progress {
     lines: Lines,
     epochs: u64,
@@ -27,7 +28,7 @@ pub struct Progress {
     epoch_began: Instant,
 }
 
-/// What the line of an epoch says.
+/// The contents of the line of an epoch.
 #[derive(Default)]
 struct Last {
     epoch: u64,
@@ -37,7 +38,7 @@ struct Last {
 }
 
 impl Progress {
-    /// A bar that is drawn from the first step on.
+    /// A bar that appears with the first step.
     pub fn new(lines: Lines, epochs: u64) -> Self {
         Self {
             lines,
@@ -49,9 +50,9 @@ impl Progress {
         }
     }
 
-    /// Says a line above the bar.
+    /// Prints a line above the bar.
     pub fn say(&self, line: impl std::fmt::Display) {
-        // A training goes on if nobody reads what it says.
+        // A training continues if nobody reads its lines.
         self.bar.suspend(|| match self.lines {
             Lines::Stdout => drop(print(line)),
             Lines::Stderr => warn(line),
@@ -59,7 +60,7 @@ impl Progress {
         });
     }
 
-    /// Says what begins.
+    /// Prints the settings, the data and the directory of a training that begins.
     pub fn introduce(&self, settings: &Settings, data: &str, out: &Path) {
         let architecture = &settings.architecture;
         let weights: usize = architecture
@@ -95,7 +96,7 @@ impl Progress {
         self.say(format_args!("writing to  {}{exact}", out.display()));
     }
 
-    /// Shows an event. True at the end of an epoch.
+    /// Shows an event. Returns true at the end of an epoch.
     pub fn observe(&mut self, event: Event<'_>) -> bool {
         match event {
             Event::Started {
@@ -162,7 +163,7 @@ impl Progress {
         if self.lines == Lines::Nowhere {
             return;
         }
-        // Draws nothing where stderr is no terminal.
+        // The bar draws nothing if stderr is not a terminal.
         let target = ProgressDrawTarget::stderr_with_hz(10);
         let style = ProgressStyle::with_template("{prefix}  {wide_bar}  {msg}  {eta} left");
         self.bar = ProgressBar::with_draw_target(Some(total_steps), target);
@@ -174,7 +175,7 @@ impl Progress {
         self.epoch_began = Instant::now();
     }
 
-    /// A line an epoch.
+    /// Prints the line of an epoch.
     fn end_epoch(&mut self) {
         let validation = match self.last.validation.take() {
             Some((loss, correlation)) => {
@@ -194,12 +195,12 @@ impl Progress {
         self.epoch_began = Instant::now();
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn end(&self) {
         self.bar.finish_and_clear();
     }
 
-    /// Says how it ended and where everything is.
+    /// Prints how the training ended and the paths of its files.
     pub fn conclude(&self, summary: &Summary, picture: Option<&Path>) {
         let time = match summary.seconds {
             seconds if seconds < 120.0 => format!("{seconds:.1} s"),

@@ -1,4 +1,4 @@
-//! The options of a training that determine its numbers.
+//! The options that determine the numbers of a training.
 
 use crate::Failure;
 use crate::options::ObjectiveOptions;
@@ -8,18 +8,19 @@ use wgrad::nnue::train::Settings;
 use wgrad::optim::schedule::Schedule;
 use wgrad::optim::{AdamW, Optimizer, Sgd};
 
-/// Each is left to its default, or to the resumed run, unless given.
+/// An option that is not given takes its default, or the value of the resumed run.
 #[derive(clap::Args)]
 pub struct SettingsOptions {
-    #[arg(long, value_name = "K", help = format!("K, rows of one accumulator [default: {}]", Settings::default().architecture.hidden))]
+    #[arg(long, value_name = "K", help = format!("K, lanes of one accumulator [default: {}]", Settings::default().architecture.hidden))]
     hidden: Option<usize>,
-    /// One accumulator for both perspectives (A1 = A2, B1 = B2) [default: one for each]
+    /// Use one accumulator for both perspectives (A1 = A2, B1 = B2) [default: one for each]
     #[arg(long)]
     tied: bool,
-    /// Between accumulators and output: min(max(Z, 0), T), its square, or max(Z, 0) [default: crelu]
+    /// The activation between accumulators and output: min(max(Z, 0), T), its square, or max(Z, 0)
+    /// [default: crelu]
     #[arg(long, value_parser = PossibleValuesParser::new(Activation::ALL.map(Activation::name)).try_map(|name| name.parse::<Activation>()))]
     activation: Option<Activation>,
-    /// T, where crelu and screlu clip; above 0 [default: 1]
+    /// T, the upper end of crelu and screlu; above 0 [default: 1]
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     clip: Option<f32>,
     #[arg(long, value_name = "COUNT", help = format!("Passes over the data [default: {}]", Settings::default().epochs))]
@@ -34,26 +35,29 @@ pub struct SettingsOptions {
         allow_negative_numbers = true
     )]
     learning_rate: Option<f32>,
-    /// The course of the learning rate: as it is, or half a cosine to 0 over the run [default: cosine]
+    /// The schedule of the learning rate: constant, or half a cosine down to 0 over the run
+    /// [default: cosine]
     #[arg(long, value_parser = PossibleValuesParser::new(Schedule::ALL.map(Schedule::name)).try_map(|name| name.parse::<Schedule>()))]
     schedule: Option<Schedule>,
-    /// AdamW with β1 = 0.9, β2 = 0.999, ε = 1e-8 and decoupled decay, or SGD with momentum [default: adamw]
+    /// AdamW with β1 = 0.9, β2 = 0.999, ε = 1e-8 and decoupled decay, or SGD with momentum
+    /// [default: adamw]
     #[arg(long, value_parser = PossibleValuesParser::new(["adamw", "sgd"]))]
     optimizer: Option<String>,
-    /// Of sgd: from 0 to below 1 [default: 0.9]
+    /// μ, the momentum of sgd: from 0 to below 1 [default: 0.9]
     #[arg(long, value_name = "MU", allow_negative_numbers = true)]
     momentum: Option<f32>,
-    /// Of adamw: the decay of every parameter, times the learning rate, a step [default: 0.01]
+    /// For adamw: each step multiplies every parameter by 1 − learning rate · DECAY [default: 0.01]
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
     weight_decay: Option<f32>,
-    /// Of adamw: the range that every parameter is kept in, as -1.98..1.98, or as 1.98 for the same [default: none]
+    /// For adamw: the range of every parameter, such as -1.98..1.98 or, for the same range, 1.98
+    /// [default: none]
     #[arg(long, value_name = "LOW..HIGH", visible_alias = "weight-clip", allow_hyphen_values = true, value_parser = range)]
     weight_range: Option<(f32, f32)>,
     /// Seed of the initial parameters and of the shuffle [default: 0]
     #[arg(long)]
     seed: Option<u64>,
     #[arg(long, value_name = "POSITIONS", help = format!(
-        "Positions that are shuffled among each other, 36 bytes of memory each; 0 keeps the order of the files [default: {}]", Settings::default().shuffle_buffer
+        "Positions that are shuffled together, 36 bytes of memory each; 0 keeps the order of the files [default: {}]", Settings::default().shuffle_buffer
     ))]
     shuffle_buffer: Option<usize>,
     #[command(
@@ -64,7 +68,7 @@ pub struct SettingsOptions {
 }
 
 impl SettingsOptions {
-    /// Puts what is given in the place of what stands there.
+    /// Overwrites the settings with the given options.
     pub fn over(&self, settings: &mut Settings) -> Result<(), Failure> {
         let architecture = &mut settings.architecture;
         put(&mut architecture.hidden, self.hidden);
@@ -97,7 +101,7 @@ impl SettingsOptions {
             put(&mut adamw.weight_decay, self.weight_decay);
             adamw.weight_range = self.weight_range.or(adamw.weight_range);
         }
-        // Options of another optimizer than the chosen one.
+        // The options of the optimizer that was not chosen.
         let adamw_options = [
             self.weight_decay.map(|_| "--weight-decay"),
             self.weight_range.map(|_| "--weight-range"),
@@ -137,7 +141,7 @@ fn range(text: &str) -> Result<(f32, f32), String> {
     }
 }
 
-/// The options by which two settings differ, with the value of each.
+/// The options in which two settings differ, with both values.
 pub fn differences(own: &Settings, given: &Settings) -> Vec<String> {
     let fields = |settings: &Settings| {
         let architecture = &settings.architecture;

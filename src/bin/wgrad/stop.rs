@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 
 /// The exit status of a training that a request stopped.
 pub const INTERRUPTED: u8 = 130;
-/// GNU `timeout` signals the program and then its process group: a request within this time of the
-/// first is the same one.
+/// GNU `timeout` signals the program and then its process group, so a request within this time
+/// after the first counts as the same request.
 const SAME_REQUEST: Duration = Duration::from_secs(1);
 
-/// What a request asks for.
+/// The effect of a request.
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
     /// To stop after the current step.
     Stop,
-    /// Nothing that was not asked for before.
+    /// Nothing: it repeats the first request.
     Nothing,
     /// To end at once.
     Abort,
@@ -42,8 +42,7 @@ impl Requests {
     }
 }
 
-/// The first request sets the flag, another one that comes later ends the program. Files are whole
-/// either way.
+/// The first request sets the flag. A later one ends the program. Files are complete in both cases.
 pub fn stop_on_request(stop: Arc<AtomicBool>) -> Result<(), Failure> {
     let mut requests = Requests::default();
     let handler = move || match requests.receive(Instant::now()) {
@@ -70,14 +69,14 @@ fn listen(mut handler: impl FnMut() + Send + 'static) -> io::Result<()> {
         .map(drop)
 }
 
-/// Calls `handler` for each Ctrl-C, and when the console is closed.
+/// Calls `handler` for each Ctrl-C, and when the console closes.
 #[cfg(not(unix))]
 fn listen(handler: impl FnMut() + Send + 'static) -> io::Result<()> {
     ctrlc::set_handler(handler).map_err(io::Error::other)
 }
 
-/// Whether the program was started under `nohup`, so that a closed terminal must not stop it.
-/// Children inherit that a signal is ignored: a shell that survives one shows it.
+/// Whether the program was started under `nohup`, so that a closed terminal must not stop it. A
+/// child process inherits ignored signals, so a shell that survives the signal shows this.
 #[cfg(unix)]
 fn hangup_is_ignored() -> bool {
     use std::process::{Command, Stdio};

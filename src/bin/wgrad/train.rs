@@ -1,4 +1,4 @@
-//! `wgrad train`: a training from files to files, with a person or a program looking on.
+//! `wgrad train`: trains on files, writes files, and shows the progress to a person or a program.
 
 use crate::options::{DeviceOption, ThreadsOption};
 use crate::progress::{self, Lines, Progress};
@@ -23,41 +23,43 @@ const SHIPPED: [&str; 2] = [
 /// Options of `wgrad train`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Writes DIR/net.safetensors (the result), DIR/checkpoints/ (at step 0, each epoch and as --save-every\n\
-    says), DIR/log.jsonl (a JSON object a line), DIR/loss.svg (the loss curve) and DIR/run.json.\n\
-    DIR/run.lock keeps other runs out of DIR until this one ends.\n\
-    Ctrl-C, SIGTERM or SIGHUP stops after the current step, saves and says how to go on (exit status\n\
-    130); another one, more than a second later, aborts. SIGHUP stays ignored under nohup."
+    after_help = "Writes DIR/net.safetensors (the result), DIR/checkpoints/ (at step 0, at each epoch and every\n\
+    --save-every steps), DIR/log.jsonl (one JSON object per line), DIR/loss.svg (the loss curve)\n\
+    and DIR/run.json. DIR/run.lock keeps other runs out of DIR until this run ends.\n\
+    After Ctrl-C, SIGTERM or SIGHUP, wgrad finishes the current step, saves, and prints how to\n\
+    continue (exit status 130). Another signal, more than a second later, aborts. SIGHUP stays\n\
+    ignored under nohup."
 )]
 pub struct Options {
-    /// Training data, in this order: bulletformat, or lines `FEN | score | result` [default: the shipped chess
-    /// positions, with their own for validation]
+    /// Training data, in this order: bulletformat, or lines `FEN | score | result` [default: the
+    /// shipped chess positions, with their own validation data]
     #[arg(long, value_name = "FILE", num_args = 1..)]
     data: Vec<PathBuf>,
-    /// Data to try the network on after each epoch [default: none, but with the shipped data theirs]
+    /// Data on which to evaluate the network after each epoch [default: none; for the shipped data,
+    /// their validation data]
     #[arg(long, value_name = "FILE")]
     validation: Option<PathBuf>,
     /// The directory of the run, which no other run may use [default: the first of runs/train-1,
-    /// runs/train-2, ... that is not there]
+    /// runs/train-2, ... that does not exist]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
-    /// Go on with the run in DIR, from its newest checkpoint and with its settings; of the others only --data,
+    /// Continue the run in DIR from its newest checkpoint and with its settings; only --data,
     /// --validation, --device, --threads, --save-every, --quiet and --json may differ
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
-    /// Steps between checkpoints; 0 for one at the end of each epoch alone [default: 0, or the run's own]
+    /// Steps between checkpoints; 0 for a checkpoint only at the end of each epoch [default: 0, or
+    /// the value of the resumed run]
     #[arg(long, value_name = "STEPS")]
     save_every: Option<u64>,
     #[command(flatten)]
     device: DeviceOption,
     #[command(flatten)]
     threads: ThreadsOption,
-    /// Say nothing but errors, and after Ctrl-C how to go on
+    /// Print only errors and, after Ctrl-C, how to continue
     #[arg(long)]
     quiet: bool,
-    /// Print one JSON object on stdout at the end, and what is said to a person on stderr. Where
-    /// its paths are not Unicode, its field paths_lossy is true and they hold U+FFFD for what
-    /// cannot be printed
+    /// Print one JSON object on stdout at the end, and the lines for a person on stderr. If a path
+    /// is not Unicode, the field paths_lossy is true and U+FFFD replaces what cannot be printed
     #[arg(long)]
     json: bool,
     #[command(flatten, next_help_heading = "What determines the numbers")]
@@ -100,7 +102,7 @@ pub fn run(options: &Options) -> Outcome {
         }
     });
     progress.end();
-    // Also of a training that failed: the picture shows how.
+    // A training that failed gets a picture too, because the picture shows how it failed.
     let drawn = artist.draw();
     let summary = result?;
     let picture = drawn?.then_some(artist.path.as_path());
@@ -126,7 +128,7 @@ pub fn run(options: &Options) -> Outcome {
     Ok(ExitCode::from(INTERRUPTED))
 }
 
-/// A run of its own, and what determines its numbers.
+/// A new run and its settings.
 fn fresh(options: &Options) -> Result<(Run, Settings), Failure> {
     let mut settings = Settings::new(Chess768.inputs());
     options.settings.over(&mut settings)?;
@@ -144,7 +146,8 @@ fn fresh(options: &Options) -> Result<(Run, Settings), Failure> {
     Ok((run, settings))
 }
 
-/// The run in a directory. Options that would change its numbers are refused before anything is touched.
+/// The run in a directory. Options that would change its numbers are refused before anything is
+/// written.
 fn resumed(options: &Options, directory: &Path) -> Result<(Run, Settings), Failure> {
     let mut run = Run::load(directory)?;
     if !options.data.is_empty() {
@@ -172,7 +175,8 @@ fn resumed(options: &Options, directory: &Path) -> Result<(Run, Settings), Failu
     Ok((run, own))
 }
 
-/// The shipped training and validation data: from the current directory, else where the program was built.
+/// The shipped training and validation data, from the current directory or, if they are not there,
+/// from the directory where the program was built.
 fn shipped() -> Result<[PathBuf; 2], Failure> {
     let roots = [Path::new(""), Path::new(env!("CARGO_MANIFEST_DIR"))];
     let places = roots.map(|root| SHIPPED.map(|name| root.join(name)));
@@ -189,7 +193,7 @@ fn shipped() -> Result<[PathBuf; 2], Failure> {
 
 fn describe_data(run: &Run) -> String {
     let shown = |path: &PathBuf| {
-        // The shipped data by their own name, wherever they are.
+        // The shipped data appear under their own names, in whatever directory they are.
         let shipped = SHIPPED.iter().find(|name| path.ends_with(name));
         shipped.map_or_else(|| path.display().to_string(), |name| (*name).to_owned())
     };
@@ -233,7 +237,8 @@ impl Artist {
         }
     }
 
-    /// Draws, unless that would take more than a hundredth of the time: the log grows. A failure waits for the end.
+    /// Draws the curve, unless drawing would take more than a hundredth of the time, because the
+    /// log grows. A failure is reported at the end.
     fn draw_if_cheap(&mut self) {
         if self.drawn.elapsed() > 100 * self.cost {
             let began = Instant::now();

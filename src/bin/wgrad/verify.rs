@@ -49,7 +49,7 @@ impl Tally {
     fn add(&mut self, outcome: &verify::Outcome) {
         self.cases += 1;
         self.failed += usize::from(!outcome.ok);
-        // `max` would drop a NaN.
+        // `max` would ignore a NaN.
         if outcome.fraction > self.worst || outcome.fraction.is_nan() {
             self.worst = outcome.fraction;
         }
@@ -84,7 +84,7 @@ impl Selection {
         Ok(outcomes)
     }
 
-    /// The option that selects it alone.
+    /// The option that selects only this kernel or operation.
     fn option(&self) -> String {
         match self {
             Self::Kernel(kernel, _) => format!("--kernel {}", kernel.name),
@@ -210,8 +210,8 @@ fn describe(outcome: &verify::Outcome, device: &Device, filter: &str) -> String 
     )
 }
 
-/// The cases that the options select. A kernel makes its cases when its turn comes, because those
-/// of all kernels fill gigabytes.
+/// The cases that the options select. A kernel makes its cases when its turn comes, because the
+/// cases of all kernels fill gigabytes.
 fn chosen(options: &Options) -> impl Iterator<Item = Selection> {
     let named = |name: &str| options.case.as_ref().is_none_or(|case| case == name);
     let kernels = table::kernels().filter_map(move |kernel| {
@@ -282,7 +282,7 @@ mod tests {
     use super::*;
     use wgrad::engine::kernels::multiply_add::KERNEL;
 
-    /// An honest kernel, compared with another reference.
+    /// The outcomes of a correct kernel, compared with a different twin.
     fn outcomes(twin: fn(kernel::Call<'_, f64>)) -> Vec<verify::Outcome> {
         let kernel = Box::leak(Box::new(Kernel {
             twin,

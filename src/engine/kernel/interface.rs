@@ -1,8 +1,8 @@
 //! One declaration per kernel: its parameters, and its buffers by name.
 //!
-//! [`interface!`](crate::interface) gives the caller `Buffers`, the twin and the CPU implementation
-//! `Slices`, and the cases `Slots`, each with a field per binding. So no buffer is known by its
-//! place in a list.
+//! [`interface!`](crate::interface) defines `Buffers` for the caller, `Slices` for the twin and the
+//! CPU implementation, and `Slots` for the cases. Each of them has one field per binding, so code
+//! names a buffer and never counts its index.
 
 use super::{Access, Call, Element, Field, Kernel, Slice};
 use crate::engine::recording::BufferId;
@@ -25,8 +25,9 @@ pub trait Interface: bytemuck::Pod {
 pub trait Params: Interface {
     /// The kernel they belong to.
     const KERNEL: &'static Kernel;
-    /// The number of workgroups that cover the work. A grid past 65,535 workgroups goes on in a
-    /// second dimension, and the shader takes its place from `group_index`.
+    /// The number of workgroups that cover the work. A grid of more than 65,535 workgroups
+    /// continues in a second dimension, and the shader computes the number of its workgroup with
+    /// `group_index`.
     fn groups(&self) -> u32;
 }
 
@@ -109,7 +110,7 @@ pub enum Kind {
     Float,
     /// `[u32; 8]`, which is WGSL's `array<vec4<u32>, 2>`.
     EightWords,
-    /// `[f32; 4·n]`, which is WGSL's `vec4<f32>` for n = 1, and else `array<vec4<f32>, n>`.
+    /// `[f32; 4·n]`, which is WGSL's `vec4<f32>` for n = 1 and `array<vec4<f32>, n>` for larger n.
     Vectors(usize),
     /// The parameters of another kernel, whose fields WGSL has one after the other.
     Fields(&'static [Field]),

@@ -147,8 +147,8 @@ fn allowance(p: &Params, x: f32) -> f64 {
 }
 
 fn cases() -> Vec<Case> {
-    // [elements, rounds]: 0, 1, tile − 1, tile, tile + 1 and a prime; no round and many; and past
-    // 65,535 workgroups.
+    // [elements, rounds]: 0, 1, tile − 1, tile, tile + 1 and a prime; no round and many; and more
+    // than 65,535 workgroups.
     let shapes = [
         [0, 4],
         [1, 1],

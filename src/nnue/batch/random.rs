@@ -6,9 +6,10 @@ use crate::tensor::lists::SparseInputs;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// L = `samples` lists of `max_indices` different indices below N = `inputs`; every set of indices
-/// is equally likely. Returns the starts, `[L + 1]`, and the indices, `[L·max_indices]`, as
-/// [`SparseInputs::from_lists`] takes them. The same seed gives the same lists.
+/// L = `samples` lists. Each has `max_indices` different indices below N = `inputs`, and every set
+/// of that many indices is equally likely. Returns the starts, `[L + 1]`, and the indices,
+/// `[L·max_indices]`, as [`SparseInputs::from_lists`] takes them. The same seed gives the same
+/// lists.
 ///
 /// # Errors
 /// More indices per sample than inputs, or more than 2³² − 1 inputs or indices.
@@ -42,7 +43,7 @@ impl Batch {
     /// gives the same batch.
     ///
     /// # Errors
-    /// As [`random_lists`], and no samples or no inputs.
+    /// The errors of [`random_lists`], and a batch without samples or inputs.
     pub fn random(seed: u64, inputs: usize, samples: usize, max_indices: usize) -> Result<Self> {
         let lists = |seed| {
             let (starts, indices) = random_lists(seed, inputs, samples, max_indices)?;

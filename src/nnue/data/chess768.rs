@@ -10,15 +10,15 @@ const PIECES: usize = 32;
 
 /// The plain piece-square features, N = 768: one for each color, kind of piece and square.
 ///
-/// From the side to move's view, a piece of kind k on square s is feature 64·k + s if it is its own
-/// and 384 + 64·k + s otherwise. The other side's view is the same with s ^ 56 for s and the colors
-/// swapped.
+/// From the view of the side to move, a piece of kind k on square s is feature 64·k + s if it
+/// belongs to the side to move, and 384 + 64·k + s otherwise. The view of the other side replaces s
+/// by s ^ 56 and swaps the colors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Chess768;
 
-/// The feature of each piece code on square 0, for both perspectives; codes from 8 on are the
-/// opponent's. On square s the feature is this number ^ s, because `OWN` has multiples of 64, and
-/// `OTHER` multiples of 64 plus 56.
+/// The feature of each piece code on square 0, for both perspectives. Codes from 8 on are the
+/// opponent's pieces. On square s the feature is this number ^ s, because `OWN` holds multiples of
+/// 64, and `OTHER` holds multiples of 64 plus 56.
 const OWN: [u32; 16] = first_features()[0];
 const OTHER: [u32; 16] = first_features()[1];
 
@@ -51,8 +51,8 @@ impl FeatureSet for Chess768 {
         let board = position.board();
         let mut squares = board.occ;
         let count = squares.count_ones() as usize;
-        // In pairs, as a byte of the record holds two codes. For an odd count the last pair writes one
-        // feature too many.
+        // The loop takes pairs, because a byte of the record holds two codes. For an odd count the
+        // last pair writes one feature too many.
         let (pairs, _) = list.as_chunks_mut::<2>();
         for (pair, codes) in pairs.iter_mut().zip(&board.pcs).take(count.div_ceil(2)) {
             for (feature, code) in pair.iter_mut().zip([codes & 15, codes >> 4]) {
@@ -82,7 +82,8 @@ impl FeatureSet for Chess768 {
             }
         }
         let count = self.write(position, Perspective::Own, own);
-        // The whole list, in whole vectors: anything may follow the features.
+        // This converts the whole list in whole vectors, because the contents after the features do
+        // not matter.
         for (to, &feature) in other.iter_mut().zip(&*own).take(PIECES) {
             *to = other_name(feature);
         }
@@ -106,9 +107,9 @@ const fn other_name(feature: u32) -> u32 {
     other_color ^ 56
 }
 
-/// Both lists of a board, sixteen squares at a time; `None` if a list leaves less room than a vector
-/// after its features. It must be inlined into code that is compiled for this SIMD level, as the
-/// loop of a loader is: elsewhere each operation would be a call.
+/// Both lists of a board, sixteen squares at a time; `None` if a list has no room for a vector
+/// after its features. This function must be inlined into code that is compiled for this SIMD
+/// level, such as the loop of a loader. Elsewhere each operation would be a call.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn quarters(
@@ -117,8 +118,8 @@ fn quarters(
     lists: [&mut [u32]; 2],
 ) -> Option<usize> {
     const SQUARES: [u32; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-    /// The position of each lane's code in the eight bytes of the next sixteen codes: the half, and the
-    /// shift within it.
+    /// The position of each lane's code in the eight bytes of the next sixteen codes: the half, and
+    /// the shift within it.
     const HALVES: [u32; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1];
     const SHIFTS: [u32; 16] = [0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28];
     use bytemuck::cast;

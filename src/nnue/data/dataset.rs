@@ -8,11 +8,12 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The number of samples that a fingerprint takes from each file, and the size of each.
+/// The number of samples that a fingerprint takes from each file, and their size in bytes.
 const SAMPLES: u64 = 256;
 const SAMPLE_BYTES: u64 = 4096;
 
-/// Files of positions in a fixed order, as one sequence. Clones are cheap, and no file is kept open.
+/// Files of positions in a fixed order, as one sequence. Clones are cheap, and no file is kept
+/// open.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     files: Arc<[DataFile]>,
@@ -27,7 +28,7 @@ impl Dataset {
     /// checked later.
     ///
     /// # Errors
-    /// No files, or a file that is missing, unreadable, empty, truncated or of neither format.
+    /// No files, or a file that is missing, unreadable, empty, truncated, or in neither format.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
         if paths.is_empty() {
             return Err(Error::argument("data", "at least 1 file", "none"));
@@ -52,8 +53,9 @@ impl Dataset {
     /// `200000-1c291ca3`.
     ///
     /// The checksum covers the size and the contents of each file, but not its name or time. Of a
-    /// file above 1 MiB it covers 256 evenly spaced samples of 4 KiB. So it cheaply detects other,
-    /// longer or reordered data, but not every change of a few records in a large file.
+    /// file above 1 MiB it covers 256 evenly spaced samples of 4 KiB. So it is cheap and detects
+    /// other data, longer data and reordered data, but not every change of a few records in a large
+    /// file.
     ///
     /// # Errors
     /// A file that cannot be read.
@@ -65,8 +67,8 @@ impl Dataset {
         Ok(format!("{}-{:08x}", self.positions, checksum.finalize()))
     }
 
-    /// The fault of a record as an error that names its file and its number there. `position` counts
-    /// the records of all files.
+    /// The fault of a record as an error that names the file and the record's number in the file.
+    /// `position` counts the records of all files.
     pub(crate) fn blame(&self, position: u64, fault: Fault) -> Error {
         let (file, number) = self.find(position);
         let fault = fault.within(format_args!("record {number} (counted from 0)"));

@@ -11,7 +11,7 @@ pub enum Perspective {
     Other,
 }
 
-/// Maps a position to one index list per perspective.
+/// A map from a position to one index list per perspective.
 pub trait FeatureSet: Send + Sync {
     /// N, the number of inputs of one perspective.
     fn inputs(&self) -> usize;
@@ -21,25 +21,25 @@ pub trait FeatureSet: Send + Sync {
 
     /// Writes the features of a perspective to the beginning of `list` and returns their number.
     ///
-    /// `list` has a length of [`Self::max_indices`] and any contents; whatever is left after the
-    /// features is ignored. Each feature is below [`Self::inputs`] and is written at most once.
+    /// `list` has a length of [`Self::max_indices`] and any contents; the contents after the
+    /// features are ignored. Each feature is below [`Self::inputs`] and is written at most once.
     fn write(&self, position: &Position, perspective: Perspective, list: &mut [u32]) -> usize;
 
     /// The permutation that maps a feature to its name from the other perspective, `[N]`, if one
     /// permutation holds for all positions.
     ///
-    /// A loader then asks for [`Perspective::Own`] only, which halves its time. Feature sets that
-    /// depend on the square of a king have no such permutation.
+    /// A loader then lists only the features of [`Perspective::Own`], which halves its time.
+    /// Feature sets that depend on the square of a king have no such permutation.
     fn other_names(&self) -> Option<Vec<u32>> {
         None
     }
 
-    /// Writes the features of both perspectives, as [`Self::write`] does, and returns their numbers.
-    /// `names` is the result of [`Self::other_names`].
+    /// Writes the features of both perspectives, as [`Self::write`] does, and returns their
+    /// numbers. `names` is the result of [`Self::other_names`].
     ///
-    /// Feature sets override it if they have a faster method for both perspectives together. Each
-    /// list of a loader is 16 elements longer than [`Self::max_indices`], which leaves room for
-    /// whole vectors.
+    /// A feature set overrides this method if it can list both perspectives together in less time.
+    /// Each list of a loader is 16 elements longer than [`Self::max_indices`], which leaves room
+    /// for whole vectors.
     #[inline(always)]
     fn write_both(
         &self,
@@ -61,8 +61,8 @@ pub trait FeatureSet: Send + Sync {
 
     /// Whether [`Self::write`] never writes a feature twice, for any position.
     ///
-    /// A loader that builds no transposed index then skips that check, which would take as long as
-    /// writing the features.
+    /// A loader that builds no transposed index then skips the check for repeated features, which
+    /// would take as long as writing the features.
     fn is_distinct(&self) -> bool {
         false
     }

@@ -1,4 +1,5 @@
-//! Data files: their format, the number of their positions, and reading them in order.
+//! Data files: their format, the number of their positions, and a reader that returns the positions
+//! in order.
 
 use super::record::{Position, RawRecord};
 use super::text::TextReader;
@@ -8,7 +9,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// The extensions of text files, whatever their contents.
+/// The extensions of text files. The contents do not matter.
 const TEXT_EXTENSIONS: [&str; 4] = ["txt", "fen", "epd", "plain"];
 
 /// The number of bytes at the beginning of a file that decide its format.
@@ -33,8 +34,8 @@ pub(crate) struct DataFile {
 }
 
 impl DataFile {
-    /// Detects the format and counts the positions: records by the size of the file, lines by
-    /// reading them.
+    /// Detects the format and counts the positions. The size of the file gives the number of
+    /// records; lines are read and counted.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let mut file = open_regular(path).map_err(Error::io(path, "open"))?;
         let bytes = file
@@ -106,7 +107,8 @@ impl DataFile {
         })
     }
 
-    /// A reader that starts at position `first`. It seeks records, and reads all lines before.
+    /// A reader that starts at position `first`. In a file of records it seeks; in a text file it
+    /// reads all lines before.
     pub(crate) fn reader(&self, first: u64) -> Result<Reader> {
         let mut file = open_regular(&self.path).map_err(Error::io(&self.path, "open"))?;
         let path = self.path.clone();

@@ -1,11 +1,11 @@
-//! Streams the batches of epochs.
+//! Reads data files and returns their batches, epoch after epoch.
 //!
 //! A reader thread reads and shuffles a block while the previous block is cut into batches. The
 //! cutter, a second thread, makes a ticket for each batch: the receiving end of a channel for one
-//! reply. It sends the ticket to the consumer, and the raw batch with the sending end of that channel
-//! to whichever worker thread is free. The consumer waits for its tickets one after the other. So
-//! the cutter decides the order, the number of tickets bounds the memory, and dropping either end
-//! wakes the other.
+//! reply. It sends the ticket to the consumer. It sends the raw batch and the other end of that
+//! channel to a free worker thread. The consumer waits for its tickets one after the other. So the
+//! cutter decides the order, and the number of tickets bounds the memory. If one end of a channel
+//! is dropped, the thread that waits at the other end wakes up.
 //!
 //! If the consumer computes on threads of the host, those threads make the batches, and there is
 //! neither a cutter nor a worker: see `turns`.
@@ -36,7 +36,7 @@ use std::thread::{Builder, JoinHandle};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct LoaderSettings {
-    /// L, the samples of a batch. The last batch of an epoch has the samples that are left.
+    /// L, the samples of a batch. The last batch of an epoch has the remaining samples.
     pub batch_size: usize,
     /// The number of records that are shuffled together, at 36 bytes each; 0 keeps the order of the
     /// files.
@@ -52,7 +52,8 @@ pub struct LoaderSettings {
     /// The targets of the samples.
     pub target: Target,
     /// The number of threads that make batches, besides the two that read and cut. It has no
-    /// influence on the batches. A consumer that computes on threads of the host replaces it.
+    /// influence on the batches. If the consumer computes on threads of the host, the number of
+    /// those threads replaces it.
     pub threads: usize,
 }
 
@@ -124,7 +125,7 @@ impl LoaderSettings {
     }
 }
 
-/// A batch, or the error of its records.
+/// A batch, or the error in its records.
 pub(crate) type Reply = Result<Contents>;
 
 /// Makes a batch.
@@ -136,22 +137,23 @@ type BatchJob = (RawBatch, Sender<Reply>);
 /// The batches of epochs of a [`Dataset`], in order.
 ///
 /// **Order.** Positions in the order of the files are cut into blocks of
-/// [`LoaderSettings::shuffle_buffer`] records. Each block is shuffled by a generator that is seeded
-/// from the seed, the epoch and the number of the block. Batches are cut from consecutive blocks, so
-/// each position occurs once per epoch, and no batch has positions of two epochs. Nothing else
-/// influences the order. A loader that skips k batches gives the rest of the same sequence, after
-/// reading one block; of a text file it also reads the lines before that block. Positions of
-/// different blocks never mix, so files larger than a block should be shuffled when they are made.
+/// [`LoaderSettings::shuffle_buffer`] records. Each block is shuffled with a random generator. The
+/// generator's seed comes from the seed, the epoch and the number of the block. Batches are cut
+/// from consecutive blocks, so each position occurs once per epoch, and no batch has positions of
+/// two epochs. Nothing else influences the order. A loader that skips k batches gives the rest of
+/// the same sequence. It first reads one block and, in a text file, the lines before that block.
+/// Positions of different blocks never mix, so files larger than a block should be shuffled when
+/// they are made.
 ///
-/// **Memory.** Two blocks of 36 bytes per record, and at most 2·threads + 2 batches besides those
-/// that the consumer holds, each of up to 56 + 16·F bytes per sample (568 for
-/// [`Chess768`](super::Chess768)) and 8·N bytes. The size of the files does not matter.
+/// **Memory.** A loader holds two blocks of 36 bytes per record and at most 2·threads + 2 batches.
+/// Each batch has up to 56 + 16·F bytes per sample (568 for [`Chess768`](super::Chess768)) and 8·N
+/// bytes. The batches of the consumer are not counted. The size of the files does not matter.
 ///
-/// **Errors.** An error takes the place of the first batch that it affects, and ends the iteration:
-/// the batch with the damaged record, or for text files the first batch that needs the block with
-/// the damaged line. A panic in a thread, which only a custom [`FeatureSet`] can cause, continues in
-/// the consumer. Dropping a loader stops its threads and waits for them, at most until a block is
-/// read.
+/// **Errors.** An error replaces the first batch that it affects, and ends the iteration. This is
+/// the batch with the damaged record, or, for text files, the first batch that needs the block with
+/// the damaged line. A panic in a thread, which only a custom [`FeatureSet`] can cause, continues
+/// in the consumer. Dropping a loader stops its threads and waits for them. The wait is at most the
+/// time to read a block.
 pub struct Loader {
     /// `None` after the last batch.
     source: Option<BatchSource>,
@@ -163,10 +165,10 @@ pub struct Loader {
 enum BatchSource {
     /// Worker threads.
     Workers {
-        /// In the order of the batches.
+        /// The tickets, in the order of the batches.
         tickets: Receiver<Receiver<Reply>>,
-        /// The jobs that no worker has taken. [`Loader::stop`] empties it: the reader may be waiting
-        /// for the memory of a block, and the workers may have panicked.
+        /// The jobs that no worker has taken. [`Loader::stop`] empties it: the reader may be
+        /// waiting for the memory of a block, and the workers may have panicked.
         work: Receiver<BatchJob>,
     },
     /// The consumer's own threads.
@@ -174,15 +176,15 @@ enum BatchSource {
 }
 
 impl Loader {
-    /// Starts to read. `needs` are those of the network that will read the batches; with
-    /// [`Needs::default`] the batches suit no network in particular.
+    /// Starts to read. `needs` are the requirements of the network that will read the batches. With
+    /// [`Needs::default`] the batches fit no particular network.
     ///
-    /// If the network computes on threads of the host, those threads make the batches, one each,
-    /// whenever none is left. A panic while a batch is made then loses the other batches that were
-    /// made at the same time.
+    /// If the network computes on threads of the host, those threads make one batch each whenever
+    /// no batch is left. If a thread panics while it makes a batch, the batches of the other
+    /// threads are lost too.
     ///
     /// # Errors
-    /// A setting that is out of its range. Errors of the files come out of the iteration.
+    /// A setting that is out of its range. The iteration returns the errors of the files.
     pub fn new<F: FeatureSet + ?Sized + 'static>(
         dataset: &Dataset,
         features: Arc<F>,
@@ -190,8 +192,8 @@ impl Loader {
         needs: Needs<'_>,
     ) -> Result<Self> {
         settings.check(dataset, &*features)?;
-        // Declared before the channels. On an early return the channels are dropped first, which
-        // wakes the threads that the loader then joins.
+        // The loader is declared before the channels. On an early return the channels are dropped
+        // first, which wakes the threads that the loader then joins.
         let mut loader = Self {
             source: None,
             threads: Vec::new(),
@@ -301,7 +303,7 @@ impl Iterator for Loader {
     type Item = Result<LoadedBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // Taken, so that nothing is left after a panic.
+        // The source is taken, so that nothing is left after a panic.
         let mut source = self.source.take()?;
         let reply = match &mut source {
             BatchSource::Workers { tickets, .. } => {

@@ -1,4 +1,5 @@
-//! From raw records to a batch: checks the records, lists their features, computes their targets.
+//! Makes a batch from raw records: checks the records, lists their features and computes their
+//! targets.
 
 use super::dataset::Dataset;
 use super::features::FeatureSet;
@@ -13,7 +14,8 @@ use std::fmt::{self, Debug, Formatter};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A batch from a [`Loader`](super::Loader), with the scores and results behind its targets.
+/// A batch from a [`Loader`](super::Loader), with the scores and results from which its targets
+/// were computed.
 ///
 /// It dereferences to [`Batch`]. Dropping it returns its memory to the loader for another batch.
 pub struct LoadedBatch {
@@ -31,7 +33,7 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
-    /// No samples, in no memory.
+    /// Contents without samples and without memory.
     fn empty() -> Self {
         Self {
             batch: Batch::empty(),
@@ -186,7 +188,7 @@ struct Draft {
 }
 
 impl Draft {
-    /// Room for `samples` lists of at most `max_indices`, in the memory of `spare`.
+    /// Makes room for `samples` lists of at most `max_indices`, in the memory of `spare`.
     fn new(samples: usize, max_indices: usize, spare: Option<Contents>) -> Self {
         let spare = spare.unwrap_or_else(Contents::empty);
         let (inputs, targets) = match spare.batch.into_parts() {

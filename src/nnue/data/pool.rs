@@ -1,8 +1,8 @@
-//! Memory that is used again. New pages from the system would take longer than filling a batch.
+//! A pool of memory to reuse. New pages from the system would take longer than filling a batch.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Values whose memory is to be used again. Clones share one pool.
+/// Values whose memory is reused. Clones share one pool.
 pub(crate) struct Pool<T>(Arc<Mutex<Vec<T>>>);
 
 impl<T> Pool<T> {
@@ -10,7 +10,7 @@ impl<T> Pool<T> {
         Self(Arc::default())
     }
 
-    /// The value that was given last, whose memory is the likeliest to be in a cache.
+    /// The value that was returned last, because its memory is the most likely to be in a cache.
     pub(crate) fn take(&self) -> Option<T> {
         self.lock().pop()
     }
@@ -19,7 +19,8 @@ impl<T> Pool<T> {
         self.lock().push(value);
     }
 
-    /// A push or a pop is complete or has not happened, so a poisoned lock is harmless.
+    /// Locks the pool. A poisoned lock is harmless, because a push or a pop is either complete or
+    /// has not happened.
     fn lock(&self) -> MutexGuard<'_, Vec<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

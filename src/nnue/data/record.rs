@@ -21,10 +21,10 @@ pub struct Piece {
 /// A checked position: at most 32 pieces of known kinds, one king for each side on the square that
 /// the record says, a result of 0, ½ or 1, and a score that can be negated.
 ///
-/// Everything is relative to the side to move. If Black is to move, colors are swapped, squares
-/// flipped (`square ^ 56`), and score and result reversed.
+/// Everything is relative to the side to move. If Black is to move, the colors are swapped, the
+/// squares are flipped (`square ^ 56`), and the score and the result are reversed.
 ///
-/// A line of text, `FEN | score | result`, is parsed by [`str::parse`].
+/// [`str::parse`] parses a line of text, `FEN | score | result`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position(ChessBoard);
 
@@ -48,7 +48,7 @@ impl Position {
     pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Result<Self, Fault> {
         let board = read(bytes);
         if !is_sound(&board) {
-            // Read again, so that a sound board can stay in registers.
+            // The record is read again, so that a sound board can stay in registers.
             check(&read(bytes))?;
         }
         Ok(Self(board))
@@ -114,8 +114,8 @@ fn read(bytes: &RawRecord) -> ChessBoard {
 /// The lowest bit of each of the 32 codes of a record.
 const CODES: u128 = u128::MAX / 15;
 
-/// Whether [`check`] finds no fault, computed from all pieces at once. A wrong `false` would only cost
-/// time.
+/// Whether [`check`] finds no fault, computed from all pieces at once. A wrong `false` would only
+/// cost time.
 #[inline(always)]
 fn is_sound(board: &ChessBoard) -> bool {
     let pieces = board.occ.count_ones();
@@ -147,7 +147,7 @@ fn is_sound(board: &ChessBoard) -> bool {
 /// Checks a record piece by piece.
 #[cold]
 fn check(board: &ChessBoard) -> Result<(), Fault> {
-    // Otherwise the iterator of `ChessBoard` reads past its 16 bytes of pieces.
+    // With more pieces the iterator of `ChessBoard` would read past its 16 bytes of pieces.
     if board.occ.count_ones() > 32 {
         return Err(Fault::new(
             "occupancy",

@@ -1,4 +1,5 @@
-//! The order of an epoch: consecutive blocks of the files, each shuffled alone, cut into batches.
+//! The order of an epoch. The files are cut into consecutive blocks, each block is shuffled alone,
+//! and the blocks are cut into batches.
 
 use super::dataset::{Dataset, DatasetReader};
 use super::pool::Pool;
@@ -22,7 +23,7 @@ pub(crate) struct Order {
     pub(crate) batch_size: usize,
 }
 
-/// The unchecked records of one batch. The last of them may still be in their block.
+/// The unchecked records of one batch. The last records may still be in their block.
 #[derive(Default)]
 pub(crate) struct RawBatch {
     pub(crate) records: Vec<RawRecord>,
@@ -103,7 +104,8 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// The blocks of `epochs` epochs from batch `skip` of the first epoch on. That batch must exist.
+    /// The blocks of `epochs` epochs from batch `skip` of the first epoch on. That batch must
+    /// exist.
     pub(crate) fn new(dataset: &Dataset, order: Order, epochs: u64, skip: u64) -> Self {
         Self {
             dataset: dataset.clone(),
@@ -144,8 +146,8 @@ impl Blocks {
         Ok(Some(block))
     }
 
-    /// The reader thread: reads a block whenever there is memory for one, until the consumer is gone.
-    /// It reads ahead, because reading takes longer than the finished batches last.
+    /// The reader thread: reads a block whenever there is memory for one, until the consumer is
+    /// gone. It reads ahead, because the finished batches would run out during a read.
     pub(crate) fn serve(mut self, memory: &Receiver<Block>, blocks: &Sender<Result<Block>>) {
         for block in memory {
             let block = self.read(block).transpose();
@@ -213,7 +215,7 @@ impl Iterator for RawBatches {
 
 impl RawBatches {
     /// The next batch. Before it waits for a block, it gathers `others`, the batches that no other
-    /// thread will gather meanwhile: the reader may need the memory of their block.
+    /// thread gathers meanwhile, because the reader may need the memory of their block.
     pub(crate) fn cut(&mut self, others: &mut [RawBatch]) -> Option<Result<RawBatch>> {
         let mut batch = self.spares.take().unwrap_or_default();
         batch.records.clear();
@@ -248,7 +250,7 @@ impl RawBatches {
 }
 
 impl Order {
-    /// The number of records in a block. The order of the files needs no more than a batch at once.
+    /// The number of records in a block. Without a shuffle it is the size of a batch.
     fn block(&self) -> u64 {
         match self.shuffle_buffer {
             0 => self.batch_size as u64,
@@ -256,8 +258,8 @@ impl Order {
         }
     }
 
-    /// The generator of one block. It depends on seed, epoch and block alone, so that an epoch can be
-    /// entered at any block.
+    /// The generator of one block. It depends only on the seed, the epoch and the block, so that an
+    /// epoch can start at any block.
     fn random(&self, block: u64) -> ChaCha8Rng {
         let mut key = [0; 32];
         for (part, value) in key.chunks_exact_mut(8).zip([self.seed, self.epoch, block]) {

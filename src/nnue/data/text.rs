@@ -1,5 +1,5 @@
 //! Positions as text, one per line: `FEN | score | result`. The score is in centipawns; score and
-//! result are White's.
+//! result are relative to White.
 
 use super::record::{Position, check_result, check_score};
 use crate::error::{Error, Fault, Result};
@@ -10,13 +10,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// The largest number of bytes of a line, several times as many as the longest position needs. A
-/// file without line ends is refused instead of being read into memory.
+/// The largest number of bytes of a line, several times as many as the longest position needs. With
+/// this limit, a file without line ends is refused and not read into memory.
 const LONGEST_LINE: u64 = 4096;
 
 impl Position {
-    /// A position from a FEN of 4 or 6 fields, White's `score` in centipawns, and White's `result` in
-    /// half points: 0, 1 or 2.
+    /// A position from a FEN of 4 or 6 fields, White's `score` in centipawns, and White's `result`
+    /// in half points: 0, 1 or 2.
     ///
     /// A record holds the pieces and the side to move, and these must make a legal position.
     /// Castling rights, en passant square and clocks must be well formed, but they need not fit the

@@ -1,4 +1,4 @@
-//! Batches made by the threads that also compute the steps, between the steps.
+//! Makes batches between the steps, on the threads that also compute the steps.
 //!
 //! Separate threads would share the cores with the CPU executor. While one of them has a core, the
 //! executor's thread there waits, and the other cores idle until that thread has finished.
@@ -9,7 +9,7 @@ use crate::engine::device::Device;
 use rayon::prelude::*;
 use std::collections::VecDeque;
 
-/// Makes as many batches as the device has threads whenever there are none left.
+/// Whenever no batch is left, this makes one batch for each thread of the device.
 pub(crate) struct Turns {
     device: Device,
     /// One per thread.
@@ -29,7 +29,7 @@ impl Turns {
         }
     }
 
-    /// The next batch, after a turn if none is ready; `None` after the last batch.
+    /// The next batch; `None` after the last one. If no batch is ready, this makes some first.
     pub(crate) fn next(&mut self) -> Option<Reply> {
         if self.ready.is_empty() {
             self.turn();

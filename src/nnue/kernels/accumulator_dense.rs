@@ -1,4 +1,5 @@
-//! Z\[s, column + r\] = B\[r\] + Σ_f X\[s, f\]·A\[f, r\]: one perspective's accumulator on dense inputs (section 1).
+//! Z\[s, column + r\] = B\[r\] + Σ_f X\[s, f\]·A\[f, r\]: the accumulator of one perspective on
+//! dense inputs (section 1).
 
 use crate::engine::cpu::product::{Matrix, product};
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
@@ -8,19 +9,20 @@ use crate::engine::libraries::{GRID, TILE, TILED};
 crate::interface! {
     /// Sizes of one perspective's accumulator on dense inputs.
     pub struct Params {
-        /// Samples in this slice of the batch.
+        /// Samples in this micro-batch.
         pub samples: u32,
         /// K, a multiple of 4.
         pub hidden: u32,
         /// N.
         pub inputs: u32,
-        /// Elements from one sample of X to the next, N rounded up to a multiple of 4; zeros fill it up.
+        /// Elements from one sample of X to the next: N rounded up to a multiple of 4. Zeros pad
+        /// the row.
         pub x_stride: u32,
-        /// Elements from one sample of Z to the next, 2K; a multiple of 4, as `column`.
+        /// Elements from one sample of Z to the next: 2K, a multiple of 4 like `column`.
         pub stride: u32,
-        /// Where the perspective's rows begin in Z, 0 or K.
+        /// The offset of the perspective's lanes in a row of Z, 0 or K.
         pub column: u32,
-        /// Where B begins in `small`, a multiple of 4.
+        /// The offset of B in `small`, a multiple of 4.
         pub bias: u32,
     }
     pub struct Buffers {
@@ -115,8 +117,8 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, N]: 0, 1, tile − 1, tile, tile + 1, K of half a tile and a prime number of vectors, a long sum, and
-    // past 65,535 workgroups.
+    // [samples, K, N]: 0, 1, tile − 1, tile, tile + 1, a K of half a tile, a K of a prime number of
+    // vectors, a long sum, and more than 65,535 workgroups.
     let shapes = [
         [0, 4, 3],
         [1, 4, 1],
@@ -140,7 +142,7 @@ fn case(variant: usize, seed: usize, [samples, hidden, features]: [usize; 3]) ->
     let terms = features + 1;
     let mut inputs = Inputs::new(100 + seed as u64);
     let x_stride = features.next_multiple_of(4);
-    // The largest is of one perspective, to stay below what adapters bind.
+    // The largest shape has one perspective, so that it stays below the binding limit of adapters.
     let perspectives = if samples < 1 << 20 { 2 } else { 1 };
     let params = Params {
         samples: samples as u32,
@@ -170,7 +172,7 @@ fn case(variant: usize, seed: usize, [samples, hidden, features]: [usize; 3]) ->
     )
 }
 
-/// Rows of X, `[samples, features]`, filled up with zeros to a multiple of 4.
+/// Rows of X, `[samples, features]`, padded with zeros to a multiple of 4.
 pub fn filled_up(x: &[f32], features: usize) -> Vec<f32> {
     let zeros = features.next_multiple_of(4) - features;
     let rows = x.chunks(features.max(1));

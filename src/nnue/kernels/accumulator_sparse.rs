@@ -1,4 +1,5 @@
-//! Z\[s, column + r\] = B\[r\] + Σ_i A\[indices\[i\], r\] for i in starts\[s\]..starts\[s + 1\]: one perspective's accumulator on index lists (section 1).
+//! Z\[s, column + r\] = B\[r\] + Σ_i A\[indices\[i\], r\] for i in starts\[s\]..starts\[s + 1\]:
+//! the accumulator of one perspective on index lists (section 1).
 
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::Inputs;
@@ -9,15 +10,15 @@ use rayon::prelude::*;
 crate::interface! {
     /// Sizes of one perspective's accumulator on index lists.
     pub struct Params {
-        /// Samples in this slice of the batch.
+        /// Samples in this micro-batch.
         pub samples: u32,
         /// K.
         pub hidden: u32,
         /// Elements from one sample of Z to the next, 2K.
         pub stride: u32,
-        /// Where the perspective's rows begin in Z, 0 or K.
+        /// The offset of the perspective's lanes in a row of Z, 0 or K.
         pub column: u32,
-        /// Where B begins in `small`.
+        /// The offset of B in `small`.
         pub bias: u32,
         /// N.
         pub inputs: u32,
@@ -111,7 +112,8 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, width, N]: 0, 1, tile − 1, tile, tile + 1, primes, long lists, and past 65,535 workgroups.
+    // [samples, K, width, N]: 0, 1, tile − 1, tile, tile + 1, primes, long lists, and more than
+    // 65,535 workgroups.
     let shapes = [
         [0, 3, 2, 5],
         [1, 1, 1, 1],
@@ -124,7 +126,7 @@ fn cases() -> Vec<Case> {
     ];
     let case = |seed: usize, [samples, hidden, width, features]: [usize; 4]| {
         let mut inputs = Inputs::new(seed as u64);
-        // The other perspective's rows must stay as they are.
+        // The lanes of the other perspective must not change.
         let z = vec![0.25; samples * 2 * hidden];
         let lists = inputs.sparse(samples, width, features);
         let params = Params {

@@ -1,4 +1,4 @@
-//! dz\[s, u\] = C\[b, u\]·e\[s\]·∂H/∂Z\[s, u\], the mask M at work (section 1).
+//! dz\[s, u\] = C\[b, u\]·e\[s\]·∂H/∂Z\[s, u\], which is 0 outside the mask M (section 1).
 
 use super::bucket_of;
 use super::libraries::{ACTIVATION, ACTIVATIONS};
@@ -11,15 +11,15 @@ use rayon::prelude::*;
 crate::interface! {
     /// Sizes of the output layer.
     pub struct Params {
-        /// Samples in this slice of the batch.
+        /// Samples in this micro-batch.
         pub samples: u32,
         /// 2K.
         pub width: u32,
-        /// Rows of C; with 1 the bucket buffer is not read.
+        /// Rows of C; if it is 1, the bucket buffer is not read.
         pub buckets: u32,
         /// T.
         pub clip: f32,
-        /// Where C begins in `small`.
+        /// The offset of C in `small`.
         pub output: u32,
     }
     pub struct Buffers {
@@ -118,7 +118,8 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, 2K, buckets]: 0, 1, tile − 1, tile, tile + 1, a prime, and past 65,535 workgroups.
+    // [samples, 2K, buckets]: 0, 1, tile − 1, tile, tile + 1, a prime, and more than 65,535
+    // workgroups.
     let shapes = [
         [0, 2, 1],
         [1, 1, 1],
@@ -151,7 +152,7 @@ fn cases() -> Vec<Case> {
                     bucket: Slot::Words(inputs.words(samples, buckets as u32)),
                     dz: Slot::Output {
                         len: samples * width,
-                        // Two products of three exact inputs; tiny results may be flushed.
+                        // Two products of three exact inputs. Tiny results may be flushed to 0.
                         bound: Bound::Ulps {
                             ulps: 2.0,
                             absolute: f64::from(f32::MIN_POSITIVE),

@@ -8,23 +8,23 @@ use crate::engine::libraries::GRID;
 crate::interface! {
     /// Sizes of one perspective's accumulator.
     pub struct Params {
-        /// Samples in this slice of the batch.
+        /// Samples in this micro-batch.
         pub samples: u32,
         /// K.
         pub hidden: u32,
         /// Elements from one sample of dz to the next, 2K.
         pub stride: u32,
-        /// Where the perspective's rows begin in dz, 0 or K.
+        /// The offset of the perspective's lanes in a row of dz, 0 or K.
         pub column: u32,
-        /// 1 adds to what stands in the output, 0 overwrites it.
+        /// 1 adds to the values in the output, 0 overwrites them.
         pub accumulate: u32,
-        /// Where the gradient begins.
+        /// The offset of the gradient.
         pub first: u32,
     }
     pub struct Buffers {
         /// ∂Loss/∂Z, `[L, 2K]`.
         pub dz: Read<f32>,
-        /// ∂Loss/∂B, in the head buffer's places.
+        /// ∂Loss/∂B, at the offsets of the head buffer.
         pub gradient: Update<f32>,
     }
 }
@@ -93,7 +93,7 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K]: 0, 1, tile − 1, tile, tile + 1, a prime, long, and past 65,535 workgroups.
+    // [samples, K]: 0, 1, tile − 1, tile, tile + 1, a prime, long, and more than 65,535 workgroups.
     let shapes = [
         [0, 3],
         [1, 1],
@@ -125,7 +125,7 @@ fn cases() -> Vec<Case> {
                 Slots {
                     dz: Slot::Floats(inputs.for_sum(samples * 2 * hidden, terms)),
                     gradient: Slot::Update {
-                        // What stands beside the gradient must stay.
+                        // The values next to the gradient must not change.
                         values: inputs.for_sum(seed % 3 + hidden + 1, terms),
                         bound: sum_bound(terms, 1.0),
                     },

@@ -1,4 +1,5 @@
-//! Y\[s\] = C·H\[s\] + d on index lists, what the gradients need of Z, and e = ∂Loss/∂Y\[s\] (section 1): see [`masked`].
+//! Y\[s\] = C·H\[s\] + d on index lists, the mask bits and slopes of Z that the gradients need, and
+//! e = ∂Loss/∂Y\[s\] (section 1): see [`masked`].
 
 mod cpu;
 
@@ -13,30 +14,30 @@ use crate::nnue::activation::Activation;
 use crate::nnue::loss::{Link, Loss};
 
 crate::interface! {
-    /// Sizes, and where things begin in the joined buffers. All but `samples` and `entries` are multiples of 32 or, as places
-    /// in `lists`, as they come.
+    /// Sizes, and offsets in the joined buffers. The offsets in `lists` may be any number.
     pub struct Params {
         /// Samples of this strip.
         pub samples: u32,
-        /// The strip's first sample among all.
+        /// The index of the strip's first sample among all samples.
         pub first: u32,
         /// Samples of all strips.
         pub total: u32,
         /// K, a multiple of 32.
         pub hidden: u32,
-        /// Where the first perspective's indices begin in `lists`.
+        /// The offset of the first perspective's indices in `lists`.
         pub indices_1: u32,
-        /// Where the second perspective's begin.
+        /// The offset of the second perspective's indices in `lists`.
         pub indices_2: u32,
-        /// Where the targets, as the bits of floats, begin there; not read without a loss.
+        /// The offset of the targets in `lists`, stored as the bits of floats. Without a loss they
+        /// are not read.
         pub targets: u32,
-        /// Where C begins in `small`; d stands behind it.
+        /// The offset of C in `small`; d follows C.
         pub output: u32,
-        /// Where B of the second perspective begins in `small`; that of the first stands at 0.
+        /// The offset of B of the second perspective in `small`. B of the first has offset 0.
         pub bias_2: u32,
-        /// How lanes lie in words: 1, 2 or 4, with K a multiple of 32 times it.
+        /// The order of lanes in words: 1, 2 or 4. K is a multiple of 32·`interleave`.
         pub interleave: u32,
-        /// Samples that an invocation works on, one after the other.
+        /// Samples that an invocation computes, one after the other.
         pub rounds: u32,
         /// N.
         pub inputs: u32,
@@ -44,7 +45,7 @@ crate::interface! {
         pub entries: u32,
         /// q.
         pub power: f32,
-        /// 1/L with L the samples of the whole batch.
+        /// 1/L, where L is the number of samples of the whole batch.
         pub scale: f32,
         /// T.
         pub clip: f32,
@@ -72,7 +73,7 @@ crate::interface! {
 /// Invocations of a workgroup.
 const INVOCATIONS: u32 = 256;
 
-/// The largest K that a workgroup can take: 32 lanes an invocation.
+/// The largest K that a workgroup can compute: 32 lanes per invocation.
 pub const LARGEST_HIDDEN: usize = 32 * INVOCATIONS as usize / 2;
 
 impl crate::engine::kernel::Params for Params {
@@ -83,14 +84,14 @@ impl crate::engine::kernel::Params for Params {
     }
 }
 
-/// What a pass computes beside Y.
+/// The results of a pass besides Y.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beside {
     /// Nothing.
     Nothing,
-    /// What the gradients need of Z, for an e that is given.
+    /// The bits and slopes of Z that the gradients need. The caller gives e.
     Bits,
-    /// The same, and by the loss with this link e and what each sample adds to the loss.
+    /// The same, and also e and the loss term of each sample, from the loss with this link.
     Loss(Link),
 }
 
@@ -103,7 +104,7 @@ impl Beside {
     }
 }
 
-/// The variant for an activation, and what is computed beside Y.
+/// The variant for an activation and for the results besides Y.
 pub fn variant_for(activation: Activation, beside: Beside) -> usize {
     let links = Link::ALL.len();
     let beside = match beside {
@@ -209,7 +210,8 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
             if activation.has_slopes() { lanes } else { 0 },
         ),
     };
-    // A tied network has N rows of weights in all; which it is, the parameters do not say.
+    // A tied network has N rows of weights in all. The parameters do not say whether the network is
+    // tied.
     let distinct = entries.min(inputs);
     let (of_loss, link_operations) = match beside.link() {
         Some(link) => (samples, link.operations()),
@@ -225,7 +227,8 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, F, N, interleave]: 0, 1, tile − 1, tile, tile + 1, every interleave, primes, long lists, the largest K.
+    // [samples, K, F, N, interleave]: 0, 1, tile − 1, tile, tile + 1, every interleave, primes,
+    // long lists, the largest K.
     let shapes = [
         [0, 32, 2, 5, 1],
         [1, 32, 1, 1, 1],
@@ -248,7 +251,7 @@ fn cases() -> Vec<Case> {
             ));
         }
     }
-    // Past 65,535 workgroups, which need so many lanes that only Y is asked for.
+    // Past 65,535 workgroups, which need so many lanes that the case asks for Y only.
     let of_output = variant_for(Activation::ALL[0], Beside::Nothing);
     cases.push(case(of_output, 2 * shapes.len(), [65_537, 4096, 1, 3, 4]));
     cases
@@ -291,7 +294,8 @@ fn case(
     };
     let targets = inputs.floats(samples, 0.0, 1.0);
     lists.extend(targets.iter().map(|target| target.to_bits()));
-    // Sixteenths add up exactly, so every Z and Y is exact, some Z are 0 or T, and every bit is the reference's.
+    // Sixteenths add up exactly, so every Z and Y is exact, some Z are 0 or T, and every bit equals
+    // the reference's.
     let small = inputs.sixteenths(4 * hidden + 1);
     let weights = [(); 2].map(|()| inputs.sixteenths(features * hidden));
     let words = samples * 2 * hidden / 32;
@@ -311,7 +315,7 @@ fn case(
         let each = |error: loss::ErrorOf| {
             let strip = y[first..].iter().zip(&targets[first..]);
             let strip = strip.map(move |(&y, &target)| error(link, of_loss, y, f64::from(target)));
-            // What stands before the strip must stay.
+            // The values before the strip must not change.
             vec![0.0; first]
                 .into_iter()
                 .chain(strip)
@@ -329,7 +333,7 @@ fn case(
             weights_1: Slot::Floats(first_weights),
             weights_2: Slot::Floats(second_weights),
             small: Slot::Floats(small),
-            // What stands before the strip must stay.
+            // The values before the strip must not change.
             y: Slot::Update {
                 values: vec![0.25; samples],
                 bound: Bound::Exact,
@@ -347,7 +351,7 @@ fn case(
     )
 }
 
-/// Y of a strip by the twin, from lists and A of both perspectives and the small parameters.
+/// Y of a strip as the twin computes it, from the lists and A of both perspectives and the head.
 fn reference_y(
     params: &Params,
     activation: Activation,

@@ -1,29 +1,30 @@
-//! Rows of weights a group of lanes at a time: what the gathers of a forward pass read.
+//! Rows of weights, stored one lane group at a time, for the gathers of a forward pass.
 
 use crate::engine::cpu::simd::{Simd, Sixteen};
 use crate::nnue::kernels::masked::GROUP;
 use aligned_vec::{AVec, avec};
 use rayon::prelude::*;
 
-/// Units of sixteen lanes in a group.
+/// Sixteens in a lane group.
 const UNITS: usize = GROUP / 16;
-/// A matrix is packed when its rows are read so many times and more.
+/// A matrix is packed if each row is read at least this many times on average.
 const USES: usize = 4;
 
-/// A matrix `[N, K]` whose rows are read in parts of a group.
+/// A matrix `[N, K]` whose rows are read one lane group at a time.
 ///
-/// The parts of a group lie K floats apart, so they meet in a fraction of the cache's sets: at K = 1024 in an eighth of
-/// them. Packed they lie end to end.
+/// In the matrix, the rows of a lane group are K floats apart, so they share a fraction of the
+/// cache's sets: an eighth of them at K = 1024. Packed rows are contiguous.
 #[derive(Debug)]
 pub struct Grouped<'a> {
     rows: &'a [Sixteen],
-    /// All parts of the first group, then all of the second.
+    /// All rows of the first lane group, then all of the second.
     packed: Option<AVec<Sixteen>>,
     units: usize,
 }
 
 impl<'a> Grouped<'a> {
-    /// Of these rows of `units`, which are read `reads` times in all.
+    /// A matrix of these rows. A row has `units` sixteens, and all rows together are read `reads`
+    /// times.
     pub fn new(rows: &'a [Sixteen], units: usize, reads: usize) -> Self {
         let features = rows.len() / units.max(1);
         let packed = (units > UNITS && reads >= USES * features).then(|| {
@@ -45,7 +46,7 @@ impl<'a> Grouped<'a> {
         }
     }
 
-    /// Where the parts that begin at `unit` are, and the distance from one row's to the next row's.
+    /// The rows from sixteen `unit` on, and the distance in sixteens from one row to the next.
     pub fn parts(&self, unit: usize) -> (&[Sixteen], usize) {
         let Some(packed) = &self.packed else {
             return (&self.rows[unit..], self.units);

@@ -1,4 +1,5 @@
-//! ∂Loss/∂θ = Σ over pieces of a batch, for one matrix θ of the parameters: see [`pieces`](super::pieces).
+//! ∂Loss/∂θ = Σ over the shards of a batch, for one matrix θ of the parameters: see
+//! [`pieces`](super::pieces).
 
 use super::masked::{self, GROUP};
 use super::pieces::Pieces;
@@ -8,19 +9,19 @@ use crate::engine::kernel::{Call, Case, Kernel, PLAIN, Pass, Read, Slot, Traffic
 use crate::engine::libraries::GRID;
 
 crate::interface! {
-    /// A matrix among the gradients of each piece; a vector is one row.
+    /// A matrix among the gradients of each shard. A vector counts as one row.
     pub struct Params {
         /// Its rows.
         pub rows: u32,
         /// Lanes of a row.
         pub hidden: u32,
-        /// Where it begins in a piece.
+        /// The offset of the matrix in a shard.
         pub first: u32,
-        /// From one piece to the next.
+        /// The distance from one shard to the next, in elements.
         pub stride: u32,
-        /// Pieces.
+        /// Shards.
         pub pieces: u32,
-        /// 1 adds to what stands in the output, 0 overwrites it.
+        /// 1 adds to the values in the output, 0 overwrites them.
         pub accumulate: u32,
     }
     pub struct Buffers {
@@ -100,8 +101,8 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [rows, K, pieces, first, beyond]: none, one, a group of lanes − 1, a group, a group + 1, primes, many pieces, and past
-    // 65,535 workgroups.
+    // [rows, K, shards, first, beyond]: none, one, a lane group − 1, a lane group, a lane group +
+    // 1, primes, many shards, and more than 65,535 workgroups.
     let shapes = [
         [0, 32, 1, 0, 4],
         [1, 1, 1, 3, 0],

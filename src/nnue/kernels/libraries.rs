@@ -4,14 +4,15 @@ use crate::engine::kernel::{Axis, Choice};
 use crate::nnue::activation::Activation;
 use crate::nnue::loss::Link;
 
-/// `activate` and `activation_slope`, by the overrides `CLIP` and `POWER`; the same for vectors.
+/// `activate` and `activation_slope`, for floats and for vectors. The overrides `CLIP` and `POWER`
+/// choose the activation.
 pub const ACTIVATION: &str = include_str!("../../../shaders/nnue/lib/activation.wgsl");
-/// `first_vector` and `bits_of`: a bit a lane, in words.
+/// `first_vector` and `bits_of`: one bit per lane, in words.
 pub const BITS: &str = include_str!("../../../shaders/nnue/lib/bits.wgsl");
-/// `loss_of`, by the override `LINK`.
+/// `loss_of`. The override `LINK` chooses the link.
 pub const LOSS: &str = include_str!("../../../shaders/nnue/lib/loss.wgsl");
-/// `put_head_gradients`: the gradients of B, C and d, and the loss. The shader declares the buffers and
-/// the functions that put them.
+/// `put_head_gradients`: the gradients of B, C and d, and the loss. The shader declares the buffers
+/// and the functions that write to them.
 pub const HEAD_GRADIENTS: &str = include_str!("../../../shaders/nnue/lib/head_gradients.wgsl");
 
 const FORMS: usize = Activation::ALL.len();
@@ -79,15 +80,15 @@ static LINK_CONSTANTS: [[(&str, u32); 2]; Link::ALL.len()] = {
 pub const LINKS: Axis = &LINK_CHOICES;
 static LINK_CHOICES: [Choice; Link::ALL.len()] = with_links(&LINK_CONSTANTS, 1, &[], &[]);
 
-/// The axis of a kernel that computes e from a loss with each link, or is given e.
+/// The axis of a kernel that computes e from a loss with each link, or takes a given e.
 pub const UPSTREAMS: Axis = &UPSTREAM_CHOICES;
 static UPSTREAM_CHOICES: [Choice; 1 + Link::ALL.len()] = {
     let given = [Choice::new("given", &[("GIVEN", 1)])];
     with_links(&LINK_CONSTANTS, 1, &given, &[])
 };
 
-/// The axis of a kernel that computes, besides Y: e by a loss with each link and what the gradients
-/// need of Z; only what the gradients need of Z; or nothing.
+/// The axis of a kernel with extra results besides Y. These are e from a loss with each link, plus
+/// the bits and slopes of Z that the gradients need; only the bits and slopes; or nothing.
 pub const EXTRAS: Axis = &EXTRA_CHOICES;
 static EXTRA_CHOICES: [Choice; Link::ALL.len() + 2] = {
     let others = [

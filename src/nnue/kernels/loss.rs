@@ -1,5 +1,5 @@
-//! What each sample adds to the loss, terms\[s\] = |P − t|^q / L with P = link(Y\[s\]), and the loss by its output,
-//! e\[s\] = (q/L)·|P − t|^(q−1)·sign(P − t)·∂P/∂Y (section 1).
+//! The loss term of each sample, terms\[s\] = |P − t|^q / L with P = link(Y\[s\]), and its
+//! derivative with respect to Y\[s\], e\[s\] = (q/L)·|P − t|^(q−1)·sign(P − t)·∂P/∂Y (section 1).
 
 use super::libraries::{LINKS, LOSS};
 use crate::engine::kernel::inputs::Inputs;
@@ -15,7 +15,7 @@ crate::interface! {
         pub samples: u32,
         /// q.
         pub power: f32,
-        /// 1/L with L the samples of the whole batch.
+        /// 1/L, where L is the number of samples of the whole batch.
         pub scale: f32,
     }
     pub struct Buffers {
@@ -72,7 +72,7 @@ pub(super) fn error(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> 
     let (value, slope) = link.apply(y);
     let x = (value - target).abs();
     let delta = link_error(link, y) + EPSILON * x;
-    // A power of 0 jumps at 0, where only an exact difference may stand.
+    // A power of 0 jumps at 0, so the difference must be exact there.
     let moved = if q == 1.0 {
         0.0
     } else {
@@ -107,8 +107,9 @@ fn body(call: Call<'_, f32>) {
         });
 }
 
-/// The error of P as f32 computes it, in absolute terms: WGSL allows exp 3 + 2|x| ulp, the division 2.5 and each other
-/// operation half, so P ≤ 1 is within (3 + 2|y|)·P(1 − P) + 4 ulps; a link of identity has none.
+/// The absolute error of P in f32. WGSL allows 3 + 2|x| ulp for exp, 2.5 for the division and half
+/// an ulp for each other operation, so P ≤ 1 is within (3 + 2|y|)·P(1 − P) + 4 ulps. The identity
+/// has no error.
 fn link_error(link: Link, y: f64) -> f64 {
     const EPSILON: f64 = f32::EPSILON as f64;
     match link {
@@ -120,8 +121,9 @@ fn link_error(link: Link, y: f64) -> f64 {
     }
 }
 
-/// The relative error allowed for x^q on a GPU, where pow inherits from exp2(q·log2 x): log2 within 2⁻²¹ absolute or 3
-/// ulp, scaled by q, then exp2's 3 + 2|q·log2 x| ulp; the exact powers round once.
+/// The relative error allowed for x^q on a GPU. WGSL gives pow the error of exp2(q·log2 x): log2 is
+/// within 2⁻²¹ absolute or 3 ulp, scaled by q, and exp2 adds 3 + 2|q·log2 x| ulp. The exact powers
+/// round once.
 fn power_error(x: f64, q: f64) -> f64 {
     const EPSILON: f64 = f32::EPSILON as f64;
     if q == 0.0 || q == 1.0 {
@@ -135,7 +137,7 @@ fn power_error(x: f64, q: f64) -> f64 {
     of_log * std::f64::consts::LN_2 + (3.0 + 2.0 * (q * log).abs()) * EPSILON
 }
 
-/// How far a link's loss, of these q and 1/L, may be off at an output and a target.
+/// The error allowed for a link's loss with these q and 1/L, at an output and a target.
 pub(super) type ErrorOf = fn(Link, (f64, f64), f64, f64) -> f64;
 
 /// The error allowed for a term on a GPU.
@@ -151,12 +153,13 @@ pub(super) fn term_error(link: Link, (q, scale): (f64, f64), y: f64, target: f64
 
 fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let p: Params = bytemuck::pod_read_unaligned(params);
-    // The difference, its two powers, two scales, and the product with q, the sign and the slope.
+    // The difference, its two powers, two scalings, and the product with q, the sign and the slope.
     Traffic::elementwise(p.samples, 2, 2, Link::ALL[variant].operations())
 }
 
-/// Sizes 0, 1, tile − 1, tile, tile + 1, a prime and past 65,535 workgroups; powers 1, 2, 2.5 and 4; outputs to ±30,
-/// some of them exactly on their target, and as far as ±200 where the exponential underflows.
+/// Sizes 0, 1, tile − 1, tile, tile + 1, a prime and more than 65,535 workgroups; powers 1, 2, 2.5
+/// and 4; outputs up to ±30, some of them equal to their target, and outputs up to ±200, where the
+/// exponential underflows.
 fn cases() -> Vec<Case> {
     let shapes = [0usize, 1, 63, 64, 65, 997, 4_194_400];
     let mut cases = Vec::new();
@@ -176,7 +179,8 @@ fn cases() -> Vec<Case> {
                 y[2] = -200.0;
             }
             if variant == 1 && power == 1.0 {
-                // The gradient jumps where P = t, and P is only known to its rounding: keep away from there.
+                // The gradient jumps where P = t, and P is rounded, so targets must stay away from
+                // P.
                 for (y, target) in y.iter().zip(&mut targets) {
                     let difference = Link::Sigmoid.apply(f64::from(*y)).0 - f64::from(*target);
                     if difference.abs() < 1e-3 {

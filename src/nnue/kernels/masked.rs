@@ -1,6 +1,8 @@
-//! Gradients from a bit a lane: the geometry that `forward_sparse` and the kernels behind it share.
+//! Gradients from one bit per lane: the geometry that `forward_sparse` and the kernels after it
+//! share.
 //!
-//! With the mask M, e = ∂Loss/∂Y and the slope S of the activation (1, or 2Z for SCReLU), each perspective has
+//! With the mask M, e = ∂Loss/∂Y and the slope S of the activation (1, or 2Z for SCReLU), each
+//! perspective has
 //!
 //! ```text
 //! G[f, r]  = Σ_s X[s, f]·M[s, r]·S[s, r]·e[s]          ∂Loss/∂A[f, r] = C[r]·G[f, r]
@@ -9,24 +11,25 @@
 //! ∂Loss/∂C[r] = Σ_s e[s]·H[s, r] = w·(B[r]·G_B[r] + Σ_f A[f, r]·G[f, r]) + H(T)·G_T[r]
 //! ```
 //!
-//! with w = 1, or ½ for SCReLU, whose H = Z²: where Z is inside, H = w·S·Z and Z = B + Σ A over the sample's features.
-//! So neither Z nor H is kept, and C is applied once, outside the sums.
+//! with w = 1, or ½ for SCReLU, where H = Z². Inside the mask, H = w·S·Z and Z = B + Σ A over the
+//! sample's features. So neither Z nor H is stored, and C is applied once, outside the sums.
 //!
-//! The sums over samples are kept as rows of K lanes: first one for each chunk of the transposed index, then for each
-//! [`CHUNK`] samples one of G_B, then as many of G_T where there is a clip. They lie in groups of [`GROUP`] lanes: all rows of the first
-//! group, then all of the second, so that a group is contiguous.
+//! The sums over samples are rows of K lanes: first one row for each chunk of the transposed index,
+//! then one row of G_B for each [`CHUNK`] samples, then as many rows of G_T if the activation has a
+//! clip. They are stored by lane group of [`GROUP`] lanes: all rows of the first lane group, then
+//! all of the second, so that a lane group is contiguous.
 
 use crate::nnue::activation::Activation;
 use crate::tensor::lists::CHUNK;
 use std::ops::Range;
 
-/// Lanes that a row has side by side.
+/// Lanes of a lane group.
 pub const GROUP: usize = 128;
 
-/// Features whose share of ∂Loss/∂C is summed before it is written.
+/// Features of a band, whose contributions to ∂Loss/∂C are summed before they are written.
 pub const BAND: usize = 8;
 
-/// Rows of G_B, and of G_T where there is a clip.
+/// The number of rows of G_B and, if the activation has a clip, of G_T.
 pub fn blocks(samples: usize) -> usize {
     samples.div_ceil(CHUNK)
 }
@@ -36,26 +39,27 @@ pub fn rows(activation: Activation, chunks: usize, samples: usize) -> usize {
     chunks + activation.conditions() * blocks(samples)
 }
 
-/// Where the lanes of a group lie in a row of K = `hidden`.
+/// The lanes of a lane group in a row of K = `hidden`.
 pub fn lanes(hidden: usize, group: usize) -> Range<usize> {
     group * GROUP..hidden.min((group + 1) * GROUP)
 }
 
-/// Where a row's lanes of a group lie among all `total` rows.
+/// The range of a row's lanes of a lane group, among all `total` rows.
 pub fn place(hidden: usize, total: usize, row: usize, group: usize) -> Range<usize> {
     let width = lanes(hidden, group).len();
     let start = group * GROUP * total + row * width;
     start..start + width
 }
 
-/// The word, counted in a perspective, and the bit of a lane: as `first_vector` in shaders/lib/bits.wgsl.
+/// The word, counted within a perspective, and the bit of a lane, as `first_vector` in
+/// shaders/nnue/lib/bits.wgsl defines them.
 pub fn word_and_bit(lane: usize, interleave: usize) -> (usize, usize) {
     let (block, rest) = (lane / (32 * interleave), lane % (32 * interleave));
     let (round, rest) = (rest / (4 * interleave), rest % (4 * interleave));
     (block * interleave + rest / 4, 4 * round + rest % 4)
 }
 
-/// Puts the words of one perspective, 32 lanes each in order, into the order of `interleave`.
+/// Reorders the words of one perspective from consecutive lanes to the order of `interleave`.
 pub fn interleave(words: &mut [u32], interleave: usize) {
     if interleave == 1 {
         return;
@@ -68,7 +72,7 @@ pub fn interleave(words: &mut [u32], interleave: usize) {
     }
 }
 
-/// The way back from [`interleave`].
+/// The inverse of [`interleave`].
 pub fn in_order(words: &[u32], interleave: usize) -> Vec<u32> {
     let mut plain = vec![0; words.len()];
     for lane in 0..32 * words.len() {
@@ -78,7 +82,7 @@ pub fn in_order(words: &[u32], interleave: usize) -> Vec<u32> {
     plain
 }
 
-/// The rows of both perspectives, and which of them are a feature's.
+/// The rows of both perspectives, and the index of the rows of each feature.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a, R> {
     /// The first chunk of each feature, `[N + 1]` for each perspective.
@@ -89,14 +93,14 @@ pub struct Rows<'a, R> {
     pub inputs: usize,
     /// K.
     pub hidden: usize,
-    /// Where the second perspective's rows begin.
+    /// The offset of the second perspective's rows.
     pub second: usize,
     /// Rows of each perspective.
     pub totals: [usize; 2],
 }
 
 impl<R: Copy> Rows<'_, R> {
-    /// The parts of the rows of a feature in a group of lanes.
+    /// The lanes of a lane group in each row of a feature.
     #[inline(always)]
     pub fn of(
         &self,
@@ -113,7 +117,7 @@ impl<R: Copy> Rows<'_, R> {
 }
 
 impl Rows<'_, f32> {
-    /// G of a feature in a group of lanes, into the first of `sums`.
+    /// Computes G of a feature in a lane group, and writes it to the first elements of `sums`.
     #[inline(always)]
     pub fn sum(&self, perspective: usize, feature: usize, group: usize, sums: &mut [f32; GROUP]) {
         sums.fill(0.0);

@@ -1,5 +1,5 @@
-//! ∂Loss/∂B and ∂Loss/∂C from the rows of G_B and G_T and the bands' shares of Σ A·G (see [`masked`]),
-//! and ∂Loss/∂d = Σ e, into a sink; and the loss.
+//! The gradients of B, C and d into a sink, and the loss. ∂Loss/∂B and ∂Loss/∂C come from the rows
+//! of G_B and G_T and the bands' shares of Σ A·G (see [`masked`]), and ∂Loss/∂d = Σ e.
 
 use super::libraries::{ACTIVATION, ACTIVATIONS, HEAD_GRADIENTS};
 use super::masked::{self, GROUP};
@@ -25,15 +25,16 @@ crate::interface! {
         pub blocks: u32,
         /// Bands of features.
         pub bands: u32,
-        /// The offset of the second perspective's rows. The offset of the first perspective's is 0.
+        /// The offset of the second perspective's rows. The first perspective's rows have offset 0.
         pub rows_2: u32,
         /// Rows of the first perspective.
         pub total_1: u32,
         /// Rows of the second perspective.
         pub total_2: u32,
-        /// The offset of B of the second accumulator in the head buffer. B of the first has offset 0.
+        /// The offset of B of the second accumulator in the head buffer. B of the first has offset
+        /// 0.
         pub bias_2: u32,
-        /// The offset of C there. d follows C.
+        /// The offset of C in the head buffer. d follows C.
         pub output: u32,
         /// L. Each sample has an e and a loss in `errors`.
         pub samples: u32,
@@ -79,7 +80,7 @@ impl Params {
         (self.output + 2 * self.hidden) as usize + 1
     }
 
-    /// For each accumulator where its B begins, and the perspectives that have it.
+    /// For each accumulator, the offset of its B and the perspectives that have it.
     fn biases(&self) -> impl Iterator<Item = (usize, Range<usize>)> + use<> {
         let each = 2 / self.accumulators();
         let firsts = [0, self.bias_2 as usize]
@@ -123,7 +124,8 @@ impl<R> Sources<'_, R> {
 }
 
 impl Sources<'_, f64> {
-    /// The gradients of B, C and d in the places of the head buffer, by the mathematics.
+    /// The gradients of B, C and d at the offsets of the head buffer, as the mathematics defines
+    /// them.
     fn gradients(&self, p: &Params, activation: Activation, head: &[f64]) -> Vec<f64> {
         let Self {
             rows,
@@ -133,7 +135,7 @@ impl Sources<'_, f64> {
         let output = p.output as usize;
         let (hidden, blocks) = (p.hidden as usize, p.blocks as usize);
         let inside_weight: f64 = activation.weight();
-        // H(T), what a lane above the clip is worth.
+        // H(T), the value of a lane above the clip.
         let clip = f64::from(p.clip);
         let full = activation.value(clip, clip);
         let mut gradient = vec![0.0; p.len()];
@@ -172,7 +174,7 @@ impl Sources<'_, f64> {
 }
 
 impl Sources<'_, f32> {
-    /// As the CPU executor computes them.
+    /// The same gradients as the CPU executor computes them.
     fn gradients_f32(&self, p: &Params, activation: Activation, head: &[f32]) -> Vec<f32> {
         let Self {
             rows,
@@ -305,7 +307,8 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let (activation, sink) = chosen(variant);
     let mut traffic = p.traffic_of_sums(activation);
     let (len, totals) = (p.len() as u64, u64::from(p.totals));
-    // B and C are read for the gradients in any case, d for an optimizer, the loss to add to it.
+    // Every gradient reads B and C. An optimizer reads d as well, and adding to the loss reads the
+    // loss.
     let rest = match sink {
         Sink::Write => 0,
         Sink::Add => totals,
@@ -333,8 +336,9 @@ impl Params {
     }
 }
 
-/// [K, blocks, bands, chunks, tied, samples]: groups of lanes that are not full, LANES − 1, LANES, LANES + 1 terms, samples of less, exactly
-/// and more than a workgroup and than four, primes, and past 65,535 workgroups.
+/// [K, blocks, bands, chunks, tied, samples]: lane groups that are not full; LANES − 1, LANES and
+/// LANES + 1 terms; 1 sample, 255, 256 and 257 samples for the 256 invocations of a workgroup, and
+/// a prime far above; and more than 65,535 workgroups.
 const SHAPES: [[usize; 6]; 6] = [
     [32, 1, 1, 0, 0, 1],
     [64, 7, 9, 3, 0, 255],
@@ -344,8 +348,8 @@ const SHAPES: [[usize; 6]; 6] = [
     [1_048_608, 1, 1, 0, 0, 0],
 ];
 
-/// The parameters of a shape with its number and a variant. The losses are summed but in every fourth
-/// shape.
+/// The parameters of a shape with its number and a variant. The losses are summed except in every
+/// fourth shape.
 fn params_of(seed: usize, variant: usize, shape: [usize; 6]) -> Params {
     let [hidden, blocks, bands, chunks, tied, samples] = shape;
     let kinds = chosen(variant).0.conditions();
@@ -391,8 +395,9 @@ fn cases() -> Vec<Case> {
             ulps: 4.0,
             absolute: 4.0 * f64::from(f32::EPSILON),
         };
-        // For an optimizer the gradients must be exact but for the last product's rounding: multiples of
-        // a power of two add up exactly, and multiples of 1/1024 stay about as large as the moments.
+        // For an optimizer the gradients must be exact except for the rounding of the last product.
+        // Multiples of a power of two add up exactly, and multiples of 1/1024 stay about as large
+        // as the moments.
         let factors = |inputs: &mut Inputs, count| {
             let mut values = inputs.sixteenths(count);
             values.iter_mut().for_each(|value| *value /= 64.0);
@@ -448,7 +453,7 @@ fn cases() -> Vec<Case> {
                 .enumerate()
                 .map(move |one| (variant, one))
         })
-        // One variant is enough for the largest shape.
+        // The largest shape runs with one variant only.
         .filter(|(variant, (_, shape))| *variant == 0 || shape[0] < 100_000)
         .map(case)
         .collect()

@@ -1,4 +1,5 @@
-//! Rows of Σ X·M·S·e, the sums over samples that every gradient of an accumulator is made of: see [`masked`].
+//! Rows of Σ X·M·S·e, the sums over samples from which every gradient of an accumulator is
+//! computed: see [`masked`].
 
 mod cpu;
 
@@ -12,11 +13,11 @@ use crate::tensor::lists::{CHUNK, SparseInputs};
 use std::ops::Range;
 
 crate::interface! {
-    /// Both perspectives' rows: those of the second stand behind those of the first.
+    /// The rows of both perspectives. The second perspective's rows follow the first's.
     pub struct Params {
         /// Samples of this strip.
         pub samples: u32,
-        /// The strip's first sample among all, a multiple of [`CHUNK`].
+        /// The index of the strip's first sample among all samples, a multiple of [`CHUNK`].
         pub first: u32,
         /// Samples of all strips.
         pub total: u32,
@@ -24,15 +25,15 @@ crate::interface! {
         pub hidden: u32,
         /// Chunks of the first perspective's transposed index.
         pub chunks_1: u32,
-        /// Chunks of the second's.
+        /// Chunks of the second perspective's transposed index.
         pub chunks_2: u32,
-        /// Where the first perspective's chunk starts begin in `index`; the second's stand behind them.
+        /// The offset of the first perspective's chunk starts in `index`. The second's follow them.
         pub starts: u32,
-        /// Where the first perspective's samples begin in `index`.
+        /// The offset of the first perspective's samples in `index`.
         pub list_1: u32,
-        /// Where the second perspective's begin.
+        /// The offset of the second perspective's samples in `index`.
         pub list_2: u32,
-        /// How lanes lie in words, as in `forward_sparse`.
+        /// The order of lanes in words, as in `forward_sparse`.
         pub interleave: u32,
         /// Samples in all chunks.
         pub entries: u32,
@@ -54,7 +55,7 @@ crate::interface! {
 impl crate::engine::kernel::Params for Params {
     const KERNEL: &'static Kernel = &KERNEL;
     fn groups(&self) -> u32 {
-        // For ReLU the last of them find no row.
+        // For ReLU the last workgroups have no row.
         let rows = self.chunks_1 + self.chunks_2 + 4 * self.total.div_ceil(CHUNK as u32);
         rows * self.hidden.div_ceil(GROUP as u32)
     }
@@ -65,9 +66,9 @@ impl crate::engine::kernel::Params for Params {
 pub(super) struct Side {
     pub(super) perspective: usize,
     pub(super) chunks: usize,
-    /// Where its chunk starts begin.
+    /// The offset of its chunk starts.
     pub(super) starts: usize,
-    /// Where its samples begin.
+    /// The offset of its samples.
     pub(super) list: usize,
     /// Rows.
     pub(super) total: usize,
@@ -167,7 +168,7 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let [samples, hidden, chunks, entries] =
         [p.samples, p.hidden, p.chunks_1 + p.chunks_2, p.entries].map(u64::from);
     let blocks = samples.div_ceil(CHUNK as u64);
-    // Bytes of a lane that G and G_B read, and of one that G_T reads.
+    // Bytes per lane that G and G_B read, and bytes per lane that G_T reads.
     let of_lane = if activation.has_slopes() {
         4 * hidden
     } else {
@@ -188,8 +189,8 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, F, N, interleave]: 0, 1, tile − 1, tile, tile + 1, a chunk and one more, every interleave,
-    // groups of lanes that are not full, primes, and past 65,535 workgroups.
+    // [samples, K, F, N, interleave]: 0, 1, tile − 1, tile, tile + 1, a chunk and one more, every
+    // interleave, lane groups that are not full, primes, and more than 65,535 workgroups.
     let shapes = [
         [0, 32, 2, 5, 1],
         [1, 32, 1, 1, 1],
@@ -219,7 +220,7 @@ fn case(variant: usize, seed: usize, shape: [usize; 5]) -> Case {
     let mut inputs = Inputs::new(1400 + seed as u64);
     let sparse = [(); 2].map(|()| inputs.sparse(samples, width, features));
     let [chunks_1, chunks_2] = sparse.each_ref().map(|p| p.chunk_starts().len() - 1);
-    // Something else stands before it.
+    // Other words precede it.
     let mut index = vec![u32::MAX; seed % 3];
     let mut join = |of: fn(&SparseInputs) -> &[u32]| {
         sparse.each_ref().map(|lists| {

@@ -1,4 +1,5 @@
-//! ∂Loss/∂A = C·G from the rows of G, into a sink, and each band's share of Σ A·G: see [`masked`].
+//! ∂Loss/∂A = C·G from the rows of G, into a sink, and the share of each band in Σ A·G: see
+//! [`masked`].
 
 use super::masked::{self, BAND, GROUP, Rows};
 use crate::engine::cpu::simd::{Simd, Work, widest};
@@ -134,7 +135,7 @@ fn reference<const SINK: usize>(call: Call<'_, f64>) {
     }
 }
 
-/// One band of features: what it reads of all features, and its own part of what changes.
+/// One band of features: the inputs of all features, and its own part of the buffers that change.
 struct BandTask<'a, const SINK: usize> {
     params: &'a Params,
     rows: Rows<'a, f32>,
@@ -233,7 +234,7 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let sink = Sink::ALL[variant];
     let [inputs, hidden, count, chunks] = [p.inputs, p.hidden, p.count, p.chunks].map(u64::from);
     let bands = inputs.div_ceil(BAND as u64);
-    // A is read for the shares in any case.
+    // The shares need A with every sink.
     let read = 1 + sink.reads();
     Traffic {
         read: 4 * (count * (inputs + 1) + (chunks + count + read * inputs) * hidden),
@@ -244,9 +245,9 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [N, K, chunks of a feature at most, perspective, count]: 1, band − 1, band, band + 1, lane groups
-    // that are not full, primes, and past 65,535 workgroups; the first and a late step, with and without
-    // a range.
+    // [N, K, most chunks of a feature, perspective, count]: 1, band − 1, band, band + 1, lane
+    // groups that are not full, primes, and more than 65,535 workgroups; the first and a late step,
+    // with and without a range.
     let shapes = [
         [1, 32, 1, 0, 1],
         [7, 64, 3, 1, 1],
@@ -277,8 +278,8 @@ fn cases() -> Vec<Case> {
             },
         );
         let moves = Sink::ALL[variant].moves();
-        // For an optimizer the gradient must be exact but for the last product's rounding, so its terms
-        // are sixteenths, which add up exactly.
+        // For an optimizer the gradient must be exact except for the rounding of the last product,
+        // so its terms are sixteenths, which add up exactly.
         let factors = |inputs: &mut Inputs, count| match moves {
             true => inputs.sixteenths(count),
             false => inputs.floats(count, -1.0, 1.0),
@@ -311,7 +312,7 @@ fn cases() -> Vec<Case> {
             ),
             first: update(first, if moves { moment.clone() } else { sum }),
             second: update(second, moment),
-            // The other perspective's shares must stay.
+            // The other perspective's shares must not change.
             shares: update(
                 vec![0.25; features.div_ceil(BAND) * 2 * hidden],
                 Bound::Sum {
@@ -331,13 +332,13 @@ fn cases() -> Vec<Case> {
                 .enumerate()
                 .map(move |one| (variant, one))
         })
-        // One variant is enough for the largest shape.
+        // The largest shape runs with one variant only.
         .filter(|(variant, (_, shape))| *variant == Sink::AdamW as usize || shape[0] < 1000)
         .map(case)
         .collect()
 }
 
-/// The parameters of `[N, K, chunks of a feature at most, perspective, count]`, and an index with the
+/// The parameters of `[N, K, most chunks of a feature, perspective, count]`, and an index with the
 /// first chunk of each feature after a few other words. Each perspective has two rows that are no
 /// chunks.
 fn shape(inputs: &mut Inputs, shape: [usize; 5]) -> (Params, Vec<u32>) {

@@ -1,4 +1,5 @@
-//! Y\[s\] = d\[b\] + Σ_u C\[b, u\]·activation(Z\[s, u\]), b the sample's bucket (section 1).
+//! Y\[s\] = d\[b\] + Σ_u C\[b, u\]·activation(Z\[s, u\]), where b is the bucket of the sample
+//! (section 1).
 
 use super::bucket_of;
 use super::libraries::{ACTIVATION, ACTIVATIONS};
@@ -12,17 +13,17 @@ use rayon::prelude::*;
 crate::interface! {
     /// Sizes of the output layer.
     pub struct Params {
-        /// Samples in this slice of the batch.
+        /// Samples in this micro-batch.
         pub samples: u32,
         /// 2K.
         pub width: u32,
-        /// Rows of C; with 1 the bucket buffer is not read.
+        /// Rows of C; if it is 1, the bucket buffer is not read.
         pub buckets: u32,
         /// T.
         pub clip: f32,
-        /// Where C begins in `small`.
+        /// The offset of C in `small`.
         pub output: u32,
-        /// Where d begins.
+        /// The offset of d in `small`.
         pub output_bias: u32,
     }
     pub struct Buffers {
@@ -110,7 +111,8 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, 2K, buckets]: 0, 1, tile − 1, tile, tile + 1, a prime, wide, buckets, and past 65,535 workgroups.
+    // [samples, 2K, buckets]: 0, 1, tile − 1, tile, tile + 1, a prime, wide, buckets, and more than
+    // 65,535 workgroups.
     let shapes = [
         [0, 2, 1],
         [1, 2, 1],
@@ -145,7 +147,8 @@ fn cases() -> Vec<Case> {
                     bucket: Slot::Words(inputs.words(samples, buckets as u32)),
                     y: Slot::Output {
                         len: samples,
-                        // Two roundings a product for the square and the weight, one for the sum: c = 2.
+                        // Each product has two roundings, for the square and the weight, and the
+                        // sum has one: c = 2.
                         bound: sum_bound(terms, 2.0),
                     },
                 },

@@ -11,17 +11,17 @@ use crate::nnue::activation::Activation;
 crate::interface! {
     /// Sizes of the output layer.
     pub struct Params {
-        /// Samples in this slice of the batch.
+        /// Samples in this micro-batch.
         pub samples: u32,
         /// 2K.
         pub width: u32,
-        /// Rows of the gradient; with 1 the bucket buffer is not read.
+        /// Rows of the gradient; if it is 1, the bucket buffer is not read.
         pub buckets: u32,
         /// T.
         pub clip: f32,
-        /// 1 adds to what stands in the output, 0 overwrites it.
+        /// 1 adds to the values in the output, 0 overwrites them.
         pub accumulate: u32,
-        /// Where the gradient begins.
+        /// The offset of the gradient.
         pub first: u32,
     }
     pub struct Buffers {
@@ -31,7 +31,7 @@ crate::interface! {
         pub e: Read<f32>,
         /// The bucket of each sample, `[L]`.
         pub bucket: Read<u32>,
-        /// ∂Loss/∂C, in the head buffer's places.
+        /// ∂Loss/∂C, at the offsets of the head buffer.
         pub gradient: Update<f32>,
     }
 }
@@ -119,7 +119,8 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, 2K, buckets]: 0, 1, tile − 1, tile, tile + 1, a prime, long, and past 65,535 workgroups.
+    // [samples, 2K, buckets]: 0, 1, tile − 1, tile, tile + 1, a prime, long, and more than 65,535
+    // workgroups.
     let shapes = [
         [0, 2, 1],
         [1, 1, 1],
@@ -156,7 +157,7 @@ fn cases() -> Vec<Case> {
                     e: Slot::Floats(inputs.for_sum(samples, terms)),
                     bucket: Slot::Words(inputs.words(samples, buckets as u32)),
                     gradient: Slot::Update {
-                        // What stands beside the gradient must stay.
+                        // The values next to the gradient must not change.
                         values: inputs.for_sum(seed % 3 + buckets * width + 1, terms),
                         bound: sum_bound(terms, 2.0),
                     },

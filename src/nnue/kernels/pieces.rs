@@ -1,49 +1,52 @@
-//! Gradients over pieces of a batch, each of all parameters: the geometry that `scatter_pieces` and `join_pieces` share.
+//! The gradients of the shards of a batch: the geometry that `scatter_pieces` and `join_pieces`
+//! share.
 //!
-//! A piece is some consecutive samples. Its gradients stand one after the other: those of A of each accumulator, `[N, K]` in groups
-//! of [`GROUP`] lanes as the rows of [`masked`]; of B of each; of C, `[2K]`; and of d, filled up to sixteen floats,
-//! so that every vector of a processor lies on a cache line of its own.
+//! A shard (`piece` in code) is a run of consecutive samples with its own gradients of all
+//! parameters. Their order is: A of each accumulator, `[N, K]`, stored by lane group of [`GROUP`]
+//! lanes as the rows of [`masked`]; B of each accumulator; C, `[2K]`; and d, padded to sixteen
+//! floats, so that each vector of a processor has a cache line of its own.
 
 use super::masked::{self, GROUP};
 
-/// Where the gradients of a piece lie.
+/// The layout of the gradients of a shard.
 #[derive(Clone, Copy, Debug)]
 pub struct Pieces {
     /// N.
     pub inputs: usize,
     /// K, a multiple of 32.
     pub hidden: usize,
-    /// Accumulators with parameters of their own: 1 if they are tied, else 2.
+    /// Accumulators with their own parameters: 1 in a tied network, else 2.
     pub accumulators: usize,
 }
 
 impl Pieces {
-    /// Where the gradient of A of an accumulator begins.
+    /// The offset of the gradient of A of an accumulator.
     pub fn weights(&self, accumulator: usize) -> usize {
         accumulator * self.inputs * self.hidden
     }
 
-    /// Where the gradient of B of an accumulator begins.
+    /// The offset of the gradient of B of an accumulator.
     pub fn bias(&self, accumulator: usize) -> usize {
         self.weights(self.accumulators) + accumulator * self.hidden
     }
 
-    /// Where the gradient of C begins.
+    /// The offset of the gradient of C.
     pub fn output(&self) -> usize {
         self.bias(self.accumulators)
     }
 
-    /// Where the gradient of d stands.
+    /// The offset of the gradient of d.
     pub fn output_bias(&self) -> usize {
         self.output() + 2 * self.hidden
     }
 
-    /// Floats of a piece, and so from one to the next.
+    /// Floats of a shard, and the distance from one shard to the next.
     pub fn stride(&self) -> usize {
         self.output_bias() + 16
     }
 
-    /// Where an element `[row, lane]` of `rows` rows of `hidden` lanes lies among them.
+    /// The index of element `[row, lane]` in a matrix of `rows` rows of `hidden` lanes, stored by
+    /// lane group.
     pub fn place(rows: usize, hidden: usize, row: usize, lane: usize) -> usize {
         masked::place(hidden, rows, row, lane / GROUP).start + lane % GROUP
     }

@@ -1,4 +1,5 @@
-//! Forward, loss gradient and backward on index lists in one kernel, over pieces of a batch: see [`pieces`](super::pieces).
+//! Forward, loss gradient and backward on index lists in one kernel, shard by shard: see
+//! [`pieces`](super::pieces).
 //!
 //! With e = ∂Loss/∂Y, the slope S of the activation and the sample's lists, for each perspective p,
 //!
@@ -8,8 +9,9 @@
 //! ∂Loss/∂C    += e[s]·activation(Z[s])                 ∂Loss/∂d += e[s]
 //! ```
 //!
-//! Z is read where it was just written and no transposed index is needed; for that each piece has gradients of its own, and
-//! what the processor's caches do for it a GPU's threads do not: see `masked` for those.
+//! The backward pass reads Z while Z is still in a cache, and it needs no transposed index. In
+//! return each shard needs its own gradients. A GPU has no such caches for each thread and uses
+//! `masked` instead.
 
 mod cpu;
 
@@ -23,7 +25,7 @@ use crate::nnue::activation::Activation;
 use crate::nnue::loss::{Link, Loss};
 
 crate::interface! {
-    /// Sizes, and where things begin in the joined buffers.
+    /// Sizes, and offsets in the joined buffers.
     pub struct Params {
         /// L.
         pub samples: u32,
@@ -33,21 +35,21 @@ crate::interface! {
         pub inputs: u32,
         /// 1 if both perspectives have the same A and B.
         pub tied: u32,
-        /// Where the first perspective's indices begin in `lists`.
+        /// The offset of the first perspective's indices in `lists`.
         pub indices_1: u32,
-        /// Where the second perspective's begin.
+        /// The offset of the second perspective's indices in `lists`.
         pub indices_2: u32,
-        /// Where C begins in `small`; d stands behind it.
+        /// The offset of C in `small`; d follows C.
         pub output: u32,
-        /// Where B of the second perspective begins in `small`; that of the first stands at 0.
+        /// The offset of B of the second perspective in `small`. B of the first has offset 0.
         pub bias_2: u32,
-        /// Samples of a piece; the last may have fewer.
+        /// Samples of a shard. The last shard may have fewer.
         pub piece: u32,
         /// Indices in both perspectives' lists.
         pub entries: u32,
         /// q.
         pub power: f32,
-        /// 1/L with L the samples of the whole batch.
+        /// 1/L, where L is the number of samples of the whole batch.
         pub scale: f32,
         /// T.
         pub clip: f32,
@@ -72,7 +74,7 @@ crate::interface! {
     }
 }
 
-/// The largest K that a workgroup can take: 16 lanes of each perspective an invocation.
+/// The largest K that a workgroup can compute: each invocation has 16 lanes of each perspective.
 pub const LARGEST_HIDDEN: usize = 4096;
 
 impl Params {
@@ -95,7 +97,7 @@ impl Params {
         (&lists[perspective * starts..][..starts], &lists[indices..])
     }
 
-    /// Where B and C of a perspective begin in `small`.
+    /// The offsets of B and C of a perspective in `small`.
     pub(super) fn small(&self, perspective: usize) -> (usize, usize) {
         let bias = [0, self.bias_2][perspective] as usize;
         (
@@ -112,7 +114,7 @@ impl crate::engine::kernel::Params for Params {
     }
 }
 
-/// The variant for an activation, with e by a link or, without one, given.
+/// The variant for an activation and a link. Without a link, the caller gives e.
 pub fn variant_for(activation: Activation, link: Option<Link>) -> usize {
     let upstream = link.map_or(0, |link| 1 + link as usize);
     KERNEL.variant([activation as usize, upstream])
@@ -140,7 +142,7 @@ pub static KERNEL: Kernel = Kernel {
     cases,
 };
 
-/// What the reference reads.
+/// The inputs of the reference.
 struct Sources<'a> {
     lists: &'a [u32],
     weights: [&'a [f64]; 2],
@@ -148,7 +150,8 @@ struct Sources<'a> {
     targets: &'a [f64],
 }
 
-/// Y and the term of the loss of each sample, and each term of a gradient as its place, its sample and what e is multiplied by.
+/// Computes Y and the loss term of each sample, and passes each term of a gradient to `add`: its
+/// index, its sample, e, and the factor of e.
 fn reference(
     p: &Params,
     variant: usize,
@@ -233,7 +236,7 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     Traffic {
         read: 4 * (2 * (samples + 1) + entries + (accumulators + 2) * hidden + 1 + samples),
         written: 4 * (2 * samples + pieces * p.pieces().stride() as u64),
-        // A row of weights is read and a row of gradients read and written for each entry.
+        // For each entry, a row of weights is read, and a row of gradients is read and written.
         gathered_issued: 4 * 3 * entries * hidden,
         gathered_distinct: 4 * (rows + entries.min(pieces * accumulators * inputs)) * hidden,
         operations: 2 * entries * hidden + 6 * lanes + samples * (of_loss + 1),
@@ -241,8 +244,9 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, F, N, piece]: 0, 1, a block − 1, a block, a block + 1, pieces that are not full, groups of lanes that are
-    // not full, primes, the largest K. Longer pieces would pass the turns of loops that llvmpipe allows an invocation.
+    // [samples, K, F, N, piece]: 0, 1, a block − 1, a block, a block + 1, shards that are not full,
+    // lane groups that are not full, primes, the largest K. Longer shards would need more loop
+    // iterations than llvmpipe allows an invocation.
     let shapes = [
         [0, 32, 2, 5, 1],
         [1, 32, 1, 1, 4],
@@ -293,7 +297,8 @@ fn case(
         scale: 1.0 / samples.max(1) as f32,
         clip: [1.0, 0.75][seed % 2],
     };
-    // Sixteenths add up exactly, so every Z and Y is exact, some Z are 0 or T, and every mask is the reference's.
+    // Sixteenths add up exactly, so every Z and Y is exact, some Z are 0 or T, and every mask
+    // equals the reference's.
     let small = inputs.sixteenths((4 - tied) * hidden + 1);
     let weights = [(); 2].map(|()| inputs.sixteenths(features * hidden));
     let weights = if tied == 1 {
@@ -328,7 +333,8 @@ fn case(
         each.map(error).collect()
     };
     let (term_errors, errors) = (errors_by(loss::term_error), errors_by(loss::error));
-    // Of each gradient: its terms, the sum of their magnitudes, and what the errors of e come to.
+    // For each gradient: the sum of its terms, the sum of their magnitudes, and the error that the
+    // errors of e cause.
     let mut sums = vec![(0.0f64, 0.0, 0.0); params.count() * params.pieces().stride()];
     reference(
         &params,
@@ -342,7 +348,7 @@ fn case(
             *error += errors[sample] * by.abs();
         },
     );
-    // Two roundings a product, one a sum.
+    // Each product has two roundings, and each addition has one.
     let rounding = 2.0 * f64::from(f32::EPSILON);
     let bounds = sums
         .iter()

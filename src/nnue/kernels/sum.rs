@@ -1,4 +1,5 @@
-//! sums\[first + b\] = Σ values\[s\] over the samples of bucket b, which is ∂Loss/∂d, and total\[0\] = Σ terms\[s\], the loss (section 1).
+//! sums\[first + b\] = Σ values\[s\] over the samples of bucket b, which is ∂Loss/∂d, and
+//! total\[0\] = Σ terms\[s\], the loss (section 1).
 
 use super::bucket_of;
 use crate::engine::cpu;
@@ -7,15 +8,15 @@ use crate::engine::kernel::{Call, Case, Kernel, PLAIN, Pass, Read, Slot, Traffic
 use crate::engine::libraries::GRID;
 
 crate::interface! {
-    /// Sums over samples, those of the values by bucket.
+    /// Sums over samples. The values are summed by bucket.
     pub struct Params {
-        /// Values, and terms.
+        /// The number of values, and of terms.
         pub samples: u32,
-        /// Sums of values; with 1 the bucket buffer is not read.
+        /// The number of sums of values; if it is 1, the bucket buffer is not read.
         pub buckets: u32,
-        /// 1 adds to what stands in the output, 0 overwrites it.
+        /// 1 adds to the values in the output, 0 overwrites them.
         pub accumulate: u32,
-        /// Where the first sum stands.
+        /// The offset of the first sum.
         pub first: u32,
         /// 1 if the terms are summed, 0 if they are not read.
         pub totals: u32,
@@ -121,7 +122,8 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, buckets]: 0, 1, tile − 1, tile, tile + 1, a prime, long, and past 65,535 workgroups.
+    // [samples, buckets]: 0, 1, tile − 1, tile, tile + 1, a prime, long, and more than 65,535
+    // workgroups.
     let shapes = [
         [0, 1],
         [1, 1],
@@ -154,7 +156,7 @@ fn cases() -> Vec<Case> {
                     values: Slot::Floats(inputs.for_sum(samples, terms)),
                     bucket: Slot::Words(inputs.words(samples, buckets.max(1) as u32)),
                     sums: Slot::Update {
-                        // What stands beside the sums must stay.
+                        // The values next to the sums must not change.
                         values: inputs.for_sum(seed % 3 + buckets, terms),
                         bound: sum_bound(terms, 1.0),
                     },

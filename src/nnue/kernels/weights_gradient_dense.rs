@@ -9,19 +9,20 @@ use crate::engine::libraries::{GRID, TILE, TILED};
 crate::interface! {
     /// Sizes of one perspective's accumulator on dense inputs.
     pub struct Params {
-        /// Samples in this slice of the batch.
+        /// Samples in this micro-batch.
         pub samples: u32,
         /// N.
         pub inputs: u32,
-        /// Elements from one sample of X to the next, N rounded up to a multiple of 4; what fills it up is not used.
+        /// Elements from one sample of X to the next: N rounded up to a multiple of 4. The padding
+        /// is not used.
         pub x_stride: u32,
         /// K, a multiple of 4.
         pub hidden: u32,
-        /// Elements from one sample of dz to the next, 2K; a multiple of 4, as `column`.
+        /// Elements from one sample of dz to the next: 2K, a multiple of 4 like `column`.
         pub stride: u32,
-        /// Where the perspective's rows begin in dz, 0 or K.
+        /// The offset of the perspective's lanes in a row of dz, 0 or K.
         pub column: u32,
-        /// 1 adds to what stands in the output, 0 overwrites it.
+        /// 1 adds to the values in the output, 0 overwrites them.
         pub accumulate: u32,
     }
     pub struct Buffers {
@@ -122,8 +123,8 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, N]: 0, 1, tile − 1, tile, tile + 1, K of half a tile and a prime number of vectors, a long sum, and
-    // past 65,535 workgroups.
+    // [samples, K, N]: 0, 1, tile − 1, tile, tile + 1, a K of half a tile, a K of a prime number of
+    // vectors, a long sum, and more than 65,535 workgroups.
     let shapes = [
         [0, 4, 3],
         [1, 4, 1],

@@ -15,11 +15,11 @@ crate::interface! {
         pub hidden: u32,
         /// Elements from one sample of dz to the next, 2K.
         pub stride: u32,
-        /// Where the perspective's rows begin in dz, 0 or K.
+        /// The offset of the perspective's lanes in a row of dz, 0 or K.
         pub column: u32,
-        /// 1 adds to what stands in the output, 0 overwrites it.
+        /// 1 adds to the values in the output, 0 overwrites them.
         pub accumulate: u32,
-        /// Samples in this slice of the batch.
+        /// Samples in this micro-batch.
         pub samples: u32,
         /// Samples in the lists of all features.
         pub entries: u32,
@@ -113,8 +113,8 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, F, N]: 1, tile − 1, tile, tile + 1, primes, features of no sample and of every sample, and past
-    // 65,535 workgroups.
+    // [samples, K, F, N]: 1, tile − 1, tile, tile + 1, primes, features of no sample and of every
+    // sample, and more than 65,535 workgroups.
     let shapes = [
         [1, 1, 1, 1],
         [3, 63, 7, 40],

@@ -4,7 +4,7 @@ use crate::engine::device::{Buffer, Device};
 use crate::engine::kernel::Element;
 use crate::error::Result;
 
-/// Makes a buffer large enough; nothing happens if it is.
+/// Makes a buffer large enough, if it is not.
 pub(super) fn grow(
     device: &Device,
     buffer: &mut Buffer,
@@ -18,8 +18,8 @@ pub(super) fn grow(
     Ok(())
 }
 
-/// As [`grow`], for a length that differs between batches of equal size: it adds an eighth, so that
-/// after a few batches nothing grows.
+/// As [`grow`], for a length that differs between batches of equal size. It adds an eighth to the
+/// length, so that buffers stop growing after a few batches.
 pub(super) fn grow_roomy(
     device: &Device,
     buffer: &mut Buffer,

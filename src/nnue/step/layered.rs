@@ -1,5 +1,5 @@
-//! The layered path, which keeps Z and ∂Loss/∂Z in memory, `[samples, 2K]` each: for dense inputs, for
-//! output buckets, and for batches that are too large for [`Masked`](super::masked::Masked).
+//! The layered path, which stores Z and ∂Loss/∂Z, `[samples, 2K]` each. It serves dense inputs,
+//! output buckets, and batches that are too large for [`Masked`](super::masked::Masked).
 
 use super::buffers::{grow, grow_roomy};
 use super::{Common, ParameterBuffers};
@@ -18,7 +18,7 @@ use crate::nnue::layout::HeadLayout;
 use crate::nnue::slices::{Slice, SliceInputs};
 use crate::tensor::lists::SparseInputs;
 
-/// The buffers of such a pass.
+/// The buffers of a layered pass.
 #[derive(Debug)]
 pub(super) struct Layered {
     architecture: Architecture,
@@ -205,7 +205,8 @@ impl Layered {
         recording.dispatch(self.variant(), params, buffers);
     }
 
-    /// From Z and e, the gradients; slices after the first of a batch add to those before.
+    /// Computes the gradients from Z and e. Every micro-batch after the first one adds to the
+    /// gradients.
     pub(super) fn record_backward(
         &self,
         recording: &mut Recording<'_>,
@@ -253,7 +254,7 @@ impl Layered {
 
         for (perspective, inputs) in self.inputs.iter().enumerate() {
             let column = perspective as u32 * hidden;
-            // Tied weights: the gradient is the sum of both perspectives'.
+            // Tied weights: their gradient is the sum over both perspectives.
             let accumulate = if architecture.tied && perspective == 1 {
                 1
             } else {

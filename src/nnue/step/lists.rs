@@ -1,5 +1,5 @@
-//! The words of a batch that the paths for index lists read, in one buffer: a kernel may bind only
-//! eight buffers, and each copy to a device costs the host time.
+//! One buffer with all words of a batch that the paths for index lists read. A kernel may bind only
+//! eight buffers, and each copy to a device costs time on the host.
 
 use super::Lists;
 use super::buffers::grow_roomy;
@@ -9,8 +9,9 @@ use crate::engine::recording::{BufferId, Recording};
 use crate::error::Result;
 use crate::nnue::batch::{Batch, Inputs};
 
-/// The parts of the buffer, in its order; those of both perspectives are side by side. As slices they
-/// are the contents, as numbers their offsets. A part that a pass does not need is empty.
+/// The parts of the buffer, in their order. The second perspective's part follows the first's. If T
+/// is a slice, a part holds its contents; if T is a number, its offset. A part that a pass does not
+/// need is empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ListParts<T> {
     /// The start of each sample's list.

@@ -1,5 +1,5 @@
-//! The masked path for index lists, which keeps one bit per lane of Z, and its slope for SCReLU (see
-//! [`masked`]): its buffers.
+//! The buffers of the masked path for index lists. The path stores one bit per lane of Z and, for
+//! SCReLU, the slope (see [`masked`]).
 
 mod pass;
 
@@ -16,14 +16,14 @@ use crate::tensor::lists::{CHUNK, SparseInputs};
 
 pub(super) use pass::{MaskedPass, parts};
 
-/// From this many samples on, each invocation of the forward kernel works on several samples on a
-/// software adapter. A GPU is faster with more workgroups.
+/// From this many samples on, each invocation of the forward kernel computes several samples on a
+/// software adapter. On a GPU it always computes one, because a GPU is faster with more workgroups.
 const MANY_SAMPLES: usize = 16_384;
 
 /// Lanes of slopes that stay in the caches of a processor.
 const NEAR_LANES: usize = 1 << 19;
 
-/// The buffers of such a pass.
+/// The buffers of a masked pass.
 #[derive(Debug)]
 pub(super) struct Masked {
     architecture: Architecture,
@@ -32,14 +32,14 @@ pub(super) struct Masked {
     interleave: u32,
     bits: Buffer,
     slopes: Buffer,
-    /// e of each sample, then what each adds to the loss.
+    /// e of each sample, then the loss term of each sample.
     errors: Buffer,
     /// The sums over chunks and blocks of both perspectives.
     rows: Buffer,
     shares: Buffer,
 }
 
-/// What depends on the sizes of a slice.
+/// The numbers that depend on the sizes of a micro-batch.
 #[derive(Debug)]
 struct Sizes {
     samples: usize,
@@ -79,7 +79,8 @@ impl Masked {
             architecture: architecture.clone(),
             class: device.class(),
             binding_limit: device.binding_limit(),
-            // On the host a word is 32 lanes side by side; elsewhere neighbours read neighbouring vectors.
+            // On the host a word holds 32 consecutive lanes. On an adapter neighboring invocations
+            // read neighboring vectors.
             interleave: match device.class() {
                 Class::Host => 1,
                 _ if architecture.hidden.is_multiple_of(128) => 4,
@@ -94,13 +95,13 @@ impl Masked {
         })
     }
 
-    /// Whether the kernels can take a batch, in slices or whole.
+    /// Whether the kernels can compute a batch, whole or in micro-batches.
     pub(super) fn takes(&self, batch: &Batch, gradient: bool) -> bool {
         let Inputs::Sparse(lists) = batch.inputs() else {
             return false;
         };
         let architecture = &self.architecture;
-        // A slice has no more chunks than the batch.
+        // A micro-batch has no more chunks than the batch.
         let sizes = Sizes::new(architecture, batch.len(), [&lists[0], &lists[1]], gradient);
         let rows = (sizes.totals[0] + sizes.totals[1]) * architecture.hidden;
         let shares = sizes.bands * 2 * architecture.hidden;
@@ -110,7 +111,8 @@ impl Masked {
             && 2 * self.fixed_bytes(batch, gradient) <= self.binding_limit
     }
 
-    /// Bytes beside those of the samples: a start more of each perspective's lists, and all of the transposed index but its samples.
+    /// Bytes that do not grow with the samples: one more start for the lists of each perspective,
+    /// and the whole transposed index except its samples.
     pub(super) fn fixed_bytes(&self, batch: &Batch, gradient: bool) -> u64 {
         let words = match batch.inputs() {
             Inputs::Sparse(lists) if gradient => {
@@ -124,8 +126,9 @@ impl Masked {
         4 * words as u64
     }
 
-    /// The samples of a strip, if not all are one. On the host slopes go through memory slowly, so only as many are kept
-    /// as stay in the caches; bits are few enough.
+    /// The samples of a strip, or `None` if one strip has all samples. On the host the slopes of a
+    /// whole batch would leave the caches, and memory is slow, so a strip has only as many as stay
+    /// in the caches. Bits always fit.
     fn strip(&self) -> Option<usize> {
         let lanes = 2 * self.architecture.hidden;
         let samples = (NEAR_LANES / lanes).next_multiple_of(CHUNK);
@@ -134,7 +137,7 @@ impl Masked {
         (wanted && fits).then_some(samples)
     }
 
-    /// The samples that each invocation of the forward kernel works on.
+    /// The samples that each invocation of the forward kernel computes.
     fn rounds(&self, samples: usize) -> u32 {
         match self.class {
             Class::Software if samples >= MANY_SAMPLES => 4,
@@ -145,7 +148,7 @@ impl Masked {
     /// The most bytes that a sample of a batch takes in one buffer.
     pub(super) fn sample_bytes(&self, batch: &Batch, gradient: bool) -> u64 {
         let architecture = &self.architecture;
-        // For gradients the target, and each entry in the transposed index too.
+        // Gradients also need the target, and each entry once more in the transposed index.
         let lists = ListBuffer::sample_words(batch);
         let lists = if gradient { 2 * lists } else { lists };
         let bits = 2 * 2 * architecture.hidden / 32;
@@ -158,7 +161,8 @@ impl Masked {
         4 * lists.max(bits).max(slopes) as u64
     }
 
-    /// For gradients; Y alone needs none of these buffers.
+    /// Makes the buffers for gradients large enough. A pass that computes only Y needs none of
+    /// them.
     pub(super) fn reserve(
         &mut self,
         device: &Device,

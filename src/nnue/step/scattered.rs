@@ -1,9 +1,9 @@
-//! The scattered path, for index lists of a SCReLU network on the CPU. It runs each sample forward and
-//! backward while its data are in the caches, and adds the gradients row by row to the gradients of its
-//! piece of the batch: see [`pieces`](crate::nnue::kernels::pieces).
+//! The scattered path, for index lists of a SCReLU network on the CPU. It runs each sample forward
+//! and backward while its data are in the caches, and adds the gradients row by row to the
+//! gradients of its shard: see [`pieces`](crate::nnue::kernels::pieces).
 //!
-//! For CReLU and ReLU [`masked`](super::masked) reads one bit per lane, which is less than the rows that
-//! this path writes.
+//! For CReLU and ReLU, [`masked`](super::masked) reads only one bit per lane, while this path
+//! writes whole rows.
 
 use super::buffers::grow;
 use super::lists::{ListBuffer, ListParts};
@@ -19,10 +19,12 @@ use crate::nnue::kernels::{join_pieces, scatter_pieces};
 use crate::nnue::layout::HeadLayout;
 use crate::nnue::slices::Slice;
 
-/// Samples of a piece. Pieces run side by side, and each costs its gradients once more. Part of what the bits of a run depend on.
+/// Samples of a shard. Shards run in parallel, and each needs memory for its own gradients. The
+/// bits of a run depend on this number.
 const PIECE: usize = 2048;
 
-/// A batch goes this way if it has so many indices for each row of a piece's gradients and more, so that few are joined for nothing.
+/// A batch takes this path if it has at least this many indices per row of a shard's gradients, so
+/// that few rows without a gradient are summed.
 const USES: usize = 4;
 
 /// The inputs of a pass.
@@ -39,9 +41,9 @@ pub(super) struct Inputs<'a> {
 #[derive(Debug)]
 pub(super) struct Scattered {
     architecture: Architecture,
-    /// Whether the device and the network are made for it.
+    /// Whether this path serves the device and the network.
     applies: bool,
-    /// Bytes that the gradients of all pieces may take.
+    /// The most bytes for the gradients of all shards.
     limit: u64,
     pieces: Buffer,
 }
@@ -67,12 +69,13 @@ impl Scattered {
         }
     }
 
-    /// Floats of the gradients of all pieces.
+    /// Floats of the gradients of all shards.
     fn len(&self, samples: usize) -> usize {
         samples.div_ceil(PIECE) * self.geometry().stride()
     }
 
-    /// Whether the kernels can take a batch, in slices or whole, and should.
+    /// Whether the kernels can compute a batch, whole or in micro-batches, and are the faster path
+    /// for it.
     pub(super) fn takes(&self, batch: &Batch) -> bool {
         let batch::Inputs::Sparse(lists) = batch.inputs() else {
             return false;
@@ -81,7 +84,7 @@ impl Scattered {
         self.fits(batch.len(), entries)
     }
 
-    /// The same of index lists of so many samples, with so many indices in all.
+    /// The same for index lists with this many samples and, in all, this many indices.
     pub(super) fn fits(&self, samples: usize, entries: usize) -> bool {
         let geometry = self.geometry();
         let rows = samples.div_ceil(PIECE) * geometry.accumulators * geometry.inputs;
@@ -93,8 +96,8 @@ impl Scattered {
         grow(device, &mut self.pieces, what, Element::Float, len)
     }
 
-    /// Computes Y, the losses of the samples and the gradients of all parameters, by a loss or, without
-    /// one, from an e in the buffer of the targets. Micro-batches after the first one add to the
+    /// Computes Y, the losses of the samples and the gradients of all parameters. Without a loss,
+    /// the buffer of the targets holds e. Every micro-batch after the first one adds to the
     /// gradients.
     pub(super) fn record<'a>(&self, recording: &mut Recording<'a>, inputs: &Inputs<'a>) {
         let architecture = &self.architecture;

@@ -1,8 +1,8 @@
 //! Checkpoints: the whole state of a training in one file.
 //!
-//! A checkpoint is a network file with more in it: the moments of the optimizer as tensors `A1.m`,
-//! `A1.v` …, and one JSON object under the metadata key `training`. It holds no time, path or host,
-//! so equal trainings write equal files.
+//! A checkpoint is a network file with more contents: the moments of the optimizer as tensors
+//! `A1.m`, `A1.v` …, and one JSON object under the metadata key `training`. It holds no time, path
+//! or host, so equal trainings write equal files.
 
 use super::settings::{Objective, Settings};
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// The metadata key of the state of the training.
 const TRAINING: &str = "training";
-/// The place that errors about this metadata name.
+/// The name of this metadata in errors.
 const PLACE: &str = "metadata `training`";
 const PREFIX: &str = "step-";
 const SUFFIX: &str = ".safetensors";
@@ -47,7 +47,7 @@ pub struct Checkpoint {
     pub running_loss: Option<f64>,
 }
 
-/// The JSON object under [`TRAINING`], its keys in the order of the file.
+/// The JSON object under [`TRAINING`]. Its keys have the order of the file.
 #[derive(Serialize, Deserialize)]
 struct Training {
     settings: Settings,
@@ -56,12 +56,12 @@ struct Training {
     batch: u64,
     data: String,
     positions: u64,
-    /// Text, because the JSON reader may miss the last bit of an f64.
+    /// A text, because the JSON reader may miss the last bit of an f64.
     running_loss: Option<String>,
 }
 
-/// The JSON object under [`TRAINING`] in a trained network. The object of a checkpoint can be read as
-/// one too.
+/// The JSON object under [`TRAINING`] in a trained network. It is also a part of the object in a
+/// checkpoint, so both files can be read as this type.
 #[derive(Serialize, Deserialize)]
 struct Trained {
     settings: Objective,
@@ -96,8 +96,8 @@ impl Checkpoint {
     /// Writes the checkpoint. If that fails, the file at `path` stays as it was.
     ///
     /// # Errors
-    /// A state that [`Self::read`] would refuse, such as one with NaN, and everything that the file
-    /// system refuses.
+    /// A state that [`Self::read`] would refuse, such as one with NaN, and every error of the file
+    /// system.
     pub fn write(&self, path: &Path) -> Result<()> {
         let architecture = &self.settings.architecture;
         let names = self.settings.optimizer.moments();
@@ -131,8 +131,8 @@ impl Checkpoint {
         file.write_finite()
     }
 
-    /// Reads a checkpoint and checks all of it: the settings, the tensors against the architecture in
-    /// the settings, and the position in the data against the step.
+    /// Reads a checkpoint and checks all of it: the settings, the tensors against the architecture
+    /// in the settings, and the position in the data against the step.
     ///
     /// # Errors
     /// [`Error::Io`] and [`Error::Tensors`] with the path.
@@ -180,8 +180,8 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Checks the invariants besides the tensors: the settings, the data, and step =
-    /// epoch·⌈positions ÷ L⌉ + batch.
+    /// Checks everything except the tensors: the settings, the data, and step = epoch·⌈positions ÷
+    /// L⌉ + batch.
     fn check(&self) -> Result<()> {
         self.settings.check()?;
         if self.positions == 0 {
@@ -267,8 +267,8 @@ impl Checkpoints {
         &self.directory
     }
 
-    /// Creates the directory and its parents if they do not exist, and removes unfinished files of a
-    /// process that was killed.
+    /// Creates the directory and its parents if they do not exist, and removes unfinished files of
+    /// a process that was killed.
     ///
     /// # Errors
     /// [`Error::Io`] with the directory.
@@ -292,8 +292,8 @@ impl Checkpoints {
         Ok(path)
     }
 
-    /// The steps and files of all checkpoints in ascending order. Other files are ignored, and so is a
-    /// missing directory.
+    /// The steps and files of all checkpoints in ascending order. Other files are ignored, and so
+    /// is a missing directory.
     ///
     /// # Errors
     /// [`Error::Io`] with the directory.
@@ -311,7 +311,8 @@ impl Checkpoints {
                 let step = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
                 step.parse().ok()
             });
-            // Another name of the same step, such as "step-7.safetensors", is a foreign file.
+            // A file with another name for the same step, such as "step-7.safetensors", is not a
+            // checkpoint of this directory.
             if let Some(step) = step
                 && self.path(step).file_name() == Some(&name)
             {

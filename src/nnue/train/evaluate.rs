@@ -21,7 +21,8 @@ pub struct Evaluation {
 }
 
 /// Evaluates a network on all positions of a dataset, in the order of the files. `threads` threads
-/// make the batches, unless the network computes on threads of the host, which then make them.
+/// make the batches. If the network computes on threads of the host, those threads make them
+/// instead.
 ///
 /// # Errors
 /// An objective out of its range, a network of another N than [`Chess768`], damaged data, and

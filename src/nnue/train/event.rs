@@ -20,7 +20,7 @@ pub enum Event<'a> {
         steps_per_epoch: u64,
         /// The number of steps in the whole training.
         total_steps: u64,
-        /// The step after which a resumed training continues.
+        /// The step after which a resumed training continues, if it is resumed.
         resumed_from: Option<u64>,
     },
     /// The loss of a step was read back.

@@ -114,8 +114,8 @@ impl Log {
     }
 
     /// Continues the log at `path` from a checkpoint at `step`. Lines of later steps are dropped,
-    /// because they will be written again, and so is an incomplete last line. If there is no log, an
-    /// empty one is started.
+    /// because they will be written again, and so is an incomplete last line. If there is no log,
+    /// an empty one is started.
     ///
     /// # Errors
     /// [`Error::Io`], and [`Error::Data`] with the number of a damaged line.
@@ -163,7 +163,7 @@ pub fn read(path: &Path) -> Result<Vec<Entry>> {
     Ok(lines.into_iter().map(|(_, entry)| entry).collect())
 }
 
-/// The points of the loss curves of a training, each a step and a loss.
+/// The points of the loss curves of a training. Each point is a step and a loss.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curve {
     /// One point for each step in the log.
@@ -190,8 +190,8 @@ impl Curve {
     }
 }
 
-/// Each line with its newline, and its entry. The last line is incomplete, and left out, if it lacks
-/// the newline or does not parse. Any other line that does not parse is an error.
+/// Each line with its newline, and its entry. The last line is incomplete if it lacks the newline
+/// or does not parse. It is then left out. Any other line that does not parse is an error.
 fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], Entry)>> {
     let mut entries = Vec::new();
     let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').peekable();

@@ -95,7 +95,8 @@ impl Run {
         })
     }
 
-    /// Writes `DIR/run.json` with absolute paths, so that the run can be resumed from any directory.
+    /// Writes `DIR/run.json` with absolute paths, so that the run can be resumed from any
+    /// directory.
     ///
     /// # Errors
     /// [`Error::Io`] with the path.
@@ -136,8 +137,8 @@ impl Run {
         Err(Error::argument(directory, expected, found))
     }
 
-    /// Creates the directory of a new run and returns its path. A directory that was named may exist
-    /// already.
+    /// Creates the directory of a new run and returns its path. A directory that the caller named
+    /// may exist already.
     pub(super) fn create_directory(&self) -> Result<PathBuf> {
         if !self.out.as_os_str().is_empty() {
             fs::create_dir_all(&self.out).map_err(Error::io(&self.out, "create"))?;

@@ -21,7 +21,7 @@ const ABOVE_0: &str = "a finite number above 0";
 /// assert_eq!(settings.batch_size, 4096);
 /// ```
 ///
-/// Fields that a file of an earlier release does not have take the values of the default.
+/// If a file of an earlier release lacks a field, the field takes its default value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -38,7 +38,7 @@ pub struct Settings {
     pub learning_rate: f32,
     /// The number of passes over the data.
     pub epochs: u64,
-    /// L, the samples of a batch. The last batch of an epoch has the samples that are left.
+    /// L, the samples of a batch. The last batch of an epoch has the remaining samples.
     #[serde(alias = "batch")]
     pub batch_size: usize,
     /// λ, the share of the game result in the target: t = λ·result + (1 − λ)·σ(score ÷ scale).
@@ -75,9 +75,9 @@ crate::setters! { Settings {
 
 impl Settings {
     /// The defaults for a network of N = `inputs`: K = 128, untied, CReLU with T = 1; squared error
-    /// on σ(Y); [`Optimizer::ADAMW`]; 20 epochs; a learning rate of 2e-3 that falls to 0 on a cosine;
-    /// batches of 4,096; λ = 0; scale 400; seed 0; 2²⁰ positions shuffled together, which are 32 MiB
-    /// of bulletformat records.
+    /// on σ(Y); [`Optimizer::ADAMW`]; 20 epochs; a learning rate of 2e-3 that falls to 0 on a
+    /// cosine; batches of 4,096; λ = 0; scale 400; seed 0; 2²⁰ positions shuffled together, which
+    /// are 32 MiB of bulletformat records.
     pub fn new(inputs: usize) -> Self {
         Self {
             architecture: Architecture::new(inputs, 128),
@@ -149,7 +149,7 @@ pub struct Objective {
     /// The loss, with its link.
     pub loss: Loss,
     /// λ, as in [`Settings::lambda`].
-    // Network files keep the key of release 0.1.0: equal trainings write equal files.
+    // Network files keep the key of release 0.1.0, so that equal trainings write equal files.
     #[serde(rename = "wdl", alias = "lambda")]
     pub lambda: f32,
     /// The divisor of a score, as in [`Settings::scale`].

@@ -1,5 +1,5 @@
-//! The training loop: takes batches, steps on the device, reads losses back late, and writes
-//! checkpoints and log lines.
+//! The training loop: takes batches, runs steps on the device, reads the losses a few steps later,
+//! and writes checkpoints and log lines.
 
 mod start;
 
@@ -83,8 +83,8 @@ impl Trainer {
         &self.run.out
     }
 
-    /// Trains until all epochs are done or `stop` is set, which takes effect after the current step.
-    /// In both cases the newest checkpoint holds the state at the end.
+    /// Trains until all epochs are done or `stop` is set, which takes effect after the current
+    /// step. In both cases the newest checkpoint holds the state at the end.
     ///
     /// # Errors
     /// [`Error::NotFinite`] if a loss or a parameter is not a finite number, and the errors of the
@@ -194,7 +194,7 @@ impl Trainer {
                 Ok(None) => break,
                 Err(error) => {
                     // The steps before the damaged record are done. Their losses belong in the log,
-                    // and may be NaN.
+                    // even if they are NaN.
                     for done in in_flight {
                         self.finish_step(done, observe, pace)?;
                     }
@@ -213,7 +213,7 @@ impl Trainer {
                 seen: self.epoch * positions + of_epoch,
                 learning_rate,
             });
-            // Returns its memory to the loader before the wait for a loss.
+            // This returns the memory to the loader before the wait for a loss.
             drop(batch);
             // The end of the epoch writes a checkpoint after the validation.
             let last = self.batch == steps_per_epoch;
@@ -247,7 +247,7 @@ impl Trainer {
             return Err(self.not_finite(done.step, loss));
         }
         let loss = f64::from(loss);
-        // A plain mean at first, so that the first losses lose their weight.
+        // At first this is a plain mean, so that the first losses lose their weight.
         let weight = 1.0 / RUNNING.min(done.step as f64);
         let running = self
             .running_loss

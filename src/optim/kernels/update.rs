@@ -1,4 +1,4 @@
-//! An optimizer's step for a buffer of parameters (section 5), from its gradient.
+//! The step of an optimizer for a buffer of parameters, from their gradient (section 5).
 
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::Inputs;
@@ -14,7 +14,7 @@ crate::interface! {
         /// The [`Group`] of the elements below `end_1`, of the elements below `end_2`, and of the
         /// others.
         pub groups: [f32; 12],
-        /// Elements.
+        /// The number of elements.
         pub length: u32,
         /// The end of the first group.
         pub end_1: u32,
@@ -43,7 +43,7 @@ impl crate::engine::kernel::Params for Params {
 }
 
 impl Params {
-    /// The ranges of the groups, with their numbers.
+    /// The ranges of the groups, with the numbers of each group.
     fn ranges(&self) -> [(Range<usize>, Group); 3] {
         let [end_1, end_2, length] = [self.end_1, self.end_2, self.length].map(|end| end as usize);
         let (end_1, end_2) = (end_1.min(length), end_2.min(length));
@@ -81,8 +81,8 @@ fn sink_of(variant: usize) -> Sink {
     Sink::ALL[variant + Sink::Sgd as usize]
 }
 
-/// The parts of `values`, `first` and `second` in a range. The buffer in the place of a second moment
-/// that an optimizer does not have may be shorter; its part is empty then.
+/// The parts of `values`, `first` and `second` in a range. If an optimizer has no second moment,
+/// the buffer in its place may be shorter, and its part is then empty.
 fn parts<R>(buffers: [&mut [R]; 3], range: Range<usize>) -> [&mut [R]; 3] {
     let [values, first, second] = buffers;
     [
@@ -111,7 +111,7 @@ fn twin(call: Call<'_, f64>) {
     }
 }
 
-/// The elements that one task moves.
+/// The elements that one task updates.
 const TASK: usize = 8192;
 
 fn body(call: Call<'_, f32>) {
@@ -130,7 +130,7 @@ fn body(call: Call<'_, f32>) {
     }
 }
 
-/// Moves the elements of a range, on threads and in vectors.
+/// Updates the elements of a range, on threads and in vectors.
 fn tasks<const SINK: usize>(
     step: &Step,
     group: &Group,
@@ -176,7 +176,7 @@ pub(crate) fn case_groups(ranged: bool) -> [f32; 12] {
     ])
 }
 
-/// The numbers of a case's step, the `t`-th.
+/// The numbers of step `t` of a case.
 pub(crate) fn case_step(t: i32) -> Step {
     Step {
         beta1: 0.9,
@@ -208,9 +208,9 @@ fn cases() -> Vec<Case> {
             first.fill(0.0);
             second.fill(0.0);
         }
-        // Moments: two products and a sum of numbers below 2. θ: the change of AdamW is at most about
-        // 10·η here, known to 8 ulps with WGSL's division (2.5) and square root, and added to numbers
-        // below 1 with two roundings.
+        // Moments: two products and a sum of numbers below 2. θ: the change of AdamW is at most
+        // about 10·η here, known to 8 ulps with WGSL's division (2.5) and square root, and added to
+        // numbers below 1 with two roundings.
         let moment = Bound::Ulps {
             ulps: 2.0,
             absolute: 2.0 * f64::from(f32::EPSILON),
@@ -232,8 +232,8 @@ fn cases() -> Vec<Case> {
         let name = format!("n={length} t={t} ranged={}", seed % 3 != 0);
         Case::new(name, variant, params, slots)
     };
-    // Sizes 0, 1, tile − 1, tile, tile + 1, a prime, and past 65,535 workgroups; the first and a late
-    // step, with and without a range.
+    // Sizes 0, 1, tile − 1, tile, tile + 1, a prime, and more than 65,535 workgroups; the first and
+    // a late step, with and without a range.
     let lengths = [0usize, 1, 63, 64, 65, 997, 4_194_400];
     (0..KERNEL.variants())
         .flat_map(|variant| {

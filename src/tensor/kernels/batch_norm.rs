@@ -143,8 +143,8 @@ fn body(call: Call<'_, f32>) {
     });
 }
 
-/// \[samples, features\] of the cases here and of the gradient: 0, 1, tile − 1, tile and tile + 1 of both, a prime, and
-/// past 65,535 workgroups.
+/// \[samples, features\] of the cases here and of the gradient: 0, 1, tile − 1, tile and tile + 1
+/// of both, a prime, and more than 65,535 workgroups.
 pub const SHAPES: [[usize; 2]; 15] = [
     [0, 3],
     [2, 0],

@@ -1,6 +1,6 @@
-//! The gradients of batch normalisation (section 2), with x̂ = (x − mean)/√(variance + ε) and sums over the samples s:
-//! gβ\[f\] = Σ g\[s, f\], gγ\[f\] = Σ g\[s, f\]·x̂\[s, f\] and
-//! gx\[s, f\] = γ\[f\]/√(variance\[f\] + ε)·(g\[s, f\] − gβ\[f\]/samples − x̂\[s, f\]·gγ\[f\]/samples).
+//! The gradients of batch normalization (section 2), with x̂ = (x − mean)/√(variance + ε) and sums
+//! over the samples s: gβ\[f\] = Σ g\[s, f\], gγ\[f\] = Σ g\[s, f\]·x̂\[s, f\] and gx\[s, f\] =
+//! γ\[f\]/√(variance\[f\] + ε)·(g\[s, f\] − gβ\[f\]/samples − x̂\[s, f\]·gγ\[f\]/samples).
 
 use super::batch_norm::{self, SHAPES};
 use crate::engine::cpu;

@@ -197,7 +197,8 @@ fn cases() -> Vec<Case> {
             layout.permute(&order)
         }
     };
-    // [m, k, n]: sizes 0, 1, tile − 1, tile, tile + 1, a prime, a long sum, and past 65,535 workgroups.
+    // [m, k, n]: sizes 0, 1, tile − 1, tile, tile + 1, a prime, a long sum, and more than 65,535
+    // workgroups.
     let sizes = [
         [0, 3, 2],
         [3, 0, 2],

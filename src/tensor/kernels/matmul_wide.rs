@@ -71,7 +71,8 @@ fn twin(call: Call<'_, f64>) {
 }
 
 fn cases() -> Vec<Case> {
-    // [batches, m, k, n]: 0, 1, tile − 1, tile, tile + 1, a prime, a long sum, and past 65,535 workgroups.
+    // [batches, m, k, n]: 0, 1, tile − 1, tile, tile + 1, a prime, a long sum, and more than 65,535
+    // workgroups.
     let shapes = [
         [1, 0, 4, 4],
         [1, 3, 0, 4],

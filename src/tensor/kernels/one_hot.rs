@@ -68,7 +68,8 @@ fn body(call: Call<'_, f32>) {
 }
 
 fn cases() -> Vec<Case> {
-    // [rows, classes]: 0, 1, tile − 1, tile, tile + 1 elements, a prime, and past 65,535 workgroups.
+    // [rows, classes]: 0, 1, tile − 1, tile, tile + 1 elements, a prime, and more than 65,535
+    // workgroups.
     let shapes = [
         [0, 10],
         [3, 0],

@@ -266,7 +266,8 @@ fn cases() -> Vec<Case> {
     let base = dense(&[5, 6, 7]);
     let stretched = dense(&[6, 1]).broadcast_to(checked(&[4, 6, 9]));
     let stretched = stretched.unwrap_or_else(|| unreachable!("[6, 1] stretches to [4, 6, 9]"));
-    // Layout, reduced axes. Sizes 0, 1, tile − 1, tile, tile + 1, a prime, chunks, views, and past 65,535 workgroups.
+    // Layout, reduced axes. Sizes 0, 1, tile − 1, tile, tile + 1, a prime, chunks, views, and more
+    // than 65,535 workgroups.
     let shapes: Vec<(&str, Layout, &[usize])> = vec![
         ("[0] to 1", dense(&[0]), &[0]),
         ("[0, 3] to 3", dense(&[0, 3]), &[0]),

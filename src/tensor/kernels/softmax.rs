@@ -185,9 +185,10 @@ fn allowance(operation: Softmax, row: &[f64]) -> Vec<f64> {
     row.iter().map(allowance).collect()
 }
 
-/// Layouts and axes for the cases of the softmax and its gradient, each with a name and the length of the buffer it stands
-/// in: rows of 0, 1, tile − 1, tile, tile + 1, a prime and more elements, then transposed, sliced and broadcast ones of
-/// up to four axes, and last one past 65,535 workgroups.
+/// Layouts and axes for the cases of the softmax and its gradient, each with a name and the length
+/// of the buffer it stands in: rows of 0, 1, tile − 1, tile, tile + 1, a prime and more elements,
+/// then transposed, sliced and broadcast ones of up to four axes, and last one more than 65,535
+/// workgroups.
 pub fn views() -> Vec<(String, Layout, usize, usize)> {
     let dense = |sizes: &[usize]| Layout::contiguous(strided::checked(sizes));
     let stretch = |from: &[usize], to: &[usize]| {

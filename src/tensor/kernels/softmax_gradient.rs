@@ -34,8 +34,8 @@ crate::interface! {
 }
 
 impl Params {
-    /// The parameters for a softmax along `axis` and an upstream gradient of this layout. y and gx have the other axes in
-    /// their order, then this.
+    /// The parameters for a softmax along `axis` and an upstream gradient of this layout. In y and
+    /// gx, `axis` is the last axis and the other axes keep their order.
     pub fn new(upstream: &Layout, axis: usize) -> Self {
         let walk = softmax::rows(upstream, axis);
         Self {

@@ -156,7 +156,7 @@ pub fn views() -> Vec<(String, Layout, usize)> {
     views
 }
 
-/// A contiguous layout past 65,535 workgroups of 64.
+/// A contiguous layout more than 65,535 workgroups of 64.
 pub fn long() -> (String, Layout, usize) {
     let length = 64 * 65_535 + 97;
     (

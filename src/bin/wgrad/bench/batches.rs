@@ -1,4 +1,4 @@
-//! The batches of timed steps, built as a training builds them.
+//! The batches of timed steps. They are built as in a training.
 
 use super::positions::Positions;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -12,7 +12,7 @@ use wgrad::engine::device::Device;
 use wgrad::error::{Error, Result};
 use wgrad::nnue::{Batch, Transpose};
 
-/// The number of batches that each thread beside the steps builds ahead.
+/// The number of batches that each separate thread builds ahead.
 const AHEAD: usize = 2;
 
 /// Builds the batches of the next steps.
@@ -52,14 +52,14 @@ impl<'a> Maker<'a> {
 
 /// The source of the batches.
 pub enum Batches<'a> {
-    /// Threads beside the steps.
+    /// Separate threads build the batches during the steps.
     Beside {
         batches: Receiver<Result<Cow<'a, Batch>>>,
         /// Batches whose memory the next ones may use.
         spares: Sender<Batch>,
     },
-    /// The compute threads, in turns with the steps. Whenever no batch is left, two threads build
-    /// one batch each, or one perspective each.
+    /// The compute threads build the batches between the steps. Whenever no batch is left, two
+    /// threads build one batch each, or one perspective each.
     InTurns {
         maker: &'a Maker<'a>,
         device: &'a Device,
@@ -69,8 +69,8 @@ pub enum Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    /// As a loader does: in turns if the device computes on threads of the host, else on `threads`
-    /// threads.
+    /// The same source as a loader uses: the compute threads if the device computes on threads of
+    /// the host, else `threads` separate threads.
     pub fn new<'scope>(
         maker: &'a Maker<'a>,
         device: &'a Device,
@@ -127,10 +127,10 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// Takes a batch back for its memory.
+    /// Takes a batch back to reuse its memory.
     pub fn recycle(&mut self, batch: Batch) {
         match self {
-            // After the last step nobody receives it.
+            // After the last step no thread receives it.
             Self::Beside { spares, .. } => drop(spares.send(batch)),
             Self::InTurns { spares, .. } => spares.push(batch),
         }

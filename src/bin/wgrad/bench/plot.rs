@@ -1,4 +1,4 @@
-//! Pictures of speed and limit, against K and against L.
+//! Pictures of the speed and its limit, over K and over L.
 
 use super::report::Measurement;
 use crate::picture::{Drawing, FAINT, FONT, GRID, INK, SIZE, UNITS, save, text, wide};
@@ -23,7 +23,7 @@ struct Plot<'a> {
     devices: BTreeMap<&'a str, Points>,
 }
 
-/// Draws speed against K and against L, with the other size as in `base`. Returns the files.
+/// Draws the speed over K and over L, with the other size as in `base`. Returns the files.
 pub fn draw(
     directory: &Path,
     measured: &[Measurement],
@@ -88,7 +88,7 @@ impl Plot<'_> {
         let places = range(all().map(|point| point.0));
         let speeds = all().flat_map(|point| [Some(point.1), point.2]);
         let (low, high) = range(speeds.flatten());
-        // Room for the names of the devices.
+        // This leaves room for the names of the devices.
         let speeds = (0.7 * low, 2.0 * high);
         let mut chart = ChartBuilder::on(&root)
             .margin(20 * UNITS)

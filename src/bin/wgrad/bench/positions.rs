@@ -8,8 +8,8 @@ use wgrad::error::{Error, Result};
 use wgrad::nnue::data::{Chess768, Dataset, Loader, LoaderSettings};
 use wgrad::nnue::{Batch, Inputs, Needs, SparseInputs, Transpose, random_lists};
 
-/// The number of batches that take turns, so that no batch is in a cache only because it was the
-/// last one. Large batches are fewer.
+/// The number of batches that take turns, so that no batch is in a cache only because the last step
+/// used it. There are fewer batches if they are large.
 const BATCHES: usize = 4;
 /// The bytes that all batches together may take, if there is more than one.
 const MOST_BYTES: usize = 256 << 20;
@@ -28,9 +28,9 @@ pub struct Positions {
 }
 
 enum Prepared {
-    /// Lists that are not checked yet and have no transposed index.
+    /// Lists that are not checked yet and have no transposed index, and the targets.
     Lists([Lists; 2], Vec<f32>),
-    /// Dense inputs, which need neither.
+    /// Dense inputs, which need no check and no transposed index.
     Dense(Batch),
 }
 

@@ -12,7 +12,7 @@ use wgrad::tensor::shape::{Layout, Shape};
 
 /// The length of a round, long enough to hide the cost of starting and waiting.
 const ROUND: Duration = Duration::from_millis(40);
-/// The number of rounds. The fastest one counts, because a disturbance only slows.
+/// The number of rounds. The fastest one counts, because a disturbance can only slow a round down.
 const ROUNDS: usize = 5;
 /// The most commands in one recording.
 const MOST_COMMANDS: usize = 1024;
@@ -27,8 +27,8 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Copies buffers that no cache holds, once by the driver and once by an elementwise kernel,
-    /// and takes the faster one. Then runs a kernel that does nothing but arithmetic.
+    /// Copies buffers that are larger than any cache, once with the driver's copy and once with an
+    /// elementwise kernel, and takes the faster one. Then runs a kernel that does only arithmetic.
     pub fn measure(device: &Device) -> Result<Self> {
         let software = device.class() == Class::Software;
         let most = device.binding_limit() as usize / 4;
@@ -85,7 +85,7 @@ fn buffers(device: &Device, length: usize) -> Result<Buffers> {
     Ok((x, device.allocate("y", Element::Float, length)?))
 }
 
-/// The seconds of one command among many of its kind, which writes `output`.
+/// The seconds of one command that writes `output`, measured over many commands of its kind.
 fn seconds(device: &Device, output: BufferId, record: impl Fn(&mut Recording<'_>)) -> Result<f64> {
     let round = |commands: usize| -> Result<Duration> {
         let mut recording = Recording::new();
@@ -95,7 +95,7 @@ fn seconds(device: &Device, output: BufferId, record: impl Fn(&mut Recording<'_>
         device.play(&recording)?.wait()?;
         Ok(start.elapsed())
     };
-    // The first run compiles.
+    // The first run compiles the pipeline.
     round(1)?;
     let mut commands = 1;
     while commands < MOST_COMMANDS && round(commands)? < ROUND {

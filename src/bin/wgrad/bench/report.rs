@@ -14,7 +14,8 @@ pub struct Measurement {
     pub hidden: usize,
     pub batch: usize,
     pub inputs: usize,
-    /// The mean if the positions come from a file.
+    /// The number of active features per position and perspective; the mean if the positions come
+    /// from a file.
     pub indices: f64,
     pub activation: &'static str,
     pub tied: bool,
@@ -28,7 +29,7 @@ pub struct Measurement {
     pub seconds_per_step: f64,
     /// The time to build the transposed index of both perspectives.
     pub index_seconds_per_step: f64,
-    /// On an adapter: the time within the call of the step, which does not wait for it.
+    /// On an adapter: the time within the call of the step. The call does not wait for the adapter.
     pub host_seconds_per_step: Option<f64>,
     /// The share of that time that copies the batch into memory that the adapter reads.
     pub staging_seconds_per_step: Option<f64>,
@@ -152,7 +153,7 @@ impl Table {
         self.line(&name.replacen(&inputs, &indices, 1), cells)
     }
 
-    /// The text in a device's column.
+    /// The text in the column of a device.
     pub fn cell(&self, measurement: Option<&Measurement>) -> String {
         let Some(measurement) = measurement else {
             return "wrong gradients, not timed".to_owned();

@@ -36,7 +36,7 @@ pub struct ShapeOptions {
     /// Use the positions of this data file instead of random ones
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
-    /// AdamW, or gradients alone
+    /// AdamW, or only the gradients
     #[arg(long, value_parser = PossibleValuesParser::new(["adamw", "none"]).map(|name| name == "adamw"))]
     optimizer: Option<bool>,
 }
@@ -51,7 +51,7 @@ pub struct Shape {
     pub indices: usize,
     /// Whether X is given as ones and zeros.
     pub dense: bool,
-    /// AdamW, or gradients alone.
+    /// AdamW, or only the gradients.
     pub optimizer: bool,
 }
 
@@ -101,7 +101,7 @@ pub fn base(software: bool) -> (usize, usize) {
     if software { (64, 1024) } else { (256, 16384) }
 }
 
-/// The shapes without any option: several K, then several L.
+/// The shapes if no option is given: several K, then several L.
 pub fn grid(software: bool) -> Vec<Shape> {
     let (hidden, batch) = base(software);
     let sizes = [
@@ -118,7 +118,7 @@ impl ShapeOptions {
     /// The single shape, if any option is given.
     ///
     /// # Errors
-    /// Sizes with which nothing can be trained.
+    /// Sizes with which no network can be trained.
     pub fn one(&self) -> Result<Option<Shape>> {
         let sizes = [self.hidden, self.batch_size, self.inputs, self.indices];
         let given = sizes.iter().any(Option::is_some)

@@ -1,4 +1,4 @@
-//! The clock: training steps as a trainer runs them, with each loss read a few steps later.
+//! Times training steps. They run as in a trainer, which reads each loss a few steps later.
 
 use super::batches::{Batches, Maker};
 use super::positions::Positions;
@@ -18,9 +18,10 @@ use wgrad::optim::Optimizer;
 const IN_FLIGHT: usize = 4;
 /// The number of timed rounds. The result is their median.
 const ROUNDS: usize = 5;
-/// The number of steps whose call alone is timed: as many as the time allows, within this range.
+/// The number of steps for which only the call is timed: as many as the time allows, within this
+/// range.
 const CALLS: RangeInclusive<usize> = 9..=999;
-/// The share of the time that is spent on finding the number of steps per round.
+/// The share of the time for finding the number of steps per round.
 const WARM_UP: f64 = 0.1;
 
 /// The time of a step: the median over the rounds.
@@ -29,9 +30,9 @@ pub struct Timing {
     /// The time to check the lists of both perspectives and, if the step reads it, to build the
     /// transposed index.
     pub index_seconds: f64,
-    /// The time within the call of a step when no step is in flight, for which a driver might wait;
-    /// and the share of it that copies into memory that the adapter reads. `None` if the call
-    /// itself computes.
+    /// The time within the call of a step, and the share of it that copies into memory that the
+    /// adapter reads. No other step is in flight, because a driver might wait for it. `None` if the
+    /// call itself computes.
     pub host_seconds: Option<[f64; 2]>,
     pub submissions: f64,
     /// `None` if a kernel does not count its traffic.
@@ -119,8 +120,8 @@ fn wait_for_all_but(left: usize, pending: &mut VecDeque<PendingLoss>) -> Result<
     Ok(())
 }
 
-/// Times steps for about this long, including the building of their batches, which are built on
-/// `threads` threads if the device does not compute on threads of the host.
+/// Times steps for about this long, including the time to build their batches. If the device does
+/// not compute on threads of the host, `threads` threads build the batches.
 pub fn time(
     device: &Device,
     shape: &Shape,
@@ -160,8 +161,8 @@ fn rounds(
     maker: &Maker<'_>,
     seconds: Duration,
 ) -> Result<Timing> {
-    // The first step compiles pipelines and creates buffers; the others wait for each other as they
-    // do in a round.
+    // The first step compiles pipelines and creates buffers. The other steps wait for each other as
+    // they do in a round.
     runner.round(1)?;
     let warm = seconds.mul_f64(WARM_UP);
     let (mut steps, mut taken) = (1, runner.round(1)?);
@@ -191,15 +192,15 @@ fn rounds(
     })
 }
 
-/// The median time within the call of a step when no step is in flight and nothing runs beside it,
-/// and the share of it that copies.
+/// The median time within the call of a step while nothing else runs and no step is in flight, and
+/// the share of that time that copies.
 fn host(
     device: &Device,
     engine: &mut Engine,
     maker: &Maker<'_>,
     seconds: Duration,
 ) -> Result<[f64; 2]> {
-    // The batches exist before, because in a training other threads build them.
+    // The batches are built before the call, because in a training other threads build them.
     let batches = [maker.make(None)?, maker.make(None)?];
     let (start, mut pending) = (Instant::now(), VecDeque::new());
     let mut calls = Vec::new();

@@ -1,4 +1,5 @@
-//! Y, bits, slopes and the loss of a block of samples after the other: the CPU's body of `forward_sparse`.
+//! The CPU implementation of `forward_sparse`. It computes Y, bits, slopes and the loss block by
+//! block.
 
 use crate::engine::cpu::simd::{Simd, Sixteen, Work, widest};
 use crate::engine::cpu::tree;
@@ -11,10 +12,11 @@ use crate::nnue::loss::Loss;
 use aligned_vec::avec;
 use rayon::prelude::*;
 
-/// Samples whose accumulators of a group of lanes are computed one after the other, while their weights stay near.
+/// Samples of a block. A block computes a lane group of all its samples before it takes the next
+/// one, so the weights of the lane group stay in a cache.
 const BLOCK: usize = 512;
 
-/// A block of samples: what is read of all, and its own part of what is written.
+/// A block of samples: the shared inputs, and its own part of the outputs.
 struct Block<'a> {
     params: Params,
     activation: Activation,
@@ -24,7 +26,7 @@ struct Block<'a> {
     weights: [&'a Grouped<'a>; 2],
     small: &'a [f32],
     y: &'a mut [f32],
-    /// Of each perspective, as what follows.
+    /// The words of 0 ≤ Z ≤ T. This field and the next two have one slice per perspective.
     inside: [&'a mut [u32]; 2],
     above: [&'a mut [u32]; 2],
     slopes: [&'a mut [f32]; 2],
@@ -32,7 +34,7 @@ struct Block<'a> {
     errors: [&'a mut [f32]; 2],
 }
 
-/// The body.
+/// The CPU implementation.
 pub(super) fn body(call: Call<'_, f32>) {
     let variant = call.variant;
     let (params, buffers) = call.open::<Params>();
@@ -89,7 +91,7 @@ fn sides<T>(all: &mut [T], length: usize, first: usize) -> [&mut [T]; 2] {
     [&mut one[first..], &mut two[first..]]
 }
 
-/// The first `count` elements of both, which leave `rest`.
+/// Splits the first `count` elements off both slices of `rest`.
 fn take<'a, T>(rest: &mut [&'a mut [T]; 2], count: usize) -> [&'a mut [T]; 2] {
     rest.each_mut()
         .map(|rest| rest.split_off_mut(..count).unwrap_or_default())
@@ -101,7 +103,7 @@ impl Work for &mut Block<'_> {
     #[inline(always)]
     fn at<S: Simd>(self, simd: S) {
         let units = self.params.hidden as usize / 16;
-        // One sum for each lane of sixteen, so that the order does not depend on the level.
+        // One sum for each lane of a sixteen, so that the order does not depend on the SIMD level.
         let mut sums = avec![[0.0; 16]; self.y.len()];
         for perspective in 0..2 {
             let mut unit = 0;
@@ -142,7 +144,8 @@ impl Block<'_> {
         }
     }
 
-    /// 16·U lanes of one perspective from `unit` on, for every sample of the block; gives U.
+    /// Computes 16·U lanes of one perspective from sixteen `unit` on, for every sample of the
+    /// block. Returns U.
     #[inline(always)]
     fn lanes<S: Simd, const U: usize>(
         &mut self,

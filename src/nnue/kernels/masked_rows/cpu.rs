@@ -1,4 +1,5 @@
-//! Sums over the transposed index from a bit or a slope a lane: the CPU's body of `masked_rows`.
+//! The CPU implementation of `masked_rows`: sums over the transposed index, from one bit or one
+//! slope per lane.
 
 use crate::engine::cpu::simd::{Simd, Sixteen, UNITS_OF_ROW, Work, widest};
 use crate::engine::kernel::Call;
@@ -9,31 +10,32 @@ use crate::tensor::lists::CHUNK;
 use rayon::prelude::*;
 use std::borrow::Cow;
 
-/// Words of a group's bits.
+/// Mask words of a lane group.
 const WORDS: usize = GROUP / 32;
 
-/// Of each of four values the sixteen subsets that have it: bit b of s is bit s of b.
+/// Four values have sixteen subsets. Subset b contains value s if bit b of `SUBSETS[s]` is set:
+/// this is bit s of b.
 const SUBSETS: [u16; 4] = [0xAAAA, 0xCCCC, 0xF0F0, 0xFF00];
 
-/// Samples whose bits of a group stay in the second cache.
+/// Samples whose bits of a lane group stay in the second cache.
 const NEAR_SAMPLES: usize = 1 << 15;
 
 /// Rows that one task sums.
 const BAND: usize = 128;
-/// The same where slopes are read: each band goes through the slopes of a strip once.
+/// The same if slopes are read, because each band reads the slopes of a strip once.
 const SLOPED_BAND: usize = 1024;
 
-/// A band of rows for a group of lanes.
+/// A band of rows for a lane group.
 struct Band<'a> {
     sums: &'a Sums<'a>,
     side: Side,
     group: usize,
-    /// The number of the first.
+    /// The number of the first row.
     first: usize,
     rows: &'a mut [f32],
 }
 
-/// What is read of all.
+/// The inputs that all bands share.
 struct Sums<'a> {
     params: Params,
     activation: Activation,
@@ -41,15 +43,15 @@ struct Sums<'a> {
     /// All samples.
     every: Vec<u32>,
     e: &'a [f32],
-    /// A bit a lane, in order.
+    /// One bit per lane, in the order of the lanes.
     bits: &'a [u32],
-    /// Those of M in whole groups of lanes, `[2, groups, total]`, where they are gathered: then what is read lies close together,
-    /// whatever K.
+    /// The bits of M in whole lane groups, `[2, groups, total]`, if they are gathered. Then the
+    /// words that one row reads are close together, whatever K is.
     whole: Cow<'a, [[u32; WORDS]]>,
     slopes: &'a [Sixteen],
 }
 
-/// The body.
+/// The CPU implementation.
 pub(super) fn body(call: Call<'_, f32>) {
     let variant = call.variant;
     let (params, buffers) = call.open::<Params>();
@@ -107,7 +109,7 @@ pub(super) fn body(call: Call<'_, f32>) {
     bands.into_par_iter().with_max_len(1).for_each(widest);
 }
 
-/// The words of M in groups: see [`Sums::whole`].
+/// The words of M in lane groups: see [`Sums::whole`].
 fn whole_groups(bits: &[u32], total: usize, words: usize) -> Cow<'_, [[u32; WORDS]]> {
     if words == WORDS {
         return Cow::Borrowed(&bits.as_chunks().0[..2 * total]);
@@ -142,7 +144,7 @@ impl Work for Band<'_> {
         };
         let mut order: Vec<usize> = (0..rows.len() / units).collect();
         if strip.len() > NEAR_SAMPLES {
-            // Rows that begin near each other read bits that lie near each other.
+            // Rows whose first samples are near each other read bits that are near each other.
             order.sort_by_cached_key(|row| entries(self.first + row).1.first().copied());
         }
         for index in order {
@@ -168,7 +170,7 @@ impl Work for Band<'_> {
     }
 }
 
-/// What is summed: whose bits or slopes, of which lanes, over which samples.
+/// One sum: the perspective, the bits or slopes, the lanes and the samples.
 #[derive(Clone, Copy)]
 struct Row<'a> {
     side: Side,
@@ -176,12 +178,12 @@ struct Row<'a> {
     plane: usize,
     group: usize,
     entries: &'a [u32],
-    /// Whether to what stands there.
+    /// Whether the sum is added to the old values.
     adds: bool,
 }
 
 impl Sums<'_> {
-    /// The samples of a chunk that are of the strip.
+    /// The samples of a chunk that belong to the strip.
     fn chunk(&self, side: Side, row: usize) -> &[u32] {
         let strip = self.params.strip();
         let starts = &self.index[side.starts + row..];
@@ -193,7 +195,7 @@ impl Sums<'_> {
         &list[before(strip.start)..before(strip.end)]
     }
 
-    /// The same of a block, which has every sample.
+    /// The same for a block, which has every sample.
     fn block(&self, block: usize) -> &[u32] {
         let strip = self.params.strip();
         let [start, end] =
@@ -201,7 +203,7 @@ impl Sums<'_> {
         &self.every[start..end]
     }
 
-    /// Σ e·slope over samples, to or onto `out`.
+    /// Writes Σ e·slope over samples to `out`, or adds it to `out`.
     #[inline(always)]
     fn sloped<S: Simd>(&self, simd: S, row: Row<'_>, out: &mut [Sixteen]) {
         let mut unit = 0;
@@ -215,7 +217,7 @@ impl Sums<'_> {
         }
     }
 
-    /// The same for 16·U lanes of the group from `unit` on; gives U.
+    /// The same for 16·U lanes of the lane group from sixteen `unit` on. Returns U.
     #[inline(always)]
     fn sloped_lanes<S: Simd, const U: usize>(
         &self,
@@ -248,9 +250,10 @@ impl Sums<'_> {
         U
     }
 
-    /// Σ e over those samples whose bit is set, to or onto `out`.
+    /// Writes Σ e over the samples whose bit is set to `out`, or adds it to `out`.
     ///
-    /// Four samples at a time: sixteen sums there can be of their e, and the four bits of a lane say which is its own.
+    /// It takes four samples at a time. Their four e have sixteen possible sums, and the four bits
+    /// of a lane choose one of them.
     #[inline(always)]
     fn masked<S: Simd>(&self, simd: S, row: Row<'_>, out: &mut [Sixteen]) {
         let (total, words) = (self.params.total as usize, self.params.hidden as usize / 32);
@@ -263,7 +266,8 @@ impl Sums<'_> {
         } = row;
         let bits = &self.bits[(2 * plane + side.perspective) * total * words + group * WORDS..];
         let mut sums = [simd.splat(0.0); UNITS_OF_ROW];
-        // Were they constants, the masked additions would become shuffles.
+        // If the subsets were constants, the compiler would turn the masked additions into
+        // shuffles.
         let subsets = std::hint::black_box(SUBSETS);
         let (fours, _) = entries.as_chunks::<4>();
         let fours = match (plane, out.len()) {
@@ -281,7 +285,7 @@ impl Sums<'_> {
             }
             _ => 0,
         };
-        // The last few, and all where a row has fewer words.
+        // The last few samples, or all samples if a row has fewer words.
         for samples in entries[4 * fours..].chunks(4) {
             let (mut e, mut rows) = ([0.0; 4], [[0; WORDS]; 4]);
             for (i, &sample) in samples.iter().enumerate() {
@@ -303,7 +307,7 @@ impl Sums<'_> {
         }
     }
 
-    /// Adds those of the samples in fours to the sums of 128 lanes.
+    /// Adds the e of the samples, four at a time, to the sums of 128 lanes.
     #[inline(always)]
     fn add_fours<'r, S: Simd>(
         &self,
@@ -315,7 +319,8 @@ impl Sums<'_> {
     ) {
         for samples in fours {
             let (mut e, mut rows) = ([0.0; 4], [&[0; WORDS]; 4]);
-            // A closure of an array's `map` may be called, and then not compiled for the level.
+            // The compiler may call the closure of an array's `map` instead of inlining it. Then
+            // the closure is not compiled for the SIMD level.
             for i in 0..4 {
                 let sample = samples[i] as usize;
                 e[i] = self.e[sample];
@@ -326,7 +331,7 @@ impl Sums<'_> {
     }
 }
 
-/// Adds to the sum of each lane those of four e whose bit is set.
+/// Adds to the sum of each lane the e, of four, whose bits are set.
 #[inline(always)]
 fn add_four<S: Simd>(
     simd: S,

@@ -1,4 +1,5 @@
-//! Each sample forward and backward while what it touches is in the caches: the CPU's body of `scatter_pieces`.
+//! The CPU implementation of `scatter_pieces`. It runs each sample forward and backward while the
+//! sample's data are in the caches.
 
 use crate::engine::cpu::simd::{Simd, Sixteen, Work, widest};
 use crate::engine::kernel::Call;
@@ -10,12 +11,13 @@ use aligned_vec::avec;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Samples whose Z is written and read again: of so many lanes of a perspective, but not so few that the weights and gradients of a group
-/// are fetched for little.
+/// The lanes of Z of one perspective that a block of samples writes and then reads. A block has at
+/// least [`SMALLEST_BLOCK`] samples, so that the weights and gradients of a lane group are used
+/// often enough after they are fetched.
 const BLOCK_LANES: usize = 1 << 15;
 const SMALLEST_BLOCK: usize = 128;
 
-/// A piece: what is read of all, and its own part of what is written.
+/// A shard: the shared inputs, and its own part of the outputs.
 struct Piece<'a> {
     params: Params,
     variant: usize,
@@ -30,7 +32,7 @@ struct Piece<'a> {
     gradients: &'a mut [f32],
 }
 
-/// The body.
+/// The CPU implementation.
 pub(super) fn body(call: Call<'_, f32>) {
     let variant = call.variant;
     let (params, buffers) = call.open::<Params>();
@@ -102,7 +104,8 @@ impl Work for Piece<'_> {
 }
 
 impl Piece<'_> {
-    /// Goes over the groups of lanes that are worked on together: perspective, first unit of 16 lanes, and units.
+    /// Calls `work` for each set of lanes that is computed together, with the perspective, the
+    /// first sixteen, and the number of sixteens.
     #[inline(always)]
     fn each_group<S: Simd>(&mut self, mut work: impl FnMut(&mut Self, usize, usize, usize)) {
         let units = self.params.hidden as usize / 16;
@@ -120,7 +123,8 @@ impl Piece<'_> {
         }
     }
 
-    /// Where Z of the block stands for a perspective's lanes from `unit` on, `[samples, U]`.
+    /// The range of Z of the block for a perspective's lanes from sixteen `unit` on,
+    /// `[samples, U]`.
     fn z_place<const U: usize>(
         &self,
         block: usize,
@@ -134,7 +138,7 @@ impl Piece<'_> {
         simd.splat(meaning(self.variant).0.limit(self.params.clip))
     }
 
-    /// Z of 16·U lanes for the samples of a block, and their part of Y.
+    /// Computes Z of 16·U lanes for the samples of a block, and adds these lanes to Y.
     #[inline(always)]
     fn forward<S: Simd, const U: usize>(
         &self,
@@ -172,7 +176,7 @@ impl Piece<'_> {
         }
     }
 
-    /// Y, the terms of the loss and e of a block.
+    /// Computes Y, the loss terms and e of a block.
     fn losses(&mut self, block: &Range<usize>, sums: &[Sixteen]) {
         let p = &self.params;
         let (_, link) = meaning(self.variant);
@@ -190,7 +194,7 @@ impl Piece<'_> {
         }
     }
 
-    /// Adds what 16·U lanes of a block's samples give to the gradients of A, B and C.
+    /// Adds the contributions of 16·U lanes of a block's samples to the gradients of A, B and C.
     #[inline(always)]
     fn backward<S: Simd, const U: usize>(
         &mut self,

@@ -14,8 +14,8 @@ use crate::optim::sinks::{self, Sink, Step};
 use crate::tensor::lists::SparseInputs;
 use std::ops::Range;
 
-/// The words of a micro-batch that the kernels read: the lists; and for gradients the targets, unless
-/// e is given, and the transposed index.
+/// The words of a micro-batch that the kernels read: the lists and, for gradients, the transposed
+/// index and (unless e is given) the targets.
 pub(in crate::nnue::step) fn parts<'a>(
     lists: Lists<'a>,
     slice: &Slice<'a>,
@@ -47,11 +47,11 @@ pub(in crate::nnue::step) struct MaskedPass<'a> {
     pub(in crate::nnue::step) lists: Lists<'a>,
     pub(in crate::nnue::step) parameters: ParameterBuffers<'a>,
     pub(in crate::nnue::step) goal: Option<Goal<'a>>,
-    /// The update that the kernels apply, instead of writing gradients.
+    /// The update that the kernels apply. They then write no gradients.
     pub(in crate::nnue::step) fused: Option<Update<'a>>,
 }
 
-/// The places of a recorded pass.
+/// The offsets of a recorded pass.
 struct Places {
     offsets: ListParts<u32>,
     sizes: Sizes,
@@ -61,8 +61,8 @@ struct Places {
 }
 
 impl<'a> MaskedPass<'a> {
-    /// Computes Y; for gradients these too, and the loss if there is one. With a fused update it moves
-    /// all parameters instead and writes no gradient.
+    /// Computes Y and, if asked for, the gradients, and the loss if there is one. With a fused
+    /// update it updates all parameters and writes no gradient.
     pub(in crate::nnue::step) fn record(&self, recording: &mut Recording<'a>) {
         let architecture = &self.buffers.architecture;
         let gradient = self.goal;
@@ -187,7 +187,7 @@ impl<'a> MaskedPass<'a> {
         recording.dispatch(architecture.activation as usize, params, buffers);
     }
 
-    /// The sink of the gradients, and the numbers of an optimizer's step.
+    /// The sink of the gradients, and the numbers of the optimizer's step.
     fn sink(&self) -> (Sink, Step) {
         match self.fused {
             Some(update) => (update.optimizer.sink(), update.optimizer.step(update.at)),
@@ -208,7 +208,7 @@ impl<'a> MaskedPass<'a> {
         }
     }
 
-    /// The gradient of A from the rows, and the bands' shares.
+    /// The gradient of A and the shares of the bands, from the rows.
     fn record_weights(&self, recording: &mut Recording<'_>, places: &Places, goal: Goal<'_>) {
         let architecture = &self.buffers.architecture;
         let hidden = architecture.hidden as u32;
@@ -249,7 +249,7 @@ impl<'a> MaskedPass<'a> {
         }
     }
 
-    /// The gradients of B, C and d from the rows, the shares and e; and the loss if there is one.
+    /// The gradients of B, C and d from the rows, the shares and e, and the loss if there is one.
     fn record_head(&self, recording: &mut Recording<'_>, places: &Places, goal: Goal<'_>) {
         let architecture = &self.buffers.architecture;
         let hidden = architecture.hidden as u32;

@@ -16,8 +16,8 @@ impl Trainer {
     ///
     /// # Errors
     /// Settings, data or a directory that cannot be used. The settings, the first million positions
-    /// and the directory are checked before anything is written. A directory with the checkpoints or
-    /// results of a run is refused, with [`Error::InUse`] while that run is going on.
+    /// and the directory are checked before anything is written. A directory with the checkpoints
+    /// or results of a run is refused. While that run is going on, the error is [`Error::InUse`].
     pub fn new(device: &Device, settings: &Settings, run: &Run) -> Result<Self> {
         settings.check()?;
         let inputs = Chess768.inputs();
@@ -71,12 +71,13 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Resumes the run in `run.out` from its newest checkpoint, with the settings of that checkpoint.
+    /// Resumes the run in `run.out` from its newest checkpoint, with the settings of that
+    /// checkpoint.
     ///
     /// # Errors
-    /// [`Error::InUse`] while the run is going on, [`Error::Checkpoint`] if the newest checkpoint is
-    /// damaged, and [`Error::Argument`] if there is no checkpoint or the data are not those of the
-    /// run.
+    /// [`Error::InUse`] while the run is going on, [`Error::Checkpoint`] if the newest checkpoint
+    /// is damaged, and [`Error::Argument`] if there is no checkpoint or the data are not those of
+    /// the run.
     pub fn resume(device: &Device, run: &Run) -> Result<Self> {
         let checkpoints = run.checkpoints();
         let none = || {
