@@ -1,4 +1,5 @@
-//! Z\[s, column + r\] = B\[r\] + Σ_i A\[indices\[i\], r\] for i in starts\[s\]..starts\[s + 1\]: one perspective's accumulator on index lists (section 1).
+//! Z\[s, column + r\] = B\[r\] + Σ_i A\[indices\[i\], r\] for i in starts\[s\]..starts\[s + 1\]: an accumulator on
+//! index lists, alone or as one perspective of two (sections 1 and 4).
 
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::Inputs;
@@ -7,15 +8,15 @@ use crate::engine::libraries::GRID;
 use rayon::prelude::*;
 
 crate::interface! {
-    /// Sizes of one perspective's accumulator on index lists.
+    /// Sizes of an accumulator on index lists.
     pub struct Params {
         /// Samples in this slice of the batch.
         pub samples: u32,
         /// K.
         pub hidden: u32,
-        /// Elements from one sample of Z to the next, 2K.
+        /// Elements from one sample of Z to the next: K, or 2K for two perspectives.
         pub stride: u32,
-        /// Where the perspective's rows begin in Z, 0 or K.
+        /// Where the accumulator's lanes begin in a sample of Z, 0 or K.
         pub column: u32,
         /// Where B begins in `small`.
         pub bias: u32,
@@ -31,9 +32,9 @@ crate::interface! {
         pub indices: Read<u32>,
         /// A, `[N, K]`.
         pub weights: Read<f32>,
-        /// The head buffer: B of each accumulator, C and d.
+        /// The buffer that B is in.
         pub small: Read<f32>,
-        /// Z, `[L, 2K]`.
+        /// Z, `[L, stride]`.
         pub z: Update<f32>,
     }
 }
@@ -50,7 +51,7 @@ pub static KERNEL: Kernel = Kernel {
     name: "accumulator_sparse",
     operation: Some("accumulator"),
     pass: Pass::Forward,
-    wgsl: include_str!("../../../shaders/nnue/accumulator_sparse.wgsl"),
+    wgsl: include_str!("../../../shaders/tensor/accumulator_sparse.wgsl"),
     libraries: &[GRID],
     axes: PLAIN,
     bindings: Params::BINDINGS,
