@@ -14,6 +14,8 @@
 //! Operations are recorded and played in batches; reading a tensor plays what is left. A tensor is a cheap handle:
 //! clones and views share the elements. On the reference device the elements are f64.
 
+mod accumulate;
+mod buckets;
 mod custom;
 mod elementwise;
 mod gradcheck;
@@ -24,6 +26,7 @@ pub mod lists;
 mod matmul;
 mod op;
 mod operators;
+mod pairwise;
 mod reduction;
 mod rows;
 mod run;
@@ -32,6 +35,7 @@ mod storage;
 mod tape;
 mod views;
 
+pub use accumulate::IndexLists;
 pub use custom::{Backward, CustomOperation};
 pub use gradcheck::{GradCheck, gradcheck};
 pub use kernels::libraries;

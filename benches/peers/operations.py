@@ -33,7 +33,8 @@ How they are measured:
   gradients by x of softmax, log_softmax, batch_norm and the cross-entropies; those by gamma and beta of batch_norm. A * marks
   these operations.
 - Where the reference is 0 throughout, so must the output be; the logarithms of one class's probability may be off by 2^-21.
-- Clamp's gradient passes at both ends, where PyTorch's does not; the ends are among the values. Ties of max share equally.
+- The gradients of clamp and pairwise pass at both ends, where PyTorch's does not; the ends are among the values. Ties of max
+  share equally.
 - Which elements dropout drops is wgrad's choice: what follows from it must agree, and their share to 5 standard deviations.
 - WGSL allows exp, log and pow more than 1e-5 at extremes: these have cases and bounds of their own, element by element.
 - NaN and infinities of log, sqrt, div and pow are promised on the CPU executor only, so these rows run with `--device cpu` or
@@ -43,7 +44,8 @@ How they are measured:
 To check the checker, without wgrad: `--self-test` puts float32 torch in its place, which must pass, and
 `--self-test --sabotage KIND` makes it wrong, which must end in exit status 1. KIND: value, nan, missing, shape, sign, count (a mean
 divided by the wrong one), stretched (a gradient not summed), ends (of clamp), ties (of max), unbiased (batch_norm's
-variance), share, factor (of dropout), extreme (of exp), edge (0^0). Without a KIND it is value.
+variance), share, factor (of dropout), halves (of pairwise), buckets (of bucketed_linear), lists (of accumulate), extreme
+(of exp), edge (0^0). Without a KIND it is value.
 """
 
 import argparse
@@ -77,13 +79,35 @@ def over(x, o, reduce):
     return reduce(x, dim=axes, keepdim=o["keep"]) if axes else x.clone()
 
 
+def clamped(x, low, high):
+    """where, not torch.clamp, whose gradient is 0 at the ends: here it passes for low <= x <= high, both ends included"""
+    return torch.where(x < low, low, torch.where(x > high, high, x))
+
+
+def chosen(o, a):
+    """The matrix of 0 and 1, [samples, inputs], that o's index lists stand for."""
+    x = torch.zeros(len(o["lists"]), a.shape[0], dtype=a.dtype)
+    for row, indices in zip(x, o["lists"]):
+        row[indices] = 1
+    return x
+
+
+def pairs(o, z):
+    first, second = clamped(z, 0.0, o["clip"]).tensor_split(2, -1)
+    return first * second
+
+
+def by_bucket(o, x, weight, bias):
+    buckets = torch.tensor(o["buckets"], dtype=torch.long)
+    return torch.einsum("soi,si->so", weight[buckets], x) + bias[buckets]
+
+
 # What each operation is, in torch; o holds its attributes.
 FORMULAS = {name: lambda o, *xs, f=getattr(torch, name): f(*xs) for name in "log exp relu sigmoid tanh neg abs sqrt".split()}
 FORMULAS |= {name: lambda o, *xs, f=getattr(torch, name): f(*xs) for name in "add sub mul div pow matmul dot trace".split()}
 FORMULAS |= {
     "softplus": lambda o, x: F.softplus(x, threshold=100.0),
-    # where, not torch.clamp, whose gradient is 0 at the ends: here it passes for low <= x <= high, both ends included
-    "clamp": lambda o, x: torch.where(x < o["low"], o["low"], torch.where(x > o["high"], o["high"], x)),
+    "clamp": lambda o, x: clamped(x, o["low"], o["high"]),
     "affine": lambda o, x: o["factor"] * x + o["summand"],
     "sum": lambda o, x: over(x, o, torch.sum),
     "mean": lambda o, x: over(x, o, torch.mean),
@@ -106,11 +130,14 @@ FORMULAS |= {
     "cross_entropy_classes": lambda o, x: F.cross_entropy(x, torch.tensor(o["classes"])),
     "binary_cross_entropy": lambda o, x, t: F.binary_cross_entropy_with_logits(x, t),
     "factorization": lambda o, x, a, s: ((x - a @ s) ** 2).sum(),
+    "accumulate": lambda o, a, b: chosen(o, a) @ a + b,
+    "pairwise": pairs,
+    "bucketed_linear": by_bucket,
 }
 NAMES = list(FORMULAS)
 # Their gradients do not sum, so the upstream gradient has both signs.
 UNSUMMED = """log exp relu sigmoid tanh neg abs sqrt softplus clamp affine sum mean max diagonal permute reshape slice concat
-    dropout""".split()
+    dropout pairwise""".split()
 # Of one class they are ln 1, which is 0 but for LOG_NEAR_ONE.
 LOG_OF_ONE = ("log_softmax", "cross_entropy", "cross_entropy_classes")
 RANGES = {"exp": (-8, 8), "sigmoid": (-4, 4), "tanh": (-1.5, 1.5), "softplus": (-2, 6)}
@@ -276,6 +303,21 @@ class Draw:
         if name == "factorization":
             m, n, r = (self.spread(80, 0.03) for _ in range(3))
             return {}, [one_sign([m, n], sign=-1), one_sign([m, r], sign=1), one_sign([r, n], sign=1)]
+        if name == "accumulate":
+            samples, inputs, lanes = (self.spread(100, zero) for zero in (0.05, 0, 0.05))
+            most = self.whole(0, min(inputs, 32))
+            lists = [self.rng.permutation(inputs)[: self.whole(0, most)].tolist() for _ in range(samples)]
+            sign = self.rng.choice([-1, 1])
+            return {"lists": lists}, [one_sign([inputs, lanes], sign=sign), one_sign(lanes, sign=sign)]
+        if name == "pairwise":
+            shape, clip = self.shape(least=1), self.number(0.5, 2)
+            return {"clip": clip}, [self.with_some(uniform([*shape[:-1], 2 * shape[-1]], -1, 3), [0, clip], 0.3)]
+        if name == "bucketed_linear":
+            batch, inputs, outputs = (self.spread(100, 0.05) for _ in range(3))
+            count, sign = self.spread(10), self.rng.choice([-1, 1])
+            x, weight = one_sign([batch, inputs], sign=sign), one_sign([count, outputs, inputs], sign=1)
+            buckets = self.rng.integers(0, count, batch).tolist()
+            return {"buckets": buckets}, [x, weight, one_sign([count, outputs], sign=sign)]
         shape = self.shape(*{"cross_entropy": (1, 4), "cross_entropy_classes": (2, 2)}.get(name, (0, 6)), zero=0)
         if name == "mse":
             return {}, [uniform(shape), uniform(shape)]
@@ -374,7 +416,7 @@ class Case:
         return " ".join(str(list(one.shape)) for one in self.operands)
 
     def __str__(self):
-        attributes = [f"{key}={value}" for key, value in self.op.items() if key not in ("op", "classes")]
+        attributes = [f"{key}={value}" for key, value in self.op.items() if key not in ("op", "classes", "lists", "buckets")]
         return " ".join([f"{self.title}:", self.op["op"], self.shapes(), *attributes])
 
 
@@ -490,6 +532,11 @@ SABOTAGES = {
     "ends": ("clamp", "0.grad", lambda v, o, g, x: v * ((x > o["low"]) & (x < o["high"]))),
     "ties": ("max", "0.grad", lambda v, o, g, x: np.sign(v) * np.abs(v).max(initial=0)),
     "unbiased": ("batch_norm", "y", lambda v, o, g, x, gamma, beta: (v - beta) * f32(math.sqrt(1 - 1 / len(x))) + beta),
+    # each half of the gradient by its own factor
+    "halves": ("pairwise", "0.grad", lambda v, o, g, z: np.concatenate(np.split(v, 2, -1)[::-1], -1)),
+    # the first bucket's matrix for every sample
+    "buckets": ("bucketed_linear", "y", lambda v, o, g, x, w, c: x @ w[0].T + c[0]),
+    "lists": ("accumulate", "0.grad", lambda v, o, g, a, b: np.broadcast_to(g.sum(0), v.shape)),
     # too little to be seen in the random cases
     "extreme": ("exp", "y", lambda v, o, g, x: v * (1 + f32(3e-7) * np.abs(x))),
     "edge": ("pow", "y", lambda v, o, g, x, y: np.where((x == 0) & (y == 0), 0, v)),

@@ -8,7 +8,6 @@
 )]
 
 pub mod accumulator_dense;
-pub mod accumulator_sparse;
 pub mod activation_gradient;
 pub mod bias_gradient;
 pub mod forward_sparse;
@@ -26,7 +25,6 @@ pub mod pieces;
 pub mod scatter_pieces;
 pub mod sum;
 pub mod weights_gradient_dense;
-pub mod weights_gradient_sparse;
 
 use crate::engine::kernel::Kernel;
 
@@ -41,7 +39,6 @@ fn bucket_of(buckets: u32, bucket: &[u32], s: usize) -> usize {
 
 /// Every kernel of this subject.
 pub static KERNELS: &[&Kernel] = &[
-    &accumulator_sparse::KERNEL,
     &accumulator_dense::KERNEL,
     &output::KERNEL,
     &loss::KERNEL,
@@ -49,7 +46,6 @@ pub static KERNELS: &[&Kernel] = &[
     &activation_gradient::KERNEL,
     &output_gradient::KERNEL,
     &bias_gradient::KERNEL,
-    &weights_gradient_sparse::KERNEL,
     &weights_gradient_dense::KERNEL,
     &forward_sparse::KERNEL,
     &masked_rows::KERNEL,

@@ -7,21 +7,27 @@
     reason = "twins are written as the sums of the mathematics are"
 )]
 
+pub mod accumulator_sparse;
 pub mod batch_norm;
 pub mod batch_norm_gradient;
 pub mod binary;
 pub mod binary_gradient;
+pub mod bucketed_product;
+pub mod bucketed_weights;
 pub mod copy;
 pub mod libraries;
 pub mod matmul;
 pub mod matmul_wide;
 pub mod one_hot;
+pub mod pairwise;
+pub mod pairwise_gradient;
 pub mod reduce;
 pub mod softmax;
 pub mod softmax_gradient;
 pub mod strided;
 pub mod unary;
 pub mod unary_gradient;
+pub mod weights_gradient_sparse;
 
 use crate::engine::kernel::Kernel;
 
@@ -60,4 +66,10 @@ pub static KERNELS: &[&Kernel] = &[
     &batch_norm::KERNEL,
     &batch_norm_gradient::KERNEL,
     &one_hot::KERNEL,
+    &accumulator_sparse::KERNEL,
+    &weights_gradient_sparse::KERNEL,
+    &pairwise::KERNEL,
+    &pairwise_gradient::KERNEL,
+    &bucketed_product::KERNEL,
+    &bucketed_weights::KERNEL,
 ];

@@ -46,6 +46,16 @@ impl<'a> Op<'a> {
         self.operands[0].device()
     }
 
+    /// # Errors
+    /// Another device than the operands': `what` is on it.
+    pub(super) fn check_device(&self, what: &str, device: &Device) -> Result<()> {
+        if device == self.device() {
+            return Ok(());
+        }
+        let expected = format!("{what} on {}", self.device().name());
+        Err(self.fail(expected, format!("{what} on {}", device.name())))
+    }
+
     /// An error that names the operation and the shapes of its operands. An empty `found` blames
     /// the shapes themselves.
     pub(super) fn fail(&self, expected: impl Into<String>, found: impl ToString) -> Error {

@@ -1,17 +1,17 @@
 //! Softmax over an axis, class indices, and batch normalization (sections 2 and 3).
 
 use super::Tensor;
+use super::buckets::Groups;
 use super::op::Op;
 use super::storage::Storage;
 use super::tape::Saved;
 use crate::engine::device::Device;
 use crate::engine::kernel::Element;
-use crate::engine::recording::Data;
 use crate::error::{Error, Result};
 use crate::tensor::kernels::softmax::{self, Softmax};
 use crate::tensor::kernels::{batch_norm, batch_norm_gradient, one_hot, softmax_gradient};
 use crate::tensor::shape::Shape;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 impl Tensor {
     /// e^x/Σ e^x over an axis, computed after the maximum is subtracted.
@@ -204,8 +204,10 @@ pub struct Normalized {
 #[derive(Clone)]
 pub struct Classes {
     storage: Arc<Storage>,
-    rows: usize,
+    indices: Arc<[u32]>,
     classes: usize,
+    /// The rows by class, from the first use on.
+    groups: Arc<OnceLock<Groups>>,
 }
 
 impl Classes {
@@ -218,26 +220,44 @@ impl Classes {
             let expected = format!("an index below {classes}");
             return Err(Error::argument(name, expected, indices[row]));
         }
-        let shape = Shape::new(&[indices.len(), classes])?;
-        let rows = Shape::new(&shape[..1])?;
-        let storage = Storage::new(device, "class indices", Element::Word, rows)?;
-        if !indices.is_empty() {
-            storage.fill(Data::Words(indices))?;
-        }
+        Shape::new(&[indices.len(), classes])?;
+        let storage = Storage::of_words(device, "class indices", indices)?;
         Ok(Self {
             storage: Arc::new(storage),
-            rows: indices.len(),
+            indices: indices.into(),
             classes,
+            groups: Arc::default(),
         })
+    }
+
+    pub(super) fn device(&self) -> &Device {
+        self.storage.device()
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.indices.len()
+    }
+
+    pub(super) fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The rows by class. There is at least 1 class.
+    pub(super) fn groups(&self) -> Result<&Groups> {
+        if let Some(groups) = self.groups.get() {
+            return Ok(groups);
+        }
+        let groups = Groups::new(self.device(), &self.indices, self.classes)?;
+        Ok(self.groups.get_or_init(|| groups))
     }
 
     /// `[rows, classes]`: 1 at each row's class, and 0 elsewhere.
     pub fn one_hot(&self) -> Result<Tensor> {
-        let device = self.storage.device();
-        let shape = Shape::new(&[self.rows, self.classes])?;
+        let device = self.device();
+        let shape = Shape::new(&[self.rows(), self.classes])?;
         let storage = Storage::new(device, "one_hot", Element::Float, shape)?;
         let params = one_hot::Params {
-            rows: self.rows as u32,
+            rows: self.rows() as u32,
             classes: self.classes as u32,
         };
         let buffers = one_hot::Buffers {
@@ -252,7 +272,7 @@ impl Classes {
 impl std::fmt::Debug for Classes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Classes")
-            .field("rows", &self.rows)
+            .field("rows", &self.rows())
             .field("classes", &self.classes)
             .finish()
     }

@@ -25,6 +25,16 @@ impl Storage {
         })
     }
 
+    /// A buffer that holds these words.
+    pub(super) fn of_words(device: &Device, what: &str, words: &[u32]) -> Result<Self> {
+        let shape = Shape::new(&[words.len()])?;
+        let storage = Self::new(device, what, Element::Word, shape)?;
+        if !words.is_empty() {
+            storage.fill(Data::Words(words))?;
+        }
+        Ok(storage)
+    }
+
     pub(super) fn device(&self) -> &Device {
         &self.device
     }

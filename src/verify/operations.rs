@@ -11,8 +11,9 @@ pub use cases::cases;
 
 use crate::error::{Error, Result};
 use crate::nn::{self, Dropout, Layer, Mode};
+use crate::tensor::lists::SparseInputs;
 use crate::tensor::shape::Axes;
-use crate::tensor::{Classes, Tensor};
+use crate::tensor::{Classes, IndexLists, Tensor};
 use serde::{Deserialize, Serialize};
 
 macro_rules! operations {
@@ -186,6 +187,22 @@ operations! {
     BinaryCrossEntropy = "binary_cross_entropy",
     /// ‖X − A·S‖² of X \[m, n\], A \[m, r\], S \[r, n\].
     Factorization = "factorization",
+    /// B + Σ A\[i\] over the indices i of each list, of A \[inputs, lanes\] and B \[lanes\].
+    Accumulate {
+        /// The index list of each sample.
+        lists: Vec<Vec<u32>>,
+    } = "accumulate",
+    /// The products of the two halves of the last axis, clipped to 0 and above.
+    Pairwise {
+        /// The clip.
+        clip: f32,
+    } = "pairwise",
+    /// W\[b\]·x + c\[b\] with the bucket b of each sample, of x \[batch, in\], W \[buckets, out, in\],
+    /// c \[buckets, out\].
+    BucketedLinear {
+        /// The bucket of each sample.
+        buckets: Vec<u32>,
+    } = "bucketed_linear",
 }
 
 impl Operation {
@@ -255,6 +272,13 @@ impl Operation {
             }
             Self::BinaryCrossEntropy => nn::binary_cross_entropy(x, &operands[1]),
             Self::Factorization => factorization(x, &operands[1], &operands[2]),
+            Self::Accumulate { lists } => accumulate(lists, x, &operands[1]),
+            Self::Pairwise { clip } => x.pairwise(*clip),
+            Self::BucketedLinear { buckets } => {
+                let count = operands[1].shape().first().copied().unwrap_or(0);
+                let buckets = Classes::new(x.device(), buckets, count)?;
+                x.bucketed_linear(&operands[1], &operands[2], &buckets)
+            }
         }
     }
 
@@ -263,7 +287,9 @@ impl Operation {
             Self::Add | Self::Sub | Self::Mul | Self::Div | Self::Pow => 2,
             Self::Matmul | Self::Dot => 2,
             Self::Mse | Self::CrossEntropy | Self::BinaryCrossEntropy => 2,
+            Self::Accumulate { .. } => 2,
             Self::Linear | Self::BatchNorm { .. } | Self::Factorization => 3,
+            Self::BucketedLinear { .. } => 3,
             Self::BatchNormEvaluation { .. } => 5,
             _ => 1,
         }
@@ -282,6 +308,17 @@ fn factorization(x: &Tensor, a: &Tensor, s: &Tensor) -> Result<Tensor> {
     }
     let left = x.sub(&a.matmul(s)?)?;
     left.mul(&left)?.sum(.., false)
+}
+
+fn accumulate(lists: &[Vec<u32>], a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let inputs = a.shape().first().copied().unwrap_or(0);
+    let ends = lists.iter().scan(0, |end, list| {
+        *end += list.len() as u32;
+        Some(*end)
+    });
+    let starts = std::iter::once(0).chain(ends).collect();
+    let lists = SparseInputs::from_lists(inputs, starts, lists.concat())?;
+    IndexLists::new(a.device(), &lists)?.accumulate(a, b)
 }
 
 fn meant(axes: &Option<Vec<isize>>) -> Axes {

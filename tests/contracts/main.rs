@@ -9,9 +9,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use wgrad::engine::kernel::{Access, Case, Element, Kernel, Slot, Traffic, reflect};
 use wgrad::engine::recording::Recording;
-use wgrad::nnue::kernels::accumulator_sparse;
 use wgrad::optim::{Optimizer, Sgd, StepAt, UpdateBuffers};
-use wgrad::tensor::kernels::copy;
+use wgrad::tensor::kernels::{accumulator_sparse, copy};
 use wgrad::verify::table;
 use wgrad::{engine, nnue, optim, tensor};
 

@@ -9,6 +9,7 @@ mod gradients;
 mod identities;
 mod infinities;
 mod memory;
+mod networks;
 mod nn;
 mod own_kernels;
 mod tape;

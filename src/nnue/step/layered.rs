@@ -11,11 +11,12 @@ use crate::error::Result;
 use crate::nnue::architecture::Architecture;
 use crate::nnue::batch::{Batch, Inputs};
 use crate::nnue::kernels::{
-    accumulator_dense, accumulator_sparse, activation_gradient, bias_gradient, output,
-    output_gradient, weights_gradient_dense, weights_gradient_sparse,
+    accumulator_dense, activation_gradient, bias_gradient, output, output_gradient,
+    weights_gradient_dense,
 };
 use crate::nnue::layout::HeadLayout;
 use crate::nnue::slices::{Slice, SliceInputs};
+use crate::tensor::kernels::{accumulator_sparse, weights_gradient_sparse};
 use crate::tensor::lists::SparseInputs;
 
 /// The buffers of a layered pass.

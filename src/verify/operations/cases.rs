@@ -2,6 +2,7 @@
 
 mod elementwise;
 mod layers;
+mod networks;
 mod shapes;
 mod table;
 
@@ -24,5 +25,6 @@ pub fn cases() -> Vec<OperationCase> {
     shapes::shapes(&mut table);
     layers::layers(&mut table);
     layers::losses(&mut table);
+    networks::networks(&mut table);
     table.cases
 }

@@ -135,7 +135,9 @@ impl Table {
 pub(super) fn attributes(operation: &Operation) -> String {
     let json = match operation {
         // A list with one number per row would say nothing in a name.
-        Operation::CrossEntropyClasses { .. } => return String::new(),
+        Operation::CrossEntropyClasses { .. }
+        | Operation::Accumulate { .. }
+        | Operation::BucketedLinear { .. } => return String::new(),
         other => serde_json::to_value(other).unwrap_or_default(),
     };
     let fields = json.as_object().into_iter().flatten();

@@ -1,4 +1,5 @@
-//! ∂Loss/∂A_p\[f, r\] = Σ dz\[s, column + r\] over the samples that have feature f (section 1).
+//! ∂Loss/∂A\[f, r\] = Σ dz\[s, column + r\] over the samples that have feature f: the sums of rows by index
+//! (sections 1 and 4).
 
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
@@ -7,15 +8,15 @@ use crate::engine::libraries::GRID;
 use rayon::prelude::*;
 
 crate::interface! {
-    /// Sizes of one perspective's accumulator on index lists.
+    /// Sizes of an accumulator on index lists.
     pub struct Params {
         /// N.
         pub inputs: u32,
         /// K.
         pub hidden: u32,
-        /// Elements from one sample of dz to the next, 2K.
+        /// Elements from one sample of dz to the next: K, or 2K for two perspectives.
         pub stride: u32,
-        /// The offset of the perspective's lanes in a row of dz, 0 or K.
+        /// The offset of the accumulator's lanes in a row of dz, 0 or K.
         pub column: u32,
         /// 1 adds to the values in the output, 0 overwrites them.
         pub accumulate: u32,
@@ -29,7 +30,7 @@ crate::interface! {
         pub offsets: Read<u32>,
         /// The samples of each feature, ascending.
         pub samples: Read<u32>,
-        /// ∂Loss/∂Z, `[L, 2K]`.
+        /// ∂Loss/∂Z, `[L, stride]`.
         pub dz: Read<f32>,
         /// ∂Loss/∂A, `[N, K]`.
         pub gradient: Update<f32>,
@@ -48,7 +49,7 @@ pub static KERNEL: Kernel = Kernel {
     name: "weights_gradient_sparse",
     operation: Some("accumulator"),
     pass: Pass::Gradient,
-    wgsl: include_str!("../../../shaders/nnue/weights_gradient_sparse.wgsl"),
+    wgsl: include_str!("../../../shaders/tensor/weights_gradient_sparse.wgsl"),
     libraries: &[GRID],
     axes: PLAIN,
     bindings: Params::BINDINGS,

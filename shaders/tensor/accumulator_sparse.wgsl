@@ -1,5 +1,5 @@
-// Z[s, column + r] = B[r] + Σ_i A[indices[i], r] for i in starts[s]..starts[s + 1]: the accumulator
-// of one perspective on index lists.
+// Z[s, column + r] = B[r] + Σ_i A[indices[i], r] for i in starts[s]..starts[s + 1]: an accumulator
+// on index lists.
 //
 // A workgroup computes 64 lanes of one sample, so neighboring invocations read neighboring weights.
 struct Params {
@@ -15,7 +15,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read> starts: array<u32>; // [samples + 1]
 @group(0) @binding(1) var<storage, read> indices: array<u32>; // one list per sample
 @group(0) @binding(2) var<storage, read> weights: array<f32>; // [N, hidden]
-@group(0) @binding(3) var<storage, read> small: array<f32>; // the head buffer
+@group(0) @binding(3) var<storage, read> small: array<f32>; // the buffer that B is in
 @group(0) @binding(4) var<storage, read_write> z: array<f32>; // [samples, stride]
 @group(0) @binding(5) var<uniform> params: Params;
 

@@ -1,5 +1,5 @@
 //! Z\[s, column + r\] = B\[r\] + Σ_i A\[indices\[i\], r\] for i in starts\[s\]..starts\[s + 1\]:
-//! the accumulator of one perspective on index lists (section 1).
+//! an accumulator on index lists, alone or as one perspective of two (sections 1 and 4).
 
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::Inputs;
@@ -8,15 +8,15 @@ use crate::engine::libraries::GRID;
 use rayon::prelude::*;
 
 crate::interface! {
-    /// Sizes of one perspective's accumulator on index lists.
+    /// Sizes of an accumulator on index lists.
     pub struct Params {
         /// Samples in this micro-batch.
         pub samples: u32,
         /// K.
         pub hidden: u32,
-        /// Elements from one sample of Z to the next, 2K.
+        /// Elements from one sample of Z to the next: K, or 2K for two perspectives.
         pub stride: u32,
-        /// The offset of the perspective's lanes in a row of Z, 0 or K.
+        /// The offset of the accumulator's lanes in a row of Z, 0 or K.
         pub column: u32,
         /// The offset of B in `small`.
         pub bias: u32,
@@ -32,9 +32,9 @@ crate::interface! {
         pub indices: Read<u32>,
         /// A, `[N, K]`.
         pub weights: Read<f32>,
-        /// The head buffer: B of each accumulator, C and d.
+        /// The buffer that B is in.
         pub small: Read<f32>,
-        /// Z, `[L, 2K]`.
+        /// Z, `[L, stride]`.
         pub z: Update<f32>,
     }
 }
@@ -51,7 +51,7 @@ pub static KERNEL: Kernel = Kernel {
     name: "accumulator_sparse",
     operation: Some("accumulator"),
     pass: Pass::Forward,
-    wgsl: include_str!("../../../shaders/nnue/accumulator_sparse.wgsl"),
+    wgsl: include_str!("../../../shaders/tensor/accumulator_sparse.wgsl"),
     libraries: &[GRID],
     axes: PLAIN,
     bindings: Params::BINDINGS,
