@@ -35,6 +35,7 @@ mod batch;
 pub mod data;
 pub mod file;
 mod gradient_error;
+mod head;
 #[doc(hidden)]
 pub mod kernels;
 mod layout;
@@ -58,6 +59,7 @@ pub use batch::random_lists;
 pub use batch::{Batch, Inputs};
 pub use file::{read_network, write_network};
 pub use gradient_error::gradient_error;
+pub use head::{HeadActivation, HiddenLayer};
 pub use learner::{Learner, ParameterGroups};
 pub use loss::{Link, Loss};
 pub use needs::Needs;

@@ -103,6 +103,15 @@ impl Tensor {
         Self::full(device, 1.0, shape)
     }
 
+    /// A copy of the first elements of a buffer, row-major.
+    pub(crate) fn copy_of(device: &Device, from: BufferId, shape: &[usize]) -> Result<Self> {
+        let shape = Shape::new(shape)?;
+        let storage = Storage::new(device, "a tensor", Element::Float, shape)?;
+        let (to, len) = (storage.id(), shape.elements());
+        device.record(|recording| recording.copy(from, to, 0, len))?;
+        Ok(Self::from_storage(storage, shape))
+    }
+
     fn from_storage(storage: Storage, shape: Shape) -> Self {
         Self {
             storage: Arc::new(storage),

@@ -338,6 +338,11 @@ impl Device {
         self.stream.read(buffer, len)
     }
 
+    /// Plays every tensor operation so far, so that a recording that is played next comes after them.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.stream.flush()
+    }
+
     /// Waits until every tensor operation so far is done.
     pub fn finish(&self) -> Result<()> {
         self.stream.finish()

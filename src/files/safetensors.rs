@@ -162,6 +162,11 @@ impl TensorFile {
         Ok(header)
     }
 
+    /// Whether there is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.iter().any(|tensor| tensor.name == name)
+    }
+
     /// The tensor with this name.
     pub fn tensor(&self, name: &str) -> Result<&StoredTensor> {
         let found = self.tensors.iter().find(|tensor| tensor.name == name);

@@ -5,15 +5,26 @@
 //! `[buckets, 2K]` and `d` is `[buckets]`. Its metadata are `activation` (crelu, screlu or relu),
 //! `clip` (which relu ignores) and `tied` (true or false).
 //!
-//! [`read_network`] and [`write_network`] handle whole files. The other functions are for files
-//! with more contents, such as checkpoints or gradients.
+//! A network with a longer head has the metadata `head`, a JSON object such as
+//! `{"pairwise": true, "layers": [{"width": 16, "activation": "dual"}], "buckets": 8, "skip": false}`.
+//! With `pairwise` the width of `C` is K instead of 2K. With hidden layers the tensors `W1`
+//! `[buckets, outputs, inputs]` and `c1` `[buckets, outputs]`, `W2`, `c2` and so on, up to the output
+//! layer's, replace `C` and `d`. The shared part of factorized inputs is `A1f` and `A2f` `[K, M]`.
+//!
+//! [`read_network`] and [`write_network`] handle whole files. The other functions are for files with
+//! more in them, such as checkpoints or gradients.
 
 use super::architecture::{Architecture, ParameterName, TensorSpec};
+use super::head::HiddenLayer;
 use super::parameters::Parameters;
 use crate::error::Result;
 use crate::files::safetensors::{Metadata, StoredTensor, TensorData, TensorFile, tensor};
 use crate::nnue::activation::Activation;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// The metadata key of the head.
+const HEAD: &str = "head";
 
 /// Writes a network file atomically. `metadata` are added to the network's own metadata.
 ///
@@ -49,6 +60,9 @@ pub fn network_file(
     ] {
         metadata.insert(key.to_string(), value);
     }
+    if architecture.pairwise || !architecture.layers.is_empty() {
+        metadata.insert(HEAD.to_string(), head_of(architecture).to_string());
+    }
     let mut file = TensorFile::new(path, metadata);
     push_parameters(&mut file, parameters, "");
     file
@@ -60,12 +74,12 @@ pub fn push_parameters(file: &mut TensorFile, parameters: &Parameters, suffix: &
     let architecture = parameters.architecture();
     for (spec, values) in parameters.iter() {
         let values = match spec.shape[..] {
-            [inputs, hidden] => transpose(values, inputs, hidden),
+            [inputs, hidden] if spec.name.is_weights() => transpose(values, inputs, hidden),
             _ => values.to_vec(),
         };
         file.tensors.push(StoredTensor {
             name: format!("{}{suffix}", spec.name),
-            shape: shape_in_file(architecture, spec.name),
+            shape: shape_in_file(architecture, &spec),
             data: TensorData::F32(values),
         });
     }
@@ -82,9 +96,9 @@ pub fn read_parameters(
 ) -> Result<Parameters> {
     let read = |spec: TensorSpec| {
         let name = format!("{}{suffix}", spec.name);
-        let values = file.finite(&name, &shape_in_file(architecture, spec.name))?;
+        let values = file.finite(&name, &shape_in_file(architecture, &spec))?;
         Ok(match spec.shape[..] {
-            [inputs, hidden] => transpose(values, hidden, inputs),
+            [inputs, hidden] if spec.name.is_weights() => transpose(values, hidden, inputs),
             _ => values.to_vec(),
         })
     };
@@ -93,9 +107,36 @@ pub fn read_parameters(
     Parameters::from_values(architecture.clone(), values)
 }
 
-/// The architecture of the network in a file. N, K and the number of buckets come from the shapes
-/// of `A1` and `C`, the rest from the metadata. [`read_parameters`] checks the other tensors
-/// against it.
+/// The metadata of the head. It stays a JSON object of its own, because other programs write it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    #[serde(default)]
+    pairwise: bool,
+    #[serde(default)]
+    layers: Vec<HiddenLayer>,
+    #[serde(default = "one")]
+    buckets: usize,
+    #[serde(default)]
+    skip: bool,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn head_of(architecture: &Architecture) -> serde_json::Value {
+    serde_json::json!({
+        "pairwise": architecture.pairwise,
+        "layers": architecture.layers,
+        "buckets": architecture.buckets,
+        "skip": architecture.skip,
+    })
+}
+
+/// The architecture of the network in a file. N, K, M and the number of buckets come from the shapes
+/// of `A1`, `A1f` and `C` or `W1`, the rest from the metadata. [`read_parameters`] checks the other
+/// tensors against it.
 ///
 /// # Errors
 /// Metadata or shapes that are missing or describe no network.
@@ -111,24 +152,49 @@ pub fn read_architecture(file: &TensorFile) -> Result<Architecture> {
     let &[hidden, inputs] = weights.as_slice() else {
         return Err(file.fault(tensor("A1"), "a shape [K, N]", format!("{weights:?}")));
     };
-    let buckets = match file.tensor("C")?.shape[..] {
-        [buckets, _] => buckets,
-        _ => 1,
+    let head = match file.metadata.get(HEAD) {
+        Some(text) => Some(serde_json::from_str::<Head>(text).map_err(|error| {
+            file.fault("metadata `head`", "pairwise, layers, buckets and skip", error)
+        })?),
+        None => None,
     };
-    let architecture = Architecture {
-        inputs,
-        hidden,
-        tied,
-        activation,
-        clip,
-        buckets,
+    let buckets = match (&head, file.has("C")) {
+        (Some(head), _) => head.buckets,
+        (None, false) if file.has("W1") => {
+            let expected = "the layers of the network, as there is a tensor `W1`";
+            return Err(file.fault("metadata `head`", expected, "none"));
+        }
+        (None, _) => match file.tensor("C")?.shape[..] {
+            [buckets, _] => buckets,
+            _ => 1,
+        },
     };
+    let shared = match file.has("A1f") {
+        true => match file.tensor("A1f")?.shape[..] {
+            [_, shared] => shared,
+            ref shape => {
+                return Err(file.fault(tensor("A1f"), "a shape [K, M]", format!("{shape:?}")));
+            }
+        },
+        false => 0,
+    };
+    let mut architecture = Architecture::new(inputs, hidden)
+        .activation(activation)
+        .clip(clip)
+        .buckets(buckets)
+        .shared(shared);
+    architecture.tied = tied;
+    if let Some(head) = head {
+        architecture.pairwise = head.pairwise;
+        architecture.layers = head.layers;
+        architecture.skip = head.skip;
+    }
     let checked = architecture.check();
     checked.map_err(|error| error.in_file(file.path()))?;
     let extra = file
         .tensors
         .iter()
-        .find(|tensor| ["A2", "B2"].contains(&tensor.name.as_str()));
+        .find(|tensor| ["A2", "A2f", "B2"].contains(&tensor.name.as_str()));
     if let (true, Some(extra)) = (tied, extra) {
         let found = format!("one of shape {:?}", extra.shape);
         return Err(file.fault(tensor(&extra.name), "none in a tied network", found));
@@ -136,14 +202,12 @@ pub fn read_architecture(file: &TensorFile) -> Result<Architecture> {
     Ok(architecture)
 }
 
-fn shape_in_file(architecture: &Architecture, name: ParameterName) -> Vec<usize> {
-    let (hidden, buckets) = (architecture.hidden, architecture.buckets);
-    match name {
-        ParameterName::A1 | ParameterName::A2 => vec![hidden, architecture.inputs],
-        ParameterName::B1 | ParameterName::B2 => vec![hidden],
-        ParameterName::C if buckets > 1 => vec![buckets, 2 * hidden],
-        ParameterName::C => vec![2 * hidden],
-        ParameterName::D => vec![buckets],
+fn shape_in_file(architecture: &Architecture, spec: &TensorSpec) -> Vec<usize> {
+    let buckets = architecture.buckets;
+    match (spec.name, &spec.shape[..]) {
+        (name, &[inputs, hidden]) if name.is_weights() => vec![hidden, inputs],
+        (ParameterName::C, _) if buckets > 1 => vec![buckets, architecture.head_inputs()],
+        (_, shape) => shape.to_vec(),
     }
 }
 

@@ -60,10 +60,9 @@ fn dyadic(architecture: &Architecture) -> Result<Parameters> {
     let tensors = architecture.tensors();
     let mut parameters = Parameters::zeros(architecture.clone())?;
     for (tensor, values) in tensors.iter().zip(parameters.values_mut()) {
-        let unit = if tensor.name == ParameterName::C {
-            shrink / 64.0
-        } else {
-            1.0 / 64.0
+        let unit = match tensor.name {
+            ParameterName::C | ParameterName::W(_) => shrink / 64.0,
+            _ => 1.0 / 64.0,
         };
         values.fill_with(|| random.random_range(-24..=24) as f32 * unit);
     }

@@ -14,29 +14,31 @@ use std::ops::Range;
 /// Lanes of a mask word.
 const LANES: usize = 32;
 
-/// The architecture with the padded K of the device.
+/// The architecture with K as it is on the device. Only plain networks have kernels that need whole
+/// words.
 pub(super) fn widened(architecture: &Architecture) -> Architecture {
-    Architecture {
-        hidden: architecture.hidden.next_multiple_of(LANES),
-        ..architecture.clone()
+    let mut widened = architecture.clone();
+    if architecture.is_plain() {
+        widened.hidden = architecture.hidden.next_multiple_of(LANES);
     }
+    widened
 }
 
-/// The offsets of B, C and d in the head buffer, with the padded K of the device.
+/// The offsets in the head buffer, with K as it is on the device.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeadLayout {
     /// B of the second perspective. In a tied network it is B of the first perspective, whose
     /// offset is 0.
     pub(super) bias_2: u32,
-    /// C.
+    /// C, or the weights of all layers.
     pub(super) output: u32,
-    /// d.
+    /// d, or the biases of all layers.
     pub(super) output_bias: u32,
 }
 
 impl HeadLayout {
     pub(super) fn new(architecture: &Architecture) -> Self {
-        let (hidden, buckets) = (architecture.hidden as u32, architecture.buckets as u32);
+        let hidden = architecture.hidden as u32;
         let (bias_2, output) = match architecture.tied {
             true => (0, hidden),
             false => (hidden, 2 * hidden),
@@ -44,7 +46,7 @@ impl HeadLayout {
         Self {
             bias_2,
             output,
-            output_bias: output + buckets * 2 * hidden,
+            output_bias: output + architecture.head_weights() as u32,
         }
     }
 
@@ -62,30 +64,37 @@ pub(super) struct Shared {
     pub(super) len: usize,
 }
 
+/// The number of tensors that have a buffer of their own: A of each accumulator and its shared part.
+fn own_buffers(tensors: &[TensorSpec]) -> usize {
+    tensors.iter().take_while(|tensor| tensor.name.is_weights()).count()
+}
+
 /// The buffers of a parameter set.
 pub(super) fn buffers(architecture: &Architecture) -> Vec<Shared> {
     let tensors = architecture.tensors();
-    let accumulators = if architecture.tied { 1 } else { 2 };
-    let len = |tensors: &[TensorSpec]| tensors.iter().map(TensorSpec::len).sum();
-    let weights = (0..accumulators).map(|accumulator| Shared {
-        name: tensors[accumulator].name.as_str(),
-        tensors: accumulator..accumulator + 1,
-        len: tensors[accumulator].len(),
+    let own = own_buffers(&tensors);
+    let weights = tensors[..own].iter().enumerate().map(|(index, tensor)| Shared {
+        name: tensor.name.as_str(),
+        tensors: index..index + 1,
+        len: tensor.len(),
     });
     let head = Shared {
-        name: "B, C and d",
-        tensors: accumulators..tensors.len(),
-        len: len(&tensors[accumulators..]),
+        name: match architecture.layers.is_empty() {
+            true => "B, C and d",
+            false => "B and the layers of the head",
+        },
+        tensors: own..tensors.len(),
+        len: tensors[own..].iter().map(TensorSpec::len).sum(),
     };
     weights.chain([head]).collect()
 }
 
 /// The buffer of a tensor, and the tensor's offset in it.
 pub(super) fn place(architecture: &Architecture, tensor: usize) -> (usize, usize) {
-    let accumulators = if architecture.tied { 1 } else { 2 };
     let tensors = architecture.tensors();
-    let before = tensors.iter().take(tensor).skip(accumulators);
-    (tensor.min(accumulators), before.map(TensorSpec::len).sum())
+    let own = own_buffers(&tensors);
+    let before = tensors.iter().take(tensor).skip(own);
+    (tensor.min(own), before.map(TensorSpec::len).sum())
 }
 
 /// Cuts the values of a buffer into its tensors, in the layout of the device.
@@ -107,13 +116,25 @@ pub(super) fn split(architecture: &Architecture, buffer: &Shared, values: Values
     ranges.map(part).collect()
 }
 
-/// The largest padded K whose parameters fit buffers of this many elements each.
+/// The largest multiple of a word's lanes that K can be on the device, if buffers hold so many
+/// elements each.
 pub(super) fn largest_hidden(architecture: &Architecture, elements: u64) -> u64 {
-    let accumulators = if architecture.tied { 1 } else { 2 };
-    let (inputs, buckets) = (architecture.inputs as u64, architecture.buckets as u64);
-    let of_small = elements.saturating_sub(buckets) / (accumulators + 2 * buckets);
-    let lanes = of_small.min(elements / inputs);
-    lanes - lanes % LANES as u64
+    let fits = |words: usize| {
+        let hidden = words * LANES;
+        let wide = Architecture { hidden, ..architecture.clone() };
+        buffers(&wide).iter().all(|buffer| buffer.len as u64 <= elements)
+    };
+    // A has a row of K for each input, so K is at most this.
+    let most = elements / architecture.inputs as u64 / LANES as u64;
+    let (mut fitting, mut beyond) = (0, most as usize + 1);
+    while fitting + 1 < beyond {
+        let middle = usize::midpoint(fitting, beyond);
+        match fits(middle) {
+            true => fitting = middle,
+            false => beyond = middle,
+        }
+    }
+    (fitting * LANES) as u64
 }
 
 /// Values of a parameter in the layout of the device.

@@ -173,7 +173,7 @@ impl Network {
             let mut recording = Recording::new();
             let parameters = ParameterBuffers::new(&self.widened, &self.parameters);
             let step = &self.step;
-            step.record(&mut recording, plan, &slice, parameters, None);
+            step.record(&mut recording, plan, &slice, parameters, None)?;
             recording.read(self.step.y().id(), slice.samples());
             for values in self.device.play(&recording)?.wait()? {
                 output.extend(values.into_f32());
@@ -286,7 +286,7 @@ impl Network {
             self.step.reserve(plan, &slice, goal)?;
             let mut recording = Recording::with_capacity(COMMANDS);
             self.step
-                .record(&mut recording, plan, &slice, parameters, goal);
+                .record(&mut recording, plan, &slice, parameters, goal)?;
             play(self, &mut recording, &slice)?;
         }
         Ok(())

@@ -31,8 +31,9 @@ impl Parameters {
         })
     }
 
-    /// The initial parameters of a training: A is normal with variance 1 ÷ 128, B is 0.1, C is
-    /// normal with variance 1 ÷ 2K, and d is 0.
+    /// The initial parameters of a training: A is normal with variance 1 ÷ 128, its shared part is 0,
+    /// B is 0.1, the weights of a layer of the head are normal with variance 1 ÷ inputs of the layer,
+    /// and its biases are 0.
     ///
     /// The same seed gives the same values, except that the logarithm of another platform may
     /// differ in the last bit.
@@ -41,18 +42,22 @@ impl Parameters {
     /// As [`Architecture::check`].
     pub fn initial(architecture: Architecture, seed: u64) -> Result<Self> {
         let mut parameters = Self::zeros(architecture)?;
-        let hidden = parameters.architecture.hidden;
         let tensors = parameters.architecture.tensors();
+        let sizes = parameters.architecture.layer_sizes();
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         for (tensor, values) in tensors.iter().zip(&mut parameters.values) {
             let variance = match tensor.name {
                 ParameterName::A1 | ParameterName::A2 => 1.0 / 128.0,
-                ParameterName::C => 1.0 / (2.0 * hidden as f32),
+                ParameterName::C => 1.0 / sizes[0].inputs as f32,
+                ParameterName::W(layer) => 1.0 / sizes[layer].inputs as f32,
                 ParameterName::B1 | ParameterName::B2 => {
                     values.fill(0.1);
                     continue;
                 }
-                ParameterName::D => continue,
+                ParameterName::Shared1
+                | ParameterName::Shared2
+                | ParameterName::D
+                | ParameterName::Bias(_) => continue,
             };
             let normal = Normal::new(0.0f32, variance.sqrt())
                 .map_err(|error| Error::argument("initial variance", "a finite number", error))?;

@@ -5,6 +5,7 @@
 //! buffers of Y and the loss, so a new path changes only these files.
 
 mod buffers;
+mod composed;
 mod layered;
 mod lists;
 mod masked;
@@ -23,6 +24,7 @@ use crate::nnue::kernels::{loss, sum};
 use crate::optim::{Optimizer, StepAt, UpdateBuffers, sinks};
 use crate::tensor::lists::SparseInputs;
 use buffers::grow;
+use composed::Composed;
 use layered::Layered;
 use lists::{ListBuffer, ListParts};
 use masked::{Masked, MaskedPass};
@@ -44,6 +46,7 @@ pub(super) struct Step {
     architecture: Architecture,
     common: Common,
     lists: ListBuffer,
+    composed: Composed,
     layered: Layered,
     masked: Masked,
     scattered: Scattered,
@@ -59,6 +62,7 @@ pub(super) struct Plan {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Path {
+    Composed,
     Layered,
     Masked,
     Scattered,
@@ -72,6 +76,7 @@ enum Work<'a> {
     Masked(Lists<'a>, Option<Goal<'a>>),
     Scattered(Lists<'a>, Goal<'a>),
     Layered(Option<Goal<'a>>),
+    Composed(Option<Goal<'a>>),
 }
 
 /// Buffers that several paths share.
@@ -177,6 +182,7 @@ impl Step {
                 spare: floats("spare")?,
             },
             lists: ListBuffer::new(device)?,
+            composed: Composed::new(device, architecture.clone()),
             layered: Layered::new(device, architecture.clone())?,
             masked: Masked::new(device, architecture.clone())?,
             scattered: Scattered::new(device, architecture)?,
@@ -219,6 +225,7 @@ impl Step {
                 self.masked.sample_bytes(batch, gradient),
             ),
             Path::Layered => (0, Layered::sample_bytes(&self.architecture, batch)),
+            Path::Composed => (0, Composed::sample_bytes(&self.architecture, batch)),
         };
         let limit = self.device.binding_limit();
         if fixed + bytes > limit {
@@ -275,10 +282,12 @@ impl Step {
                 self.scattered.reserve(device, samples)
             }
             Work::Layered(_) => self.layered.reserve(device, slice),
+            Work::Composed(_) => Ok(()),
         }
     }
 
-    /// Records one pass over a micro-batch for which [`Step::reserve`] has made room.
+    /// Records one pass over a micro-batch for which [`Step::reserve`] has made room. The composed
+    /// path computes meanwhile.
     pub(super) fn record<'a>(
         &'a self,
         recording: &mut Recording<'a>,
@@ -286,7 +295,7 @@ impl Step {
         slice: &'a Slice<'a>,
         parameters: ParameterBuffers<'a>,
         goal: Option<Goal<'a>>,
-    ) {
+    ) -> Result<()> {
         let fused = plan.fused(slice, goal);
         match plan.work(slice, goal) {
             Work::Masked(lists, goal) => {
@@ -319,6 +328,13 @@ impl Step {
                 self.record_sums(recording, slice, goal, 0);
             }
             Work::Layered(goal) => self.record_layered(recording, slice, parameters, goal),
+            Work::Composed(goal) => {
+                let common = &self.common;
+                self.composed.record(recording, slice, common, parameters, goal)?;
+                if let Some(goal) = goal {
+                    self.record_sums(recording, slice, goal, 0);
+                }
+            }
         }
         if let Some(goal) = goal
             && fused.is_none()
@@ -326,6 +342,7 @@ impl Step {
         {
             self.record_update(recording, parameters, goal);
         }
+        Ok(())
     }
 
     fn record_layered<'a>(
@@ -451,6 +468,7 @@ impl Step {
 impl Plan {
     fn work<'a>(self, slice: &'a Slice<'a>, goal: Option<Goal<'a>>) -> Work<'a> {
         match (&slice.inputs, self.path, goal) {
+            (_, Path::Composed, _) => Work::Composed(goal),
             (SliceInputs::Sparse(lists), Path::Masked, _) => Work::Masked(lists, goal),
             (SliceInputs::Sparse(lists), Path::Scattered, Some(goal)) => {
                 Work::Scattered(lists, goal)

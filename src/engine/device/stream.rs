@@ -160,6 +160,13 @@ impl Stream {
             .map_err(|error| fail(&mut state, error))
     }
 
+    /// Plays all recorded commands.
+    pub(super) fn flush(&self) -> Result<()> {
+        let mut state = self.lock();
+        self.check(&state)?;
+        self.play_pending(&mut state)
+    }
+
     /// Plays all recorded commands and waits for them.
     pub(super) fn finish(&self) -> Result<()> {
         let mut state = self.lock();

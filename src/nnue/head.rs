@@ -1,0 +1,122 @@
+//! The layers between accumulators and output, as data (section 7 of the mathematics).
+
+use super::names::one_of;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+/// The function after a hidden layer of the head. CReLU, SCReLU and the dual clip at 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum HeadActivation {
+    /// min(max(z, 0), 1).
+    CRelu,
+    /// min(max(z, 0), 1)².
+    SCRelu,
+    /// max(z, 0).
+    Relu,
+    /// min(max(z, 0), 1) beside its square: twice as many outputs as z has lanes, the plain ones
+    /// first.
+    Dual,
+}
+
+impl HeadActivation {
+    /// Every activation of the head.
+    pub const ALL: [Self; 4] = [Self::CRelu, Self::SCRelu, Self::Relu, Self::Dual];
+
+    /// The name in files and options.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CRelu => "crelu",
+            Self::SCRelu => "screlu",
+            Self::Relu => "relu",
+            Self::Dual => "dual",
+        }
+    }
+
+    /// The names of all activations, as an error lists them.
+    pub fn names() -> String {
+        one_of(&Self::ALL.map(Self::name))
+    }
+
+    /// The number of outputs for each lane of z.
+    pub const fn outputs(self) -> usize {
+        match self {
+            Self::Dual => 2,
+            Self::CRelu | Self::SCRelu | Self::Relu => 1,
+        }
+    }
+}
+
+impl FromStr for HeadActivation {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|one| one.name() == text);
+        found.ok_or_else(|| Error::argument("activation of a layer", Self::names(), text))
+    }
+}
+
+/// A hidden layer of the head: z = W·x + c with a W and a c per output bucket, then the activation.
+///
+/// Its text is the width and the activation, such as `16:dual`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct HiddenLayer {
+    /// The number of lanes of z.
+    pub width: usize,
+    /// The function after it.
+    pub activation: HeadActivation,
+}
+
+impl HiddenLayer {
+    /// A layer of this width and activation.
+    pub const fn new(width: usize, activation: HeadActivation) -> Self {
+        Self { width, activation }
+    }
+
+    /// The number of its outputs: the width, twice for the dual.
+    pub const fn outputs(self) -> usize {
+        self.width * self.activation.outputs()
+    }
+}
+
+impl Display for HiddenLayer {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.width, self.activation.name())
+    }
+}
+
+impl FromStr for HiddenLayer {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || Error::argument("layer", "WIDTH:ACTIVATION, such as 16:dual", text);
+        let (width, activation) = text.split_once(':').ok_or_else(wrong)?;
+        let width = width.parse().map_err(|_| wrong())?;
+        Ok(Self::new(width, activation.parse()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_read_as_they_are_written() {
+        for activation in HeadActivation::ALL {
+            let layer = HiddenLayer::new(16, activation);
+            assert_eq!(layer.to_string().parse::<HiddenLayer>().unwrap(), layer);
+        }
+        for (text, expected) in [
+            ("16", "WIDTH:ACTIVATION"),
+            ("x:crelu", "WIDTH:ACTIVATION"),
+            ("-1:crelu", "WIDTH:ACTIVATION"),
+            ("16:tanh", "crelu, screlu, relu or dual"),
+        ] {
+            let error = text.parse::<HiddenLayer>().unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains(text.rsplit(':').next().unwrap()), "{error}");
+        }
+    }
+}
