@@ -201,7 +201,11 @@ impl Architecture {
     /// The number of values that the accumulators give to the head: 2K, or K if they are multiplied
     /// in pairs.
     pub fn head_inputs(&self) -> usize {
-        if self.pairwise { self.hidden } else { 2 * self.hidden }
+        if self.pairwise {
+            self.hidden
+        } else {
+            2 * self.hidden
+        }
     }
 
     /// Whether accumulators and one output layer are all: no pairwise product, no hidden layer and no
@@ -215,7 +219,10 @@ impl Architecture {
         let mut inputs = self.head_inputs();
         let mut sizes = Vec::with_capacity(self.layers.len() + 1);
         for layer in &self.layers {
-            sizes.push(LayerSize { inputs, outputs: layer.width });
+            sizes.push(LayerSize {
+                inputs,
+                outputs: layer.width,
+            });
             inputs = layer.outputs();
         }
         if let (true, Some(first)) = (self.skip, self.layers.first()) {
@@ -268,7 +275,9 @@ impl Architecture {
         // B of two accumulators and the head share a buffer.
         let each = self.layer_sizes().into_iter();
         let each = each.map(|size| (size.inputs.saturating_add(1)).saturating_mul(size.outputs));
-        let head = each.fold(0, usize::saturating_add).saturating_mul(self.buckets);
+        let head = each
+            .fold(0, usize::saturating_add)
+            .saturating_mul(self.buckets);
         let shared = head.saturating_add(2 * self.hidden);
         if self.inputs.saturating_mul(self.hidden).max(shared) > u32::MAX as usize {
             return Err(Error::argument(

@@ -154,7 +154,11 @@ pub fn read_architecture(file: &TensorFile) -> Result<Architecture> {
     };
     let head = match file.metadata.get(HEAD) {
         Some(text) => Some(serde_json::from_str::<Head>(text).map_err(|error| {
-            file.fault("metadata `head`", "pairwise, layers, buckets and skip", error)
+            file.fault(
+                "metadata `head`",
+                "pairwise, layers, buckets and skip",
+                error,
+            )
         })?),
         None => None,
     };

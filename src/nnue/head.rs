@@ -116,7 +116,10 @@ mod tests {
             ("16:tanh", "crelu, screlu, relu or dual"),
         ] {
             let error = text.parse::<HiddenLayer>().unwrap_err().to_string();
-            assert!(error.contains(expected) && error.contains(text.rsplit(':').next().unwrap()), "{error}");
+            assert!(
+                error.contains(expected) && error.contains(text.rsplit(':').next().unwrap()),
+                "{error}"
+            );
         }
     }
 }

@@ -66,18 +66,24 @@ pub(super) struct Shared {
 
 /// The number of tensors that have a buffer of their own: A of each accumulator and its shared part.
 fn own_buffers(tensors: &[TensorSpec]) -> usize {
-    tensors.iter().take_while(|tensor| tensor.name.is_weights()).count()
+    tensors
+        .iter()
+        .take_while(|tensor| tensor.name.is_weights())
+        .count()
 }
 
 /// The buffers of a parameter set.
 pub(super) fn buffers(architecture: &Architecture) -> Vec<Shared> {
     let tensors = architecture.tensors();
     let own = own_buffers(&tensors);
-    let weights = tensors[..own].iter().enumerate().map(|(index, tensor)| Shared {
-        name: tensor.name.as_str(),
-        tensors: index..index + 1,
-        len: tensor.len(),
-    });
+    let weights = tensors[..own]
+        .iter()
+        .enumerate()
+        .map(|(index, tensor)| Shared {
+            name: tensor.name.as_str(),
+            tensors: index..index + 1,
+            len: tensor.len(),
+        });
     let head = Shared {
         name: match architecture.layers.is_empty() {
             true => "B, C and d",
@@ -121,8 +127,13 @@ pub(super) fn split(architecture: &Architecture, buffer: &Shared, values: Values
 pub(super) fn largest_hidden(architecture: &Architecture, elements: u64) -> u64 {
     let fits = |words: usize| {
         let hidden = words * LANES;
-        let wide = Architecture { hidden, ..architecture.clone() };
-        buffers(&wide).iter().all(|buffer| buffer.len as u64 <= elements)
+        let wide = Architecture {
+            hidden,
+            ..architecture.clone()
+        };
+        buffers(&wide)
+            .iter()
+            .all(|buffer| buffer.len as u64 <= elements)
     };
     // A has a row of K for each input, so K is at most this.
     let most = elements / architecture.inputs as u64 / LANES as u64;

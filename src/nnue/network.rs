@@ -80,6 +80,15 @@ impl Network {
         Ok(network)
     }
 
+    /// The same network, computed from tensor operations: the witness of the paths that have kernels
+    /// of their own.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn composed(mut self) -> Self {
+        self.step.composed_only = true;
+        self
+    }
+
     /// Checks that every parameter of an architecture fits the device's binding limit, without
     /// allocating anything.
     ///

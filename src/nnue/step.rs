@@ -50,6 +50,8 @@ pub(super) struct Step {
     layered: Layered,
     masked: Masked,
     scattered: Scattered,
+    /// Whether every batch takes the composed path, as the witness of the others.
+    pub(super) composed_only: bool,
 }
 
 /// The path and the sizes of a batch, chosen once per batch.
@@ -186,6 +188,7 @@ impl Step {
             layered: Layered::new(device, architecture.clone())?,
             masked: Masked::new(device, architecture.clone())?,
             scattered: Scattered::new(device, architecture)?,
+            composed_only: false,
         })
     }
 
@@ -210,7 +213,9 @@ impl Step {
     /// # Errors
     /// [`Error::Limit`] if not even one sample fits.
     pub(super) fn plan(&self, batch: &Batch, gradient: bool) -> Result<Plan> {
-        let path = if gradient && self.scattered.takes(batch) {
+        let path = if self.composed_only || !self.architecture.is_plain() {
+            Path::Composed
+        } else if gradient && self.scattered.takes(batch) {
             Path::Scattered
         } else if self.masked.takes(batch, gradient) {
             Path::Masked
@@ -330,7 +335,8 @@ impl Step {
             Work::Layered(goal) => self.record_layered(recording, slice, parameters, goal),
             Work::Composed(goal) => {
                 let common = &self.common;
-                self.composed.record(recording, slice, common, parameters, goal)?;
+                self.composed
+                    .record(recording, slice, common, parameters, goal)?;
                 if let Some(goal) = goal {
                     self.record_sums(recording, slice, goal, 0);
                 }

@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod heads;
 mod limits;
 
 use common::nets::{self, Net, relative_l2};

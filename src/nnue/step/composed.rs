@@ -191,7 +191,11 @@ impl Composed {
         }
         let last = architecture.layers.len();
         if last > 0 {
-            return x.bucketed_linear(leaves.of([W(last); 2])?, leaves.of([Bias(last); 2])?, &classes);
+            return x.bucketed_linear(
+                leaves.of([W(last); 2])?,
+                leaves.of([Bias(last); 2])?,
+                &classes,
+            );
         }
         let width = architecture.head_inputs();
         let c = leaves.of([C; 2])?.reshape(&[buckets, 1, width])?;
@@ -203,7 +207,11 @@ impl Composed {
     fn side(&self, leaves: &Leaves, slice: &Slice<'_>, perspective: usize) -> Result<Tensor> {
         use ParameterName::{A1, A2, B1, B2, Shared1, Shared2};
         let architecture = &self.architecture;
-        let (n, k, m) = (architecture.inputs, architecture.hidden, architecture.shared);
+        let (n, k, m) = (
+            architecture.inputs,
+            architecture.hidden,
+            architecture.shared,
+        );
         // The first name twice is the first perspective's.
         let names = |first, second| [first, if perspective == 0 { first } else { second }];
         let mut a = leaves.of(names(A1, A2))?.clone();
