@@ -337,6 +337,31 @@ impl Architecture {
     }
 }
 
+/// The layers from inputs to output, such as `(768 -> 1024) x 2, pairwise -> 16:dual -> 32:crelu -> 1,
+/// 8 buckets, tied`.
+impl Display for Architecture {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "({} -> {}) x 2", self.inputs, self.hidden)?;
+        if self.pairwise {
+            write!(f, ", pairwise")?;
+        }
+        for layer in &self.layers {
+            write!(f, " -> {layer}")?;
+        }
+        write!(f, " -> 1")?;
+        if self.skip {
+            write!(f, " with a skip connection")?;
+        }
+        if self.buckets > 1 {
+            write!(f, ", {} buckets", self.buckets)?;
+        }
+        if self.shared > 0 {
+            write!(f, ", {} shared inputs", self.shared)?;
+        }
+        write!(f, ", {}", if self.tied { "tied" } else { "untied" })
+    }
+}
+
 fn check_size(name: &str, size: usize) -> Result<()> {
     if size == 0 {
         return Err(Error::argument(name, "at least 1", size));
@@ -345,4 +370,87 @@ fn check_size(name: &str, size: usize) -> Result<()> {
         return Err(Error::argument(name, "at most 2147483647", size));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nnue::head::HeadActivation;
+
+    #[test]
+    fn an_architecture_is_shown_from_inputs_to_output() {
+        let plain = Architecture::new(768, 128);
+        assert_eq!(plain.to_string(), "(768 -> 128) x 2 -> 1, untied");
+        let layers = ["16:dual", "32:crelu"].map(|text| text.parse().unwrap());
+        let network = Architecture::new(7680, 1024).tied().pairwise(true);
+        let network = network
+            .layers(layers.to_vec())
+            .skip(true)
+            .buckets(8)
+            .shared(768);
+        assert_eq!(
+            network.to_string(),
+            "(7680 -> 1024) x 2, pairwise -> 16:dual -> 32:crelu -> 1 with a skip connection, \
+             8 buckets, 768 shared inputs, tied"
+        );
+    }
+
+    #[test]
+    fn layers_have_the_inputs_of_the_layers_before() {
+        let layer = |width, activation| HiddenLayer::new(width, activation);
+        let layers = vec![
+            layer(16, HeadActivation::Dual),
+            layer(32, HeadActivation::CRelu),
+        ];
+        let network = Architecture::new(768, 64)
+            .pairwise(true)
+            .layers(layers)
+            .buckets(2);
+        let inputs = |network: &Architecture| {
+            let sizes = network.layer_sizes().into_iter();
+            sizes.map(|size| size.inputs).collect::<Vec<_>>()
+        };
+        assert_eq!(inputs(&network), [64, 32, 32]);
+        assert_eq!(inputs(&network.clone().skip(true)), [64, 32, 64]);
+        assert_eq!(network.head_weights(), 2 * (64 * 16 + 32 * 32 + 32));
+        let names = network
+            .tensors()
+            .into_iter()
+            .map(|tensor| tensor.name.as_str());
+        let expected = ["A1", "A2", "B1", "B2", "W1", "W2", "W3", "c1", "c2", "c3"];
+        assert_eq!(names.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_together_are_refused() {
+        let network = || Architecture::new(12, 4);
+        let layer = HiddenLayer::new(2, HeadActivation::CRelu);
+        let cases = [
+            ("hidden (K)", Architecture::new(12, 3).pairwise(true)),
+            ("layers", network().layers(vec![layer; MOST_LAYERS + 1])),
+            ("layers", network().layers(vec![layer]).skip(true)),
+            (
+                "width of layer 2",
+                network().layers(vec![layer, HiddenLayer { width: 0, ..layer }]),
+            ),
+            ("shared inputs (M)", network().shared(5)),
+            (
+                "architecture",
+                network().layers(vec![HiddenLayer {
+                    width: 1 << 30,
+                    ..layer
+                }]),
+            ),
+        ];
+        for (name, architecture) in cases {
+            let error = architecture.check().unwrap_err().to_string();
+            assert!(error.contains(name), "no {name:?} in: {error}");
+        }
+        network()
+            .layers(vec![layer; MOST_LAYERS])
+            .shared(4)
+            .skip(true)
+            .check()
+            .unwrap();
+    }
 }

@@ -39,6 +39,10 @@ const WORKSPACE_BYTES: u64 = 256 << 20;
 /// and the host builds one in more time than the GPU needs for the whole step.
 const GPU_WORKSPACE_BYTES: u64 = 1 << 30;
 
+/// The most bytes of a tensor of the composed path on the CPU. Its passes go through memory once per
+/// operation, so the tensors of a micro-batch should stay in the caches.
+const NEAR_BYTES: u64 = 4 << 20;
+
 /// The buffers of a pass, as large as the largest micro-batch so far.
 #[derive(Debug)]
 pub(super) struct Step {
@@ -243,6 +247,7 @@ impl Step {
             });
         }
         let workspace = match self.device.class() {
+            Class::Host if path == Path::Composed => NEAR_BYTES,
             Class::Gpu => GPU_WORKSPACE_BYTES,
             Class::Host | Class::Software => WORKSPACE_BYTES,
         };

@@ -9,6 +9,7 @@ mod adapters;
 mod bench;
 mod eval;
 mod gradients;
+mod head;
 mod kernels;
 mod operations;
 mod options;

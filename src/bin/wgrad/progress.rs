@@ -75,7 +75,7 @@ impl Progress {
         self.say(format_args!("data        {data}"));
         self.say(format_args!(
             "network     {}, {}{clip}; {} weights",
-            shape(settings),
+            architecture,
             architecture.activation.name(),
             HumanCount(weights as u64),
         ));
@@ -237,16 +237,6 @@ impl Progress {
             }
         }
     }
-}
-
-/// `(768 -> 128) x 2 -> 1, untied`.
-pub fn shape(settings: &Settings) -> String {
-    let architecture = &settings.architecture;
-    let tied = if architecture.tied { "tied" } else { "untied" };
-    format!(
-        "({} -> {}) x 2 -> 1, {tied}",
-        architecture.inputs, architecture.hidden
-    )
 }
 
 fn objective(settings: &Settings) -> String {

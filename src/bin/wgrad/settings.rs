@@ -1,8 +1,10 @@
 //! The options that determine the numbers of a training.
 
 use crate::Failure;
+use crate::head::HeadOptions;
 use crate::options::ObjectiveOptions;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use wgrad::nnue::Architecture;
 use wgrad::nnue::activation::Activation;
 use wgrad::nnue::train::Settings;
 use wgrad::optim::schedule::Schedule;
@@ -23,6 +25,8 @@ pub struct SettingsOptions {
     /// T, the upper end of crelu and screlu; above 0 [default: 1]
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     clip: Option<f32>,
+    #[command(flatten)]
+    head: HeadOptions,
     #[arg(long, value_name = "COUNT", help = format!("Passes over the data [default: {}]", Settings::default().epochs))]
     epochs: Option<u64>,
     #[arg(long, value_name = "L", visible_alias = "batch", help = format!("L, positions in a batch [default: {}]", Settings::default().batch_size))]
@@ -75,6 +79,7 @@ impl SettingsOptions {
         architecture.tied |= self.tied;
         put(&mut architecture.activation, self.activation);
         put(&mut architecture.clip, self.clip);
+        self.head.over(architecture, "train")?;
         put(&mut settings.epochs, self.epochs);
         put(&mut settings.batch_size, self.batch_size);
         put(&mut settings.learning_rate, self.learning_rate);
@@ -148,6 +153,10 @@ pub fn differences(own: &Settings, given: &Settings) -> Vec<String> {
         [
             ("--hidden", architecture.hidden.to_string()),
             ("--tied", architecture.tied.to_string()),
+            ("--pairwise", architecture.pairwise.to_string()),
+            ("--layers", layers(architecture)),
+            ("--skip", architecture.skip.to_string()),
+            ("--factorise", (architecture.shared > 0).to_string()),
             ("--activation", architecture.activation.name().to_owned()),
             ("--clip", architecture.clip.to_string()),
             ("--epochs", settings.epochs.to_string()),
@@ -168,4 +177,10 @@ pub fn differences(own: &Settings, given: &Settings) -> Vec<String> {
     different
         .map(|((name, own), (_, given))| format!("{name} {given} (the run has {own})"))
         .collect()
+}
+
+/// The hidden layers as the option takes them.
+fn layers(architecture: &Architecture) -> String {
+    let layers = architecture.layers.iter().map(ToString::to_string);
+    layers.collect::<Vec<_>>().join(",")
 }

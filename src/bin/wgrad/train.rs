@@ -1,7 +1,7 @@
 //! `wgrad train`: trains on files, writes files, and shows the progress to a person or a program.
 
 use crate::options::{DeviceOption, ThreadsOption};
-use crate::progress::{self, Lines, Progress};
+use crate::progress::{Lines, Progress};
 use crate::settings::SettingsOptions;
 use crate::stop::{INTERRUPTED, stop_on_request};
 use crate::{Failure, Outcome, picture, print_json, quoted, quoted_path, warn};
@@ -230,7 +230,7 @@ impl Artist {
         Self {
             path: run.out.join("loss.svg"),
             log: run.log(),
-            title: format!("Loss of {}, {activation}", progress::shape(settings)),
+            title: format!("Loss of {}, {activation}", settings.architecture),
             steps_per_epoch: 1,
             drawn: Instant::now(),
             cost: Duration::ZERO,

@@ -1,9 +1,11 @@
 //! The shapes to time: one shape, or a grid of them.
 
+use crate::Failure;
+use crate::head::HeadOptions;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::fmt::{self, Display};
 use std::path::PathBuf;
-use wgrad::error::{Error, Result};
+use wgrad::error::Error;
 use wgrad::nnue::Architecture;
 use wgrad::nnue::activation::Activation;
 use wgrad::nnue::data::{Chess768, FeatureSet};
@@ -33,6 +35,8 @@ pub struct ShapeOptions {
     /// Give X as ones and zeros instead of index lists
     #[arg(long)]
     dense: bool,
+    #[command(flatten)]
+    head: HeadOptions,
     /// Use the positions of this data file instead of random ones
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
@@ -82,8 +86,16 @@ impl Display for Shape {
             "K={} L={} N={}",
             architecture.hidden, self.batch, architecture.inputs
         )?;
+        if architecture.pairwise {
+            write!(f, " pairwise")?;
+        }
+        for layer in &architecture.layers {
+            write!(f, " {layer}")?;
+        }
         let words = [
             (true, architecture.activation.name()),
+            (architecture.skip, "skip"),
+            (architecture.shared > 0, "factorised"),
             (architecture.tied, "tied"),
             (self.dense, "dense"),
             (true, if self.optimizer { "adamw" } else { "gradients" }),
@@ -119,11 +131,12 @@ impl ShapeOptions {
     ///
     /// # Errors
     /// Sizes with which no network can be trained.
-    pub fn one(&self) -> Result<Option<Shape>> {
+    pub fn one(&self) -> Result<Option<Shape>, Failure> {
         let sizes = [self.hidden, self.batch_size, self.inputs, self.indices];
         let given = sizes.iter().any(Option::is_some)
             || self.tied
             || self.dense
+            || self.head.is_given()
             || self.activation.is_some()
             || self.data.is_some()
             || self.optimizer.is_some();
@@ -142,21 +155,20 @@ impl ShapeOptions {
         };
         architecture.tied = self.tied;
         architecture.activation = self.activation.unwrap_or(architecture.activation);
+        self.head.over(architecture, "bench")?;
         architecture.check()?;
         shape.indices = self.indices.unwrap_or(INDICES.min(architecture.inputs));
         shape.dense = self.dense;
         shape.optimizer = self.optimizer.unwrap_or(true);
         let most = i32::MAX as usize / (2 * architecture.inputs.max(shape.indices));
         if !(1..=most).contains(&shape.batch) {
-            return Err(Error::argument(
-                "--batch-size",
-                format!("1 to {most}"),
-                shape.batch,
-            ));
+            return Err(
+                Error::argument("--batch-size", format!("1 to {most}"), shape.batch).into(),
+            );
         }
         if !(1..=shape.architecture.inputs).contains(&shape.indices) {
             let expected = format!("1 to {}, the inputs", shape.architecture.inputs);
-            return Err(Error::argument("--indices", expected, shape.indices));
+            return Err(Error::argument("--indices", expected, shape.indices).into());
         }
         Ok(Some(shape))
     }

@@ -1,0 +1,55 @@
+//! The options of the layers between accumulators and output.
+
+use crate::Failure;
+use wgrad::nnue::{Architecture, HiddenLayer};
+
+/// An option that is not given takes its default, or the value of the resumed run.
+#[derive(clap::Args)]
+pub struct HeadOptions {
+    /// Multiply the first K/2 activated lanes of each perspective with its last K/2
+    #[arg(long)]
+    pairwise: bool,
+    /// The hidden layers of the head as WIDTH:ACTIVATION, such as 16:dual,32:crelu, with crelu,
+    /// screlu, relu or dual [default: none]
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    layers: Option<Vec<HiddenLayer>>,
+    /// Let the output layer read the first hidden layer too
+    #[arg(long)]
+    skip: bool,
+    /// Add to the weights of each king bucket a part that all buckets share
+    #[arg(long, visible_alias = "factorize")]
+    factorise: bool,
+}
+
+/// The inputs of one king bucket, which is the number of columns of the shared part.
+const BUCKET_INPUTS: usize = 768;
+
+impl HeadOptions {
+    /// Whether one of the options is given.
+    pub fn is_given(&self) -> bool {
+        self.pairwise || self.layers.is_some() || self.skip || self.factorise
+    }
+
+    /// Overwrites the head of a network, whose inputs are set, with the given options.
+    pub fn over(
+        &self,
+        architecture: &mut Architecture,
+        command: &'static str,
+    ) -> Result<(), Failure> {
+        architecture.pairwise |= self.pairwise;
+        architecture.skip |= self.skip;
+        if let Some(layers) = &self.layers {
+            architecture.layers.clone_from(layers);
+        }
+        if self.factorise {
+            let inputs = architecture.inputs;
+            if inputs <= BUCKET_INPUTS || !inputs.is_multiple_of(BUCKET_INPUTS) {
+                let message =
+                    format!("--factorise goes with several king buckets, not N = {inputs}");
+                return Err(Failure::Usage(command, message));
+            }
+            architecture.shared = BUCKET_INPUTS;
+        }
+        Ok(())
+    }
+}
