@@ -232,7 +232,7 @@ fn what_does_not_fit_is_named() {
     );
     refused(
         linear(&[2, 4], &[3, 5, 6], &[3, 5]),
-        &[name, "[2, 4], [3, 5, 6] and [3, 5]", "[buckets, O, I]"],
+        &[name, "[2, 4] and [3, 5, 6] and [3, 5]", "[buckets, O, I]"],
     );
     refused(
         linear(&[2, 4], &[3, 5, 4], &[3, 6]),
