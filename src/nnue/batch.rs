@@ -107,9 +107,9 @@ impl Batch {
         }
     }
 
-    /// The inputs and the targets, to use their memory again.
-    pub fn into_parts(self) -> (Inputs, Vec<f32>) {
-        (self.inputs, self.targets)
+    /// The inputs, the targets and the buckets, to use their memory again.
+    pub fn into_parts(self) -> (Inputs, Vec<f32>, Option<Vec<u32>>) {
+        (self.inputs, self.targets, self.buckets)
     }
 
     /// The same batch with an output bucket for each sample, `[L]`.

@@ -47,7 +47,7 @@ pub struct Options {
     threads: ThreadsOption,
     #[command(
         flatten,
-        next_help_heading = "One shape instead of the grid [defaults: 256, 16384, 768, 32, crelu, adamw]"
+        next_help_heading = "One shape instead of the grid [defaults: 256, 16384, 768, 32, crelu, adamw, one output bucket]"
     )]
     shape: ShapeOptions,
     /// Seconds for which each shape is timed on each device; slow steps take longer
@@ -73,9 +73,11 @@ pub fn run(options: &Options) -> Outcome {
     let one = options.shape.one()?;
     // A wrong option is reported before anything is measured.
     let mut given = match (&one, &options.shape.data) {
-        (Some(shape), Some(file)) => {
-            Some(Positions::from_file(file, shape, options.threads.loader_threads())?)
-        }
+        (Some(shape), Some(file)) => Some(Positions::from_file(
+            file,
+            shape,
+            options.threads.loader_threads(),
+        )?),
         _ => None,
     };
     let devices = devices(options)?;

@@ -73,6 +73,10 @@ impl Progress {
         };
         self.say(format_args!("data        {data}"));
         self.say(format_args!(
+            "inputs      {}; output buckets {}",
+            settings.inputs, settings.output_buckets
+        ));
+        self.say(format_args!(
             "network     {}, {}{clip}; {} weights",
             shape(settings),
             architecture.activation.name(),
@@ -242,8 +246,12 @@ impl Progress {
 pub fn shape(settings: &Settings) -> String {
     let architecture = &settings.architecture;
     let tied = if architecture.tied { "tied" } else { "untied" };
+    let outputs = match architecture.buckets {
+        1 => "1".to_owned(),
+        buckets => format!("1 x {buckets}"),
+    };
     format!(
-        "({} -> {}) x 2 -> 1, {tied}",
+        "({} -> {}) x 2 -> {outputs}, {tied}",
         architecture.inputs, architecture.hidden
     )
 }

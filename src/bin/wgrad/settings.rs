@@ -1,6 +1,7 @@
 //! The options of a training that determine its numbers.
 
 use crate::Failure;
+use crate::encoding::EncodingOptions;
 use crate::options::ObjectiveOptions;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use wgrad::nnue::activation::Activation;
@@ -11,6 +12,8 @@ use wgrad::optim::{AdamW, Optimizer, Sgd};
 /// Each is left to its default, or to the resumed run, unless given.
 #[derive(clap::Args)]
 pub struct SettingsOptions {
+    #[command(flatten)]
+    encoding: EncodingOptions,
     #[arg(long, value_name = "K", help = format!("K, rows of one accumulator [default: {}]", Settings::default().architecture.hidden))]
     hidden: Option<usize>,
     /// One accumulator for both perspectives (A1 = A2, B1 = B2) [default: one for each]
@@ -66,6 +69,11 @@ pub struct SettingsOptions {
 impl SettingsOptions {
     /// Puts what is given in the place of what stands there.
     pub fn over(&self, settings: &mut Settings) -> Result<(), Failure> {
+        let encoding = self.encoding.over(settings.encoding())?;
+        settings.architecture.inputs = encoding.inputs.inputs();
+        settings.architecture.buckets = encoding.output_buckets.count();
+        settings.inputs = encoding.inputs;
+        settings.output_buckets = encoding.output_buckets;
         let architecture = &mut settings.architecture;
         put(&mut architecture.hidden, self.hidden);
         architecture.tied |= self.tied;
@@ -142,6 +150,9 @@ pub fn differences(own: &Settings, given: &Settings) -> Vec<String> {
     let fields = |settings: &Settings| {
         let architecture = &settings.architecture;
         [
+            ("--inputs", settings.inputs.name().to_owned()),
+            ("--buckets", king_buckets(settings)),
+            ("--output-buckets", settings.output_buckets.to_string()),
             ("--hidden", architecture.hidden.to_string()),
             ("--tied", architecture.tied.to_string()),
             ("--activation", architecture.activation.name().to_owned()),
@@ -164,4 +175,11 @@ pub fn differences(own: &Settings, given: &Settings) -> Vec<String> {
     different
         .map(|((name, own), (_, given))| format!("{name} {given} (the run has {own})"))
         .collect()
+}
+
+/// The table of king buckets as the option takes it; empty if the inputs have none.
+fn king_buckets(settings: &Settings) -> String {
+    let table = settings.inputs.king_buckets().map(|kings| kings.table());
+    let numbers = table.unwrap_or_default().iter().map(usize::to_string);
+    numbers.collect::<Vec<_>>().join(",")
 }

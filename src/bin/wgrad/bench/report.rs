@@ -14,6 +14,8 @@ pub struct Measurement {
     pub hidden: usize,
     pub batch: usize,
     pub inputs: usize,
+    /// Output buckets.
+    pub buckets: usize,
     /// The mean if the positions come from a file.
     pub indices: f64,
     pub activation: &'static str,
@@ -67,6 +69,7 @@ impl Measurement {
             hidden: architecture.hidden,
             batch: shape.batch,
             inputs: architecture.inputs,
+            buckets: architecture.buckets,
             indices: positions.indices,
             activation: architecture.activation.name(),
             tied: architecture.tied,
