@@ -69,7 +69,7 @@ fn renewed(spare: Batch, batch: &Batch, transpose: Transpose) -> Batch {
     let Inputs::Sparse([first, second]) = batch.inputs() else {
         return spare;
     };
-    let (Inputs::Sparse([own, other]), targets) = spare.into_parts() else {
+    let (Inputs::Sparse([own, other]), targets, _) = spare.into_parts() else {
         panic!("a batch of lists is followed by another");
     };
     let again = |spare: SparseInputs, lists: &SparseInputs| {

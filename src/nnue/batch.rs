@@ -108,9 +108,9 @@ impl Batch {
         }
     }
 
-    /// The inputs and the targets, so that the caller can reuse their memory.
-    pub fn into_parts(self) -> (Inputs, Vec<f32>) {
-        (self.inputs, self.targets)
+    /// The inputs, the targets and the buckets, so that the caller can reuse their memory.
+    pub fn into_parts(self) -> (Inputs, Vec<f32>, Option<Vec<u32>>) {
+        (self.inputs, self.targets, self.buckets)
     }
 
     /// The same batch with an output bucket for each sample, `[L]`.

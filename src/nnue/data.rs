@@ -2,15 +2,25 @@
 //!
 //! A [`Dataset`] is a list of files, bulletformat or text, in a fixed order. A [`Loader`] reads it
 //! epoch by epoch. One thread reads and shuffles records. Other threads check each record
-//! ([`Position`]), list its features ([`FeatureSet`]) and compute its target ([`Target`]). The
-//! order of the batches depends only on the seed and the epoch.
+//! ([`Position`]), list its features ([`FeatureSet`]) and compute its target ([`Target`]) and its
+//! output bucket ([`OutputBuckets`]). The order of the batches depends only on the seed and the
+//! epoch. [`ChessInputs`] chooses a feature set by its name.
+//!
+//! For another game or another reader, a [`BatchBuilder`] makes batches from the caller's positions.
 
+mod buckets;
+mod builder;
 mod chess768;
+mod chess_inputs;
 mod dataset;
+mod draft;
+mod encoding;
 mod features;
 mod format;
+mod king_buckets;
 mod loader;
 mod maker;
+mod output_buckets;
 mod pool;
 mod record;
 mod shuffle;
@@ -18,10 +28,15 @@ mod target;
 mod text;
 mod turns;
 
+pub use builder::BatchBuilder;
+pub use chess_inputs::ChessInputs;
 pub use chess768::Chess768;
 pub use dataset::Dataset;
+pub use encoding::Encoding;
 pub use features::{FeatureSet, Perspective};
+pub use king_buckets::KingBuckets;
 pub use loader::{Loader, LoaderSettings};
 pub use maker::LoadedBatch;
+pub use output_buckets::OutputBuckets;
 pub use record::{Piece, Position};
 pub use target::Target;

@@ -3,7 +3,8 @@
 //! A network file has the tensors `A1` and `A2` `[K, N]`, `B1` and `B2` `[K]`, `C` `[2K]` and `d`
 //! `[1]`. `A2` and `B2` are absent if the network is tied. With several output buckets, `C` is
 //! `[buckets, 2K]` and `d` is `[buckets]`. Its metadata are `activation` (crelu, screlu or relu),
-//! `clip` (which relu ignores) and `tied` (true or false).
+//! `clip` (which relu ignores) and `tied` (true or false). The metadata of chess networks with other
+//! inputs than `chess768` or with output buckets are in [`Encoding`](super::data::Encoding).
 //!
 //! A network with a longer head has the metadata `head`, a JSON object such as
 //! `{"pairwise": true, "layers": [{"width": 16, "activation": "dual"}], "buckets": 8, "skip": false}`.

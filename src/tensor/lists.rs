@@ -340,6 +340,11 @@ impl ListWriter {
         second.end(two);
     }
 
+    /// The number of indices that are written.
+    pub(crate) fn entries(&self) -> usize {
+        self.used
+    }
+
     /// The memory of the next list.
     #[inline(always)]
     fn places(&mut self) -> &mut [u32] {

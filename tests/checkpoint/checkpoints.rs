@@ -86,9 +86,10 @@ fn checkpoints_come_back() {
 fn results_say_what_they_were_trained_for() {
     let (_directory, path) = scratch();
     let state = checkpoint(untied());
-    let mut objective = state.settings.objective();
-    (objective.lambda, objective.scale, objective.loss.power) = (0.3, 213.7, 2.5);
-    write_result(&path, &state.parameters, objective).unwrap();
+    let mut settings = state.settings.clone().lambda(0.3).scale(213.7);
+    settings.loss.power = 2.5;
+    let objective = settings.objective();
+    write_result(&path, &state.parameters, &settings).unwrap();
     let (read, metadata) = read_network(&path).unwrap();
     assert_eq!(read, state.parameters);
     assert_eq!(objective_of(&path, &metadata).unwrap(), Some(objective));

@@ -191,6 +191,7 @@ fn epochs_in_one_go_are_those_one_by_one_also_in_used_memory() {
 struct Unnamed;
 
 impl FeatureSet for Unnamed {
+    type Position = Position;
     fn inputs(&self) -> usize {
         Chess768.inputs()
     }
@@ -207,7 +208,7 @@ fn a_set_that_writes_both_perspectives_loads_the_same() {
     let dataset = Dataset::open(&[shipped("chess_validation.bin")]).unwrap();
     let base = settings(3000, 5000);
     let named = loader(&dataset, &base).unwrap();
-    let unnamed: Arc<dyn FeatureSet> = Arc::new(Unnamed);
+    let unnamed: Arc<dyn FeatureSet<Position = Position>> = Arc::new(Unnamed);
     let unnamed = Loader::new(&dataset, unnamed, &base, Needs::default()).unwrap();
     for (named, unnamed) in named.zip(unnamed) {
         assert_eq!(named.unwrap(), unnamed.unwrap());
@@ -243,7 +244,7 @@ fn a_loaded_batch_is_what_its_positions_say() {
 fn a_loader_dropped_half_way_ends_its_threads() {
     let dataset = Dataset::open(&[shipped("chess_train.bin")]).unwrap();
     for taken in [0, 1, 5] {
-        let held: Arc<dyn FeatureSet> = Arc::new(Chess768);
+        let held: Arc<dyn FeatureSet<Position = Position>> = Arc::new(Chess768);
         let base = settings(256, 10_000).threads(3);
         let mut loader = Loader::new(&dataset, held.clone(), &base, Needs::default()).unwrap();
         assert_eq!(loader.by_ref().take(taken).count(), taken);
@@ -256,6 +257,7 @@ fn a_loader_dropped_half_way_ends_its_threads() {
 struct Panics;
 
 impl FeatureSet for Panics {
+    type Position = Position;
     fn inputs(&self) -> usize {
         1
     }
@@ -285,6 +287,7 @@ struct Always {
 }
 
 impl FeatureSet for Always {
+    type Position = Position;
     fn inputs(&self) -> usize {
         2
     }

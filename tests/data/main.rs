@@ -1,8 +1,11 @@
 //! The data layer: records, text, features, the loader's order, and the text of every error.
 
+mod builder;
+mod chess_inputs;
 mod errors;
 mod features;
 mod loader;
+mod output_buckets;
 mod records;
 mod sparse;
 mod support;

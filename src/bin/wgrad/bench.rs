@@ -47,7 +47,7 @@ pub struct Options {
     threads: ThreadsOption,
     #[command(
         flatten,
-        next_help_heading = "One shape instead of the grid [defaults: 256, 16384, 768, 32, crelu, adamw]"
+        next_help_heading = "One shape instead of the grid [defaults: 256, 16384, 768, 32, crelu, adamw, one output bucket]"
     )]
     shape: ShapeOptions,
     /// Seconds for which each shape is timed on each device; slow steps take longer

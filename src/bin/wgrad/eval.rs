@@ -4,7 +4,7 @@ use crate::options::{DeviceOption, ObjectiveOptions, ThreadsOption};
 use crate::{Outcome, print, print_json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use wgrad::nnue::data::Dataset;
+use wgrad::nnue::data::{Dataset, Encoding};
 use wgrad::nnue::train::checkpoint::objective_of;
 use wgrad::nnue::train::{Settings, evaluate};
 use wgrad::nnue::{Network, read_network};
@@ -36,6 +36,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Outcome {
     let (parameters, metadata) = read_network(&options.net)?;
     let own = objective_of(&options.net, &metadata)?;
+    let encoding = Encoding::from_metadata(&options.net, &metadata)?;
     let default = Settings::new(parameters.architecture().inputs).objective();
     let objective = options.objective.over(own.unwrap_or(default));
     objective.check()?;
@@ -48,7 +49,7 @@ pub fn run(options: &Options) -> Outcome {
     };
     // Besides the data and the objective, `evaluate` can refuse only the network, so the error gets
     // the path of the network.
-    let evaluation = evaluate(&mut network, &dataset, objective, threads);
+    let evaluation = evaluate(&mut network, &dataset, &encoding, objective, threads);
     let evaluation = evaluation.map_err(|error| error.in_file(&options.net))?;
     if options.json {
         print_json(&evaluation)?;

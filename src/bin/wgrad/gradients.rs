@@ -15,7 +15,7 @@ use wgrad::nnue::{Batch, Inputs, Loss, Network, SparseInputs, Upstream, read_net
     net:   A1, A2 [K,N], B1, B2 [K] (no A2 and B2 when tied), C [2K], d [1]; metadata activation\n       \
            (crelu, screlu or relu), clip (without effect for relu) and tied (true or false)\n\
     batch: X1, X2 [L,N], or i32 indices1, indices2 [L,F] padded with -1; Y_exp [L], the target itself;\n       \
-           metadata loss (mse or sigmoid_mse)\n\
+           i32 buckets [L] for a net of several output buckets; metadata loss (mse or sigmoid_mse)\n\
     out:   Y [L], loss [1], and A1.grad ... d.grad in the shapes of the net")]
 pub struct Options {
     /// The network
@@ -98,6 +98,14 @@ fn read_batch(file: &TensorFile, inputs: usize) -> Result<(Batch, Loss)> {
             return Err(file.fault("tensors", expected, found));
         }
     };
-    let batch = Batch::new(inputs, targets).map_err(|error| error.in_file(file.path()))?;
+    let mut batch = Batch::new(inputs, targets).map_err(|error| error.in_file(file.path()))?;
+    if has("buckets") {
+        let buckets = file.integers("buckets", &[samples])?.iter();
+        let buckets = buckets.map(|&bucket| {
+            let wrong = |_| file.fault("tensor `buckets`", "numbers of at least 0", bucket);
+            u32::try_from(bucket).map_err(wrong)
+        });
+        batch = batch.with_buckets(buckets.collect::<Result<_>>()?)?;
+    }
     Ok((batch, loss))
 }

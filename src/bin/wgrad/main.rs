@@ -7,6 +7,7 @@
 
 mod adapters;
 mod bench;
+mod encoding;
 mod eval;
 mod gradients;
 mod head;

@@ -74,6 +74,10 @@ impl Progress {
         };
         self.say(format_args!("data        {data}"));
         self.say(format_args!(
+            "inputs      {}; output buckets {}",
+            settings.inputs, settings.output_buckets
+        ));
+        self.say(format_args!(
             "network     {}, {}{clip}; {} weights",
             architecture,
             architecture.activation.name(),

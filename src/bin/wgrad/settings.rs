@@ -1,6 +1,7 @@
 //! The options that determine the numbers of a training.
 
 use crate::Failure;
+use crate::encoding::EncodingOptions;
 use crate::head::HeadOptions;
 use crate::options::ObjectiveOptions;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -13,6 +14,8 @@ use wgrad::optim::{AdamW, Optimizer, Sgd};
 /// An option that is not given takes its default, or the value of the resumed run.
 #[derive(clap::Args)]
 pub struct SettingsOptions {
+    #[command(flatten)]
+    encoding: EncodingOptions,
     #[arg(long, value_name = "K", help = format!("K, lanes of one accumulator [default: {}]", Settings::default().architecture.hidden))]
     hidden: Option<usize>,
     /// Use one accumulator for both perspectives (A1 = A2, B1 = B2) [default: one for each]
@@ -74,6 +77,11 @@ pub struct SettingsOptions {
 impl SettingsOptions {
     /// Overwrites the settings with the given options.
     pub fn over(&self, settings: &mut Settings) -> Result<(), Failure> {
+        let encoding = self.encoding.over(settings.encoding())?;
+        settings.architecture.inputs = encoding.inputs.inputs();
+        settings.architecture.buckets = encoding.output_buckets.count();
+        settings.inputs = encoding.inputs;
+        settings.output_buckets = encoding.output_buckets;
         let architecture = &mut settings.architecture;
         put(&mut architecture.hidden, self.hidden);
         architecture.tied |= self.tied;
@@ -151,6 +159,9 @@ pub fn differences(own: &Settings, given: &Settings) -> Vec<String> {
     let fields = |settings: &Settings| {
         let architecture = &settings.architecture;
         [
+            ("--inputs", settings.inputs.name().to_owned()),
+            ("--buckets", king_buckets(settings)),
+            ("--output-buckets", settings.output_buckets.to_string()),
             ("--hidden", architecture.hidden.to_string()),
             ("--tied", architecture.tied.to_string()),
             ("--pairwise", architecture.pairwise.to_string()),
@@ -183,4 +194,11 @@ pub fn differences(own: &Settings, given: &Settings) -> Vec<String> {
 fn layers(architecture: &Architecture) -> String {
     let layers = architecture.layers.iter().map(ToString::to_string);
     layers.collect::<Vec<_>>().join(",")
+}
+
+/// The table of king buckets as the option takes it; empty if the inputs have none.
+fn king_buckets(settings: &Settings) -> String {
+    let table = settings.inputs.king_buckets().map(|kings| kings.table());
+    let numbers = table.unwrap_or_default().iter().map(usize::to_string);
+    numbers.collect::<Vec<_>>().join(",")
 }

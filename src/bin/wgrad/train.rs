@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
-use wgrad::nnue::data::{Chess768, FeatureSet};
 use wgrad::nnue::train::log::Curve;
 use wgrad::nnue::train::{Event, Run, Settings, Summary, Trainer};
 
@@ -130,7 +129,7 @@ pub fn run(options: &Options) -> Outcome {
 
 /// A new run and its settings.
 fn fresh(options: &Options) -> Result<(Run, Settings), Failure> {
-    let mut settings = Settings::new(Chess768.inputs());
+    let mut settings = Settings::default();
     options.settings.over(&mut settings)?;
     settings.check()?;
     let (mut data, mut validation) = (options.data.clone(), options.validation.clone());

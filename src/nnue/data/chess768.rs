@@ -4,9 +4,9 @@ use super::features::{FeatureSet, Perspective};
 use super::record::Position;
 
 /// N.
-const INPUTS: usize = 768;
+pub(super) const INPUTS: usize = 768;
 /// The most pieces on a board.
-const PIECES: usize = 32;
+pub(super) const PIECES: usize = 32;
 
 /// The plain piece-square features, N = 768: one for each color, kind of piece and square.
 ///
@@ -34,6 +34,8 @@ const fn first_features() -> [[u32; 16]; 2] {
 }
 
 impl FeatureSet for Chess768 {
+    type Position = Position;
+
     fn inputs(&self) -> usize {
         INPUTS
     }

@@ -1,7 +1,5 @@
 //! Feature sets: the inputs of a network that a position sets to 1.
 
-use super::record::Position;
-
 /// One of the two views of a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Perspective {
@@ -11,8 +9,15 @@ pub enum Perspective {
     Other,
 }
 
-/// A map from a position to one index list per perspective.
+/// A map from a position of any game to one index list per perspective.
+///
+/// A [`Loader`](super::Loader) reads chess positions and takes the feature sets of
+/// [`Position`](super::Position). Positions of another game, or from another reader, become batches
+/// through a [`BatchBuilder`](super::BatchBuilder).
 pub trait FeatureSet: Send + Sync {
+    /// The positions of the game.
+    type Position: ?Sized;
+
     /// N, the number of inputs of one perspective.
     fn inputs(&self) -> usize;
 
@@ -23,7 +28,8 @@ pub trait FeatureSet: Send + Sync {
     ///
     /// `list` has a length of [`Self::max_indices`] and any contents; the contents after the
     /// features are ignored. Each feature is below [`Self::inputs`] and is written at most once.
-    fn write(&self, position: &Position, perspective: Perspective, list: &mut [u32]) -> usize;
+    fn write(&self, position: &Self::Position, perspective: Perspective, list: &mut [u32])
+    -> usize;
 
     /// The permutation that maps a feature to its name from the other perspective, `[N]`, if one
     /// permutation holds for all positions.
@@ -38,12 +44,12 @@ pub trait FeatureSet: Send + Sync {
     /// numbers. `names` is the result of [`Self::other_names`].
     ///
     /// A feature set overrides this method if it can list both perspectives together in less time.
-    /// Each list of a loader is 16 elements longer than [`Self::max_indices`], which leaves room
+    /// Each list of a loader or a builder is 16 elements longer than [`Self::max_indices`], which leaves room
     /// for whole vectors.
     #[inline(always)]
     fn write_both(
         &self,
-        position: &Position,
+        position: &Self::Position,
         names: Option<&[u32]>,
         [own, other]: [&mut [u32]; 2],
     ) -> [usize; 2] {

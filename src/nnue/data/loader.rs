@@ -13,7 +13,9 @@
 use super::dataset::Dataset;
 use super::features::FeatureSet;
 use super::maker::{BatchMaker, Contents, LoadedBatch};
+use super::output_buckets::OutputBuckets;
 use super::pool::Pool;
+use super::record::Position;
 use super::shuffle::{Block, Blocks, Order, RawBatch, RawBatches};
 use super::target::Target;
 use super::turns::Turns;
@@ -51,6 +53,8 @@ pub struct LoaderSettings {
     pub skip: u64,
     /// The targets of the samples.
     pub target: Target,
+    /// The output bucket of each sample. Batches of a single bucket name none.
+    pub output_buckets: OutputBuckets,
     /// The number of threads that make batches, besides the two that read and cut. It has no
     /// influence on the batches. If the consumer computes on threads of the host, the number of
     /// those threads replaces it.
@@ -58,8 +62,8 @@ pub struct LoaderSettings {
 }
 
 impl Default for LoaderSettings {
-    /// Batches of 16,384 samples, 2²⁰ records shuffled together, epoch 0 alone, and one thread per
-    /// core up to 8.
+    /// Batches of 16,384 samples, 2²⁰ records shuffled together, epoch 0 alone, one output bucket,
+    /// and one thread per core up to 8.
     fn default() -> Self {
         Self {
             batch_size: 16384,
@@ -69,6 +73,7 @@ impl Default for LoaderSettings {
             epochs: 1,
             skip: 0,
             target: Target::default(),
+            output_buckets: OutputBuckets::ONE,
             threads: std::thread::available_parallelism()
                 .map_or(1, |cores| cores.get().min(BUSY_THREADS)),
         }
@@ -83,6 +88,7 @@ crate::setters! { LoaderSettings {
     epochs: u64,
     skip: u64,
     target: Target,
+    output_buckets: OutputBuckets,
     threads: usize,
 } }
 
@@ -97,9 +103,9 @@ const BLOCKS: usize = 2;
 const MOST_THREADS: usize = 1024;
 
 impl LoaderSettings {
-    fn check(&self, dataset: &Dataset, features: &(impl FeatureSet + ?Sized)) -> Result<()> {
+    fn check(&self, dataset: &Dataset, max_indices: usize) -> Result<()> {
         // Samples and offsets into index lists are 32-bit numbers on a device.
-        let most = i32::MAX as usize / features.max_indices().max(1);
+        let most = i32::MAX as usize / max_indices.max(1);
         if !(1..=most).contains(&self.batch_size) {
             let expected = format!("1 to {most}");
             return Err(Error::argument("batch_size", expected, self.batch_size));
@@ -146,7 +152,7 @@ type BatchJob = (RawBatch, Sender<Reply>);
 /// they are made.
 ///
 /// **Memory.** A loader holds two blocks of 36 bytes per record and at most 2·threads + 2 batches.
-/// Each batch has up to 56 + 16·F bytes per sample (568 for [`Chess768`](super::Chess768)) and 8·N
+/// Each batch has up to 60 + 16·F bytes per sample (572 for [`Chess768`](super::Chess768)) and 8·N
 /// bytes. The batches of the consumer are not counted. The size of the files does not matter.
 ///
 /// **Errors.** An error replaces the first batch that it affects, and ends the iteration. This is
@@ -178,6 +184,8 @@ enum BatchSource {
 impl Loader {
     /// Starts to read. `needs` are the requirements of the network that will read the batches. With
     /// [`Needs::default`] the batches fit no particular network.
+    /// [`ChessInputs::loader`](super::ChessInputs::loader) does the same with a feature set that is
+    /// chosen by its name.
     ///
     /// If the network computes on threads of the host, those threads make one batch each whenever
     /// no batch is left. If a thread panics while it makes a batch, the batches of the other
@@ -185,13 +193,13 @@ impl Loader {
     ///
     /// # Errors
     /// A setting that is out of its range. The iteration returns the errors of the files.
-    pub fn new<F: FeatureSet + ?Sized + 'static>(
+    pub fn new<F: FeatureSet<Position = Position> + ?Sized + 'static>(
         dataset: &Dataset,
         features: Arc<F>,
         settings: &LoaderSettings,
         needs: Needs<'_>,
     ) -> Result<Self> {
-        settings.check(dataset, &*features)?;
+        settings.check(dataset, features.max_indices())?;
         // The loader is declared before the channels. On an early return the channels are dropped
         // first, which wakes the threads that the loader then joins.
         let mut loader = Self {
@@ -227,7 +235,7 @@ impl Loader {
     }
 
     /// A function that gives each thread its own maker of batches. All makers share memory.
-    fn maker<F: FeatureSet + ?Sized + 'static>(
+    fn maker<F: FeatureSet<Position = Position> + ?Sized + 'static>(
         &self,
         dataset: &Dataset,
         features: Arc<F>,
@@ -235,9 +243,10 @@ impl Loader {
         transpose: Transpose,
         raw_spares: Pool<RawBatch>,
     ) -> impl Fn() -> Make + use<F> {
-        let (dataset, target, spares) = (dataset.clone(), settings.target, self.spares.clone());
+        let (dataset, spares) = (dataset.clone(), self.spares.clone());
+        let (target, buckets) = (settings.target, settings.output_buckets);
         move || {
-            let mut maker = BatchMaker::new(&dataset, features.clone(), target, transpose);
+            let mut maker = BatchMaker::new(&dataset, features.clone(), target, buckets, transpose);
             let (spares, raw_spares) = (spares.clone(), raw_spares.clone());
             Box::new(move |mut raw| {
                 raw.gather();

@@ -1,15 +1,17 @@
 //! Makes a batch from raw records: checks the records, lists their features and computes their
-//! targets.
+//! targets and output buckets.
 
 use super::dataset::Dataset;
+use super::draft::{Draft, emptied};
 use super::features::FeatureSet;
+use super::output_buckets::OutputBuckets;
 use super::pool::Pool;
 use super::record::Position;
 use super::shuffle::RawBatch;
 use super::target::{Target, Targets};
 use crate::error::Result;
-use crate::nnue::batch::{Batch, Inputs};
-use crate::tensor::lists::{Check, ListWriter, Transpose};
+use crate::nnue::batch::Batch;
+use crate::tensor::lists::Transpose;
 use std::fmt::{self, Debug, Formatter};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -97,14 +99,17 @@ pub(crate) struct BatchMaker<F: ?Sized> {
     features: Arc<F>,
     other_names: Option<Vec<u32>>,
     targets: Targets,
+    /// `None` for a single bucket.
+    buckets: Option<OutputBuckets>,
     transpose: Transpose,
 }
 
-impl<F: FeatureSet + ?Sized> BatchMaker<F> {
+impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
     pub(crate) fn new(
         dataset: &Dataset,
         features: Arc<F>,
         target: Target,
+        buckets: OutputBuckets,
         transpose: Transpose,
     ) -> Self {
         Self {
@@ -112,39 +117,31 @@ impl<F: FeatureSet + ?Sized> BatchMaker<F> {
             other_names: features.other_names(),
             features,
             targets: Targets::new(target),
+            buckets: (buckets.count() > 1).then_some(buckets),
             transpose,
         }
     }
 
     /// The batch of these records, in the memory of `spare`.
     pub(crate) fn make(&mut self, raw: &RawBatch, spare: Option<Contents>) -> Result<Contents> {
-        let max_indices = self.features.max_indices();
-        let mut draft = Draft::new(raw.records.len(), max_indices, spare);
+        let (samples, max_indices) = (raw.records.len(), self.features.max_indices());
+        let spare = spare.unwrap_or_else(Contents::empty);
+        let mut draft = Draft::new(samples, max_indices, spare.batch);
+        let mut scores = emptied(spare.scores, samples);
+        let mut results = emptied(spare.results, samples);
         let fill = Fill {
             maker: self,
             raw,
             draft: &mut draft,
+            scores: &mut scores,
+            results: &mut results,
         };
         pulp::Arch::new().dispatch(fill)?;
-        let inputs = self.features.inputs();
-        let check = match self.transpose {
-            Transpose::Now => Check::Transpose,
-            Transpose::OnDemand if self.features.is_distinct() => Check::Range,
-            Transpose::OnDemand => Check::Distinct,
-        };
-        let finish = |list: ListWriter, whose| {
-            let lists = list.finish(inputs, check);
-            lists.map_err(|error| error.within(format_args!("features of the {whose}")))
-        };
-        let own = finish(draft.own, "side to move")?;
-        let other = match &self.other_names {
-            Some(names) => draft.other.finish_renamed(&own, names),
-            None => finish(draft.other, "other side"),
-        };
+        let names = self.other_names.as_deref();
         Ok(Contents {
-            batch: Batch::new(Inputs::Sparse([own, other?]), draft.targets)?,
-            scores: draft.scores,
-            results: draft.results,
+            batch: draft.finish(&*self.features, names, self.transpose)?,
+            scores,
+            results,
         })
     }
 }
@@ -155,60 +152,33 @@ struct Fill<'a, F: ?Sized> {
     maker: &'a mut BatchMaker<F>,
     raw: &'a RawBatch,
     draft: &'a mut Draft,
+    scores: &'a mut Vec<i16>,
+    results: &'a mut Vec<f32>,
 }
 
-impl<F: FeatureSet + ?Sized> pulp::WithSimd for Fill<'_, F> {
+impl<F: FeatureSet<Position = Position> + ?Sized> pulp::WithSimd for Fill<'_, F> {
     type Output = Result<()>;
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) -> Result<()> {
-        let Self { maker, raw, draft } = self;
+        let Self {
+            maker,
+            raw,
+            draft,
+            scores,
+            results,
+        } = self;
         for (record, &position) in raw.records.iter().zip(&raw.positions) {
             let position = Position::from_bytes(record)
                 .map_err(|fault| maker.dataset.blame(position, fault))?;
-            let features = &*maker.features;
-            let names = maker.other_names.as_deref();
-            let lists = [&mut draft.own, &mut draft.other];
-            ListWriter::push_both(lists, |lists| features.write_both(&position, names, lists));
+            draft.push(&*maker.features, maker.other_names.as_deref(), &position);
             draft.targets.push(maker.targets.of(&position));
-            draft.scores.push(position.score());
-            draft.results.push(position.result());
+            if let Some(buckets) = &maker.buckets {
+                draft.buckets.push(buckets.of(&position));
+            }
+            scores.push(position.score());
+            results.push(position.result());
         }
         Ok(())
     }
-}
-
-/// A batch that is being made.
-struct Draft {
-    own: ListWriter,
-    other: ListWriter,
-    targets: Vec<f32>,
-    scores: Vec<i16>,
-    results: Vec<f32>,
-}
-
-impl Draft {
-    /// Makes room for `samples` lists of at most `max_indices`, in the memory of `spare`.
-    fn new(samples: usize, max_indices: usize, spare: Option<Contents>) -> Self {
-        let spare = spare.unwrap_or_else(Contents::empty);
-        let (inputs, targets) = match spare.batch.into_parts() {
-            (Inputs::Sparse(inputs), targets) => (inputs, targets),
-            (Inputs::Dense { .. }, targets) => (Default::default(), targets),
-        };
-        let [own, other] = inputs.map(|inputs| inputs.rewrite(samples, max_indices));
-        Self {
-            own,
-            other,
-            targets: emptied(targets, samples),
-            scores: emptied(spare.scores, samples),
-            results: emptied(spare.results, samples),
-        }
-    }
-}
-
-/// The same memory without elements, with room for `samples`.
-fn emptied<T>(mut memory: Vec<T>, samples: usize) -> Vec<T> {
-    memory.clear();
-    memory.reserve_exact(samples);
-    memory
 }

@@ -79,6 +79,12 @@ impl Position {
         })
     }
 
+    /// The number of pieces, 2 to 32.
+    #[inline(always)]
+    pub fn piece_count(&self) -> usize {
+        self.0.occ.count_ones() as usize
+    }
+
     /// The king squares of the side to move and of the other side, each from its own view of the
     /// board.
     pub fn kings(&self) -> [u8; 2] {

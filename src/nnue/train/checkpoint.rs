@@ -3,11 +3,13 @@
 //! A checkpoint is a network file with more contents: the moments of the optimizer as tensors
 //! `A1.m`, `A1.v` …, and one JSON object under the metadata key `training`. It holds no time, path
 //! or host, so equal trainings write equal files.
+//! Like a network file it also has the metadata of its [`Encoding`].
 
 use super::settings::{Objective, Settings};
 use crate::error::{Error, Result};
 use crate::files::atomic::remove_unfinished;
 use crate::files::safetensors::{Metadata, TensorFile};
+use crate::nnue::data::Encoding;
 use crate::nnue::file::{network_file, push_parameters, read_architecture, read_parameters};
 use crate::nnue::{Parameters, write_network};
 use serde::{Deserialize, Serialize};
@@ -124,7 +126,9 @@ impl Checkpoint {
             positions: self.positions,
             running_loss: self.running_loss.map(|loss| loss.to_string()),
         })?;
-        let mut file = network_file(path, &self.parameters, training);
+        let mut metadata = self.settings.encoding().metadata()?;
+        metadata.extend(training);
+        let mut file = network_file(path, &self.parameters, metadata);
         for (name, moment) in names.iter().zip(&self.moments) {
             push_parameters(&mut file, moment, &format!(".{name}"));
         }
@@ -160,6 +164,15 @@ impl Checkpoint {
         if found != *expected {
             let expected = format!("{expected:?}, as its own settings say");
             return Err(file.fault("architecture", expected, format!("{found:?}")));
+        }
+        let (encoding, found) = (
+            settings.encoding(),
+            Encoding::from_metadata(path, &file.metadata)?,
+        );
+        if found != encoding {
+            let expected = format!("{encoding:?}, as its own settings say");
+            let place = "metadata `inputs` and `output_buckets`";
+            return Err(file.fault(place, expected, format!("{found:?}")));
         }
         let moments = settings.optimizer.moments().iter();
         let read = |suffix: &str| read_parameters(&file, expected, suffix);
@@ -218,18 +231,17 @@ fn to_json(value: &impl Serialize) -> Result<Metadata> {
     Ok(Metadata::from([(TRAINING.to_string(), text)]))
 }
 
-/// Writes the result of a training: a network file with the objective of the training.
+/// Writes the result of a training: a network file with the encoding and the objective of the
+/// training.
 ///
 /// # Errors
 /// As [`write_network`].
-pub fn write_result(path: &Path, parameters: &Parameters, objective: Objective) -> Result<()> {
-    write_network(
-        path,
-        parameters,
-        to_json(&Trained {
-            settings: objective,
-        })?,
-    )
+pub fn write_result(path: &Path, parameters: &Parameters, settings: &Settings) -> Result<()> {
+    let mut metadata = settings.encoding().metadata()?;
+    metadata.extend(to_json(&Trained {
+        settings: settings.objective(),
+    })?);
+    write_network(path, parameters, metadata)
 }
 
 /// The objective of a network, from the metadata that [`read_network`](crate::nnue::read_network)

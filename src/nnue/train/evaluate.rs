@@ -1,12 +1,11 @@
 //! Evaluates a network on a data file: mean loss, and correlation with the scores.
 
 use super::settings::Objective;
-use crate::error::{Error, Result};
-use crate::nnue::data::{Chess768, Dataset, FeatureSet, Loader, LoaderSettings};
+use crate::error::Result;
+use crate::nnue::data::{Dataset, Encoding, LoaderSettings};
 use crate::nnue::loss::Link;
 use crate::nnue::{Needs, Network};
 use serde::Serialize;
-use std::sync::Arc;
 
 /// The quality of a network's outputs on a data file.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -25,20 +24,17 @@ pub struct Evaluation {
 /// instead.
 ///
 /// # Errors
-/// An objective out of its range, a network of another N than [`Chess768`], damaged data, and
-/// failures of the device.
+/// An objective out of its range, a network of another N or another number of output buckets than
+/// the encoding, damaged data, and failures of the device.
 pub fn evaluate(
     network: &mut Network,
     dataset: &Dataset,
+    encoding: &Encoding,
     objective: Objective,
     threads: usize,
 ) -> Result<Evaluation> {
     objective.check()?;
-    if network.architecture().inputs != Chess768.inputs() {
-        let expected = format!("{} inputs (N), as Chess768 has", Chess768.inputs());
-        let found = network.architecture().inputs;
-        return Err(Error::argument("network", expected, found));
-    }
+    encoding.check(network.architecture())?;
     let target = objective.target();
     let settings = LoaderSettings::default()
         .shuffle_buffer(0)
@@ -46,7 +42,7 @@ pub fn evaluate(
         .threads(threads.max(1));
     let (mut loss, mut moments) = (0.0, Moments::default());
     let needs = Needs::outputs(network);
-    for batch in Loader::new(dataset, Arc::new(Chess768), &settings, needs)? {
+    for batch in encoding.loader(dataset, settings, needs)? {
         let batch = batch?;
         let y = network.forward(&batch)?;
         let samples = y.iter().zip(batch.targets()).zip(batch.scores());

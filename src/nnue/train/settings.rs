@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::nnue::Architecture;
-use crate::nnue::data::Target;
+use crate::nnue::data::{ChessInputs, Encoding, OutputBuckets, Target};
 use crate::nnue::loss::Loss;
 use crate::optim::Optimizer;
 use crate::optim::schedule::Schedule;
@@ -19,6 +19,10 @@ const ABOVE_0: &str = "a finite number above 0";
 /// let mut settings = Settings::new(768).epochs(5).lambda(0.3);
 /// settings.architecture.hidden = 256;
 /// assert_eq!(settings.batch_size, 4096);
+///
+/// let settings = settings.output_buckets("material:8".parse()?);
+/// assert_eq!(settings.architecture.buckets, 8);
+/// # Ok::<(), wgrad::Error>(())
 /// ```
 ///
 /// If a file of an earlier release lacks a field, the field takes its default value.
@@ -28,6 +32,12 @@ const ABOVE_0: &str = "a finite number above 0";
 pub struct Settings {
     /// The network.
     pub architecture: Architecture,
+    /// The features of a position. The architecture has their N.
+    #[serde(skip_serializing_if = "ChessInputs::is_chess768")]
+    pub inputs: ChessInputs,
+    /// The output bucket of a position. The architecture has as many buckets.
+    #[serde(skip_serializing_if = "OutputBuckets::is_one")]
+    pub output_buckets: OutputBuckets,
     /// The training loss.
     pub loss: Loss,
     /// The optimizer.
@@ -74,13 +84,32 @@ crate::setters! { Settings {
 } }
 
 impl Settings {
+    /// Replaces the field `inputs`, and N of the architecture.
+    #[must_use]
+    pub fn inputs(mut self, inputs: ChessInputs) -> Self {
+        self.architecture.inputs = inputs.inputs();
+        Self { inputs, ..self }
+    }
+
+    /// Replaces the field `output_buckets`, and the number of buckets of the architecture.
+    #[must_use]
+    pub fn output_buckets(mut self, output_buckets: OutputBuckets) -> Self {
+        self.architecture.buckets = output_buckets.count();
+        Self {
+            output_buckets,
+            ..self
+        }
+    }
+
     /// The defaults for a network of N = `inputs`: K = 128, untied, CReLU with T = 1; squared error
-    /// on σ(Y); [`Optimizer::ADAMW`]; 20 epochs; a learning rate of 2e-3 that falls to 0 on a
+    /// on σ(Y); one output bucket; [`Optimizer::ADAMW`]; 20 epochs; a learning rate of 2e-3 that falls to 0 on a
     /// cosine; batches of 4,096; λ = 0; scale 400; seed 0; 2²⁰ positions shuffled together, which
     /// are 32 MiB of bulletformat records.
     pub fn new(inputs: usize) -> Self {
         Self {
             architecture: Architecture::new(inputs, 128),
+            inputs: ChessInputs::default(),
+            output_buckets: OutputBuckets::ONE,
             loss: Loss::SIGMOID_MSE,
             optimizer: Optimizer::ADAMW,
             schedule: Schedule::Cosine,
@@ -100,9 +129,7 @@ impl Settings {
     /// [`Error::Argument`] with the name of the setting.
     pub fn check(&self) -> Result<()> {
         self.architecture.check()?;
-        let buckets = self.architecture.buckets;
-        let expected = "1, because no loader assigns output buckets to positions yet";
-        require("buckets", buckets == 1, expected, buckets)?;
+        self.encoding().check_buckets(&self.architecture)?;
         self.optimizer.check()?;
         self.objective().check()?;
         let rate = self.learning_rate;
@@ -111,9 +138,10 @@ impl Settings {
         require("epochs", self.epochs > 0, "at least 1", self.epochs)?;
         let samples = self.batch_size;
         require("batch_size", samples > 0, "at least 1", samples)?;
-        // Offsets into index lists of 32 indices per sample are 32-bit numbers on a device.
-        let valid = samples <= i32::MAX as usize / 32;
-        require("batch_size", valid, "at most 67108863", samples)?;
+        // Offsets into index lists are 32-bit numbers on a device.
+        let most = i32::MAX as usize / self.inputs.max_indices();
+        let expected = format!("at most {most}");
+        require("batch_size", samples <= most, &expected, samples)?;
         let shuffle = self.shuffle_buffer;
         let valid = u32::try_from(shuffle).is_ok();
         require("shuffle_buffer", valid, "at most 4294967295", shuffle)
@@ -133,6 +161,11 @@ impl Settings {
     pub fn learning_rate_at(&self, step: u64, positions: u64) -> f32 {
         let total = self.total_steps(positions);
         self.schedule.learning_rate(self.learning_rate, step, total)
+    }
+
+    /// How positions become samples of the network.
+    pub fn encoding(&self) -> Encoding {
+        Encoding::new(self.inputs.clone(), self.output_buckets)
     }
 
     /// The quantity that the network learns to predict.

@@ -12,11 +12,10 @@ use super::settings::Settings;
 use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::files::lock::DirectoryLock;
-use crate::nnue::data::{Chess768, Dataset, Loader, LoaderSettings};
+use crate::nnue::data::{Dataset, Loader, LoaderSettings};
 use crate::nnue::{Learner, Parameters, PendingLoss};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -146,7 +145,7 @@ impl Trainer {
         }
         let net = (!stopped).then(|| self.run.net());
         if let Some(net) = &net {
-            write_result(net, &self.learner.parameters()?, self.settings.objective())?;
+            write_result(net, &self.learner.parameters()?, &self.settings)?;
         }
         Ok(Summary {
             finished: !stopped,
@@ -171,10 +170,11 @@ impl Trainer {
             epochs: self.settings.epochs.saturating_sub(self.epoch),
             skip: self.batch,
             target: self.settings.objective().target(),
+            output_buckets: self.settings.output_buckets,
             threads: self.run.loader_threads(),
         };
-        let features = Arc::new(Chess768);
-        Loader::new(&self.dataset, features, &settings, self.learner.needs())
+        let (inputs, needs) = (&self.settings.inputs, self.learner.needs());
+        inputs.loader(&self.dataset, &settings, needs)
     }
 
     /// Trains on the rest of the epoch. Returns true if it was stopped, after writing a checkpoint.
@@ -285,8 +285,13 @@ impl Trainer {
         let mut evaluation = None;
         if let Some(validation) = &self.validation {
             let threads = self.run.loader_threads();
-            let objective = self.settings.objective();
-            let result = evaluate(self.learner.network_mut(), validation, objective, threads)?;
+            let result = evaluate(
+                self.learner.network_mut(),
+                validation,
+                &self.settings.encoding(),
+                self.settings.objective(),
+                threads,
+            )?;
             self.log.append(&Entry::Validation {
                 step,
                 epoch,

@@ -3,9 +3,8 @@
 use super::shape::Shape;
 use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Arc;
 use wgrad::error::{Error, Result};
-use wgrad::nnue::data::{Chess768, Dataset, Loader, LoaderSettings};
+use wgrad::nnue::data::{Dataset, LoaderSettings};
 use wgrad::nnue::{Batch, Inputs, Needs, SparseInputs, Transpose, random_lists};
 
 /// The number of batches that take turns, so that no batch is in a cache only because the last step
@@ -16,6 +15,9 @@ const MOST_BYTES: usize = 256 << 20;
 
 /// Starts and indices of one perspective.
 type Lists = (Vec<u32>, Vec<u32>);
+
+/// The lists of both perspectives, the targets and the output buckets of a batch.
+type Parts = ([Lists; 2], Vec<f32>, Option<Vec<u32>>);
 
 /// The positions of the batches.
 pub struct Positions {
@@ -28,8 +30,8 @@ pub struct Positions {
 }
 
 enum Prepared {
-    /// Lists that are not checked yet and have no transposed index, and the targets.
-    Lists([Lists; 2], Vec<f32>),
+    /// Lists that are not checked yet and have no transposed index.
+    Lists(Parts),
     /// Dense inputs, which need no check and no transposed index.
     Dense(Batch),
 }
@@ -41,8 +43,11 @@ impl Positions {
         let lists = |seed| random_lists(seed, inputs, shape.batch, shape.indices);
         let batches = (0..count(shape) as u64).map(|index| {
             let targets = (0..shape.batch).map(|sample| sample as f32 / shape.batch as f32);
+            let buckets = shape.architecture.buckets;
+            let bucket = |sample| (sample % buckets) as u32;
+            let buckets = (buckets > 1).then(|| (0..shape.batch).map(bucket).collect());
             let lists = [lists(2 * index)?, lists(2 * index + 1)?];
-            Ok((lists, targets.collect()))
+            Ok((lists, targets.collect(), buckets))
         });
         Self::new("random".to_owned(), shape, batches)
     }
@@ -60,7 +65,9 @@ impl Positions {
             .shuffle_buffer(0)
             .threads(threads);
         let whole = (positions / shape.batch as u64).min(count(shape) as u64) as usize;
-        let loader = Loader::new(&dataset, Arc::new(Chess768), &settings, Needs::default())?;
+        let loader = shape
+            .encoding
+            .loader(&dataset, settings, Needs::default())?;
         let batches = loader.take(whole).map(|loaded| {
             let batch = loaded?;
             let lists = match batch.inputs() {
@@ -71,7 +78,8 @@ impl Positions {
                 }
             };
             let lists = lists.map(|lists| (lists.starts().to_vec(), lists.indices().to_vec()));
-            Ok((lists, batch.targets().to_vec()))
+            let buckets = batch.buckets().map(<[u32]>::to_vec);
+            Ok((lists, batch.targets().to_vec(), buckets))
         });
         Self::new(path.display().to_string(), shape, batches)
     }
@@ -79,20 +87,20 @@ impl Positions {
     fn new(
         source: String,
         shape: &Shape,
-        batches: impl Iterator<Item = Result<([Lists; 2], Vec<f32>)>>,
+        batches: impl Iterator<Item = Result<Parts>>,
     ) -> Result<Self> {
         let inputs = shape.architecture.inputs;
         let (mut prepared, mut entries, mut samples) = (Vec::new(), 0, 0);
         for batch in batches {
-            let (lists, targets) = batch?;
+            let (lists, targets, buckets) = batch?;
             samples += 2 * targets.len();
             entries += lists.iter().map(|lists| lists.1.len()).sum::<usize>();
             prepared.push(if shape.dense {
                 let [first, second] = lists.each_ref().map(|lists| sparse(inputs, lists));
                 let inputs = Inputs::Sparse([first?, second?]).to_dense();
-                Prepared::Dense(Batch::new(inputs, targets)?)
+                Prepared::Dense(batch_of(inputs, targets, buckets)?)
             } else {
-                Prepared::Lists(lists, targets)
+                Prepared::Lists((lists, targets, buckets))
             });
         }
         Ok(Self {
@@ -113,12 +121,12 @@ impl Positions {
     ) -> Result<Cow<'_, Batch>> {
         match &self.batches[step % self.batches.len()] {
             Prepared::Dense(batch) => Ok(Cow::Borrowed(batch)),
-            Prepared::Lists([first, second], targets) => {
+            Prepared::Lists(([first, second], targets, buckets)) => {
                 let inputs = |spare: SparseInputs, (starts, indices): &Lists| {
                     spare.refill(self.inputs, starts, indices, transpose)
                 };
-                let (spare, mut memory) = match spare.map(Batch::into_parts) {
-                    Some((Inputs::Sparse(spare), memory)) => (spare, memory),
+                let (spare, mut memory, mut of_buckets) = match spare.map(Batch::into_parts) {
+                    Some((Inputs::Sparse(spare), memory, buckets)) => (spare, memory, buckets),
                     _ => Default::default(),
                 };
                 let [own, other] = spare;
@@ -126,8 +134,9 @@ impl Positions {
                 let second = || inputs(other, second);
                 let (first, second) = rayon::join(first, second);
                 memory.clone_from(targets);
+                of_buckets.clone_from(buckets);
                 let inputs = Inputs::Sparse([first?, second?]);
-                Ok(Cow::Owned(Batch::new(inputs, memory)?))
+                Ok(Cow::Owned(batch_of(inputs, memory, of_buckets)?))
             }
         }
     }
@@ -148,6 +157,14 @@ impl Positions {
             true => batch.inputs().to_dense(),
             false => batch.inputs().clone(),
         })
+    }
+}
+
+fn batch_of(inputs: Inputs, targets: Vec<f32>, buckets: Option<Vec<u32>>) -> Result<Batch> {
+    let batch = Batch::new(inputs, targets)?;
+    match buckets {
+        Some(buckets) => batch.with_buckets(buckets),
+        None => Ok(batch),
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Measurement {
     pub hidden: usize,
     pub batch: usize,
     pub inputs: usize,
+    /// The number of output buckets.
+    pub buckets: usize,
     /// The number of active features per position and perspective; the mean if the positions come
     /// from a file.
     pub indices: f64,
@@ -68,6 +70,7 @@ impl Measurement {
             hidden: architecture.hidden,
             batch: shape.batch,
             inputs: architecture.inputs,
+            buckets: architecture.buckets,
             indices: positions.indices,
             activation: architecture.activation.name(),
             tied: architecture.tied,

@@ -1,6 +1,7 @@
 //! The shapes to time: one shape, or a grid of them.
 
 use crate::Failure;
+use crate::encoding;
 use crate::head::HeadOptions;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::fmt::{self, Display};
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use wgrad::error::Error;
 use wgrad::nnue::Architecture;
 use wgrad::nnue::activation::Activation;
-use wgrad::nnue::data::{Chess768, FeatureSet};
+use wgrad::nnue::data::{ChessInputs, Encoding, OutputBuckets};
 
 /// Any of these options selects a single shape.
 #[derive(clap::Args)]
@@ -20,9 +21,15 @@ pub struct ShapeOptions {
     /// L, positions in a batch
     #[arg(long, value_name = "L", visible_alias = "batch")]
     batch_size: Option<usize>,
-    /// N, inputs of one perspective
-    #[arg(long, value_name = "N", conflicts_with = "data")]
-    inputs: Option<usize>,
+    /// N, inputs of one perspective; or the name of a feature set, as `wgrad train --inputs` takes it
+    #[arg(long, value_name = "N|NAME", value_parser = inputs)]
+    inputs: Option<Inputs>,
+    /// The buckets of king-buckets, as `wgrad train --buckets` takes them
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    buckets: Option<Vec<usize>>,
+    /// The output buckets, as `wgrad train --output-buckets` takes them. Random positions fall into all of them alike
+    #[arg(long, value_name = "TABLE")]
+    output_buckets: Option<OutputBuckets>,
     /// F, active inputs per position and perspective
     #[arg(long, value_name = "F", conflicts_with = "data")]
     indices: Option<usize>,
@@ -45,10 +52,28 @@ pub struct ShapeOptions {
     optimizer: Option<bool>,
 }
 
+/// N, or a feature set.
+#[derive(Clone, Debug)]
+enum Inputs {
+    Count(usize),
+    Name(&'static str),
+}
+
+fn inputs(text: &str) -> Result<Inputs, String> {
+    if let Ok(count) = text.parse() {
+        return Ok(Inputs::Count(count));
+    }
+    let name = ChessInputs::NAMES.into_iter().find(|name| *name == text);
+    let wrong = || format!("expected a number or {}", ChessInputs::NAMES.join(", "));
+    name.map(Inputs::Name).ok_or_else(wrong)
+}
+
 /// One shape of a step.
 #[derive(Clone, Debug)]
 pub struct Shape {
     pub architecture: Architecture,
+    /// How the positions of a file become samples.
+    pub encoding: Encoding,
     /// L.
     pub batch: usize,
     /// F, for random positions.
@@ -66,6 +91,7 @@ impl Shape {
     fn plain((hidden, batch): (usize, usize)) -> Self {
         Self {
             architecture: Architecture::new(INPUTS, hidden),
+            encoding: Encoding::default(),
             batch,
             indices: INDICES,
             dense: false,
@@ -86,6 +112,9 @@ impl Display for Shape {
             "K={} L={} N={}",
             architecture.hidden, self.batch, architecture.inputs
         )?;
+        if architecture.buckets > 1 {
+            write!(f, " B={}", architecture.buckets)?;
+        }
         if architecture.pairwise {
             write!(f, " pairwise")?;
         }
@@ -132,8 +161,11 @@ impl ShapeOptions {
     /// # Errors
     /// Sizes with which no network can be trained.
     pub fn one(&self) -> Result<Option<Shape>, Failure> {
-        let sizes = [self.hidden, self.batch_size, self.inputs, self.indices];
+        let sizes = [self.hidden, self.batch_size, self.indices];
         let given = sizes.iter().any(Option::is_some)
+            || self.inputs.is_some()
+            || self.buckets.is_some()
+            || self.output_buckets.is_some()
             || self.tied
             || self.dense
             || self.head.is_given()
@@ -148,11 +180,13 @@ impl ShapeOptions {
             self.hidden.unwrap_or(hidden),
             self.batch_size.unwrap_or(batch),
         ));
+        shape.encoding = self.encoding()?;
         let architecture = &mut shape.architecture;
-        architecture.inputs = match self.data {
-            Some(_) => Chess768.inputs(),
-            None => self.inputs.unwrap_or(INPUTS),
+        architecture.inputs = match self.inputs {
+            Some(Inputs::Count(count)) => count,
+            _ => shape.encoding.inputs.inputs(),
         };
+        architecture.buckets = shape.encoding.output_buckets.count();
         architecture.tied = self.tied;
         architecture.activation = self.activation.unwrap_or(architecture.activation);
         self.head.over(architecture, "bench")?;
@@ -162,14 +196,30 @@ impl ShapeOptions {
         shape.optimizer = self.optimizer.unwrap_or(true);
         let most = i32::MAX as usize / (2 * architecture.inputs.max(shape.indices));
         if !(1..=most).contains(&shape.batch) {
-            return Err(
-                Error::argument("--batch-size", format!("1 to {most}"), shape.batch).into(),
-            );
+            let expected = format!("1 to {most}");
+            return Err(Error::argument("--batch-size", expected, shape.batch).into());
         }
         if !(1..=shape.architecture.inputs).contains(&shape.indices) {
             let expected = format!("1 to {}, the inputs", shape.architecture.inputs);
             return Err(Error::argument("--indices", expected, shape.indices).into());
         }
         Ok(Some(shape))
+    }
+
+    fn encoding(&self) -> Result<Encoding, Failure> {
+        let name = match self.inputs {
+            Some(Inputs::Name(name)) => name,
+            Some(Inputs::Count(_)) if self.data.is_some() => {
+                let message = "--data goes with a name for --inputs, not with a number".to_owned();
+                return Err(Failure::Usage("bench", message));
+            }
+            _ => ChessInputs::NAMES[0],
+        };
+        let standing = ChessInputs::default();
+        let inputs = encoding::inputs("bench", name, self.buckets.as_deref(), &standing)?;
+        Ok(Encoding::new(
+            inputs,
+            self.output_buckets.unwrap_or_default(),
+        ))
     }
 }

@@ -4,7 +4,6 @@ use super::Trainer;
 use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::files::lock::DirectoryLock;
-use crate::nnue::data::{Chess768, FeatureSet};
 use crate::nnue::train::input::{check_ahead, open_data};
 use crate::nnue::train::log::{self, Entry, Log};
 use crate::nnue::train::run::Run;
@@ -20,12 +19,7 @@ impl Trainer {
     /// or results of a run is refused. While that run is going on, the error is [`Error::InUse`].
     pub fn new(device: &Device, settings: &Settings, run: &Run) -> Result<Self> {
         settings.check()?;
-        let inputs = Chess768.inputs();
-        if settings.architecture.inputs != inputs {
-            let expected = format!("{inputs}, as Chess768 has");
-            let found = settings.architecture.inputs;
-            return Err(Error::argument("inputs (N)", expected, found));
-        }
+        settings.encoding().check(&settings.architecture)?;
         let (dataset, validation) = open_data(run)?;
         run.check_free()?;
         for dataset in [Some(&dataset), validation.as_ref()].into_iter().flatten() {
@@ -90,6 +84,9 @@ impl Trainer {
         }
         let lock = DirectoryLock::take(&run.out)?;
         let (path, checkpoint) = checkpoints.latest()?.ok_or_else(none)?;
+        let encoding = checkpoint.settings.encoding();
+        let fits = encoding.check(&checkpoint.settings.architecture);
+        fits.map_err(|error| error.in_file(&path))?;
         let (dataset, validation) = open_data(run)?;
         let fingerprint = dataset.fingerprint()?;
         if fingerprint != checkpoint.data {
