@@ -164,8 +164,8 @@ fn allowance(operation: Unary, x: f64, numbers: [f64; 2]) -> f64 {
         Unary::Log if (0.5..=2.0).contains(&x) => 2f64.powi(-21),
         Unary::Log => 3.0 * epsilon * y,
         Unary::Exp => exp(x),
-        // The error of the exponential in 1 + e, times at most 1, and two roundings and a division
-        // of 2.5.
+        // The error of the exponential in 1 + e, which the quotient divides by 1 to 4, and two
+        // roundings and a division of 2.5.
         Unary::Sigmoid => exp(-x.abs()) + 5.0 * epsilon * y,
         // The error of the exponential enters the numerator and the denominator. Near 0 the series
         // has five roundings.
