@@ -1,5 +1,6 @@
-// y[i] = Σ_j v_j with v_j = x[i] + j/8 taken through v ← a·v + b `rounds` times, j from 0 to 7.
-// The eight chains of an invocation do not wait for each other, and memory sees one load and one store for all of them.
+// y[i] = Σ_j v_j for j from 0 to 7. Each v_j starts as x[i] + j/8 and takes v ← a·v + b `rounds`
+// times. The eight chains of an invocation do not wait for each other, and all of them share one
+// load and one store.
 struct Params {
     length: u32,
     rounds: u32,

@@ -1,9 +1,11 @@
-// Z[s, column + r] = B[r] + Σ_f X[s, f]·A[f, r]: the accumulator of one perspective on dense inputs.
+// Z[s, column + r] = B[r] + Σ_f X[s, f]·A[f, r]: the accumulator of one perspective on dense
+// inputs.
 //
-// A workgroup computes 64 samples × 64 lanes, and an invocation 8 × 8 of them in registers. If SHARED
-// is 1, the operands pass through workgroup memory, 16 features at a time. Otherwise every invocation
-// reads them itself, which suits software adapters, because barriers are slow there. Past the edges
-// an invocation reads the last vector again, or zero in place of X, and writes nothing.
+// A workgroup computes 64 samples × 64 lanes, and an invocation 8 × 8 of them in registers. If
+// SHARED is 1, the operands pass through workgroup memory, 16 features at a time. Otherwise every
+// invocation reads them itself, which suits software adapters, because barriers are slow there.
+// Past the edges an invocation reads the last vector again, or zero instead of X, and writes
+// nothing.
 override SHARED: u32 = 1u;
 
 struct Params {
@@ -16,7 +18,8 @@ struct Params {
     bias: u32, // offset of B in `small`, a multiple of 4
 }
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>; // [samples, x_stride / 4], zero past the inputs
+// [samples, x_stride / 4], zero past the inputs.
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>; // [inputs, hidden / 4]
 @group(0) @binding(2) var<storage, read> small: array<vec4<f32>>; // the head buffer
 @group(0) @binding(3) var<storage, read_write> z: array<vec4<f32>>; // [samples, stride / 4]

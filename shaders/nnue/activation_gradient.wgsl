@@ -1,5 +1,5 @@
-// dz[s, u] = C[b, u]·e[s]·∂H/∂Z[s, u], where b is the bucket of the sample. Where the slope is 0, the
-// result is 0 even if e is infinite or NaN.
+// dz[s, u] = C[b, u]·e[s]·∂H/∂Z[s, u], where b is the bucket of the sample. Where the slope is 0,
+// the result is 0 even if e is infinite or NaN.
 struct Params {
     samples: u32,
     width: u32, // 2K

@@ -1,14 +1,14 @@
-// Y[s] = d + Σ_u C[u]·H[s, u] on index lists, with H = activation(Z) and
-// Z[s, pK + r] = B_p[r] + Σ A_p[i, r] over the sample's list. If GRADIENT is 1, also the facts about
-// Z that the gradients need: a bit per lane for 0 ≤ Z ≤ T, with a clip a bit for Z > T, and the slope
-// if POWER > 1. If LOSS is 1, also e = ∂E/∂Y[s] and the term of the loss.
+// Y[s] = d + Σ_u C[u]·H[s, u] on index lists, with H = activation(Z) and Z[s, pK + r] = B_p[r] + Σ
+// A_p[i, r] over the sample's list. If GRADIENT is 1, it also writes the facts about Z that the
+// gradients need: one bit per lane for 0 ≤ Z ≤ T, one bit for Z > T if there is a clip, and the
+// slope if POWER > 1. If LOSS is 1, it also writes e = ∂E/∂Y[s] and the loss term.
 //
-// Neither Z nor H reaches memory. A team of K/32 invocations computes one perspective of a sample, and
-// each of them has 32 lanes. The first half of a workgroup has the first perspective and the other
-// half the second, so that the invocations of a subgroup take the same branch. Each half has as many
-// teams as fit, and each team computes `rounds` samples.
+// Neither Z nor H reaches memory. A team of K/32 invocations computes one perspective of a sample,
+// and each of them has 32 lanes. The first half of a workgroup has the first perspective and the
+// other half the second, so that the invocations of a subgroup take the same branch. Each half has
+// as many teams as fit, and each team computes `rounds` samples.
 struct Params {
-    samples: u32, // of this strip, whose first is sample `first` of `total`
+    samples: u32, // samples of this strip, which begins at sample `first` of `total`
     first: u32,
     total: u32,
     hidden: u32, // K, a multiple of 32
@@ -26,14 +26,18 @@ struct Params {
     clip: f32,
 }
 
-@group(0) @binding(0) var<storage, read> lists: array<u32>; // starts, [2, total + 1]; indices; targets as bits, [total]
+// Starts, [2, total + 1]; indices; targets as bits, [total].
+@group(0) @binding(0) var<storage, read> lists: array<u32>;
 @group(0) @binding(1) var<storage, read> weights_1: array<vec4<f32>>; // [N, K]
 @group(0) @binding(2) var<storage, read> weights_2: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> small: array<vec4<f32>>; // B of each accumulator, C [2K], d
+// B of each accumulator, C [2K], d.
+@group(0) @binding(3) var<storage, read> small: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>; // [total]
 @group(0) @binding(5) var<storage, read_write> bits: array<u32>; // [conditions, 2, total, K/32]
-@group(0) @binding(6) var<storage, read_write> slopes: array<vec4<f32>>; // [2, samples, K] if POWER > 1
-@group(0) @binding(7) var<storage, read_write> errors: array<f32>; // e, [total], then the terms of the loss, [total]
+// [2, samples, K] if POWER > 1.
+@group(0) @binding(6) var<storage, read_write> slopes: array<vec4<f32>>;
+// e, [total], then the terms of the loss, [total].
+@group(0) @binding(7) var<storage, read_write> errors: array<f32>;
 @group(0) @binding(8) var<uniform> params: Params;
 
 override GRADIENT: u32 = 1u;

@@ -4,7 +4,7 @@ struct Params {
     rows: u32,
     hidden: u32, // lanes of a row
     first: u32, // offset of the matrix in a shard
-    stride: u32, // from one shard to the next
+    stride: u32, // distance from one shard to the next
     pieces: u32,
     accumulate: u32,
 }

@@ -1,5 +1,5 @@
-// The loss of each sample: terms[s] = |P − t|^q / L with P = link(Y[s]), and the derivative by Y[s],
-// e[s] = (q/L)·|P − t|^(q−1)·sign(P − t)·∂P/∂Y.
+// The loss of each sample: terms[s] = |P − t|^q / L with P = link(Y[s]), and its derivative with
+// respect to Y[s], e[s] = (q/L)·|P − t|^(q−1)·sign(P − t)·∂P/∂Y.
 struct Params {
     samples: u32,
     power: f32,

@@ -4,14 +4,14 @@ alias Value = f32;
 struct Params {
     groups: array<vec4<f32>, 3>, // of B, C and d: η, 1 − η·w, and the range
     hidden: u32, // K, a multiple of 32
-    tied: u32, // 1 where both perspectives share B
+    tied: u32, // 1 if both perspectives share B
     blocks: u32,
     bands: u32,
-    rows_2: u32, // where the second perspective's rows begin
+    rows_2: u32, // offset of the second perspective's rows
     total_1: u32, // rows of each perspective
     total_2: u32,
-    bias_2: u32, // where B of the second accumulator begins in `head`
-    output: u32, // where C begins there; d follows it
+    bias_2: u32, // offset of B of the second accumulator in `values`
+    output: u32, // offset of C in `values`; d follows C
     samples: u32,
     totals: u32, // 1 if the losses of the samples are summed
     clip: f32,
@@ -24,8 +24,10 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> rows: array<f32>;
 @group(0) @binding(1) var<storage, read> shares: array<f32>; // [bands, 2K]
-@group(0) @binding(2) var<storage, read> errors: array<f32>; // e [samples], then what each sample adds to the loss
-@group(0) @binding(3) var<storage, read_write> values: array<f32>; // B of each accumulator, C [2K], d
+// e [samples], then what each sample adds to the loss.
+@group(0) @binding(2) var<storage, read> errors: array<f32>;
+// B of each accumulator, C [2K], d.
+@group(0) @binding(3) var<storage, read_write> values: array<f32>;
 @group(0) @binding(4) var<storage, read_write> first: array<f32>; // like `values`
 @group(0) @binding(5) var<storage, read_write> second: array<f32>; // like `values`
 @group(0) @binding(6) var<storage, read_write> loss: array<f32>; // [1]

@@ -1,26 +1,27 @@
-// Rows of K lanes that are sums over samples. There are three kinds of row: Σ e[s]·S[s, r]·M[s, r] over
-// a chunk of a feature's samples, the same over a chunk of all samples (for the bias), and
-// Σ e[s]·[Z[s, r] > T] over a chunk of all samples. A strip adds to the rows of a feature that the
+// Rows of K lanes that are sums over samples. There are three kinds of row: Σ e[s]·S[s, r]·M[s, r]
+// over a chunk of a feature's samples, the same over a chunk of all samples (for the bias), and Σ
+// e[s]·[Z[s, r] > T] over a chunk of all samples. A strip adds to the rows of a feature that the
 // strips before it wrote.
 //
-// A workgroup sums one row for a lane group. SLOTS samples are read side by side, each by WORDS
-// invocations, which have the 32 lanes of a mask word each. Then the sums of the slots are added in
-// order.
+// A workgroup sums one row for a lane group. SLOTS samples are read in parallel. WORDS invocations
+// read each sample, and each of them has the 32 lanes of a mask word. Then the sums of the slots
+// are added in order.
 struct Params {
-    samples: u32, // of this strip, whose first is sample `first` of `total`, a multiple of CHUNK
+    samples: u32, // of this strip; it begins at sample `first` of `total`, a multiple of CHUNK
     first: u32,
     total: u32,
     hidden: u32, // K, a multiple of 32
     chunks_1: u32, // chunks of each perspective
     chunks_2: u32,
-    starts: u32, // offset of the chunk starts in `index`, the first perspective's before the second's
+    starts: u32, // offset of the chunk starts in `index`, perspective by perspective
     list_1: u32, // offset of each perspective's samples in `index`
     list_2: u32,
     interleave: u32,
     entries: u32,
 }
 
-@group(0) @binding(0) var<storage, read> index: array<u32>; // per perspective: chunk starts, [chunks + 1], and samples
+// Per perspective: chunk starts, [chunks + 1], and samples.
+@group(0) @binding(0) var<storage, read> index: array<u32>;
 @group(0) @binding(1) var<storage, read> e: array<f32>; // [total]
 @group(0) @binding(2) var<storage, read> bits: array<u32>; // [conditions, 2, total, K/32]
 @group(0) @binding(3) var<storage, read> slopes: array<vec4<f32>>; // [2, samples, K] if POWER > 1
@@ -34,7 +35,7 @@ const CHUNK = 1024u;
 var<workgroup> sums: array<vec4<f32>, SLOTS * WORDS>;
 
 // Adds `value` to the lanes of `sum` whose bits are set. A branch per lane compiles to a predicated
-// addition, which is less work than to select between the value and 0.
+// addition, which costs less than a selection between the value and 0.
 fn add_where(sum: vec4<f32>, value: f32, word: u32, shift: u32) -> vec4<f32> {
     let lanes = word >> shift;
     var added = sum;
@@ -152,9 +153,9 @@ fn main(
     rows[at] = sum;
 }
 
-// The sum over the slots of one of the eight vectors that each invocation holds, for the invocation
-// that writes it; `before` for the others. One vector at a time needs an eighth of the memory of all
-// eight, so that more workgroups fit a GPU's cores.
+// The sum over the slots of one of the eight vectors that each invocation holds. The invocation
+// that writes the vector gets this sum, and the others get `before`. One vector at a time needs an
+// eighth of the memory of all eight, so more workgroups fit on a core of a GPU.
 fn joined(own: vec4<f32>, before: vec4<f32>, invocation: u32, vector: u32) -> vec4<f32> {
     workgroupBarrier(); // the previous vector may still be read
     sums[invocation] = own;

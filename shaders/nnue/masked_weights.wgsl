@@ -1,19 +1,20 @@
-// From the rows of G: the gradient of A, C[r]·G[f, r] summed over the perspectives that share A, into
-// a sink; and each band's share of Σ_f A[f, r]·G[f, r], with A as it was before, from which the gradient
-// of C is made. A workgroup has a band of features and 64 vectors of four lanes.
+// Two results from the rows of G. The gradient of A, C[r]·G[f, r] summed over the perspectives that
+// share A, goes into a sink. The share of each band in Σ_f A[f, r]·G[f, r], with A before the
+// update, is written for the gradient of C. A workgroup has a band of features and 64 vectors of
+// four lanes.
 alias Value = vec4<f32>;
 
 struct Params {
     group: vec4<f32>, // η, 1 − η·w, and the range of A
     inputs: u32,
     hidden: u32, // K, a multiple of 32
-    perspective: u32, // the first that has this A
-    count: u32, // 1, or 2 where both share it
-    rows_2: u32, // where the second perspective's rows begin
+    perspective: u32, // the first perspective that has this A
+    count: u32, // 1, or 2 if both perspectives share A
+    rows_2: u32, // offset of the second perspective's rows
     total_1: u32, // rows of each perspective
     total_2: u32,
-    output: u32, // where C begins in `head`, a multiple of 4
-    first_chunks: u32, // where they begin in `index`, [N + 1] for each perspective
+    output: u32, // offset of C in `head`, a multiple of 4
+    first_chunks: u32, // their offset in `index`, [N + 1] for each perspective
     chunks: u32,
     beta1: f32,
     beta2: f32,
@@ -22,7 +23,8 @@ struct Params {
     epsilon: f32,
 }
 
-@group(0) @binding(0) var<storage, read> index: array<u32>; // the first chunk of each feature, among others
+// The first chunk of each feature, among others.
+@group(0) @binding(0) var<storage, read> index: array<u32>;
 @group(0) @binding(1) var<storage, read> rows: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> head: array<vec4<f32>>; // C, [2K], among others
 @group(0) @binding(3) var<storage, read_write> values: array<vec4<f32>>; // A, [N, K]

@@ -1,5 +1,5 @@
-// gradient[first + (b, u)] = Σ activation(Z[s, u])·e[s] over the samples s of bucket b, added to the
-// old gradient if `accumulate` is 1.
+// gradient[first + (b, u)] = Σ activation(Z[s, u])·e[s] over the samples s of bucket b, added to
+// the old gradient if `accumulate` is 1.
 //
 // A workgroup has COLUMNS columns. HEIGHT invocations sum each of them, and a tree adds their sums.
 struct Params {
@@ -14,7 +14,8 @@ struct Params {
 @group(0) @binding(0) var<storage, read> z: array<f32>; // [samples, width]
 @group(0) @binding(1) var<storage, read> e: array<f32>; // [samples]
 @group(0) @binding(2) var<storage, read> bucket: array<u32>; // [samples]; not read with 1 bucket
-@group(0) @binding(3) var<storage, read_write> gradient: array<f32>; // [buckets, width] from `first` on
+// [buckets, width] from `first` on.
+@group(0) @binding(3) var<storage, read_write> gradient: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 const COLUMNS = 16u;

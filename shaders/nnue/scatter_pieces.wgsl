@@ -1,8 +1,8 @@
-// Forward, loss and gradients in one kernel, over shards of a batch of index lists: Y and the loss of
-// each sample, and the gradients of all parameters over the samples of each shard.
+// Forward, loss and gradients in one kernel, over shards of a batch of index lists: Y and the loss
+// of each sample, and the gradients of all parameters over the samples of each shard.
 //
-// Sample by sample, e·C·M·S is added to the gradient of each row of A that the sample's lists name. A
-// workgroup computes one shard. An invocation has some lanes of both perspectives, so no two
+// Sample by sample, e·C·M·S is added to the gradient of each row of A that the sample's lists name.
+// A workgroup computes one shard. An invocation has some lanes of both perspectives, so no two
 // invocations add to the same element.
 struct Params {
     samples: u32,
@@ -20,14 +20,17 @@ struct Params {
     clip: f32,
 }
 
-@group(0) @binding(0) var<storage, read> lists: array<u32>; // starts [samples + 1] twice, then the indices
+// Starts [samples + 1] twice, then the indices.
+@group(0) @binding(0) var<storage, read> lists: array<u32>;
 @group(0) @binding(1) var<storage, read> weights_1: array<vec4<f32>>; // [N, K]
 @group(0) @binding(2) var<storage, read> weights_2: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> small: array<vec4<f32>>; // B of each accumulator, C [2K], d
+// B of each accumulator, C [2K], d.
+@group(0) @binding(3) var<storage, read> small: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> targets: array<f32>; // t, or e if it is given
 @group(0) @binding(5) var<storage, read_write> y: array<f32>; // [samples]
 @group(0) @binding(6) var<storage, read_write> terms: array<f32>; // [samples]; 0 if e is given
-@group(0) @binding(7) var<storage, read_write> gradients: array<vec4<f32>>; // [shards, all parameters]
+// [shards, all parameters].
+@group(0) @binding(7) var<storage, read_write> gradients: array<vec4<f32>>;
 @group(0) @binding(8) var<uniform> params: Params;
 
 override GIVEN: u32 = 0u;

@@ -1,8 +1,9 @@
-// sums[first + b] = Σ values[s] over the samples of bucket b, and total[0] = Σ terms[s], added to the
-// old sums if `accumulate` is 1.
+// sums[first + b] = Σ values[s] over the samples of bucket b, and total[0] = Σ terms[s], added to
+// the old sums if `accumulate` is 1.
 //
-// One workgroup sums one bucket, and one more the total. Each invocation sums every 256th value in
-// ascending order, then a tree adds their sums, so the order depends on the number of samples alone.
+// One workgroup sums one bucket, and one more sums the total. Each invocation sums every 256th
+// value in ascending order. Then a tree adds these sums, so the order depends only on the number of
+// samples.
 struct Params {
     samples: u32,
     buckets: u32,

@@ -1,4 +1,4 @@
-// An optimizer's step for a buffer of parameters, from its gradient: see lib/sink.wgsl.
+// The step of an optimizer for a buffer of parameters, from their gradient: see lib/sink.wgsl.
 alias Value = f32;
 
 struct Params {

@@ -8,7 +8,7 @@ struct Params {
     stride: u32,
     column: u32,
     bias: u32, // offset of B in `small`
-    inputs: u32, // N; only the count of bytes uses it and `entries`
+    inputs: u32, // N; only the count of bytes uses `inputs` and `entries`
     entries: u32,
 }
 

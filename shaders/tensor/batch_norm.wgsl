@@ -1,8 +1,10 @@
-// y[s, f] = γ[f]·(x[s, f] − mean[f])/√(variance[f] + ε) + β[f] with the mean and the biased variance over the samples
-// (section 2). A workgroup takes 16 features in 16 interleaved lanes of samples and joins the lanes by a tree.
+// y[s, f] = γ[f]·(x[s, f] − mean[f])/√(variance[f] + ε) + β[f] with the mean and the biased
+// variance over the samples (section 2). A workgroup computes 16 features. 16 lanes of interleaved
+// samples sum each feature, and a tree adds the lanes.
 //
-// The mean is taken of the differences from the first sample, which is never further from the mean than √samples standard
-// deviations: so a mean far larger than these loses no digits in its sum, and a constant feature has the variance 0.
+// The mean is computed from the differences from the first sample, which is never further from the
+// mean than √samples standard deviations. So a mean far larger than the deviations loses no digits
+// in the sum, and a constant feature has the variance 0.
 struct Params {
     samples: u32, // at least 1
     features: u32,
@@ -28,7 +30,7 @@ fn main(
 ) {
     let feature = group_index(group, groups) * COLUMNS + invocation % COLUMNS;
     let lane = invocation / COLUMNS;
-    // Lanes without a feature have no samples to go through, and take part in the sums only.
+    // Lanes without a feature have no samples, and only take part in the sums.
     let samples = select(0u, params.samples, feature < params.features);
     var first = 0.0;
     if (samples > 0u) {

@@ -1,7 +1,8 @@
 // The gradients of batch normalization (section 2), with x̂ = (x − mean)/√(variance + ε):
 //     gβ[f] = Σ_s g[s, f],  gγ[f] = Σ_s g[s, f]·x̂[s, f],
 //     gx[s, f] = γ[f]/√(variance[f] + ε)·(g[s, f] − gβ[f]/samples − x̂[s, f]·gγ[f]/samples).
-// A workgroup takes 16 features in 16 interleaved lanes of samples and joins the lanes by a tree.
+// A workgroup computes 16 features. 16 lanes of interleaved samples sum each feature, and a tree
+// adds the lanes.
 struct Params {
     samples: u32,
     features: u32,
@@ -30,7 +31,7 @@ fn main(
     let feature = group_index(group, groups) * COLUMNS + invocation % COLUMNS;
     let lane = invocation / COLUMNS;
     let live = feature < params.features;
-    // Lanes without a feature have no samples to go through, and take part in the sums only.
+    // Lanes without a feature have no samples, and only take part in the sums.
     let samples = select(0u, params.samples, live);
     var centre = 0.0;
     var inverse = 0.0; // 1/√(variance + ε)

@@ -1,4 +1,5 @@
-// out[i] = f(x[i], y[i]), out row-major, x and y anywhere, broadcast by strides of 0 (section 4).
+// out[i] = f(x[i], y[i]) (section 4). out is row-major. x and y may have any strides; a stride of 0
+// broadcasts.
 override OPERATION: u32 = 0u;
 const ADD = 0u;
 const SUB = 1u;
@@ -25,8 +26,8 @@ const INVOCATIONS = 64u;
 
 const LARGEST = 3.4028234e38;
 
-// max(x, 0) − x·t + ln(1 + e^(−|x|)). For an infinite logit it is |x| times the distance of the label
-// t from the one that the logit is certain of, and 0 where they agree.
+// max(x, 0) − x·t + ln(1 + e^(−|x|)). For an infinite logit it is |x| times the distance of the
+// label t from the one that the logit is certain of, and 0 where they agree.
 fn logistic_loss(x: f32, t: f32) -> f32 {
     let of_finite = max(x, 0.0) - x * t + log_one_plus(exp(-abs(x)));
     let distance = select(t, 1.0 - t, x > 0.0);

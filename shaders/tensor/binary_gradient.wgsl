@@ -1,4 +1,5 @@
-// gx[i] or gy[i] of out = f(x, y) from x, y and g, where it is more than a product or a quotient (section 4).
+// gx[i] or gy[i] of out = f(x, y), from x, y and g, for functions whose gradient is more than a
+// product or a quotient (section 4).
 override OPERATION: u32 = 0u;
 const DIV_RIGHT = 0u;
 const POW_LEFT = 1u;
@@ -21,7 +22,7 @@ struct Params {
 
 const INVOCATIONS = 64u;
 
-// ∂(x^y)/∂y = x^y·ln x: 0 at x = 0 but for y < 0, where it is −∞; NaN for x < 0.
+// ∂(x^y)/∂y = x^y·ln x. At x = 0 it is 0, or −∞ if y < 0. For x < 0 it is NaN.
 fn exponent_slope(x: f32, y: f32) -> f32 {
     if (x < 0.0) {
         return special(NAN_BITS);

@@ -1,4 +1,5 @@
-// to[i] = from[i] over one shape, both anywhere; what the walk of `to` does not meet stays.
+// to[i] = from[i] over one shape, with any strides. Elements outside the walk of `to` do not
+// change.
 struct Params {
     shape: array<vec4<u32>, 2>,
     from_strides: array<vec4<u32>, 2>,

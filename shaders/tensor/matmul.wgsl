@@ -1,8 +1,9 @@
-// out[part, batch, i, j] = Σ_k a[batch, i, k]·b[batch, k, j] over one part of k, ascending; a and b by any strides, so
-// that a transposed matrix is read where it stands (section 4).
-// A workgroup computes 64 × 64 of a matrix, an invocation 4 × 4 of it in registers. With SHARED the operands pass through
-// workgroup memory, 16 of k at a time; without, every invocation reads them itself, which suits software adapters,
-// where barriers are dear. Past the edges zeros are multiplied and nothing is written.
+// out[part, batch, i, j] = Σ_k a[batch, i, k]·b[batch, k, j] over one part of k, in ascending order
+// (section 4). a and b may have any strides, so a transposed matrix is read in place. A workgroup
+// computes 64 × 64 elements of a matrix, and an invocation 4 × 4 of them in registers. If SHARED is
+// 1, the operands pass through workgroup memory, 16 of k at a time. Otherwise every invocation
+// reads them itself, which suits software adapters, because barriers are slow there. Past the edges
+// an invocation multiplies zeros and writes nothing.
 override SHARED: u32 = 1u;
 
 struct Params {
@@ -15,7 +16,7 @@ struct Params {
     k: u32,
     chunk: u32, // of k in one part
     parts: u32,
-    a_row: u32, // from a row of a to the next
+    a_row: u32, // distance from a row of a to the next
     a_column: u32,
     b_row: u32,
     b_column: u32,
@@ -115,7 +116,8 @@ fn main(
     var sums3 = vec4(0.0);
     if (SHARED == 1u) {
         for (var depth = start; depth < end; depth += DEPTH) {
-            // Invocations side by side load side by side: along k if a row of a stands in one piece, else along rows.
+            // Neighboring invocations load neighboring elements: along k if a row of a is
+            // contiguous, else along rows.
             var k = invocation % DEPTH;
             var four = invocation / DEPTH;
             if (params.a_column != 1u) {

@@ -1,13 +1,14 @@
-// out[batch, i, j] = Σ_k a[batch, i, k]·b[batch, k, j], ascending, for software adapters: they load one invocation after the
-// other and wait long at barriers, so that few wide loads and much arithmetic between them are what counts.
-// Rows stand in one piece and are a multiple of 4 long. An invocation computes 8 × 8 of a matrix, k in steps of 4; past
+// out[batch, i, j] = Σ_k a[batch, i, k]·b[batch, k, j], in ascending order, for software adapters.
+// They run the loads of one invocation after another and wait long at barriers, so a kernel is fast
+// if it has few wide loads and much arithmetic between them. Rows are contiguous, and their length
+// is a multiple of 4. An invocation computes 8 × 8 elements of a matrix, with k in steps of 4. Past
 // the edges it computes the last rows and columns again and writes nothing.
 struct Params {
     batches: u32,
     m: u32,
     n: u32, // a multiple of 4
     k: u32, // a multiple of 4
-    a_batch: u32, // from a matrix of a to the next: 0 or m·k
+    a_batch: u32, // distance from a matrix of a to the next: 0 or m·k
     b_batch: u32, // 0 or k·n
 }
 
@@ -19,7 +20,7 @@ struct Params {
 const INVOCATIONS = 64u;
 const TILE = 8u;
 
-// sums + left·(four rows of b): four columns of one row of the product, four of k.
+// sums + left·(four rows of b), for four columns of one row of the product and four values of k.
 fn add(sums: vec4<f32>, left: vec4<f32>, b0: vec4<f32>, b1: vec4<f32>, b2: vec4<f32>, b3: vec4<f32>) -> vec4<f32> {
     return (((sums + left.x * b0) + left.y * b1) + left.z * b2) + left.w * b3;
 }

@@ -1,6 +1,7 @@
-// out[part, o] = Σ x or max x over a chunk of the reduced elements of output o, divided by `divisor` (section 4).
-// The kept axes are walked by `shape`, the reduced ones by `inner_shape`. With ACROSS a workgroup makes one output, its
-// invocations taking every 64th element in ascending order and a tree joining them; without, each invocation makes one.
+// out[part, o] = Σ x or max x over a chunk of the reduced elements of output o, divided by
+// `divisor` (section 4). `shape` walks over the kept axes, and `inner_shape` over the reduced axes.
+// If ACROSS is 1, a workgroup computes one output: each invocation takes every 64th element in
+// ascending order, and a tree joins the invocations. Otherwise each invocation computes one output.
 override OPERATION: u32 = 0u;
 override ACROSS: u32 = 0u;
 const SUM = 0u;
@@ -15,7 +16,7 @@ struct Params {
     chunk: u32,
     parts: u32,
     divisor: f32,
-    across: u32, // as the override
+    across: u32, // like the override
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -29,7 +30,7 @@ fn element(base: u32, j: u32) -> f32 {
     return x[base + place(j, params.inner_shape, params.inner_strides)];
 }
 
-// NaN is taken, and then kept: nothing is larger.
+// A NaN replaces any number, and then stays, because nothing is larger.
 fn join(a: f32, b: f32) -> f32 {
     if (OPERATION == SUM) {
         return a + b;
@@ -37,7 +38,8 @@ fn join(a: f32, b: f32) -> f32 {
     return select(a, b, b > a || b != b);
 }
 
-// Elements first, first + step, … of a job's chunk. A sum starts from 0, a maximum from the chunk's first element.
+// Elements first, first + step, … of a job's chunk. A sum starts from 0, a maximum from the chunk's
+// first element.
 fn reduce(job: u32, first: u32, step: u32) -> f32 {
     let start = (job / params.outputs) * params.chunk;
     let end = min(params.count, start + params.chunk);

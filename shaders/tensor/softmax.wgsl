@@ -1,6 +1,7 @@
-// y[row, j] = e^(x[row, j] − max)/Σ (section 2), or its logarithm x[row, j] − max − ln Σ (section 4), with the row's
-// maximum and Σ the sum of its e^(x − max). A workgroup a row, each invocation every 64th element. The rows of x are the
-// places of a walk, their elements `step` apart.
+// y[row, j] = e^(x[row, j] − max)/Σ (section 2), or its logarithm x[row, j] − max − ln Σ (section
+// 4), where max is the maximum of the row and Σ is the sum of e^(x − max) over the row. A workgroup
+// computes one row, and each invocation takes every 64th element. A walk gives the start of each
+// row of x, and the elements of a row are `step` apart.
 override OPERATION: u32 = 0u;
 const SOFTMAX = 0u;
 const LOG_SOFTMAX = 1u;
@@ -46,7 +47,8 @@ fn main(
     }
     let x_start = place(row, params.shape, params.x_strides);
     let y_start = row * params.width;
-    // From the row's first element on: no literal is below every number.
+    // The maximum starts from the first element of the row, because no literal is below every
+    // number.
     var largest = x[x_start];
     for (var j = invocation; j < params.width; j += LANES) {
         largest = max(largest, x[x_start + j * params.step]);
@@ -65,7 +67,7 @@ fn main(
         sum += power;
     }
     sum = sum_lanes(invocation, sum);
-    // Each invocation ends the elements it began.
+    // Each invocation finishes the elements that it began.
     for (var j = invocation; j < params.width; j += LANES) {
         if (OPERATION == SOFTMAX) {
             y[y_start + j] /= sum;

@@ -1,6 +1,6 @@
-// gx[row, j] from y and g: y·(g − Σ g·y) for y = softmax x (section 2), g − e^y·Σ g for y = log-softmax x (section 4).
-// A workgroup a row, each invocation every 64th element. The rows of g are the places of a walk, their elements `step`
-// apart.
+// gx[row, j] from y and g: y·(g − Σ g·y) for y = softmax x (section 2), and g − e^y·Σ g for y =
+// log-softmax x (section 4). A workgroup computes one row, and each invocation takes every 64th
+// element. A walk gives the start of each row of g, and the elements of a row are `step` apart.
 override OPERATION: u32 = 0u;
 const SOFTMAX = 0u;
 const LOG_SOFTMAX = 1u;

@@ -1,4 +1,4 @@
-// y[i] = f(x[i]), y row-major, x anywhere (section 4).
+// y[i] = f(x[i]) (section 4). y is row-major, and x may have any strides.
 override OPERATION: u32 = 0u;
 const LOG = 0u;
 const EXP = 1u;

@@ -1,4 +1,5 @@
-// gx[i] = g[i]·f'(i), from x or from y = f(x), whichever the slope is simpler in (section 4).
+// gx[i] = g[i]·f'(x[i]) (section 4). The slope is computed from x or from y = f(x), whichever is
+// simpler.
 override OPERATION: u32 = 0u;
 const LOG = 0u;
 const EXP = 1u;
@@ -19,7 +20,8 @@ struct Params {
     upper: f32,
 }
 
-@group(0) @binding(0) var<storage, read> saved: array<f32>; // x for log, relu, abs, softplus, clamp; y for the others
+// x for log, relu, abs, softplus, clamp; y for the others.
+@group(0) @binding(0) var<storage, read> saved: array<f32>;
 @group(0) @binding(1) var<storage, read> upstream: array<f32>; // g
 @group(0) @binding(2) var<storage, read_write> gradient: array<f32>; // gx, [length]
 @group(0) @binding(3) var<uniform> params: Params;

@@ -8,7 +8,7 @@ struct Params {
     stride: u32,
     column: u32,
     accumulate: u32,
-    samples: u32, // only the count of bytes uses it and `entries`
+    samples: u32, // only the count of bytes uses `samples` and `entries`
     entries: u32,
 }
 

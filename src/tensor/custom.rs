@@ -1,15 +1,15 @@
-//! Operations of the caller's own on the tape.
+//! Custom operations on the tape.
 
 use super::Tensor;
 use super::op::Op;
 use super::tape::{Saved, no_gradient};
 use crate::error::Result;
 
-/// A differentiable operation of the caller's own, of N operands; [`Tensor::custom`] applies it.
+/// A differentiable operation with N operands that the caller defines; [`Tensor::custom`] applies
+/// it.
 ///
-/// Both passes are written with tensor operations, with kernels of the caller's own through
-/// [`Tensor::run_kernel`], or with both. [`gradcheck`](super::gradcheck) holds the backward pass
-/// against finite differences.
+/// Both passes use tensor operations, the caller's kernels through [`Tensor::run_kernel`], or both.
+/// [`gradcheck`](super::gradcheck) compares the backward pass with finite differences.
 ///
 /// ```
 /// use wgrad::Result;
@@ -49,17 +49,17 @@ pub trait CustomOperation<const N: usize>: Send + Sync + 'static {
     /// The name in error messages.
     fn name(&self) -> &'static str;
 
-    /// The result. The operands come without history, and no gradient flows through what else it is
-    /// made of.
+    /// The result. The operands have no history. Gradients flow only to the operands, not to other
+    /// tensors that the result depends on.
     fn forward(&self, operands: [&Tensor; N]) -> Result<Tensor>;
 
-    /// The gradient by each operand, of that operand's shape: g times the slope, where g is
-    /// [`Backward::upstream`]. It is `None` for an operand that no gradient flows to, and may be
-    /// `None` for one that needs none.
+    /// The gradient with respect to each operand, in the shape of the operand: g times the slope,
+    /// where g is [`Backward::upstream`]. It is `None` for an operand without a gradient, and may
+    /// be `None` for an operand that needs no gradient.
     fn backward(&self, pass: &Backward<'_, N>) -> Result<[Option<Tensor>; N]>;
 }
 
-/// What the backward pass of a [`CustomOperation`] has at hand.
+/// The inputs of the backward pass of a [`CustomOperation`].
 pub struct Backward<'a, const N: usize> {
     operands: &'a [Saved; N],
     result: &'a Saved,
@@ -88,12 +88,13 @@ impl<'a, const N: usize> Backward<'a, N> {
         self.result.get()
     }
 
-    /// g, the gradient by the result, of the result's shape.
+    /// g, the gradient with respect to the result, in the shape of the result.
     pub fn upstream(&self) -> &'a Tensor {
         self.upstream
     }
 
-    /// Whether the gradient by each operand is needed: those of the others would be dropped.
+    /// Whether the gradient with respect to each operand is needed. The tape drops the other
+    /// gradients.
     pub fn needed(&self) -> [bool; N] {
         self.needed
     }

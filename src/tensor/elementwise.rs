@@ -10,7 +10,7 @@ use crate::tensor::kernels::unary::{self, Unary};
 use crate::tensor::kernels::unary_gradient::{self, Slope};
 use crate::tensor::shape::Shape;
 
-/// The tensor that a slope is computed from.
+/// The tensor from which a slope is computed.
 enum Saves {
     Operand,
     Output,
@@ -202,8 +202,9 @@ impl Tensor {
         self.pow(&Self::scalar(self.device(), exponent)?)
     }
 
-    /// max(x, 0) − x·t + ln(1 + e^(−|x|)): the binary cross-entropy of the logit x and the probability t. A logit of ±∞ is
-    /// certain of its label: 0 where t agrees, else ∞.
+    /// max(x, 0) − x·t + ln(1 + e^(−|x|)): the binary cross-entropy of the logit x and the
+    /// probability t. A logit of ±∞ is certain of its label: the loss is 0 if t agrees with it, and
+    /// ∞ otherwise.
     ///
     /// Gradients: g·(σ(x) − t) and −g·x.
     pub fn logistic_loss(&self, targets: &Self) -> Result<Self> {
@@ -213,8 +214,8 @@ impl Tensor {
         self.combine(NAME, Binary::LogisticLoss, targets, left, right)
     }
 
-    /// x·w, and 0 where w = 0 even if x is infinite: a term of an expectation, such as p·ln p of a
-    /// probability 0.
+    /// x·w, and 0 where w = 0, even if x is infinite. This is a term of an expectation, such as
+    /// p·ln p for a probability p of 0.
     ///
     /// Gradients: g·w and g·x.
     pub fn weighted_by(&self, weights: &Self) -> Result<Self> {

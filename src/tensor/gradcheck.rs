@@ -24,11 +24,12 @@ const STEP: f64 = 1e-5;
 /// a kink.
 const KINK: f64 = 1e-2;
 
-/// Compares the gradients of `function` by each of its inputs with central differences.
+/// Compares the gradients of `function` with respect to each of its inputs with central
+/// differences.
 ///
 /// The compared function is Φ = Σ w ⊙ function(inputs), where w are fixed random weights from 0.5
 /// to 1.5, and the differences are (Φ(x + h) − Φ(x − h))/2h, in f64 on the reference device. The
-/// inputs are copied there with the precision that they have.
+/// inputs are copied to it without a loss of precision.
 ///
 /// Near a kink, where the slopes on the two sides differ, no difference quotient is the derivative.
 /// Such elements are counted and left out.
@@ -115,7 +116,7 @@ pub fn gradcheck(
                 0.0 => 0.0,
                 _ => error / gradient.abs().max(1e-2 * scale),
             };
-            // A NaN counts as the worst error; `max` would drop it.
+            // A NaN counts as the worst error. `max` would ignore it.
             let error = if error.is_nan() { f64::INFINITY } else { error };
             check.worst = check.worst.max(error);
             check.compared += 1;

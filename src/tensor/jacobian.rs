@@ -1,14 +1,14 @@
-//! Jacobians: every derivative of one tensor by another.
+//! Jacobians: every derivative of one tensor with respect to another.
 
 use super::Tensor;
 use super::op::Op;
 use crate::error::Result;
 
 impl Tensor {
-    /// ∂self/∂by, of the shape of this tensor followed by the shape of `by`: element (i…, j…) is
-    /// ∂self\[i…\]/∂by\[j…\].
+    /// ∂self/∂by. Its shape is the shape of this tensor followed by the shape of `by`, and element
+    /// (i…, j…) is ∂self\[i…\]/∂by\[j…\].
     ///
-    /// It takes one backward pass per element of this tensor, and leaves the tape whole. Elements
+    /// It takes one backward pass per element of this tensor, and does not free the tape. Elements
     /// that do not depend on `by` are 0.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The kernels of tensor operations.
 //!
-//! A new kernel is three touches: its shader, its Rust file, and its two lines here.
+//! A new kernel needs three edits: its shader, its Rust file, and its two lines here.
 
 #![allow(
     clippy::needless_range_loop,

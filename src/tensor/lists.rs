@@ -14,7 +14,7 @@ use transposed::Transposed;
 /// The index that fills unused positions of a padded list.
 pub const PADDING: i32 = -1;
 
-/// What the indices of lists are checked for.
+/// The check of the indices of lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Check {
     /// Indices out of range.
@@ -133,7 +133,7 @@ impl SparseInputs {
         Ok(self)
     }
 
-    /// Checks the lists, and builds the transposed index if `check` says so.
+    /// Checks the lists, and builds the transposed index if `check` asks for it.
     fn check(&mut self, inputs: usize, check: Check) -> Result<()> {
         self.forget();
         let (starts, indices) = (&self.starts, &self.indices);
@@ -193,7 +193,8 @@ impl SparseInputs {
         Ok(renamed)
     }
 
-    /// Adopts what `other` knows of its lists. Index f of these lists is `sources[f]` in `other`.
+    /// Takes over the length of the longest list and the transposed index from `other`. Index f of
+    /// these lists is `sources[f]` in `other`.
     fn follow(&mut self, other: &Self, sources: &[u32]) {
         self.inputs = other.inputs;
         self.longest = other.longest;
@@ -279,7 +280,7 @@ impl SparseInputs {
         &self.transposed().samples
     }
 
-    /// The first chunk of each input, `[N + 1]`. An input that no sample has has no chunk.
+    /// The first chunk of each input, `[N + 1]`. An input without samples has no chunk.
     #[doc(hidden)]
     pub fn first_chunks(&self) -> &[u32] {
         &self.transposed().first_chunks
@@ -292,7 +293,7 @@ impl SparseInputs {
     }
 }
 
-/// No samples of no inputs: memory for [`SparseInputs::refill`].
+/// Lists without samples and inputs: memory for [`SparseInputs::refill`].
 impl Default for SparseInputs {
     fn default() -> Self {
         Self {
@@ -306,14 +307,14 @@ impl Default for SparseInputs {
     }
 }
 
-/// The place that errors about all lists name.
+/// The name of all lists in errors.
 const LISTS: &str = "index lists";
 
 /// Writes lists one after the other.
 pub(crate) struct ListWriter {
     lists: SparseInputs,
     max_indices: usize,
-    /// The number of indices that are written. An earlier batch left the rest.
+    /// The number of indices that are written. The others are left over from an earlier batch.
     used: usize,
 }
 
@@ -368,7 +369,7 @@ impl ListWriter {
         self.lists.starts.push(self.used as u32);
     }
 
-    /// The lists, which are those of `other` with other names: see [`SparseInputs::renamed`].
+    /// The lists of `other` with other names: see [`SparseInputs::renamed`].
     pub(crate) fn finish_renamed(
         self,
         other: &SparseInputs,
@@ -390,7 +391,7 @@ impl ListWriter {
     }
 }
 
-/// The inverse of a permutation of 0..N; an error if the names are no permutation.
+/// The inverse of a permutation of 0..N. It is an error if the names are not a permutation.
 fn sources(inputs: usize, names: &[u32]) -> Result<Vec<u32>> {
     let mut sources = vec![u32::MAX; inputs];
     for (input, &name) in names.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! What every operation does: check its operands, make room for its result, dispatch, and stand on the tape.
+//! The steps of every operation: it checks its operands, allocates its result, dispatches a kernel,
+//! and records its result on the tape.
 
 use super::Tensor;
 use super::storage::Storage;
@@ -9,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::tensor::kernels::copy;
 use crate::tensor::shape::{Layout, Shape};
 
-/// An operation at work on its operands, all on one device.
+/// An operation with its operands, all on one device.
 pub(super) struct Op<'a> {
     name: &'static str,
     operands: Vec<&'a Tensor>,
@@ -67,7 +68,7 @@ impl<'a> Op<'a> {
         Error::operation(self.name, shapes, expected, found)
     }
 
-    /// An argument that was refused, as an error of this operation.
+    /// Turns an error about an argument into an error of this operation.
     pub(super) fn explain(&self, error: Error) -> Error {
         match error {
             Error::Argument(fault) => {
@@ -131,8 +132,8 @@ impl<'a> Op<'a> {
         self.dispatch(0, params, buffers)
     }
 
-    /// The result with its place on the tape, if an operand has one: `rule` makes of the result's gradient those of the
-    /// operands that need one.
+    /// The result, on the tape if an operand is on the tape. From the gradient of the result,
+    /// `rule` computes the gradients of the operands that need one.
     pub(super) fn record<F>(&self, result: Tensor, rule: F) -> Result<Tensor>
     where
         F: Fn(&Tensor, &[bool]) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,

@@ -9,7 +9,7 @@ use crate::tensor::shape::{Axes, Layout, Shape};
 
 impl Tensor {
     /// Σ over axes: `..` for all, a number, or an array of numbers. With `keep` the summed axes
-    /// stay with size 1. A sum of nothing is 0.
+    /// stay with size 1. A sum of no elements is 0.
     ///
     /// Gradient: g, repeated along the summed axes.
     pub fn sum(&self, axes: impl Into<Axes>, keep: bool) -> Result<Self> {
@@ -98,7 +98,7 @@ struct Reduced {
 
 impl Reduced {
     /// # Errors
-    /// Results that would be reduced from no elements.
+    /// Fails if a result would be reduced from no elements.
     fn some(&self, op: &Op<'_>) -> Result<()> {
         if self.count > 0 || self.dropped.elements() == 0 {
             return Ok(());

@@ -14,7 +14,7 @@ use crate::tensor::shape::Shape;
 use std::sync::{Arc, OnceLock};
 
 impl Tensor {
-    /// e^x/Σ e^x over an axis, computed after the maximum is subtracted.
+    /// e^x/Σ e^x over an axis. The maximum is subtracted first.
     ///
     /// Gradient: y ⊙ (g − Σ(g ⊙ y)).
     pub fn softmax(&self, axis: isize) -> Result<Self> {
@@ -67,8 +67,8 @@ impl Tensor {
         }
     }
 
-    /// Batch normalization of `[batch, features]` by the batch's own mean and biased variance. The
-    /// formulas are at `nn::BatchNorm1d`.
+    /// Batch normalization of `[batch, features]` with the batch's own mean and biased variance.
+    /// The formulas are at `nn::BatchNorm1d`.
     ///
     /// # Errors
     /// Fewer than 2 samples, a γ or β that is not `[features]`, an ε that is not above 0.

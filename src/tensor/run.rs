@@ -1,4 +1,4 @@
-//! Kernels of the caller's own on tensors.
+//! Runs the caller's kernels on tensors.
 
 use super::Tensor;
 use super::op::Op;
@@ -9,18 +9,18 @@ use crate::tensor::shape::Shape;
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-/// The kernels that [`misfit`] has found nothing wrong with, by their address.
+/// The kernels in which [`misfit`] has found no fault, by their address.
 static SOUND: LazyLock<Mutex<HashSet<usize>>> = LazyLock::new(Mutex::default);
 
 impl Tensor {
-    /// Runs the first variant of a kernel of the caller's own, and returns the tensors that it
-    /// wrote, in the order of `outputs`. Every buffer is given by its name in the kernel's
-    /// bindings: a tensor for each that is read, a shape for each that is written.
+    /// Runs the first variant of the caller's kernel, and returns the tensors that it wrote, in the
+    /// order of `outputs`. Each buffer is named as in the kernel's bindings. Give a tensor for each
+    /// buffer that the kernel reads, and a shape for each buffer that it writes.
     ///
-    /// Buffers are row-major and hold at least the elements of the shape. The kernel writes every
-    /// element of its outputs, whose contents are undefined before. An adapter runs the kernel's
-    /// WGSL; the reference device runs its twin in f64, and the CPU executor its CPU body, or the
-    /// twin if it has none. The results have no history: a
+    /// Buffers are row-major and hold at least the elements of the shape. The kernel must write
+    /// every element of its outputs, because their contents are undefined before. An adapter runs
+    /// the kernel's WGSL; the reference device runs its twin in f64, and the CPU executor runs its
+    /// CPU implementation, or the twin if it has none. The results have no history. A
     /// [`CustomOperation`](super::CustomOperation) gives them gradients.
     ///
     /// ```
@@ -85,10 +85,10 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// Names that are not those of the bindings; bindings of words, or updated in place; no input,
-    /// or inputs on different devices; WGSL that does not compile, that declares other bindings or
-    /// parameters than the kernel, or that needs more than WebGPU's default limits; no workgroup
-    /// for outputs that have elements.
+    /// Names that differ from the names of the bindings; bindings that hold words or are updated in
+    /// place; no input, or inputs on different devices; WGSL that does not compile, that declares
+    /// other bindings or parameters than the kernel, or that needs more than WebGPU's default
+    /// limits; a grid without workgroups although the outputs have elements.
     ///
     /// # Panics
     /// If the kernel has no variant, or its first variant sets an override that the WGSL does not
@@ -140,7 +140,8 @@ impl Tensor {
 }
 
 impl Op<'_> {
-    /// Looks at a kernel once, since what an adapter refuses would stop the device for good.
+    /// Checks a kernel once, because a kernel that an adapter refuses would stop the device for
+    /// good.
     fn check_sound(&self, kernel: &'static Kernel, params: usize) -> Result<()> {
         let address = std::ptr::from_ref(kernel).addr();
         let mut sound = SOUND.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,8 +155,8 @@ impl Op<'_> {
         Ok(())
     }
 
-    /// Each binding that is read among the first names, each that is written among the second, and
-    /// no other.
+    /// Checks that the first names are the bindings that the kernel reads, and the second names the
+    /// bindings that it writes.
     fn check_names(&self, kernel: &Kernel, found: [Vec<&str>; 2]) -> Result<()> {
         let sorted = |mut names: Vec<_>| {
             names.sort_unstable();
@@ -178,7 +179,7 @@ impl Op<'_> {
     }
 }
 
-/// What keeps a kernel from running on tensors: what was expected, and what was found.
+/// The fault that keeps a kernel from running on tensors: the expected and the found value.
 fn misfit(kernel: &Kernel, params: usize) -> Option<(String, String)> {
     for binding in kernel.bindings {
         if binding.element != Element::Float || binding.access == Access::Update {
@@ -201,7 +202,7 @@ fn misfit(kernel: &Kernel, params: usize) -> Option<(String, String)> {
             format!("{found:?}"),
         ));
     }
-    // WebGPU's default limits, and the distance of two dispatches' parameters.
+    // WebGPU's default limits, and the distance between the parameters of two dispatches.
     let invocations: u32 = interface.workgroup.iter().product();
     let sizes = [
         ("storage buffers", kernel.bindings.len(), 8),

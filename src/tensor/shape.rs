@@ -11,7 +11,8 @@ use std::ops::Deref;
 /// The most axes that a tensor has.
 pub const MAX_RANK: usize = 6;
 
-/// The sizes of a tensor's axes, outermost first. A shape without axes is a scalar, of one element.
+/// The sizes of a tensor's axes, outermost first. A shape without axes is a scalar and has one
+/// element.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     sizes: [usize; MAX_RANK],
@@ -28,15 +29,15 @@ impl Shape {
     /// A shape of these sizes.
     ///
     /// # Errors
-    /// More than [`MAX_RANK`] axes, or more elements than a `u32` counts, because shaders index by
-    /// `u32`.
+    /// More than [`MAX_RANK`] axes, or more elements than a `u32` can count, because shaders use
+    /// `u32` indices.
     pub fn new(sizes: &[usize]) -> Result<Self> {
         if sizes.len() > MAX_RANK {
             let expected = format!("at most {MAX_RANK} axes");
             return Err(Error::argument("shape", expected, format!("{sizes:?}")));
         }
-        // An axis of size 0 must not hide an overflow of the others, from which strides are
-        // computed.
+        // Strides are computed from the other axes, so an axis of size 0 must not hide their
+        // overflow.
         let product = sizes
             .iter()
             .try_fold(1usize, |product, &size| product.checked_mul(size.max(1)));
@@ -85,7 +86,7 @@ impl Shape {
         }
     }
 
-    /// The axis of a number: 0 is the outermost axis, −1 the last.
+    /// The axis with a number: 0 is the outermost axis, −1 the last.
     pub fn axis(&self, axis: isize) -> Result<usize> {
         let rank = self.rank as isize;
         let found = if axis < 0 { axis + rank } else { axis };

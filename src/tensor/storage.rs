@@ -1,4 +1,4 @@
-//! The elements of tensors: a buffer on loan from the device's pool.
+//! The elements of tensors, in a buffer from the device's pool.
 
 use crate::engine::device::{Device, Loan, Readback};
 use crate::engine::kernel::Element;

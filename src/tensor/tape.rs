@@ -1,7 +1,8 @@
-//! The tape: which operation made a tensor of which, and how gradients go back.
+//! The tape: the operations and operands of each tensor, and the backward pass over them.
 //!
-//! Every tensor that depends on a parameter holds its node, a node holds those of its operands. Numbers of nodes ascend
-//! with time, so the order of descending numbers is an order for going back.
+//! Every tensor that depends on a parameter holds its node, and a node holds the nodes of its
+//! operands. The numbers of nodes ascend with time, so a backward pass visits them in descending
+//! order.
 
 use super::Tensor;
 use crate::error::{Error, Result};
@@ -11,16 +12,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// From the gradient of a result, and which operands need one, the gradients of the operands.
+/// Computes the gradients of the operands from the gradient of the result. The flags tell which
+/// operands need a gradient.
 pub(super) type Rule = Box<dyn Fn(&Tensor, &[bool]) -> Result<Vec<Option<Tensor>>> + Send + Sync>;
 
-/// A tensor's place on the tape.
+/// The node of a tensor on the tape.
 pub(super) struct Node {
     number: u64,
     operation: &'static str,
     shape: Shape,
     inputs: Vec<Option<Arc<Node>>>,
-    /// None for a parameter, and for what a backward pass has used up.
+    /// `None` for a parameter, and after a backward pass has used the rule.
     rule: Mutex<Option<Arc<Rule>>>,
 }
 
@@ -59,7 +61,8 @@ impl Node {
         self.inputs.is_empty()
     }
 
-    /// The rule; with `free` it is used up, and with it the tensors that it kept.
+    /// The rule. `free` removes it from the node, so that it and its saved tensors are dropped
+    /// after use.
     fn rule(&self, free: bool) -> Result<Arc<Rule>> {
         let mut rule = self.rule.lock().unwrap_or_else(PoisonError::into_inner);
         let found = if free { rule.take() } else { rule.clone() };
@@ -71,7 +74,8 @@ impl Node {
     }
 }
 
-/// A chain of a million operations must not be dropped by a recursion of a million calls.
+/// A loop drops the nodes, because a chain of a million operations must not need a million
+/// recursive calls.
 impl Drop for Node {
     fn drop(&mut self) {
         let mut left: Vec<Arc<Node>> = self.inputs.drain(..).flatten().collect();
@@ -92,8 +96,8 @@ pub(super) fn is_recording() -> bool {
     PAUSED.get() == 0
 }
 
-/// Runs `work` without a tape: what it computes has no history, and nothing is kept for a backward pass. For this thread
-/// only; scopes nest.
+/// Runs `work` without a tape: its results have no history, and nothing is kept for a backward
+/// pass. It affects only this thread, and calls may nest.
 pub fn no_gradient<T>(work: impl FnOnce() -> T) -> T {
     struct Scope;
     impl Drop for Scope {
@@ -106,7 +110,7 @@ pub fn no_gradient<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// A tensor that a rule needs later, with the version it had.
+/// A tensor that a rule needs later, with its version when it was saved.
 pub(super) struct Saved {
     tensor: Tensor,
     version: u64,
@@ -146,7 +150,7 @@ pub struct Gradients {
 }
 
 impl Gradients {
-    /// The gradient by a parameter, if the pass met it.
+    /// The gradient with respect to a parameter, if the result depends on it.
     pub fn get(&self, parameter: &Tensor) -> Option<&Tensor> {
         self.found.get(&parameter.node.as_ref()?.number)
     }
@@ -154,7 +158,7 @@ impl Gradients {
     /// The gradient with respect to a parameter: zeros if the result does not depend on it.
     ///
     /// # Errors
-    /// If the tensor is not on the tape at all.
+    /// A tensor that is not on the tape.
     pub fn of(&self, parameter: &Tensor) -> Result<Tensor> {
         if parameter.node.is_none() {
             let expected = "a parameter or a tensor made of one";
@@ -170,7 +174,7 @@ impl Gradients {
         }
     }
 
-    /// Puts another gradient in the place of a parameter's.
+    /// Replaces the gradient of a parameter.
     pub fn replace(&mut self, parameter: &Tensor, gradient: Tensor) {
         if let Some(node) = &parameter.node {
             self.found.insert(node.number, gradient);
@@ -179,23 +183,26 @@ impl Gradients {
 }
 
 impl Tensor {
-    /// The gradients of this tensor, of one element, by every parameter it was made of. The tape behind it is freed.
+    /// The gradients of this tensor, which has one element, with respect to every parameter on
+    /// which it depends. The pass frees the tape.
     ///
     /// # Errors
-    /// More than one element (see [`Tensor::backward_with`]), no parameter behind it, a tape that an earlier pass has
-    /// freed, elements overwritten that a gradient needs.
+    /// More than one element (see [`Tensor::backward_with`]), a result that depends on no
+    /// parameter, a tape that an earlier pass has freed, or overwritten elements that a gradient
+    /// needs.
     pub fn backward(&self) -> Result<Gradients> {
         let upstream = self.unit_upstream()?;
         self.go_back(&upstream, &[], true)
     }
 
-    /// The gradients of Σ upstream ⊙ self by every parameter; `upstream` is stretched to this shape. The tape is freed.
+    /// The gradients of Σ upstream ⊙ self with respect to every parameter. `upstream` is stretched
+    /// to the shape of this tensor. The pass frees the tape.
     pub fn backward_with(&self, upstream: &Tensor) -> Result<Gradients> {
         self.go_back(upstream, &[], true)
     }
 
-    /// As [`Tensor::backward_with`], also by the tensors `wanted` between here and the parameters, leaving the tape whole for
-    /// another pass.
+    /// As [`Tensor::backward_with`], and also with respect to the intermediate tensors `wanted`. It
+    /// does not free the tape, so another pass can follow.
     pub fn backward_retaining(&self, upstream: &Tensor, wanted: &[&Tensor]) -> Result<Gradients> {
         self.go_back(upstream, wanted, false)
     }
@@ -242,7 +249,8 @@ impl Tensor {
         let wanted: HashSet<u64> = numbers.collect();
         no_gradient(|| {
             let mut gradients = Gradients::default();
-            // By descending number; every consumer of a node has a higher one.
+            // The nodes are visited by descending number, because every consumer of a node has a
+            // higher number.
             let mut left = BTreeMap::from([(root.number, (Arc::clone(root), upstream))]);
             while let Some((number, (node, gradient))) = left.pop_last() {
                 if node.is_leaf() || wanted.contains(&number) {

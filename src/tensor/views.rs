@@ -1,5 +1,5 @@
-//! Other views of the same elements, and joining tensors. Only [`Tensor::concat`] and a
-//! [`Tensor::reshape`] of elements that are not row-major copy.
+//! Other views of the same elements, and concatenation. Only [`Tensor::concat`], and
+//! [`Tensor::reshape`] of elements that are not row-major, copy elements.
 
 use super::Tensor;
 use super::op::Op;
@@ -48,7 +48,7 @@ impl Tensor {
 
     /// The same elements, row-major, under another shape.
     ///
-    /// Gradient: g under this one's shape.
+    /// Gradient: g in the shape of this tensor.
     pub fn reshape(&self, shape: &[usize]) -> Result<Self> {
         let op = Op::new("reshape", [self])?;
         let shape = Shape::new(shape).map_err(|error| op.explain(error))?;
@@ -81,7 +81,7 @@ impl Tensor {
 
     /// `range` of an axis, without a copy.
     ///
-    /// Gradient: g in its place, zeros elsewhere.
+    /// Gradient: g in the range, zeros elsewhere.
     pub fn slice(&self, axis: isize, range: Range<usize>) -> Result<Self> {
         let op = Op::new("slice", [self])?;
         let shape = self.shape();
@@ -122,7 +122,7 @@ impl Tensor {
         op.record_one(self.with_layout(layout), move |g| g.sum_to(own))
     }
 
-    /// Tensors side by side along an axis. Their other sizes are equal.
+    /// Joins tensors along an axis. Their other sizes are equal.
     ///
     /// Gradients: each tensor's part of g.
     pub fn concat(tensors: &[&Self], axis: isize) -> Result<Self> {
@@ -163,7 +163,7 @@ impl Tensor {
         })
     }
 
-    /// The elements row-major and without gaps: a copy where they are not.
+    /// The elements, row-major and without gaps. It copies them if they are not.
     pub fn contiguous(&self) -> Result<Self> {
         if self.layout.is_contiguous() {
             return Ok(self.clone());
@@ -172,8 +172,8 @@ impl Tensor {
         op.record_one(self.copied()?, |g| Ok(g.clone()))
     }
 
-    /// The elements row-major from the buffer's beginning on, for kernels that take neither strides nor an offset;
-    /// without history.
+    /// The elements, row-major from the start of a buffer, for kernels that take neither strides
+    /// nor an offset. The result has no history.
     pub(super) fn dense(&self) -> Result<Self> {
         match self.layout.is_contiguous() && self.layout.offset == 0 {
             true => Ok(self.detach()),
@@ -189,7 +189,7 @@ impl Tensor {
         Ok(copy)
     }
 
-    /// Zeros of a shape but for one view, where this tensor stands.
+    /// A tensor of zeros, except for one view that holds this tensor.
     fn placed(&self, shape: Shape, view: impl Fn(&Layout) -> Layout) -> Result<Self> {
         let op = Op::new("place", [self])?;
         let whole = op.output(shape)?;

@@ -1,6 +1,7 @@
-// Σ value over the lanes of a column, the same for all of them. The shader that stands behind declares how many LANES
-// and COLUMNS a workgroup has: invocation i is lane i / COLUMNS of column i % COLUMNS. A tree joins the lanes, so the
-// order is fixed. All invocations of a workgroup must call it together.
+// Σ value over the lanes of a column, with the same result in all of them. The shader that follows
+// declares how many LANES and COLUMNS a workgroup has: invocation i is lane i / COLUMNS of column i
+// % COLUMNS. A tree adds the lanes, so the order is fixed. All invocations of a workgroup must call
+// it together.
 var<workgroup> parts: array<f32, LANES * COLUMNS>;
 
 fn sum_lanes(invocation: u32, value: f32) -> f32 {
@@ -16,7 +17,8 @@ fn sum_lanes(invocation: u32, value: f32) -> f32 {
     return parts[invocation % COLUMNS];
 }
 
-// Σ value over the whole workgroup, the same for all of it: the lanes, then the columns in a tree too.
+// Σ value over the whole workgroup, with the same result in every invocation. A tree adds the
+// lanes, and a second tree adds the columns.
 fn sum_workgroup(invocation: u32, value: f32) -> f32 {
     sum_lanes(invocation, value);
     workgroupBarrier();

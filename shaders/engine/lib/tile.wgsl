@@ -1,4 +1,4 @@
-// 8 × 8 of a product in registers: eight rows, and of each the columns of two vectors.
+// 8 × 8 elements of a product in registers: eight rows, each with the columns of two vectors.
 struct Tile {
     left0: vec4<f32>,
     left1: vec4<f32>,
@@ -26,7 +26,8 @@ fn tile_of(left: vec4<f32>, right: vec4<f32>) -> Tile {
     );
 }
 
-// Adds the products of eight rows' factors, four above and four below, with the columns'.
+// Adds the products of the factors of eight rows (four upper and four lower ones) and the factors
+// of the columns.
 fn add_products(
     tile: ptr<function, Tile>,
     above: vec4<f32>,

@@ -1,7 +1,7 @@
 // The order of lanes in mask words. With G = `interleave`, bit 4i + c of word t of a perspective is
-// lane (t / G)·32G + 4G·i + 4·(t mod G) + c, for i in 0..8 and c in 0..4. So G invocations that have
-// a word each read neighboring vectors. In vectors: word t has vector (t / G)·8G + G·i + t mod G.
-// This function gives the vector of i = 0.
+// lane (t / G)·32G + 4G·i + 4·(t mod G) + c, for i in 0..8 and c in 0..4. So G invocations that
+// have a word each read neighboring vectors. In vectors: word t has vector (t / G)·8G + G·i + t mod
+// G. This function gives the vector of i = 0.
 fn first_vector(word: u32, interleave: u32) -> u32 {
     return word / interleave * 8u * interleave + word % interleave;
 }

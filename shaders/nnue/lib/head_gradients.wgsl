@@ -1,9 +1,9 @@
-// The gradients of B, C[r]·G_B[r] summed over the perspectives that share B; of C,
-// w·(B[r]·G_B[r] + Σ A·G) + H(T)·G_T[r]; of d, Σ e; and the loss: from the rows of G_B and G_T, the
-// bands' shares, and e and the losses of the samples. A workgroup has COLUMNS lanes of an accumulator
-// and sums the terms of each over LANES invocations. One more workgroup has d, and one the loss if it
-// is summed. The shader declares the buffers, `put` for a gradient, and `put_loss`; each place is put
-// once.
+// The gradients of the head, and the loss. The gradient of B is C[r]·G_B[r], summed over the
+// perspectives that share B. The gradient of C is w·(B[r]·G_B[r] + Σ A·G) + H(T)·G_T[r], and the
+// gradient of d is Σ e. The inputs are the rows of G_B and G_T, the shares of the bands, and e and
+// the losses of the samples. A workgroup has COLUMNS lanes of an accumulator and sums the terms of
+// each lane over LANES invocations. One more workgroup has d, and one has the loss if it is summed.
+// The shader declares the buffers, `put` for a gradient, and `put_loss`. Each element is put once.
 const LANES = 8u;
 const COLUMNS = 32u;
 
@@ -70,7 +70,7 @@ fn put_lanes(accumulator: u32, first_lane: u32, invocation: u32) {
         inside = sum_lanes(invocation, inside);
         above = sum_lanes(invocation, above);
         share = sum_lanes(invocation, share);
-        // `put` may change what is read here, and only one invocation puts.
+        // `put` may change the values that are read here, and only one invocation calls it.
         if (own == 0u) {
             let u = p * params.hidden + r;
             bias_sum += values[params.output + u] * inside;

@@ -1,5 +1,5 @@
 // The loss of one sample, from its output Y and its target t: P = link(Y), the term |P − t|^q / L,
-// and e, the term's derivative by Y.
+// and e, the derivative of the term with respect to Y.
 const IDENTITY = 0u;
 const SIGMOID = 1u;
 override LINK: u32 = 0u;

@@ -1,16 +1,16 @@
-// Where a kernel puts its gradients, by the override `SINK`: into a buffer, or through an optimizer
-// into the parameters. The shader declares `Value` (f32 or vec4<f32>), the buffers `values`, `first`
-// and `second` of it, and `params` with the numbers of `optim::sinks::Step`. `first` is the gradient
-// (WRITE, ADD) or the first moment, `second` the second moment; a sink that has no use for a buffer
-// does not touch it.
+// The sink of a kernel's gradients, which the override `SINK` chooses: a buffer, or an optimizer
+// that updates the parameters. The shader declares `Value` (f32 or vec4<f32>), the buffers
+// `values`, `first` and `second` of this type, and `params` with the numbers of
+// `optim::sinks::Step`. `first` is the gradient (WRITE, ADD) or the first moment, and `second` is
+// the second moment. A sink does not touch a buffer that it does not need.
 const WRITE = 0u;
 const ADD = 1u;
 const SGD = 2u;
 const ADAMW = 3u;
 override SINK: u32 = 0u;
 
-// `group` is η, 1 − η·w, and the two ends of the range of θ, which are exchanged if it has none: a
-// clamp may turn NaN into a number.
+// `group` is η, 1 − η·w, and the two ends of the range of θ. If θ has no range, the ends are
+// exchanged and the result of the clamp is not used, because a clamp may turn NaN into a number.
 fn sink(at: u32, g: Value, group: vec4<f32>) {
     switch (SINK) {
         case ADD {

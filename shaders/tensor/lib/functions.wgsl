@@ -5,7 +5,8 @@ fn sigmoid(x: f32) -> f32 {
     return select(tail * large, large, x >= 0.0);
 }
 
-// tanh x. Drivers' own overflows for large x; near 0, where 1 − e^(−2|x|) would cancel, the first terms of its series.
+// tanh x. The tanh of some drivers overflows for large x. Near 0, where 1 − e^(−2|x|) would cancel,
+// this takes the first terms of the series.
 fn hyperbolic_tangent(x: f32) -> f32 {
     let size = abs(x);
     if (size < 0.25) {
@@ -17,7 +18,8 @@ fn hyperbolic_tangent(x: f32) -> f32 {
     return select(-value, value, x > 0.0);
 }
 
-// ln(1 + u) for u in 0..1: near 0 the first terms of its series, which `log` of a rounded sum has lost.
+// ln(1 + u) for u in 0..1. Near 0 this takes the first terms of the series, because the rounded sum
+// 1 + u has lost the digits of u.
 fn log_one_plus(u: f32) -> f32 {
     if (u < 0.0078125) {
         return u * (1.0 - u * (0.5 - u * (0.33333334 - u * 0.25)));

@@ -1,5 +1,5 @@
-// x^y where WGSL's own pow leaves it open: x = 0, x < 0, y = 0. The infinity and the NaN are made of bits at run time,
-// since WGSL has no literals for them.
+// x^y where WGSL's own pow is undefined: x = 0, x < 0 or y = 0. The infinity and the NaN are made
+// from bits at run time, because WGSL has no literals for them.
 fn special(bits: u32) -> f32 {
     return bitcast<f32>(select(bits, 0u, params.length == 0u));
 }

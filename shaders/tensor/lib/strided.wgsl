@@ -1,6 +1,7 @@
-// Where element `index` of a walk stands. `shape` has the sizes of the axes, innermost first; `strides` one stride an axis,
-// then the offset. Both come joined: a contiguous operand is one axis. What is left of an index after an axis is 0 as
-// soon as all coordinates further out are, which is where the walk ends.
+// The index in its buffer of element `index` of a walk. `shape` has the sizes of the axes,
+// innermost first. `strides` has one stride per axis, then the offset. Axes are already joined, so
+// a contiguous operand has one axis. The loop ends when the rest of the index is 0, because all
+// outer coordinates are then 0.
 fn place(index: u32, shape: array<vec4<u32>, 2>, strides: array<vec4<u32>, 2>) -> u32 {
     var rest = index / shape[0].x;
     var at = strides[1].z + (index - rest * shape[0].x) * strides[0].x;

@@ -1,5 +1,5 @@
-//! y\[s, f\] = γ\[f\]·(x\[s, f\] − mean\[f\])/√(variance\[f\] + ε) + β\[f\], with the mean and the biased variance of
-//! each feature over the samples (section 2).
+//! y\[s, f\] = γ\[f\]·(x\[s, f\] − mean\[f\])/√(variance\[f\] + ε) + β\[f\], with the mean and the
+//! biased variance of each feature over the samples (section 2).
 
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::Inputs;
@@ -9,11 +9,11 @@ use crate::engine::libraries::{GRID, LANES};
 crate::interface! {
     /// Sizes of x.
     pub struct Params {
-        /// Samples. None have no mean, so nothing is run for them and nothing written.
+        /// Samples. Without samples there is no mean, so nothing runs and nothing is written.
         pub samples: u32,
         /// Features.
         pub features: u32,
-        /// ε, above 0: what is added to the variance.
+        /// ε, above 0, which is added to the variance.
         pub epsilon: f32,
     }
     pub struct Buffers {
@@ -89,7 +89,7 @@ fn twin(call: Call<'_, f64>) {
     }
 }
 
-/// The mean, as in the shader, is taken of the differences from the first sample.
+/// The mean is computed from the differences from the first sample, as in the shader.
 fn body(call: Call<'_, f32>) {
     let (p, buffers) = call.open::<Params>();
     let (samples, features) = (p.samples as usize, p.features as usize);
@@ -163,8 +163,9 @@ pub const SHAPES: [[usize; 2]; 15] = [
     [2, 16 * 65_536 + 1],
 ];
 
-/// x \[samples, features\], of which each four features next to each other are: around 0, constant, with a mean far
-/// larger than their deviation, and small beside ε.
+/// x \[samples, features\]. Of each four consecutive features, the first is around 0, the second is
+/// constant, the third has a mean far larger than its deviation, and the fourth is small compared
+/// with ε.
 pub fn columns(inputs: &mut Inputs, samples: usize, features: usize, turn: usize) -> Vec<f32> {
     let mut x = inputs.floats(samples * features, -1.0, 1.0);
     for (at, x) in x.iter_mut().enumerate() {
@@ -178,23 +179,27 @@ pub fn columns(inputs: &mut Inputs, samples: usize, features: usize, turn: usize
     x
 }
 
-/// The bounds of y, mean and variance of one feature. ε is 2⁻²³ here, and a correctly rounded operation is held to one ε.
+/// The bounds of y, mean and variance of one feature. ε is 2⁻²³ here, and a correctly rounded
+/// operation is held to one ε.
 fn allowance(x: &[f64], gamma: f64, beta: f64, added: f64) -> (Vec<f64>, f64, f64) {
     let epsilon = f64::from(f32::EPSILON);
     let count = x.len() as f64;
     let average = |term: &dyn Fn(f64) -> f64| x.iter().map(|&x| term(x)).sum::<f64>() / count;
     let [mean, variance] = statistics(x, x.len(), 1, 0);
-    // x − first rounds once; it is added up within ε·√n of its sizes, divided within 2.5 ulps, and first added.
+    // x − first rounds once. The sum has an error of ε·√n of the magnitudes, the division 2.5 ulps,
+    // and adding `first` rounds once more.
     let first = x[0];
     let mean_error = epsilon
         * ((1.0 + count.sqrt()) * average(&|x| (x - first).abs())
             + 2.5 * (mean - first).abs()
             + mean.abs());
-    // The deviations add up to 0, so that the error of the mean enters the variance only by its square. A deviation rounds
-    // once and stands twice in its square, which rounds once; the rest is as for the mean.
+    // The deviations add up to 0, so the error of the mean enters the variance only as its square.
+    // A deviation rounds once and occurs twice in its square, and the square rounds once. The other
+    // errors are as for the mean.
     let variance_error = mean_error * mean_error + epsilon * (3.0 + count.sqrt() + 2.5) * variance;
-    // Relative to γ/√(variance + ε): half of the variance's error and of a rounding, inverseSqrt's 2 ulps (or a root and
-    // a division), and a product; a second one with the deviation.
+    // Relative to γ/√(variance + ε): half of the error of the variance and half a rounding, 2 ulps
+    // for inverseSqrt (or a root and a division), a product, and a second product with the
+    // deviation.
     let deviation = (variance + added).sqrt();
     let scale_error = variance_error / (2.0 * (variance + added)) + 4.5 * epsilon;
     let of_y = x.iter().map(|&x| {

@@ -15,7 +15,7 @@ crate::interface! {
         pub samples: u32,
         /// Features.
         pub features: u32,
-        /// ε, above 0: what is added to the variance.
+        /// ε, above 0, which is added to the variance.
         pub epsilon: f32,
     }
     pub struct Buffers {
@@ -133,8 +133,8 @@ fn body(call: Call<'_, f32>) {
     });
 }
 
-/// The bounds of gx, gγ and gβ of one feature, with its x − mean and the numbers γ, and variance + ε. ε is 2⁻²³ here, and a
-/// correctly rounded operation is held to one ε.
+/// The bounds of gx, gγ and gβ of one feature, from its x − mean, its γ and its variance + ε. ε is
+/// 2⁻²³ here, and a correctly rounded operation is held to one ε.
 fn allowance(centred: &[f64], g: &[f64], gamma: f64, added: f64) -> (Vec<f64>, f64, f64) {
     let epsilon = f64::from(f32::EPSILON);
     let count = g.len() as f64;
@@ -143,20 +143,21 @@ fn allowance(centred: &[f64], g: &[f64], gamma: f64, added: f64) -> (Vec<f64>, f
     // 1/√(variance + ε): half a rounding, and inverseSqrt's 2 ulps or a root and a division.
     let inverse = 1.0 / added.sqrt();
     let inverse_error = 2.5 * epsilon;
-    // Σ g: n terms are added up within ε·√n of their sizes.
+    // Σ g: the sum of n terms has an error of ε·√n of their magnitudes.
     let sum: f64 = g.iter().sum();
     let beta_error = epsilon * count.sqrt() * g.iter().copied().map(f64::abs).sum::<f64>();
-    // Σ g·(x − mean): a difference and a product before; then a product.
+    // Σ g·(x − mean): a difference and a product before the sum, and a product after it.
     let gamma_gradient = inverse * products().sum::<f64>();
     let gamma_error = inverse * epsilon * (2.0 + count.sqrt()) * sizes
         + gamma_gradient.abs() * (inverse_error + epsilon);
     // Σ g/n: a division of 2.5 ulps.
     let average = sum / count;
     let average_error = beta_error / count + 2.5 * epsilon * average.abs();
-    // (x − mean)·slope: the inverse, a product and a division for the slope, a difference, and a product.
+    // (x − mean)·slope: the inverse, a product and a division for the slope, a difference, and a
+    // product.
     let slope = inverse * gamma_gradient / count;
     let slope_error = inverse * gamma_error / count + slope.abs() * (inverse_error + 5.5 * epsilon);
-    // Two subtractions inside, then γ times the inverse and once more.
+    // Two subtractions inside, then the product of γ and the inverse, and one more product.
     let of_gx = centred.iter().zip(g).map(|(centred, g)| {
         let inside = g - average - centred * slope;
         let moved = average_error

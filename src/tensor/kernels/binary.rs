@@ -59,9 +59,10 @@ super::variants! {
         Pow = "pow",
         /// 1 where x = y, else 0.
         Equal = "equal",
-        /// max(x, 0) − x·y + ln(1 + e^(−|x|)): binary cross-entropy of the logit x and the probability y.
+        /// max(x, 0) − x·y + ln(1 + e^(−|x|)): binary cross-entropy of the logit x and the
+        /// probability y.
         LogisticLoss = "binary_cross_entropy",
-        /// x·y, and 0 where y = 0, also for an infinite x: a logarithm x with the weight y.
+        /// x·y, and 0 where y = 0, even for an infinite x: a logarithm x with the weight y.
         Weighted = "cross_entropy",
     }
 }
@@ -140,8 +141,8 @@ fn body(call: Call<'_, f32>) {
     }
 }
 
-/// The error of `pow(x, y)` by WGSL's table, relative to the result: it inherits from exp2(y·log2 x). log2 is known to
-/// 2⁻²¹ in \[0.5, 2\] and to 3 ulps elsewhere, exp2 to 3 + 2·|·| ulps.
+/// The error of `pow(x, y)` in WGSL's table, relative to the result. It is the error of exp2(y·log2
+/// x). log2 is known to 2⁻²¹ in \[0.5, 2\] and to 3 ulps elsewhere, exp2 to 3 + 2·|·| ulps.
 pub fn power_allowance(x: f64, y: f64) -> f64 {
     let epsilon = f64::from(f32::EPSILON);
     let log = x.abs().log2();
@@ -154,7 +155,8 @@ pub fn power_allowance(x: f64, y: f64) -> f64 {
     std::f64::consts::LN_2 * exponent_error + (3.0 + 2.0 * exponent) * epsilon
 }
 
-/// Bases and exponents: positive bases under any exponent, negative ones under integers, zeros of both.
+/// Bases and exponents: positive bases with any exponent, negative bases with integers, and zeros
+/// of both.
 pub fn powers(inputs: &mut Inputs, bases: usize, exponents: usize, signed: bool) -> [Vec<f32>; 2] {
     let mut x = inputs.positive(bases);
     let mut y = inputs.floats(exponents, -3.0, 3.0);
@@ -175,7 +177,7 @@ fn cases() -> Vec<Case> {
         let views = strided::views().into_iter().chain(long);
         for (seed, (name, layout, length)) in (3000 + 100 * variant as u64..).zip(views) {
             let mut inputs = Inputs::new(seed);
-            // The view on the left and a row-major operand on the right, and the other way round.
+            // The view is on the left and a row-major operand on the right, or the reverse.
             let dense = Layout::contiguous(layout.shape);
             let count = dense.shape.elements();
             let swapped = seed % 2 == 1;
@@ -221,7 +223,8 @@ fn cases() -> Vec<Case> {
                     Binary::Div => 2.5 * epsilon * size,
                     Binary::Pow => size * power_allowance(x, y),
                     Binary::Equal => 0.0,
-                    // The exponential's error, the logarithm's, and three roundings of x at most.
+                    // The error of the exponential, the error of the logarithm, and at most three
+                    // roundings of x.
                     Binary::LogisticLoss => {
                         let u = (-x.abs()).exp();
                         let exp = (3.0 + 2.0 * x.abs()) * epsilon * u;

@@ -1,4 +1,5 @@
-//! The gradient of out = f(x, y) by one of its operands, where it is more than a product or a quotient (section 4).
+//! The gradient of out = f(x, y) with respect to one of its operands, for functions whose gradient
+//! is more than a product or a quotient (section 4).
 
 use super::binary::{power_allowance, powers};
 use super::libraries::{FUNCTIONS, POWER};
@@ -60,7 +61,7 @@ super::variants! {
         PowLeft = "pow_left",
         /// ∂(x^y)/∂y = x^y·ln x, with the edges of section 4.
         PowRight = "pow_right",
-        /// σ(x) − y: binary cross-entropy by its logit.
+        /// σ(x) − y: binary cross-entropy with respect to its logit.
         LogisticLossLeft = "binary_cross_entropy_left",
     }
 }
@@ -174,12 +175,12 @@ fn cases() -> Vec<Case> {
                 match partial {
                     // Two divisions of 2.5 ulps and a product.
                     Partial::DivRight => 6.0 * epsilon * size,
-                    // Rounding y − 1 moves the power by ε·|(y − 1)·ln x| of itself.
+                    // Rounding y − 1 changes the power by the relative error ε·|(y − 1)·ln x|.
                     Partial::PowLeft => {
                         let exponent = (y - 1.0).abs() * (1.0 + x.abs().ln().abs());
                         size * (power_allowance(x, y - 1.0) + (2.0 + exponent) * epsilon)
                     }
-                    // log near 1 is known in absolute terms only.
+                    // Near 1, WGSL bounds only the absolute error of log.
                     Partial::PowRight => {
                         let log = match x {
                             0.5..=2.0 => 2f64.powi(-21),

@@ -1,4 +1,5 @@
-//! to\[i\] = from\[i\] over one shape: makes views row-major, joins tensors, and puts gradients in their places.
+//! to\[i\] = from\[i\] over one shape. It makes views row-major, joins tensors, and writes
+//! gradients into a view.
 
 use super::strided::{self, STRIDED};
 use crate::engine::kernel::inputs::Inputs;
@@ -13,7 +14,7 @@ crate::interface! {
         pub shape: [u32; 8],
         /// Strides of the source.
         pub from_strides: [u32; 8],
-        /// Strides of the destination, where no place is met twice.
+        /// Strides of the destination, in which no two elements share an index.
         pub to_strides: [u32; 8],
         /// Elements.
         pub length: u32,
@@ -21,7 +22,7 @@ crate::interface! {
     pub struct Buffers {
         /// The elements to copy.
         pub source: Read<f32>,
-        /// Their places; elements that no place names keep their values.
+        /// The destination. Elements outside its walk keep their values.
         pub destination: Update<f32>,
     }
 }
@@ -74,7 +75,8 @@ fn body(call: Call<'_, f32>) {
     if p.length == 0 {
         return;
     }
-    // Row by row of the innermost axis; most copies are to places side by side.
+    // The loop takes one row of the innermost axis at a time. Most copies write contiguous
+    // elements.
     let (step_from, step_to) = (p.from_strides[0] as usize, p.to_strides[0] as usize);
     for start in (0..p.length as usize).step_by(row) {
         let from = &from[walk.place(0, start)..];
@@ -104,7 +106,7 @@ fn cases() -> Vec<Case> {
             to.shape.elements(),
         )
     });
-    // Into a view, where it meets no place twice.
+    // Copies into a view, if no two of its elements share an index.
     let views = strided::views().into_iter();
     let views = views.filter(|(name, ..)| !name.contains("stretched"));
     let into = views.map(|(name, layout, length)| {

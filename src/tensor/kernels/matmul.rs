@@ -1,5 +1,5 @@
-//! out\[…, i, j\] = Σ_k a\[…, i, k\]·b\[…, k, j\] (section 4): products of matrices, batched over leading axes, operands by
-//! any strides.
+//! out\[…, i, j\] = Σ_k a\[…, i, k\]·b\[…, k, j\] (section 4): products of matrices, batched over
+//! leading axes. Operands may have any strides.
 
 use super::strided::{STRIDED, checked};
 use crate::engine::cpu::product::{Matrix, product};
@@ -13,9 +13,9 @@ crate::interface! {
     pub struct Params {
         /// Sizes of the batch axes, as in [`Walk`].
         pub shape: [u32; 8],
-        /// Strides of a along them.
+        /// Strides of a along the batch axes.
         pub a_strides: [u32; 8],
-        /// Strides of b along them.
+        /// Strides of b along the batch axes.
         pub b_strides: [u32; 8],
         /// Matrices.
         pub batches: u32,
@@ -25,9 +25,9 @@ crate::interface! {
         pub n: u32,
         /// Columns of a, rows of b.
         pub k: u32,
-        /// Of k in one part.
+        /// The length of k in one part.
         pub chunk: u32,
-        /// Parts that k is cut into; the result has one matrix for each.
+        /// The number of parts of k. The result has one matrix for each part.
         pub parts: u32,
         /// Elements from a row of a to the next.
         pub a_row: u32,
@@ -49,7 +49,8 @@ crate::interface! {
 }
 
 impl Params {
-    /// The parameters for layouts \[…, m, k\] and \[…, k, n\] with equal leading axes, k in one part.
+    /// The parameters for layouts \[…, m, k\] and \[…, k, n\] with equal leading axes. k is one
+    /// part.
     pub fn new(a: &Layout, b: &Layout) -> Self {
         let rank = a.shape.len();
         let batch: Vec<usize> = (0..rank - 2).collect();
@@ -72,7 +73,8 @@ impl Params {
         }
     }
 
-    /// The same product with k cut, so that a small result of a long sum keeps many workgroups busy.
+    /// The same product with k cut into parts, so that a small result of a long sum keeps many
+    /// workgroups busy.
     #[must_use]
     pub fn in_parts(self) -> Self {
         const CHUNK: u32 = 512;

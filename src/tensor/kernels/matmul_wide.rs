@@ -1,5 +1,5 @@
-//! out\[…, i, j\] = Σ_k a\[…, i, k\]·b\[…, k, j\] (section 4) for software adapters, which want few wide loads: matrices whose rows
-//! stand in one piece and are a multiple of 4 long.
+//! out\[…, i, j\] = Σ_k a\[…, i, k\]·b\[…, k, j\] (section 4) for software adapters, where few wide
+//! loads are fastest. The rows of the matrices are contiguous, and their length is a multiple of 4.
 
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
 use crate::engine::kernel::{Call, Case, Kernel, PLAIN, Pass, Read, Slot, Write};
@@ -16,9 +16,9 @@ crate::interface! {
         pub n: u32,
         /// Columns of a, rows of b, a multiple of 4.
         pub k: u32,
-        /// From a matrix of a to the next: m·k, or 0 for one that stands for all.
+        /// The distance from a matrix of a to the next: m·k, or 0 if all products share one matrix.
         pub a_batch: u32,
-        /// From a matrix of b to the next: k·n or 0.
+        /// The distance from a matrix of b to the next: k·n or 0.
         pub b_batch: u32,
     }
     pub struct Buffers {
@@ -87,7 +87,7 @@ fn cases() -> Vec<Case> {
     let shapes = shapes.into_iter().enumerate();
     let case = |(seed, [batches, m, k, n]): (usize, [usize; 4])| {
         let mut inputs = Inputs::new(8500 + seed as u64);
-        // One a for all matrices of b.
+        // All matrices of b share one a.
         let shared = seed % 2 == 1;
         let params = Params {
             batches: batches as u32,

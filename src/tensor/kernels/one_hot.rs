@@ -6,11 +6,11 @@ use crate::engine::kernel::{Bound, Call, Case, Kernel, PLAIN, Pass, Read, Slot, 
 use crate::engine::libraries::GRID;
 
 crate::interface! {
-    /// Sizes of y, which has rows·classes elements: no more than a `u32` counts, as every shape.
+    /// Sizes of y, which has rows·classes elements. As in every shape, a `u32` can count them.
     pub struct Params {
         /// Rows.
         pub rows: u32,
-        /// Classes. The row of a class that is none of them is all 0.
+        /// The number of classes. If a class is not below it, its row is all 0.
         pub classes: u32,
     }
     pub struct Buffers {
@@ -86,7 +86,7 @@ fn cases() -> Vec<Case> {
             rows: rows as u32,
             classes: classes as u32,
         };
-        // Now and then the number behind the last class, which is none.
+        // Some numbers are one above the last class, which is no class.
         let class_of = Inputs::new(7200 + seed).words(rows, classes as u32 + 1);
         let output = Slot::Output {
             len: rows * classes,

@@ -7,7 +7,8 @@ use crate::engine::kernel::{Axis, Bound, Call, Case, Choice, Kernel, Pass, Read,
 use crate::engine::libraries::GRID;
 use crate::tensor::shape::{Layout, Walk, place};
 
-/// More elements of one output than these are reduced in chunks of so many, and the chunks' results again.
+/// If one output has more elements than this, they are reduced in chunks of this size, and then the
+/// results of the chunks are reduced.
 const CHUNK: usize = 4096;
 
 crate::interface! {
@@ -29,7 +30,7 @@ crate::interface! {
         pub chunk: u32,
         /// Parts of one output.
         pub parts: u32,
-        /// What a sum is divided by at the end: 1, or for a mean `count`.
+        /// The divisor of a sum: 1, or `count` for a mean.
         pub divisor: f32,
         /// 1 if a workgroup makes one output, 0 if an invocation does.
         pub across: u32,
@@ -43,7 +44,8 @@ crate::interface! {
 }
 
 impl Params {
-    /// Reduces these axes, ascending, of a layout. With more than one part the result has to be reduced again.
+    /// The parameters that reduce these axes, ascending, of a layout. With more than one part the
+    /// result has to be reduced again.
     pub fn new(x: &Layout, axes: &[usize], divisor: f32) -> Self {
         let kept: Vec<usize> = (0..x.shape.len())
             .filter(|axis| !axes.contains(axis))
@@ -58,7 +60,8 @@ impl Params {
             1
         };
         let chunk = if parts > 1 { CHUNK } else { count };
-        // Invocations side by side read side by side: along the reduced axes if these are innermost.
+        // Neighboring invocations read neighboring elements: along the reduced axes if these are
+        // innermost.
         let across = inner.operands[0][0] == 1 && count >= 32;
         Self {
             shape: outer.shape,
@@ -100,12 +103,12 @@ impl crate::engine::kernel::Params for Params {
     }
 }
 
-/// What many elements become.
+/// The reduction of many elements to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {
-    /// Their sum, divided by the divisor; 0 of nothing.
+    /// Their sum ÷ the divisor; 0 if there are none.
     Sum,
-    /// The largest; there must be one.
+    /// The largest of them. There must be at least one.
     Max,
 }
 
@@ -168,7 +171,7 @@ fn body(call: Call<'_, f32>) {
     }
 }
 
-/// Reduces each job, or where the outputs stand side by side, pieces of a row of them.
+/// Reduces each job. If the outputs are contiguous, it reduces whole ranges of a row of outputs.
 fn reduce(
     p: &Params,
     x: &[f32],
@@ -177,7 +180,8 @@ fn reduce(
     join: impl Fn(f32, f32) -> f32 + Sync,
 ) {
     if p.count == 0 {
-        // There is nothing to read, and strides around an axis of no elements lead nowhere.
+        // There is nothing to read, and the strides around an axis without elements have no
+        // meaning.
         result.fill(start);
         return;
     }
@@ -187,7 +191,7 @@ fn reduce(
     let outputs = p.outputs as usize;
     let rows = p.across == 0 && (outputs == 1 || (p.shape[7] <= 1 && p.x_strides[0] == 1));
     if rows {
-        // [parts, outputs]: sums of whole rows; the pieces of a row go to threads.
+        // [parts, outputs]: sums of whole rows. Threads take ranges of a row.
         for (part, result) in result.chunks_mut(outputs).enumerate() {
             cpu::pieces_of(cpu::PIECE, p.count as usize, result, |first, piece| {
                 piece.fill(start);

@@ -1,5 +1,5 @@
-//! Along one axis y = e^(x − max x)/Σ e^(x − max x) (section 2), or its logarithm x − max x − ln Σ e^(x − max x)
-//! (section 4).
+//! y = e^(x − max x)/Σ e^(x − max x) along one axis (section 2), or its logarithm x − max x − ln Σ
+//! e^(x − max x) (section 4).
 
 use super::strided::{self, STRIDED};
 use crate::engine::cpu;
@@ -9,7 +9,7 @@ use crate::engine::libraries::{GRID, LANES};
 use crate::tensor::shape::{Layout, Walk};
 
 crate::interface! {
-    /// A walk over the rows of x: over every axis but the one of the softmax.
+    /// A walk over the rows of x, over every axis except the axis of the softmax.
     pub struct Params {
         /// Sizes, as in [`Walk`].
         pub shape: [u32; 8],
@@ -19,7 +19,7 @@ crate::interface! {
         pub rows: u32,
         /// Elements of a row.
         pub width: u32,
-        /// From one element of a row of x to the next.
+        /// The distance from one element of a row of x to the next.
         pub step: u32,
     }
     pub struct Buffers {
@@ -31,7 +31,8 @@ crate::interface! {
 }
 
 impl Params {
-    /// The parameters for a softmax along `axis` of an x of this layout. y has the other axes in their order, then this.
+    /// The parameters for a softmax along `axis` of an x with this layout. In y, `axis` is the last
+    /// axis and the other axes keep their order.
     pub fn new(x: &Layout, axis: usize) -> Self {
         let walk = rows(x, axis);
         Self {
@@ -95,7 +96,7 @@ pub static KERNEL: Kernel = Kernel {
 
 /// The function of one row over f64.
 pub fn value(operation: Softmax, row: &[f64]) -> Vec<f64> {
-    // A NaN is not the maximum of anything, but it stands in the sum, and by it in every element.
+    // A NaN is never the maximum, but it enters the sum and, with the sum, every element.
     let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = row.iter().map(|x| (x - max).exp()).sum();
     let value = |x: &f64| match operation {
@@ -125,7 +126,7 @@ fn body(call: Call<'_, f32>) {
     cpu::rows(&mut y[..rows * width], width, |row, y| {
         strided::copy(y, &x[walk.place(0, row)..], p.step as usize);
         cpu::vectorized(|| {
-            // A NaN that this passes over stands in the sum, and by it in every element.
+            // This ignores a NaN, but the NaN enters the sum and, with the sum, every element.
             let above = |max, &x: &f32| if x > max { x } else { max };
             let max = y.iter().fold(y[0], above);
             match operation {
@@ -143,7 +144,8 @@ fn body(call: Call<'_, f32>) {
     });
 }
 
-/// x − max; of finite numbers the lowest f32 where it would overflow, so that a loss stays finite.
+/// x − max. If it would overflow for finite numbers, the result is the lowest f32, so that a loss
+/// stays finite.
 fn below(x: f32, max: f32) -> f32 {
     let below = x - max;
     if below < f32::MIN && x >= f32::MIN {
@@ -153,18 +155,18 @@ fn below(x: f32, max: f32) -> f32 {
     }
 }
 
-/// What WGSL's accuracy table allows each element of a row in absolute terms; ε = 2⁻²³, and a correctly rounded operation
-/// is held to one ε.
+/// The absolute error that WGSL's accuracy table allows for each element of a row; ε = 2⁻²³, and a
+/// correctly rounded operation may be off by one ε.
 fn allowance(operation: Softmax, row: &[f64]) -> Vec<f64> {
     let epsilon = f64::from(f32::EPSILON);
     let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    // Relative to e^d: exp is known to 3 + 2·|d| ulps, and rounding d = x − max moves it by ε·|d|.
+    // Relative to e^d: exp has an error of 3 + 2·|d| ulps, and rounding d = x − max adds ε·|d|.
     let exp_error = |d: f64| (3.0 + 3.0 * d.abs()) * epsilon;
     let sum: f64 = row.iter().map(|x| (x - max).exp()).sum();
     // Relative to the sum: the errors of its terms, and ε·√n for adding up n terms of one sign.
     let of_terms = row.iter().map(|x| exp_error(x - max) * (x - max).exp());
     let sum_error = of_terms.sum::<f64>() / sum + epsilon * (row.len() as f64).sqrt();
-    // log: 2⁻²¹ in [0.5, 2], where the sum may be found, elsewhere 3 ulps.
+    // log: 2⁻²¹ if the sum is in [0.5, 2], and 3 ulps elsewhere.
     let log = sum.ln();
     let log_error = match sum * (1.0 - sum_error) {
         ..=2.0 => 2f64.powi(-21),
@@ -173,12 +175,14 @@ fn allowance(operation: Softmax, row: &[f64]) -> Vec<f64> {
     let allowance = |x: &f64| {
         let d = x - max;
         match operation {
-            // A division of 2.5 ulps; an exponential or quotient below the smallest normal number may become 0.
+            // A division of 2.5 ulps; an exponential or quotient below the smallest normal number
+            // may become 0.
             Softmax::Softmax => {
                 let relative = exp_error(d) + sum_error + 2.5 * epsilon;
                 d.exp() / sum * relative + f64::from(f32::MIN_POSITIVE)
             }
-            // Two subtractions; an error of the sum, relative to it, is one of its logarithm in absolute terms.
+            // Two subtractions. The relative error of the sum is the absolute error of its
+            // logarithm.
             Softmax::Log => epsilon * (d.abs() + (d - log).abs()) + sum_error + log_error,
         }
     };
@@ -186,9 +190,9 @@ fn allowance(operation: Softmax, row: &[f64]) -> Vec<f64> {
 }
 
 /// Layouts and axes for the cases of the softmax and its gradient, each with a name and the length
-/// of the buffer it stands in: rows of 0, 1, tile − 1, tile, tile + 1, a prime and more elements,
-/// then transposed, sliced and broadcast ones of up to four axes, and last one more than 65,535
-/// workgroups.
+/// of its buffer: rows of 0, 1, tile − 1, tile, tile + 1, a prime and more elements, then
+/// transposed, sliced and broadcast layouts of up to four axes, and last a layout of more than
+/// 65,535 workgroups.
 pub fn views() -> Vec<(String, Layout, usize, usize)> {
     let dense = |sizes: &[usize]| Layout::contiguous(strided::checked(sizes));
     let stretch = |from: &[usize], to: &[usize]| {
@@ -235,8 +239,9 @@ pub fn views() -> Vec<(String, Layout, usize, usize)> {
 }
 
 fn cases() -> Vec<Case> {
-    // Near each other, where every term of a sum is more than its bound; far apart; and all far below 0. The exponentials
-    // of the latter two are no f32 unless the maximum is taken off, whatever it is.
+    // Elements that are near each other, so that every term of a sum is more than its bound;
+    // elements that are far apart; and elements that are all far below 0. In the last two cases the
+    // exponentials do not fit an f32 unless the maximum is subtracted first.
     let ranges = [[-2.0, 2.0], [-100.0, 100.0], [-110.0, -95.0]];
     let mut cases = Vec::new();
     for (variant, operation) in Softmax::ALL.into_iter().enumerate() {

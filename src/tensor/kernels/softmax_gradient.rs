@@ -1,5 +1,5 @@
-//! gx = y·(g − Σ g·y) for y = softmax x (section 2), and gx = g − e^y·Σ g for y = log-softmax x (section 4), along one
-//! axis.
+//! Along one axis, gx = y·(g − Σ g·y) for y = softmax x (section 2), and gx = g − e^y·Σ g for y =
+//! log-softmax x (section 4).
 
 use super::softmax::{self, Softmax};
 use super::strided::{self, STRIDED};
@@ -10,7 +10,8 @@ use crate::engine::libraries::{GRID, LANES};
 use crate::tensor::shape::{Layout, Walk};
 
 crate::interface! {
-    /// A walk over the rows of the upstream gradient: over every axis but the one of the softmax.
+    /// A walk over the rows of the upstream gradient, over every axis except the axis of the
+    /// softmax.
     pub struct Params {
         /// Sizes, as in [`Walk`].
         pub shape: [u32; 8],
@@ -20,7 +21,7 @@ crate::interface! {
         pub rows: u32,
         /// Elements of a row.
         pub width: u32,
-        /// From one element of a row of g to the next.
+        /// The distance from one element of a row of g to the next.
         pub step: u32,
     }
     pub struct Buffers {
@@ -110,7 +111,7 @@ fn body(call: Call<'_, f32>) {
     let (operation, walk) = (Softmax::ALL[variant], p.walk());
     let (rows, width) = (p.rows as usize, p.width as usize);
     cpu::rows(&mut gradient[..rows * width], width, |row, gradient| {
-        // g first, which becomes gx in place.
+        // The row first holds g, which then becomes gx in place.
         strided::copy(gradient, &upstream[walk.place(0, row)..], p.step as usize);
         let y = &y[row * width..][..width];
         cpu::vectorized(|| match operation {
@@ -128,11 +129,13 @@ fn body(call: Call<'_, f32>) {
     });
 }
 
-/// What each element of gx may be off; ε = 2⁻²³, and a correctly rounded operation is held to one ε.
+/// The error allowed for each element of gx; ε = 2⁻²³, and a correctly rounded operation may be off
+/// by one ε.
 fn allowance(operation: Softmax, y: &[f64], g: &[f64]) -> Vec<f64> {
     let epsilon = f64::from(f32::EPSILON);
     let sizes = |terms: &dyn Fn(usize) -> f64| (0..g.len()).map(|j| terms(j).abs()).sum::<f64>();
-    // ε·√n of the sum of sizes for adding up n terms; for the products one rounding each before.
+    // The sum of n terms has an error of ε·√n of the sum of magnitudes, and each product rounds
+    // once before the sum.
     let root = (g.len() as f64).sqrt();
     let sum: f64 = g.iter().sum();
     let sum_error = epsilon * root * sizes(&|j| g[j]);
@@ -148,15 +151,15 @@ fn allowance(operation: Softmax, y: &[f64], g: &[f64]) -> Vec<f64> {
                 y[j].exp() * (sum_error + (4.0 + 2.0 * y[j].abs()) * epsilon * sum.abs())
             }
         };
-        // What is below the smallest normal number may become 0: a product, or the exponential before it.
+        // A product or an exponential below the smallest normal number may become 0.
         of_sum + epsilon * gx[j].abs() + f64::from(f32::MIN_POSITIVE) * (1.0 + sum.abs())
     };
     (0..g.len()).map(allowance).collect()
 }
 
 fn cases() -> Vec<Case> {
-    // Rows of y near each other, where every term of a sum is more than its bound, and rows near a one-hot, where the
-    // difference cancels.
+    // Rows of y whose elements are near each other, so that every term of a sum is more than its
+    // bound, and rows that are nearly one-hot, so that the difference cancels.
     let ranges = [[-2.0, 2.0], [-30.0, 30.0]];
     let mut cases = Vec::new();
     for (variant, operation) in Softmax::ALL.into_iter().enumerate() {

@@ -1,13 +1,15 @@
-//! What the elementwise kernels share: outputs row-major, operands anywhere, one walk through all of them.
+//! The code that the elementwise kernels share: outputs are row-major, operands may have any
+//! strides, and one walk goes through all of them.
 
 use crate::engine::cpu;
 use crate::engine::kernel::Real;
 use crate::tensor::shape::{Layout, Shape, Walk, place};
 
-/// `place`: where an element of a [`Walk`] stands.
+/// `place`: the index of an element of a [`Walk`].
 pub const STRIDED: &str = include_str!("../../../shaders/tensor/lib/strided.wgsl");
 
-/// Gives parameters with a `shape`, these strides and a `length` their walk, and a grid of 64 elements a workgroup.
+/// Implements the walk, and a grid of 64 elements per workgroup, for parameters with a `shape`,
+/// these strides and a `length`.
 macro_rules! walks {
     (Walk<$count:literal>: $($strides:ident),*) => {
         impl Params {
@@ -45,7 +47,7 @@ pub fn each<R: Real, const N: usize>(
     }
 }
 
-/// As [`each`], on threads and in vectors: for CPU bodies.
+/// As [`each`], on threads and in vectors: for CPU implementations.
 pub fn map<const N: usize>(
     out: &mut [f32],
     walk: &Walk<N>,
@@ -82,7 +84,7 @@ pub fn map<const N: usize>(
     });
 }
 
-/// Whether the elements of an operand stand side by side.
+/// Whether the elements of an operand are contiguous.
 fn is_dense<const N: usize>(walk: &Walk<N>, operand: usize) -> bool {
     walk.shape[7] == 0 || (walk.shape[7] == 1 && walk.operands[operand][0] == 1)
 }
@@ -116,15 +118,16 @@ pub fn copy(to: &mut [f32], from: &[f32], stride: usize) {
     }
 }
 
-/// The `width` elements that stand `step` apart from `start` on: for twins.
+/// `width` elements from `start` on, `step` apart: for twins.
 pub fn row(from: &[f64], start: usize, step: u32, width: usize) -> Vec<f64> {
     (0..width)
         .map(|j| from[start + j * step as usize])
         .collect()
 }
 
-/// Layouts that cases of elementwise kernels take, with a name: sizes 0, 1, tile − 1, tile, tile + 1 and a prime, then
-/// transposed, sliced and broadcast ones up to rank 6. Each with the length of the buffer they stand in.
+/// Layouts for the cases of elementwise kernels, each with a name and the length of its buffer:
+/// sizes 0, 1, tile − 1, tile, tile + 1 and a prime, then transposed, sliced and broadcast layouts
+/// up to rank 6.
 pub fn views() -> Vec<(String, Layout, usize)> {
     let dense = |sizes: &[usize]| {
         let layout = Layout::contiguous(checked(sizes));

@@ -30,7 +30,7 @@ crate::interface! {
 }
 
 impl Params {
-    /// The parameters for an x of this layout; `numbers` are those of clamp and affine.
+    /// The parameters for an x of this layout; `numbers` are the two numbers of clamp or affine.
     pub fn new(x: &Layout, numbers: [f32; 2]) -> Self {
         let walk = Walk::new([x]);
         Self {
@@ -94,7 +94,7 @@ pub fn value(operation: Unary, x: f64, numbers: [f64; 2]) -> f64 {
     match operation {
         Unary::Log => x.ln(),
         Unary::Exp => x.exp(),
-        // NaN is not below 0: it stays.
+        // NaN is not below 0, so it stays.
         Unary::Relu if x <= 0.0 => 0.0,
         Unary::Relu => x,
         Unary::Sigmoid => 1.0 / (1.0 + (-x).exp()),
@@ -152,8 +152,8 @@ pub fn sigmoid(x: f32) -> f32 {
     if x >= 0.0 { large } else { tail * large }
 }
 
-/// What WGSL's accuracy table allows the function at x, in absolute terms; ε = 2⁻²³, and a correctly rounded
-/// operation is held to one ε.
+/// The absolute error that WGSL's accuracy table allows for the function at x; ε = 2⁻²³, and a
+/// correctly rounded operation may be off by one ε.
 fn allowance(operation: Unary, x: f64, numbers: [f64; 2]) -> f64 {
     let epsilon = f64::from(f32::EPSILON);
     let y = value(operation, x, numbers).abs();
@@ -164,9 +164,11 @@ fn allowance(operation: Unary, x: f64, numbers: [f64; 2]) -> f64 {
         Unary::Log if (0.5..=2.0).contains(&x) => 2f64.powi(-21),
         Unary::Log => 3.0 * epsilon * y,
         Unary::Exp => exp(x),
-        // The exponential's error in 1 + e, halved at most four times over, and two roundings and a division of 2.5.
+        // The error of the exponential in 1 + e, which the quotient divides by 1 to 4, and two
+        // roundings and a division of 2.5.
         Unary::Sigmoid => exp(-x.abs()) + 5.0 * epsilon * y,
-        // The exponential's error reaches numerator and denominator; near 0 a series of five roundings.
+        // The error of the exponential enters the numerator and the denominator. Near 0 the series
+        // has five roundings.
         Unary::Tanh if x.abs() >= 0.25 => 2.0 * exp(-2.0 * x.abs()) + 5.0 * epsilon * y,
         Unary::Tanh => 5.0 * epsilon * y,
         // 1/inverseSqrt: 2 ulps and a division of 2.5.

@@ -1,4 +1,5 @@
-//! gx\[i\] = g\[i\]·f'(i) (section 4), from x or from y = f(x), whichever the slope is simpler in.
+//! gx\[i\] = g\[i\]·f'(x\[i\]) (section 4). The slope is computed from x or from y = f(x),
+//! whichever is simpler.
 
 use super::libraries::FUNCTIONS;
 use super::strided::{self, STRIDED};
@@ -9,7 +10,7 @@ use crate::engine::libraries::GRID;
 use crate::tensor::shape::{Layout, Walk};
 
 crate::interface! {
-    /// One walk over what was saved and the upstream gradient.
+    /// One walk over the saved tensor and the upstream gradient.
     pub struct Params {
         /// Sizes, as in [`Walk`].
         pub shape: [u32; 8],
@@ -25,7 +26,7 @@ crate::interface! {
         pub upper: f32,
     }
     pub struct Buffers {
-        /// The operand or the result of the forward pass, as the slope takes it.
+        /// The operand or the result of the forward pass, as the slope needs.
         pub saved: Read<f32>,
         /// The gradient of the result.
         pub upstream: Read<f32>,
@@ -52,7 +53,7 @@ impl Params {
 super::strided::walks! { Walk<2>: saved_strides, upstream_strides }
 
 super::variants! {
-    /// A slope, with what it is computed from.
+    /// A slope, as a function of x or y.
     pub enum Slope {
         /// 1/x.
         Log = "log",
@@ -158,7 +159,8 @@ fn cases() -> Vec<Case> {
                 Slope::Tanh => inputs.floats(length, -1.0, 1.0),
                 _ => inputs.signed(length, &[0.0, -0.5, 1.5, -30.0, 30.0]),
             };
-            // One upstream gradient for all elements on every other view, as of a sum; else row-major.
+            // On every other view, all elements share one upstream gradient, as for a sum. On the
+            // others it is row-major.
             let shape = layout.shape;
             let scalar =
                 Layout::contiguous(crate::tensor::shape::Shape::SCALAR).broadcast_to(shape);
@@ -169,7 +171,8 @@ fn cases() -> Vec<Case> {
             let params = Params::new(&layout, &upstream, ends);
             let walk = params.walk();
             let g = inputs.floats(shape.elements().max(1), -2.0, 2.0);
-            // A division of 2.5 ulps, or a product or two; σ as the kernel `unary` states it; choices are exact.
+            // A division of 2.5 ulps, or one or two products. σ has the error that the kernel
+            // `unary` states, and choices are exact.
             let epsilon = f64::from(f32::EPSILON);
             let bound = |i: usize| {
                 let s = f64::from(saved[walk.place(0, i)]);

@@ -5,8 +5,8 @@ use crate::engine::kernel::inputs::Inputs;
 use rand::RngExt;
 
 impl Inputs {
-    /// Index lists of up to `width` of the `features`. About a quarter of the places stay empty,
-    /// and every list has feature 0, so that one list of samples is long.
+    /// Index lists of up to `width` of the `features`. About a quarter of the list positions stay
+    /// empty, and every list has feature 0, so that one list of samples is long.
     pub fn sparse(&mut self, samples: usize, width: usize, features: usize) -> SparseInputs {
         let mut lists = Vec::with_capacity(samples * width);
         for _ in 0..samples {

@@ -23,12 +23,12 @@ pub(super) struct Transposed {
 /// The samples that are sorted together before they move to their final places, so that the sort
 /// stays in the second cache.
 const BLOCK: usize = 2048;
-/// A tile has at least this many entries per feature. With fewer, the places would take longer than
-/// the entries.
+/// A tile has at least this many entries per feature. With fewer, the offsets would take longer
+/// than the entries.
 const USES: usize = 4;
 
 impl Transposed {
-    /// Becomes the index of these lists, by a stable counting sort of the entries by feature. The
+    /// Becomes the index of these lists: a stable counting sort orders the entries by feature. The
     /// memory is reused.
     pub(super) fn build(&mut self, features: usize, starts: &[u32], indices: &[u32]) -> Result<()> {
         let Some(counts) = counts(features, starts, indices) else {
@@ -190,7 +190,7 @@ fn counts(features: usize, starts: &[u32], indices: &[u32]) -> Option<Vec<u32>> 
     let mut counts = vec![0u32; features * blocks.clone().count()];
     let mut odd = vec![0u32; features];
     for (block, counts) in blocks.zip(counts.chunks_exact_mut(features)) {
-        // With two tables an increment seldom waits for the one before it.
+        // With two tables, an increment seldom waits for the previous increment.
         odd.fill(0);
         let indices = &indices[starts[block.start] as usize..starts[block.end] as usize];
         let (pairs, last) = indices.as_chunks();
@@ -210,7 +210,7 @@ fn counts(features: usize, starts: &[u32], indices: &[u32]) -> Option<Vec<u32>> 
 
 fn strictly_ascending(list: &[u16]) -> bool {
     let pairs = list.iter().zip(list.iter().skip(1));
-    // Every index is looked at, because that needs no branch per index.
+    // The loop checks every index, because that needs no branch per index.
     pairs.fold(true, |ascending, (first, second)| {
         ascending & (first < second)
     })

@@ -2,7 +2,7 @@
 
 use super::{MAX_RANK, Shape};
 
-/// The places of a tensor's elements in its buffer: element (i, j, …) has the index offset +
+/// The indices of a tensor's elements in its buffer: element (i, j, …) has the index offset +
 /// i·stride₀ + j·stride₁ + ….
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -94,7 +94,8 @@ impl Layout {
         layout
     }
 
-    /// Another shape with the same number of elements over the same memory, if that is row-major.
+    /// Another shape with the same number of elements over the same memory, if this layout is
+    /// row-major.
     pub fn reshape(&self, shape: Shape) -> Option<Self> {
         (self.is_contiguous() && shape.elements() == self.shape.elements()).then(|| Self {
             offset: self.offset,
@@ -106,7 +107,7 @@ impl Layout {
 /// A walk over the elements of one shape through `N` layouts, row-major. Axes are joined where all
 /// layouts allow it.
 ///
-/// It is in the form that shaders take: innermost axis first, with the number of axes in `shape[7]`
+/// It has the form that shaders read: innermost axis first, with the number of axes in `shape[7]`
 /// and the offset in `operands[k][6]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Walk<const N: usize> {

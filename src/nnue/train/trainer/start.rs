@@ -70,8 +70,8 @@ impl Trainer {
     ///
     /// # Errors
     /// [`Error::InUse`] while the run is going on, [`Error::Checkpoint`] if the newest checkpoint
-    /// is damaged, and [`Error::Argument`] if there is no checkpoint or the data are not those of
-    /// the run.
+    /// is damaged, and [`Error::Argument`] if there is no checkpoint or the data differ from the
+    /// data of the run.
     pub fn resume(device: &Device, run: &Run) -> Result<Self> {
         let checkpoints = run.checkpoints();
         let none = || {
