@@ -1,4 +1,4 @@
-//! The layers between accumulators and output, as data (section 7 of the mathematics).
+//! The layers between accumulators and output, as data (section 1.14 of the mathematics).
 
 use super::names::one_of;
 use crate::error::{Error, Result};
