@@ -127,6 +127,50 @@ fn gradients_by_hand() {
 }
 
 #[test]
+fn gradients_of_output_buckets_by_hand() {
+    let tiny = Tiny::new(false);
+    let net = tiny.directory.join("net");
+    let file = TensorFile::read(&net).unwrap();
+    let mut buckets = TensorFile::new(&net, file.metadata);
+    let others = file.tensors.into_iter();
+    buckets.tensors = others.filter(|t| t.name != "C" && t.name != "d").collect();
+    buckets
+        .tensors
+        .push(floats("C", &[2, 2], &[2.0, -1.0, 1.0, 3.0]));
+    buckets.tensors.push(floats("d", &[2], &[0.5, 0.25]));
+    buckets.write().unwrap();
+    let batch = |buckets: &[i32]| {
+        let tensors = vec![
+            floats("X1", &[2, 2], &[1.0, 0.0, 1.0, 1.0]),
+            floats("X2", &[2, 2], &[0.0, 1.0, 1.0, 0.0]),
+            floats("Y_exp", &[2], &[0.5, 0.5]),
+            integers("buckets", &[buckets.len()], buckets),
+        ];
+        tiny.call(&[("loss", "mse")], tensors)
+    };
+    // Sample 0 has the second row of C and d, sample 1 the first: Y = 0.75 + 0.25, 1 − 0.5 + 0.5;
+    // e = 0.5, 0.5.
+    batch(&[1, 0]).success();
+    let out = TensorFile::read(tiny.directory.join("out")).unwrap();
+    let expected: [(&str, &[usize], &[f32]); 8] = [
+        ("Y", &[2], &[1.0, 1.0]),
+        ("loss", &[1], &[0.25]),
+        ("A1.grad", &[1, 2], &[1.5, 1.0]),
+        ("A2.grad", &[1, 2], &[-0.5, 0.0]),
+        ("B1.grad", &[1], &[1.5]),
+        ("B2.grad", &[1], &[-0.5]),
+        ("C.grad", &[2, 2], &[0.25, 0.25, 0.375, 0.0]),
+        ("d.grad", &[2], &[0.5, 0.5]),
+    ];
+    for (name, shape, values) in expected {
+        assert_eq!(out.floats(name, shape).unwrap(), values, "{name}");
+    }
+    batch(&[1, 2]).refused(1, &["bucket of sample 1", "at most 1", "found 2"]);
+    batch(&[-1, 0]).refused(1, &["`buckets`", "at least 0", "found -1"]);
+    batch(&[0]).refused(1, &["`buckets`", "[2]", "[1]"]);
+}
+
+#[test]
 fn bad_batches_are_named_and_nothing_is_written() {
     let tiny = Tiny::new(false);
     let targets = || floats("Y_exp", &[1], &[0.5]);

@@ -239,6 +239,39 @@ mod tests {
     }
 
     #[test]
+    fn the_architecture_follows_inputs_and_buckets() {
+        let mut table = [0; 32];
+        table[31] = 1;
+        let kings = crate::nnue::data::KingBuckets::mirrored(&table).unwrap();
+        let buckets = OutputBuckets::material(8).unwrap();
+        let settings = Settings::default()
+            .inputs(kings.into())
+            .output_buckets(buckets);
+        assert_eq!(settings.architecture.inputs, 2 * 768);
+        assert_eq!(settings.architecture.buckets, 8);
+        settings.check().unwrap();
+        let encoding = settings.encoding();
+        encoding.check(&settings.architecture).unwrap();
+        let text = serde_json::to_string(&settings).unwrap();
+        assert_eq!(serde_json::from_str::<Settings>(&text).unwrap(), settings);
+        let other = Architecture::new(768, 128).buckets(8);
+        let error = encoding.check(&other).unwrap_err().to_string();
+        let words =
+            "inputs (N): expected 1536, as king-buckets-mirrored (2 buckets) has, found 768";
+        assert_eq!(error, words);
+        let other = Architecture::new(1536, 128);
+        let error = settings.architecture(other).check().unwrap_err();
+        let words = "buckets: expected 8, as output_buckets has, found 1";
+        assert_eq!(error.to_string(), words);
+        // Equal trainings write equal files: what is as in an earlier release is left out.
+        let text = serde_json::to_string(&Settings::default()).unwrap();
+        assert!(
+            !text.contains("output_buckets") && !text.contains("chess768"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn what_cannot_be_trained_with_names_its_option() {
         let decay = |weight_decay| {
             Optimizer::AdamW(AdamW {

@@ -113,7 +113,7 @@ impl Display for Shape {
             architecture.hidden, self.batch, architecture.inputs
         )?;
         if architecture.buckets > 1 {
-            write!(f, " B={}", architecture.buckets)?;
+            write!(f, " buckets={}", architecture.buckets)?;
         }
         if architecture.pairwise {
             write!(f, " pairwise")?;
