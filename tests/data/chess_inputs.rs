@@ -216,7 +216,8 @@ fn wrong_tables_and_names_are_refused() {
     let mut huge = four_of_board();
     huge[63] = usize::MAX;
     let mirrored = "king-buckets-mirrored";
-    let cases: [(&str, Option<&[usize]>, &[&str]); 10] = [
+    type Case<'a> = (&'a str, Option<&'a [usize]>, &'a [&'a str]);
+    let cases: [Case; 10] = [
         (
             mirrored,
             Some(&[0; 31]),

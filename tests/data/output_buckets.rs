@@ -40,7 +40,7 @@ fn buckets_of_positions_by_hand() {
             assert_eq!(buckets.of(&position), expected, "{buckets} of {fen}");
         }
         let base = settings(4, 0).output_buckets(buckets);
-        let [batch] = &load(&[path.clone()], &base).unwrap()[..] else {
+        let [batch] = &load(std::slice::from_ref(&path), &base).unwrap()[..] else {
             panic!("one batch");
         };
         assert_eq!(batch.buckets(), Some(&expected[..]));

@@ -5,6 +5,7 @@ use super::features::FeatureSet;
 use crate::error::Result;
 use crate::nnue::batch::Batch;
 use crate::nnue::needs::Needs;
+use crate::tensor::lists::ListWriter;
 use std::sync::Arc;
 
 /// Makes batches from positions that the caller has, of any game and from any reader.
@@ -69,8 +70,10 @@ impl<F: FeatureSet + ?Sized> BatchBuilder<F> {
     /// # Panics
     /// If the set writes more features than [`FeatureSet::max_indices`].
     pub fn push(&mut self, position: &F::Position, target: f32) {
-        let names = self.other_names.as_deref();
-        self.draft.push(&*self.features, names, position);
+        let (features, names) = (&*self.features, self.other_names.as_deref());
+        ListWriter::push_both(self.draft.lists(), |lists| {
+            features.write_both(position, names, lists)
+        });
         self.draft.targets.push(target);
     }
 

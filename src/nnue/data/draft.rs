@@ -31,19 +31,10 @@ impl Draft {
         }
     }
 
-    /// Adds the lists of a position. `names` are [`FeatureSet::other_names`].
-    ///
-    /// # Panics
-    /// If the set writes more features than its own limit.
+    /// The writers of both perspectives, for [`ListWriter::push_both`].
     #[inline(always)]
-    pub(super) fn push<F: FeatureSet + ?Sized>(
-        &mut self,
-        features: &F,
-        names: Option<&[u32]>,
-        position: &F::Position,
-    ) {
-        let lists = [&mut self.own, &mut self.other];
-        ListWriter::push_both(lists, |lists| features.write_both(position, names, lists));
+    pub(super) fn lists(&mut self) -> [&mut ListWriter; 2] {
+        [&mut self.own, &mut self.other]
     }
 
     /// The number of samples.

@@ -11,7 +11,7 @@ use super::shuffle::RawBatch;
 use super::target::{Target, Targets};
 use crate::error::Result;
 use crate::nnue::batch::Batch;
-use crate::tensor::lists::Transpose;
+use crate::tensor::lists::{ListWriter, Transpose};
 use std::fmt::{self, Debug, Formatter};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -171,7 +171,12 @@ impl<F: FeatureSet<Position = Position> + ?Sized> pulp::WithSimd for Fill<'_, F>
         for (record, &position) in raw.records.iter().zip(&raw.positions) {
             let position = Position::from_bytes(record)
                 .map_err(|fault| maker.dataset.blame(position, fault))?;
-            draft.push(&*maker.features, maker.other_names.as_deref(), &position);
+            let features = &*maker.features;
+            let names = maker.other_names.as_deref();
+            // The closure is a part of this function, so it has its SIMD level.
+            ListWriter::push_both(draft.lists(), |lists| {
+                features.write_both(&position, names, lists)
+            });
             draft.targets.push(maker.targets.of(&position));
             if let Some(buckets) = &maker.buckets {
                 draft.buckets.push(buckets.of(&position));
