@@ -257,3 +257,26 @@ fn what_does_not_fit_is_named() {
     // The device still works.
     assert_eq!(ones(&[2]).pairwise(1.0).unwrap().item().unwrap(), 1.0);
 }
+
+/// The CPU executor adds few lanes feature by feature, and many in tiles of samples.
+#[test]
+fn a_lane_has_the_same_bits_among_few_and_among_many() {
+    let device = Device::cpu().unwrap();
+    let mut inputs = Inputs::new(15);
+    let lists = IndexLists::new(&device, &inputs.sparse(3001, 9, 50)).unwrap();
+    let upstream = inputs.floats(3001 * 133, -1.0, 1.0);
+    let upstream = Tensor::new(&device, &upstream, &[3001, 133]).unwrap();
+    let gradient = |lanes: std::ops::Range<usize>| {
+        let zeros = |shape: &[usize]| Tensor::zeros(&device, shape).unwrap().parameter();
+        let (a, b) = (zeros(&[50, lanes.len()]), zeros(&[lanes.len()]));
+        let z = lists.accumulate(&a, &b).unwrap();
+        let upstream = upstream.slice(1, lanes).unwrap();
+        let gradients = z.backward_with(&upstream).unwrap();
+        gradients.of(&a).unwrap()
+    };
+    let all = gradient(0..133);
+    for lanes in [0..16, 60..70, 128..133] {
+        let some = all.slice(1, lanes.clone()).unwrap().to_vec().unwrap();
+        assert_eq!(gradient(lanes).to_vec().unwrap(), some);
+    }
+}

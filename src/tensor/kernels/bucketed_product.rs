@@ -119,6 +119,7 @@ fn body(call: Call<'_, f32>) {
             products.resize(samples.len() * columns, 0.0);
             if depth > 0 {
                 rows.clear();
+                rows.reserve(samples.len() * depth);
                 for s in samples {
                     rows.extend_from_slice(&x[s * depth..][..depth]);
                 }

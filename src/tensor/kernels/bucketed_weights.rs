@@ -88,7 +88,7 @@ fn twin(call: Call<'_, f64>) {
 }
 
 /// The samples that are brought together at a time, so that they stay in the second cache.
-const PIECE: usize = 128;
+const TILE: usize = 128;
 
 fn body(call: Call<'_, f32>) {
     let (p, buffers) = call.open::<Params>();
@@ -99,8 +99,10 @@ fn body(call: Call<'_, f32>) {
     chunks.enumerate().for_each(|(chunk, result)| {
         let order = &buffers.order[p.places(chunk, buffers.chunk_starts)];
         result.fill(0.0);
-        let (mut left, mut right) = (Vec::new(), Vec::new());
-        for samples in order.chunks(PIECE) {
+        let most = order.len().min(TILE);
+        let mut left = Vec::with_capacity(most * rows);
+        let mut right = Vec::with_capacity(most * columns);
+        for samples in order.chunks(TILE) {
             left.clear();
             right.clear();
             for &s in samples {
