@@ -41,6 +41,7 @@ pub mod kernels;
 mod layout;
 mod learner;
 pub mod loss;
+mod model;
 mod names;
 mod needs;
 mod network;
@@ -62,6 +63,7 @@ pub use gradient_error::gradient_error;
 pub use head::{HeadActivation, HiddenLayer};
 pub use learner::{Learner, ParameterGroups};
 pub use loss::{Link, Loss};
+pub use model::{Model, Trainable};
 pub use needs::Needs;
 #[doc(hidden)]
 pub use network::GradientValues;

@@ -337,8 +337,8 @@ impl Architecture {
     }
 }
 
-/// The layers from inputs to output, such as `(768 -> 1024) x 2, pairwise -> 16:dual -> 32:crelu -> 1,
-/// 8 buckets, tied`.
+/// The layers from inputs to output, such as
+/// `(768 -> 1024) x 2, pairwise -> 16:dual -> 32:crelu -> 1 x 8, tied`.
 impl Display for Architecture {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "({} -> {}) x 2", self.inputs, self.hidden)?;
@@ -349,11 +349,11 @@ impl Display for Architecture {
             write!(f, " -> {layer}")?;
         }
         write!(f, " -> 1")?;
-        if self.skip {
-            write!(f, " with a skip connection")?;
-        }
         if self.buckets > 1 {
-            write!(f, ", {} buckets", self.buckets)?;
+            write!(f, " x {}", self.buckets)?;
+        }
+        if self.skip {
+            write!(f, ", skip")?;
         }
         if self.shared > 0 {
             write!(f, ", {} shared inputs", self.shared)?;
@@ -390,8 +390,8 @@ mod tests {
             .shared(768);
         assert_eq!(
             network.to_string(),
-            "(7680 -> 1024) x 2, pairwise -> 16:dual -> 32:crelu -> 1 with a skip connection, \
-             8 buckets, 768 shared inputs, tied"
+            "(7680 -> 1024) x 2, pairwise -> 16:dual -> 32:crelu -> 1 x 8, skip, \
+             768 shared inputs, tied"
         );
     }
 

@@ -207,7 +207,8 @@ pub fn read_architecture(file: &TensorFile) -> Result<Architecture> {
     Ok(architecture)
 }
 
-fn shape_in_file(architecture: &Architecture, spec: &TensorSpec) -> Vec<usize> {
+/// The shape of a tensor in a network file: A is `[K, N]` there, and C has a row per bucket.
+pub fn shape_in_file(architecture: &Architecture, spec: &TensorSpec) -> Vec<usize> {
     let buckets = architecture.buckets;
     match (spec.name, &spec.shape[..]) {
         (name, &[inputs, hidden]) if name.is_weights() => vec![hidden, inputs],

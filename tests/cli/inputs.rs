@@ -49,6 +49,21 @@ fn forms() -> Vec<(String, usize, usize, &'static str, &'static str)> {
             "(768 -> 8) x 2 -> 1 x 8",
             "chess768; output buckets material:8",
         ),
+        (
+            "--tied --pairwise --layers 4:dual,3:crelu --skip --output-buckets material:8"
+                .to_owned(),
+            768,
+            8,
+            "(768 -> 8) x 2, pairwise -> 4:dual -> 3:crelu -> 1 x 8, skip, tied",
+            "chess768; output buckets material:8",
+        ),
+        (
+            format!("--inputs king-buckets-mirrored --buckets {table} --factorise"),
+            3072,
+            1,
+            "(3072 -> 8) x 2 -> 1, 768 shared inputs, untied",
+            "king-buckets-mirrored (4 buckets); output buckets 1",
+        ),
     ]
 }
 
@@ -94,7 +109,15 @@ fn every_form_trains_evaluates_and_resumes_without_flags() {
         let net = run.join("net.safetensors");
         let file = TensorFile::read(&net).unwrap();
         assert_eq!(file.tensor("A1").unwrap().shape, [8, inputs]);
-        assert_eq!(file.tensor("d").unwrap().shape, [buckets]);
+        let bias = if file.has("d") { "d" } else { "c3" };
+        assert_eq!(file.tensor(bias).unwrap().shape[0], buckets);
+        assert_eq!(file.has("A1f"), options.contains("--factorise"));
+        let text = wgrad(&format!("inspect {}", net.display()), &[])
+            .success()
+            .stdout;
+        for words in [shape, named, "A1", bias] {
+            assert!(text.contains(words), "no {words} in {text}");
+        }
         assert_eq!(
             file.metadata.contains_key("inputs"),
             options.contains("--inputs")
@@ -183,6 +206,26 @@ fn inputs_that_cannot_be_trained_with_write_nothing() {
             ),
             1,
             ["without gaps", "found 3 but no 2"],
+        ),
+        (
+            "--pairwise --hidden 7".into(),
+            1,
+            ["hidden (K)", "an even number"],
+        ),
+        (
+            "--layers 16:tanh".into(),
+            2,
+            ["crelu, screlu, relu or dual", "tanh"],
+        ),
+        (
+            "--layers 16:crelu --skip".into(),
+            1,
+            ["layers", "at least 2 with `skip`"],
+        ),
+        (
+            "--factorise".into(),
+            2,
+            ["--factorise goes with several king buckets", "N = 768"],
         ),
         (
             "--inputs king-buckets".into(),
@@ -374,6 +417,7 @@ fn bench_takes_inputs_and_output_buckets() {
             2,
             ["--plot", "--output-buckets"],
         ),
+        ("--plot x --pairwise", 2, ["--plot", "--pairwise"]),
     ] {
         wgrad(&format!("bench --device cpu {options}"), &[]).refused(status, &words);
     }

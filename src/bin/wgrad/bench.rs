@@ -9,6 +9,7 @@ mod report;
 mod shape;
 mod steps;
 
+use crate::head::HeadOptions;
 use crate::options::ThreadsOption;
 use crate::{Outcome, print, print_json, warn};
 use positions::Positions;
@@ -50,6 +51,8 @@ pub struct Options {
         next_help_heading = "One shape instead of the grid [defaults: 256, 16384, 768, 32, crelu, adamw, one output bucket]"
     )]
     shape: ShapeOptions,
+    #[command(flatten)]
+    head: HeadOptions,
     /// Seconds for which each shape is timed on each device; slow steps take longer
     #[arg(
         long,
@@ -63,7 +66,7 @@ pub struct Options {
     json: bool,
     /// Draw the speed and the limit of the grid over K and over L, as SVG pictures in this
     /// directory
-    #[arg(long, value_name = "DIR", conflicts_with = "shape")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["shape", "head"])]
     plot: Option<PathBuf>,
 }
 
@@ -71,7 +74,7 @@ pub struct Options {
 /// wrong.
 pub fn run(options: &Options) -> Outcome {
     let seconds = seconds(options.seconds)?;
-    let one = options.shape.one()?;
+    let one = options.shape.one(&options.head)?;
     // This reports a wrong option before anything is measured.
     let mut given = match (&one, &options.shape.data) {
         (Some(shape), Some(file)) => Some(Positions::from_file(

@@ -5,6 +5,7 @@ use wgrad::nnue::{Architecture, HiddenLayer};
 
 /// An option that is not given takes its default, or the value of the resumed run.
 #[derive(clap::Args)]
+#[group(id = "head", multiple = true)]
 pub struct HeadOptions {
     /// Multiply the first K/2 activated lanes of each perspective with its last K/2
     #[arg(long)]

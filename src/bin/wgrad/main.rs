@@ -11,6 +11,7 @@ mod encoding;
 mod eval;
 mod gradients;
 mod head;
+mod inspect;
 mod kernels;
 mod operations;
 mod options;
@@ -60,6 +61,8 @@ enum Command {
     Bench(Box<bench::Options>),
     /// Compute the loss and the correlation of a network over data files
     Eval(eval::Options),
+    /// Print the architecture of a network and the ranges of its tensors
+    Inspect(inspect::Options),
     /// Run one forward and backward pass on tensors from a file, as a cross-check with other
     /// frameworks
     Gradients(gradients::Options),
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
         Command::Train(options) => train::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Eval(options) => eval::run(&options),
+        Command::Inspect(options) => inspect::run(&options),
         Command::Gradients(options) => gradients::run(&options),
         Command::Operations(options) => operations::run(&options),
     };

@@ -17,7 +17,7 @@ use std::path::Path;
 /// Network files and checkpoints hold both as JSON in their metadata, under `inputs` and
 /// `output_buckets`. A file without `inputs` is of `chess768`, and one without `output_buckets` has
 /// a single bucket.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Encoding {
     /// The feature set.

@@ -2,9 +2,9 @@
 
 use super::settings::Objective;
 use crate::error::Result;
+use crate::nnue::Model;
 use crate::nnue::data::{Dataset, Encoding, LoaderSettings};
 use crate::nnue::loss::Link;
-use crate::nnue::{Needs, Network};
 use serde::Serialize;
 
 /// The quality of a network's outputs on a data file.
@@ -26,25 +26,24 @@ pub struct Evaluation {
 /// # Errors
 /// An objective out of its range, a network of another N or another number of output buckets than
 /// the encoding, damaged data, and failures of the device.
-pub fn evaluate(
-    network: &mut Network,
+pub fn evaluate<M: Model + ?Sized>(
+    model: &mut M,
     dataset: &Dataset,
     encoding: &Encoding,
     objective: Objective,
     threads: usize,
 ) -> Result<Evaluation> {
     objective.check()?;
-    encoding.check(network.architecture())?;
+    encoding.check(model.architecture())?;
     let target = objective.target();
     let settings = LoaderSettings::default()
         .shuffle_buffer(0)
         .target(target)
         .threads(threads.max(1));
     let (mut loss, mut moments) = (0.0, Moments::default());
-    let needs = Needs::outputs(network);
-    for batch in encoding.loader(dataset, settings, needs)? {
+    for batch in encoding.loader(dataset, settings, model.output_needs())? {
         let batch = batch?;
-        let y = network.forward(&batch)?;
+        let y = model.outputs(batch.as_ref())?;
         let samples = y.iter().zip(batch.targets()).zip(batch.scores());
         for ((&y, &t), &score) in samples {
             loss += objective.loss.term(f64::from(y), f64::from(t), 1.0).value;

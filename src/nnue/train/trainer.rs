@@ -13,7 +13,7 @@ use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::files::lock::DirectoryLock;
 use crate::nnue::data::{Dataset, Loader, LoaderSettings};
-use crate::nnue::{Learner, Parameters, PendingLoss};
+use crate::nnue::{Parameters, PendingLoss, Trainable};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +34,7 @@ pub struct Trainer {
     dataset: Dataset,
     fingerprint: String,
     validation: Option<Dataset>,
-    learner: Learner,
+    learner: Box<dyn Trainable>,
     log: Log,
     epoch: u64,
     /// The number of batches of the epoch that are done.
@@ -173,7 +173,7 @@ impl Trainer {
             output_buckets: self.settings.output_buckets,
             threads: self.run.loader_threads(),
         };
-        let (inputs, needs) = (&self.settings.inputs, self.learner.needs());
+        let (inputs, needs) = (&self.settings.inputs, self.learner.step_needs());
         inputs.loader(&self.dataset, &settings, needs)
     }
 
@@ -206,7 +206,7 @@ impl Trainer {
             self.batch += 1;
             let of_epoch = positions.min(self.batch * self.settings.batch_size as u64);
             in_flight.push_back(InFlight {
-                loss: self.learner.step(&batch, learning_rate)?,
+                loss: self.learner.step(batch.as_ref(), learning_rate)?,
                 step,
                 epoch: self.epoch,
                 positions: batch.len() as u64,
@@ -286,7 +286,7 @@ impl Trainer {
         if let Some(validation) = &self.validation {
             let threads = self.run.loader_threads();
             let result = evaluate(
-                self.learner.network_mut(),
+                &mut *self.learner,
                 validation,
                 &self.settings.encoding(),
                 self.settings.objective(),

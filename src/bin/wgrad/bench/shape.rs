@@ -42,8 +42,6 @@ pub struct ShapeOptions {
     /// Give X as ones and zeros instead of index lists
     #[arg(long)]
     dense: bool,
-    #[command(flatten)]
-    head: HeadOptions,
     /// Use the positions of this data file instead of random ones
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
@@ -156,11 +154,11 @@ pub fn grid(software: bool) -> Vec<Shape> {
 }
 
 impl ShapeOptions {
-    /// The single shape, if any option is given.
+    /// The single shape, if any option of it or of its head is given.
     ///
     /// # Errors
     /// Sizes with which no network can be trained.
-    pub fn one(&self) -> Result<Option<Shape>, Failure> {
+    pub fn one(&self, head: &HeadOptions) -> Result<Option<Shape>, Failure> {
         let sizes = [self.hidden, self.batch_size, self.indices];
         let given = sizes.iter().any(Option::is_some)
             || self.inputs.is_some()
@@ -168,7 +166,7 @@ impl ShapeOptions {
             || self.output_buckets.is_some()
             || self.tied
             || self.dense
-            || self.head.is_given()
+            || head.is_given()
             || self.activation.is_some()
             || self.data.is_some()
             || self.optimizer.is_some();
@@ -189,7 +187,7 @@ impl ShapeOptions {
         architecture.buckets = shape.encoding.output_buckets.count();
         architecture.tied = self.tied;
         architecture.activation = self.activation.unwrap_or(architecture.activation);
-        self.head.over(architecture, "bench")?;
+        head.over(architecture, "bench")?;
         architecture.check()?;
         shape.indices = self.indices.unwrap_or(INDICES.min(architecture.inputs));
         shape.dense = self.dense;
