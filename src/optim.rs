@@ -130,6 +130,24 @@ impl ParameterGroup {
         check_from_0("weight decay", self.weight_decay.unwrap_or(0.0))?;
         check_range(self.range)
     }
+
+    /// Checks that an optimizer has what the group changes.
+    ///
+    /// # Errors
+    /// A weight decay or a range for SGD, which has neither.
+    pub fn check_for(&self, optimizer: &Optimizer) -> Result<()> {
+        let Optimizer::Sgd(_) = optimizer else {
+            return Ok(());
+        };
+        match (self.weight_decay, self.range) {
+            (None, None) => Ok(()),
+            (decay, range) => Err(Error::argument(
+                "parameter group of sgd",
+                "no weight decay and no range",
+                format!("weight decay {decay:?} and range {range:?}"),
+            )),
+        }
+    }
 }
 
 /// The buffers of one optimizer step.

@@ -25,21 +25,24 @@ pub struct ParameterGroups {
     pub weights: ParameterGroup,
     /// B of both accumulators.
     pub bias: ParameterGroup,
-    /// C.
+    /// C, or the weights of all layers of the head.
     pub output_weights: ParameterGroup,
-    /// d.
+    /// d, or the biases of all layers of the head.
     pub output_bias: ParameterGroup,
 }
 
 impl ParameterGroups {
-    fn check(&self) -> Result<()> {
+    fn check(&self, optimizer: &Optimizer) -> Result<()> {
         let groups = [
             &self.weights,
             &self.bias,
             &self.output_weights,
             &self.output_bias,
         ];
-        groups.into_iter().try_for_each(ParameterGroup::check)
+        groups.into_iter().try_for_each(|group| {
+            group.check()?;
+            group.check_for(optimizer)
+        })
     }
 }
 
@@ -123,9 +126,9 @@ impl Learner {
     /// the next step on.
     ///
     /// # Errors
-    /// As [`ParameterGroup::check`].
+    /// As [`ParameterGroup::check`] and [`ParameterGroup::check_for`].
     pub fn set_groups(&mut self, groups: ParameterGroups) -> Result<()> {
-        groups.check()?;
+        groups.check(&self.optimizer)?;
         self.groups = groups;
         Ok(())
     }

@@ -4,11 +4,12 @@
 use crate::common::nets::{self, Net, relative_l2};
 use crate::{LOSSES, common, compute, gradients, worst_error};
 use wgrad::engine::device::Device;
+use wgrad::nnue::ParameterGroups;
 use wgrad::nnue::{
     Activation, Architecture, Batch, HeadActivation, HiddenLayer, Inputs, Learner, Loss, Network,
     ParameterName, Parameters, Upstream,
 };
-use wgrad::optim::Optimizer;
+use wgrad::optim::{Optimizer, Sgd};
 
 /// Heads of every kind on accumulators of every kind. N is a multiple of 4 and K is even.
 fn architectures(inputs: usize, hidden: usize) -> Vec<Architecture> {
@@ -316,4 +317,46 @@ fn a_head_learns_and_repeats_its_bits() {
     let _turn = common::turn();
     let [first, second] = [(); 2].map(|()| train(&common::VULKAN).1);
     assert_eq!(first, second);
+}
+
+#[test]
+fn groups_of_a_head_have_rates_of_their_own() {
+    let layers = vec![HiddenLayer::new(3, HeadActivation::Dual)];
+    let architecture = Architecture::new(8, 4).layers(layers).buckets(2).shared(4);
+    let net = nets::random(&architecture, 40, 4, 1);
+    let device = Device::cpu().unwrap();
+    let learner = |optimizer| Learner::new(&device, &net.parameters, Loss::SIGMOID_MSE, optimizer);
+    let mut groups = ParameterGroups::default();
+    groups.weights.rate_factor = 0.0;
+    groups.output_weights.rate_factor = 0.0;
+    let mut trained = learner(Optimizer::ADAMW).unwrap();
+    trained.set_groups(groups).unwrap();
+    for _ in 0..3 {
+        assert!(
+            trained
+                .step(&net.sparse, 0.01)
+                .unwrap()
+                .wait()
+                .unwrap()
+                .is_finite()
+        );
+    }
+    let after = trained.parameters().unwrap();
+    for (spec, values) in net.parameters.iter() {
+        let stays = spec.name.is_weights() || matches!(spec.name, ParameterName::W(_));
+        let stayed = after.get(spec.name).unwrap() == values;
+        assert_eq!(stayed, stays, "{}", spec.name);
+    }
+
+    groups.bias.weight_decay = Some(0.1);
+    let sgd = Optimizer::from(Sgd::default());
+    let error = learner(sgd)
+        .unwrap()
+        .set_groups(groups)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("sgd") && error.contains("no weight decay"),
+        "{error}"
+    );
 }
