@@ -213,7 +213,10 @@ impl Step {
         };
         // The bytes that do not grow with the samples, and the bytes of a sample.
         let (fixed, bytes) = match path {
-            Path::Scattered => (8, 4 * ListBuffer::sample_words(batch) as u64),
+            Path::Scattered => {
+                let words = ListBuffer::sample_words(&self.architecture, batch);
+                (8, 4 * words as u64)
+            },
             Path::Masked => (
                 self.masked.fixed_bytes(batch, gradient),
                 self.masked.sample_bytes(batch, gradient),
@@ -264,14 +267,15 @@ impl Step {
         match work {
             Work::Masked(lists, goal) => {
                 self.lists
-                    .reserve(device, &masked::parts(lists, slice, goal))?;
+                    .reserve(device, &masked::parts(&self.architecture, lists, slice, goal))?;
                 match goal {
                     Some(_) => self.masked.reserve(device, samples, lists),
                     None => Ok(()),
                 }
             }
             Work::Scattered(lists, _) => {
-                self.lists.reserve(device, &ListParts::of(lists))?;
+                let parts = ListParts::of(&self.architecture, slice, lists);
+                self.lists.reserve(device, &parts)?;
                 self.scattered.reserve(device, samples)
             }
             Work::Layered(_) => self.layered.reserve(device, slice),

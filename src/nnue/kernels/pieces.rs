@@ -1,8 +1,8 @@
 //! Gradients over pieces of a batch, each of all parameters: the geometry that `scatter_pieces` and `join_pieces` share.
 //!
 //! A piece is some consecutive samples. Its gradients stand one after the other: those of A of each accumulator, `[N, K]` in groups
-//! of [`GROUP`] lanes as the rows of [`masked`]; of B of each; of C, `[2K]`; and of d, filled up to sixteen floats,
-//! so that every vector of a processor lies on a cache line of its own.
+//! of [`GROUP`] lanes as the rows of [`masked`]; of B of each; of C, `[buckets, 2K]`; and of d, `[buckets]`, filled up to a multiple of
+//! sixteen floats, so that every vector of a processor lies on a cache line of its own.
 
 use super::masked::{self, GROUP};
 
@@ -15,6 +15,8 @@ pub struct Pieces {
     pub hidden: usize,
     /// Accumulators with parameters of their own: 1 if they are tied, else 2.
     pub accumulators: usize,
+    /// Rows of C.
+    pub buckets: usize,
 }
 
 impl Pieces {
@@ -33,14 +35,14 @@ impl Pieces {
         self.bias(self.accumulators)
     }
 
-    /// Where the gradient of d stands.
+    /// Where the gradient of d begins.
     pub fn output_bias(&self) -> usize {
-        self.output() + 2 * self.hidden
+        self.output() + self.buckets * 2 * self.hidden
     }
 
     /// Floats of a piece, and so from one to the next.
     pub fn stride(&self) -> usize {
-        self.output_bias() + 16
+        self.output_bias() + self.buckets.next_multiple_of(16)
     }
 
     /// Where an element `[row, lane]` of `rows` rows of `hidden` lanes lies among them.

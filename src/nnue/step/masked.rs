@@ -146,7 +146,7 @@ impl Masked {
     pub(super) fn sample_bytes(&self, batch: &Batch, gradient: bool) -> u64 {
         let architecture = &self.architecture;
         // For gradients the target, and each entry in the transposed index too.
-        let lists = ListBuffer::sample_words(batch);
+        let lists = ListBuffer::sample_words(architecture, batch);
         let lists = if gradient { 2 * lists } else { lists };
         let bits = 2 * 2 * architecture.hidden / 32;
         let slopes = match architecture.activation {

@@ -3,6 +3,7 @@
 use super::{Masked, Sizes};
 use crate::engine::device::Buffer;
 use crate::engine::recording::{BufferId, Recording};
+use crate::nnue::architecture::Architecture;
 use crate::nnue::kernels::forward_sparse::{self, Beside};
 use crate::nnue::kernels::{masked, masked_head, masked_rows, masked_weights};
 use crate::nnue::layout::HeadLayout;
@@ -17,11 +18,12 @@ use std::ops::Range;
 /// The words of a micro-batch that the kernels read: the lists; and for gradients the targets, unless
 /// e is given, and the transposed index.
 pub(in crate::nnue::step) fn parts<'a>(
+    architecture: &Architecture,
     lists: Lists<'a>,
     slice: &Slice<'a>,
     goal: Option<Goal<'_>>,
 ) -> ListParts<&'a [u32]> {
-    let parts = ListParts::of(lists);
+    let parts = ListParts::of(architecture, slice, lists);
     let Some(goal) = goal else {
         return parts;
     };
@@ -66,7 +68,7 @@ impl<'a> MaskedPass<'a> {
     pub(in crate::nnue::step) fn record(&self, recording: &mut Recording<'a>) {
         let architecture = &self.buffers.architecture;
         let gradient = self.goal;
-        let parts = parts(self.lists, self.slice, self.goal);
+        let parts = parts(architecture, self.lists, self.slice, self.goal);
         let places = Places {
             offsets: self.list_buffer.record(recording, parts),
             sizes: Sizes::new(
