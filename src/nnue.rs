@@ -43,6 +43,7 @@ pub mod loss;
 mod names;
 mod needs;
 mod network;
+mod order;
 mod parameters;
 mod pending;
 mod slices;

@@ -1,13 +1,14 @@
-// Rows of K lanes that are sums over samples. There are three kinds of row: Σ e[s]·S[s, r]·M[s, r] over
-// a chunk of a feature's samples, the same over a chunk of all samples (for the bias), and
-// Σ e[s]·[Z[s, r] > T] over a chunk of all samples. A strip adds to the rows of a feature that the
-// strips before it wrote.
+// Rows of K lanes that are sums over samples. There are three kinds of row: Σ e[s]·S[s, r]·M[s, r]
+// over a chunk of a feature's samples, the same over a block of all samples (for the bias), and Σ
+// e[s]·[Z[s, r] > T] over a block of all samples. A strip adds to the rows of a feature that the
+// strips before it wrote. No block is in two strips, and neither a chunk nor a block in two
+// buckets.
 //
 // A workgroup sums one row for a lane group. SLOTS samples are read side by side, each by WORDS
 // invocations, which have the 32 lanes of a mask word each. Then the sums of the slots are added in
 // order.
 struct Params {
-    samples: u32, // of this strip, whose first is sample `first` of `total`, a multiple of CHUNK
+    samples: u32, // of this strip, whose first is sample `first` of `total`
     first: u32,
     total: u32,
     hidden: u32, // K, a multiple of 32
@@ -16,11 +17,13 @@ struct Params {
     starts: u32, // offset of the chunk starts in `index`, the first perspective's before the second's
     list_1: u32, // offset of each perspective's samples in `index`
     list_2: u32,
+    blocks: u32,
+    block_starts: u32, // where they begin in `index`, [blocks + 1]
     interleave: u32,
     entries: u32,
 }
 
-@group(0) @binding(0) var<storage, read> index: array<u32>; // per perspective: chunk starts, [chunks + 1], and samples
+@group(0) @binding(0) var<storage, read> index: array<u32>; // per perspective: chunk starts, [chunks + 1], and samples; block starts
 @group(0) @binding(1) var<storage, read> e: array<f32>; // [total]
 @group(0) @binding(2) var<storage, read> bits: array<u32>; // [conditions, 2, total, K/32]
 @group(0) @binding(3) var<storage, read> slopes: array<vec4<f32>>; // [2, samples, K] if POWER > 1
@@ -29,7 +32,6 @@ struct Params {
 
 const SLOTS = 16u;
 const WORDS = 4u;
-const CHUNK = 1024u;
 
 var<workgroup> sums: array<vec4<f32>, SLOTS * WORDS>;
 
@@ -54,8 +56,7 @@ fn main(
     let lane_groups = (params.hidden + 127u) / 128u;
     let own_row = group_index(group, groups) / lane_groups;
     let lane_group = group_index(group, groups) % lane_groups;
-    let bias_chunks = (params.total + CHUNK - 1u) / CHUNK;
-    let extra = (1u + CLIP) * bias_chunks;
+    let extra = (1u + CLIP) * params.blocks;
     let total_1 = params.chunks_1 + extra;
     let perspective = select(0u, 1u, own_row >= total_1);
     let row = own_row - perspective * total_1;
@@ -66,7 +67,7 @@ fn main(
     let slot = invocation / WORDS;
 
     let is_chunk = row < chunks;
-    let is_bias = row < chunks + bias_chunks;
+    let is_bias = row < chunks + params.blocks;
     let starts = params.starts + perspective * (params.chunks_1 + 1u) + row;
     let first = select(params.list_1, params.list_2, perspective == 1u);
     var begin = 0u;
@@ -76,8 +77,9 @@ fn main(
             begin = first + index[starts];
             end = first + index[starts + 1u];
         } else {
-            begin = max((row - chunks) % bias_chunks * CHUNK, params.first);
-            end = min((row - chunks) % bias_chunks * CHUNK + CHUNK, params.first + params.samples);
+            let block = params.block_starts + (row - chunks) % params.blocks;
+            begin = max(index[block], params.first);
+            end = min(index[block + 1u], params.first + params.samples);
         }
     }
     let of_sample = params.hidden / 32u;

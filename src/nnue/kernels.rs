@@ -40,8 +40,8 @@ fn bucket_of(buckets: u32, bucket: &[u32], s: usize) -> usize {
     }
 }
 
-/// The runs of consecutive samples of one bucket in a range: the bucket and the samples. With 1 bucket
-/// the range is one run.
+/// The runs of consecutive samples of one bucket in a range: the bucket and the samples. With 1
+/// bucket the range is one run.
 #[inline(always)]
 fn runs(
     buckets: u32,

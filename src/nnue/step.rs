@@ -12,7 +12,7 @@ mod scattered;
 
 use super::architecture::Architecture;
 use super::layout::HeadLayout;
-use super::slices::{Slice, SliceInputs};
+use super::slices::{self, Slice, SliceInputs};
 use super::upstream::Upstream;
 use crate::engine::device::{Buffer, Class, Device};
 use crate::engine::kernel::Element;
@@ -54,7 +54,11 @@ pub(super) struct Step {
 pub(super) struct Plan {
     path: Path,
     /// The most samples of a micro-batch.
-    pub(super) samples: usize,
+    samples: usize,
+    /// Whether the samples of a batch are computed in the order of their buckets.
+    pub(super) by_bucket: bool,
+    /// The buckets whose samples are summed, if gradients are made of such sums.
+    sums: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,7 +220,7 @@ impl Step {
             Path::Scattered => {
                 let words = ListBuffer::sample_words(&self.architecture, batch);
                 (8, 4 * words as u64)
-            },
+            }
             Path::Masked => (
                 self.masked.fixed_bytes(batch, gradient),
                 self.masked.sample_bytes(batch, gradient),
@@ -239,7 +243,20 @@ impl Step {
         };
         let room = workspace.min(limit.saturating_sub(fixed));
         let samples = (room / bytes).max(1) as usize;
-        Ok(Plan { path, samples })
+        let buckets = self.architecture.buckets;
+        Ok(Plan {
+            path,
+            samples,
+            // The scattered path needs no order, but then it reads C once for many samples, and
+            // samples of one bucket have much in common.
+            by_bucket: gradient && path != Path::Layered && buckets > 1,
+            sums: (gradient && path == Path::Masked).then_some(buckets),
+        })
+    }
+
+    /// The micro-batches of a batch, which is in the order of its buckets if the plan says so.
+    pub(super) fn cut<'a>(&self, plan: Plan, batch: &'a Batch) -> Result<Vec<Slice<'a>>> {
+        slices::cut(batch, plan.samples, plan.sums)
     }
 
     /// Makes the buffers large enough for a micro-batch; nothing happens if they are.
@@ -266,10 +283,12 @@ impl Step {
         }
         match work {
             Work::Masked(lists, goal) => {
-                self.lists
-                    .reserve(device, &masked::parts(&self.architecture, lists, slice, goal))?;
+                self.lists.reserve(
+                    device,
+                    &masked::parts(&self.architecture, lists, slice, goal),
+                )?;
                 match goal {
-                    Some(_) => self.masked.reserve(device, samples, lists),
+                    Some(_) => self.masked.reserve(device, slice, lists),
                     None => Ok(()),
                 }
             }

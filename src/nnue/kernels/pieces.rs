@@ -1,8 +1,9 @@
 //! Gradients over pieces of a batch, each of all parameters: the geometry that `scatter_pieces` and `join_pieces` share.
 //!
-//! A piece is some consecutive samples. Its gradients stand one after the other: those of A of each accumulator, `[N, K]` in groups
-//! of [`GROUP`] lanes as the rows of [`masked`]; of B of each; of C, `[buckets, 2K]`; and of d, `[buckets]`, filled up to a multiple of
-//! sixteen floats, so that every vector of a processor lies on a cache line of its own.
+//! A piece is some consecutive samples. Its gradients stand one after the other: those of A of each
+//! accumulator, `[N, K]` in groups of [`GROUP`] lanes as the rows of [`masked`]; of B of each; of
+//! C, `[buckets, 2K]`; and of d, `[buckets]`, filled up to a multiple of sixteen floats, so that
+//! every vector of a processor lies on a cache line of its own.
 
 use super::masked::{self, GROUP};
 

@@ -8,8 +8,8 @@
 //! ∂Loss/∂C[b] += e[s]·activation(Z[s])                 ∂Loss/∂d[b] += e[s]
 //! ```
 //!
-//! with b the bucket of sample s. C of its bucket is read for each sample, so the samples may have any order; consecutive samples of
-//! one bucket read it once.
+//! with b the bucket of sample s. C of its bucket is read for each sample, so the samples may have
+//! any order; consecutive samples of one bucket read it once.
 //!
 //! Z is read where it was just written and no transposed index is needed; for that each piece has gradients of its own, and
 //! what the processor's caches do for it a GPU's threads do not: see `masked` for those.
@@ -269,9 +269,10 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, F, N, piece, buckets]: 0, 1, a block − 1, a block, a block + 1, pieces that are not full, groups of lanes that are
-    // not full, primes, the largest K; buckets without samples, and more than a vector of them. Longer pieces would pass the turns of
-    // loops that llvmpipe allows an invocation.
+    // [samples, K, F, N, piece, buckets]: 0, 1, a block − 1, a block, a block + 1, pieces that are
+    // not full, groups of lanes that are not full, primes, the largest K; buckets without samples,
+    // and more than a vector of them. Longer pieces would pass the turns of loops that llvmpipe
+    // allows an invocation.
     let shapes = [
         [0, 32, 2, 5, 1, 1],
         [1, 32, 1, 1, 4, 1],
@@ -315,7 +316,10 @@ fn case(
         indices_1: 2 * (samples as u32 + 1),
         indices_2: (2 * (samples + 1) + lists[0].indices().len()) as u32,
         buckets: buckets as u32,
-        bucket: lists.iter().fold(2 * (samples + 1), |end, lists| end + lists.indices().len()) as u32,
+        bucket: lists
+            .iter()
+            .fold(2 * (samples + 1), |end, lists| end + lists.indices().len())
+            as u32,
         output: (2 - tied) as u32 * hidden as u32,
         bias_2: (1 - tied) as u32 * hidden as u32,
         piece: piece as u32,

@@ -1,5 +1,5 @@
-//! The layered path, which keeps Z and ∂Loss/∂Z in memory, `[samples, 2K]` each: for dense inputs, for
-//! output buckets, and for batches that are too large for [`Masked`](super::masked::Masked).
+//! The layered path, which keeps Z and ∂Loss/∂Z in memory, `[samples, 2K]` each: for dense inputs,
+//! and for batches that are too large for [`Masked`](super::masked::Masked).
 
 use super::buffers::{grow, grow_roomy};
 use super::{Common, ParameterBuffers};

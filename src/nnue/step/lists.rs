@@ -23,12 +23,16 @@ pub(super) struct ListParts<T> {
     pub(super) buckets: T,
     /// The targets of the samples, as bits.
     pub(super) targets: T,
-    /// The first chunk of each feature in the transposed index.
+    /// The first chunk of each bucket of each feature in the transposed index.
     pub(super) first_chunks: [T; 2],
     /// The start of each chunk in `samples`.
     pub(super) chunk_starts: [T; 2],
     /// The samples of each feature.
     pub(super) samples: [T; 2],
+    /// The first block of each bucket.
+    pub(super) first_blocks: T,
+    /// The first sample of each block.
+    pub(super) block_starts: T,
 }
 
 impl<'a> ListParts<&'a [u32]> {
@@ -57,6 +61,8 @@ impl<T: Copy> ListParts<T> {
             first_chunks: self.first_chunks.map(&mut f),
             chunk_starts: self.chunk_starts.map(&mut f),
             samples: self.samples.map(&mut f),
+            first_blocks: f(self.first_blocks),
+            block_starts: f(self.block_starts),
         }
     }
 }
