@@ -30,7 +30,8 @@ struct Form {
     optimizer: Optimizer,
 }
 
-/// Together they run all of them: lists with buckets take another path, and so does AdamW.
+/// Together they run all but the kernels for lists that are too large for the masked path. Buckets
+/// and AdamW have variants of their own.
 const FORMS: [Form; 4] = [
     Form {
         name: "sparse",

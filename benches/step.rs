@@ -28,7 +28,7 @@ const TOLERANCE: f64 = 1e-5;
 #[derive(Clone, Copy, PartialEq)]
 enum Form {
     Sparse,
-    /// Lists and two output buckets: a step that keeps Z and ∂Loss/∂Z in memory.
+    /// Lists and two output buckets by turns, so that each step orders its batch first.
     Buckets,
     Dense,
 }

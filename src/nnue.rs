@@ -45,6 +45,7 @@ mod model;
 mod names;
 mod needs;
 mod network;
+mod order;
 mod parameters;
 mod pending;
 mod slices;

@@ -1,7 +1,8 @@
-// Y[s] = d + Σ_u C[u]·H[s, u] on index lists, with H = activation(Z) and Z[s, pK + r] = B_p[r] + Σ
-// A_p[i, r] over the sample's list. If GRADIENT is 1, it also writes the facts about Z that the
-// gradients need: one bit per lane for 0 ≤ Z ≤ T, one bit for Z > T if there is a clip, and the
-// slope if POWER > 1. If LOSS is 1, it also writes e = ∂E/∂Y[s] and the loss term.
+// Y[s] = d[b] + Σ_u C[b, u]·H[s, u] on index lists, where b is the sample's bucket, H = activation(Z)
+// and Z[s, pK + r] = B_p[r] + Σ A_p[i, r] over the sample's list. If GRADIENT is 1, it also writes
+// the facts about Z that the gradients need: one bit per lane for 0 ≤ Z ≤ T, one bit for Z > T if
+// there is a clip, and the slope if POWER > 1. If LOSS is 1, it also writes e = ∂E/∂Y[s] and the
+// loss term.
 //
 // Neither Z nor H reaches memory. A team of K/32 invocations computes one perspective of a sample,
 // and each of them has 32 lanes. The first half of a workgroup has the first perspective and the
@@ -15,6 +16,8 @@ struct Params {
     indices_1: u32, // offset of each perspective's indices in `lists`
     indices_2: u32,
     targets: u32, // offset of the targets in `lists`
+    buckets: u32,
+    bucket: u32, // offset of the samples' buckets in `lists`
     output: u32, // offset of C in `small`; d follows it
     bias_2: u32, // offset of B of the second perspective in `small`
     interleave: u32,
@@ -64,7 +67,7 @@ fn main(
     let indices = select(params.indices_1, params.indices_2, second);
     let starts = select(0u, params.total + 1u, second) + params.first;
     let bias = select(0u, params.bias_2 / 4u, second) + at;
-    let output = params.output / 4u + select(0u, row, second) + at;
+    let first_output = params.output / 4u + select(0u, row, second) + at;
     let clip = vec4<f32>(params.clip);
     let first = group_index(group, groups) * teams * params.rounds + invocation % HALF / words;
     let has_team = invocation % HALF < teams * words;
@@ -72,6 +75,9 @@ fn main(
     for (var round = 0u; round < params.rounds; round++) {
         let sample = first + round * teams;
         let live = has_team && sample < params.samples;
+        // With 1 bucket what is read there is no bucket, and the minimum is 0.
+        let bucket = min(lists[params.bucket + params.first + sample], params.buckets - 1u);
+        let output = first_output + bucket * 2u * row;
         var own_sum = 0.0;
         if (live) {
             var z0 = small[bias];
@@ -157,8 +163,8 @@ fn main(
         workgroupBarrier();
         if (live && !second && word == 0u) {
             let own = params.first + sample;
-            let value = sums[invocation] + sums[invocation + HALF]
-                + small[params.output / 4u + 2u * row].x;
+            let of_d = params.output / 4u + params.buckets * 2u * row + bucket / 4u;
+            let value = sums[invocation] + sums[invocation + HALF] + small[of_d][bucket % 4u];
             y[own] = value;
             if (LOSS == 1u) {
                 let loss = loss_of(value, bitcast<f32>(lists[params.targets + own]), params.power, params.scale);

@@ -5,6 +5,9 @@ struct Params {
     groups: array<vec4<f32>, 3>, // of B, C and d: η, 1 − η·w, and the range
     hidden: u32, // K, a multiple of 32
     tied: u32, // 1 if both perspectives share B
+    buckets: u32,
+    first_blocks: u32, // their offset in `index`, [buckets + 1]
+    block_starts: u32, // their offset there, [blocks + 1]
     blocks: u32,
     bands: u32,
     rows_2: u32, // offset of the second perspective's rows
@@ -22,16 +25,18 @@ struct Params {
     epsilon: f32,
 }
 
-@group(0) @binding(0) var<storage, read> rows: array<f32>;
-@group(0) @binding(1) var<storage, read> shares: array<f32>; // [bands, 2K]
+// The blocks of each bucket, among others.
+@group(0) @binding(0) var<storage, read> index: array<u32>;
+@group(0) @binding(1) var<storage, read> rows: array<f32>;
+@group(0) @binding(2) var<storage, read> shares: array<f32>; // [bands, buckets, 2K]
 // e [samples], then what each sample adds to the loss.
-@group(0) @binding(2) var<storage, read> errors: array<f32>;
-// B of each accumulator, C [2K], d.
-@group(0) @binding(3) var<storage, read_write> values: array<f32>;
-@group(0) @binding(4) var<storage, read_write> first: array<f32>; // like `values`
-@group(0) @binding(5) var<storage, read_write> second: array<f32>; // like `values`
-@group(0) @binding(6) var<storage, read_write> loss: array<f32>; // [1]
-@group(0) @binding(7) var<uniform> params: Params;
+@group(0) @binding(3) var<storage, read> errors: array<f32>;
+// B of each accumulator, C [buckets, 2K], d [buckets].
+@group(0) @binding(4) var<storage, read_write> values: array<f32>;
+@group(0) @binding(5) var<storage, read_write> first: array<f32>; // like `values`
+@group(0) @binding(6) var<storage, read_write> second: array<f32>; // like `values`
+@group(0) @binding(7) var<storage, read_write> loss: array<f32>; // [1]
+@group(0) @binding(8) var<uniform> params: Params;
 
 @compute @workgroup_size(LANES * COLUMNS)
 fn main(

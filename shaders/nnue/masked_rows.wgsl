@@ -1,7 +1,8 @@
 // Rows of K lanes that are sums over samples. There are three kinds of row: Σ e[s]·S[s, r]·M[s, r]
-// over a chunk of a feature's samples, the same over a chunk of all samples (for the bias), and Σ
-// e[s]·[Z[s, r] > T] over a chunk of all samples. A strip adds to the rows of a feature that the
-// strips before it wrote.
+// over a chunk of a feature's samples, the same over a block of all samples (for the bias), and Σ
+// e[s]·[Z[s, r] > T] over a block of all samples. A strip adds to the rows of a feature that the
+// strips before it wrote. No block is in two strips, and no chunk and no
+// block is in two buckets.
 //
 // A workgroup sums one row for a lane group. SLOTS samples are read in parallel. WORDS invocations
 // read each sample, and each of them has the 32 lanes of a mask word. Then the sums of the slots
@@ -16,6 +17,8 @@ struct Params {
     starts: u32, // offset of the chunk starts in `index`, perspective by perspective
     list_1: u32, // offset of each perspective's samples in `index`
     list_2: u32,
+    blocks: u32,
+    block_starts: u32, // where they begin in `index`, [blocks + 1]
     interleave: u32,
     entries: u32,
 }
@@ -30,7 +33,6 @@ struct Params {
 
 const SLOTS = 16u;
 const WORDS = 4u;
-const CHUNK = 1024u;
 
 var<workgroup> sums: array<vec4<f32>, SLOTS * WORDS>;
 
@@ -55,8 +57,7 @@ fn main(
     let lane_groups = (params.hidden + 127u) / 128u;
     let own_row = group_index(group, groups) / lane_groups;
     let lane_group = group_index(group, groups) % lane_groups;
-    let bias_chunks = (params.total + CHUNK - 1u) / CHUNK;
-    let extra = (1u + CLIP) * bias_chunks;
+    let extra = (1u + CLIP) * params.blocks;
     let total_1 = params.chunks_1 + extra;
     let perspective = select(0u, 1u, own_row >= total_1);
     let row = own_row - perspective * total_1;
@@ -67,7 +68,7 @@ fn main(
     let slot = invocation / WORDS;
 
     let is_chunk = row < chunks;
-    let is_bias = row < chunks + bias_chunks;
+    let is_bias = row < chunks + params.blocks;
     let starts = params.starts + perspective * (params.chunks_1 + 1u) + row;
     let first = select(params.list_1, params.list_2, perspective == 1u);
     var begin = 0u;
@@ -77,8 +78,9 @@ fn main(
             begin = first + index[starts];
             end = first + index[starts + 1u];
         } else {
-            begin = max((row - chunks) % bias_chunks * CHUNK, params.first);
-            end = min((row - chunks) % bias_chunks * CHUNK + CHUNK, params.first + params.samples);
+            let block = params.block_starts + (row - chunks) % params.blocks;
+            begin = max(index[block], params.first);
+            end = min(index[block + 1u], params.first + params.samples);
         }
     }
     let of_sample = params.hidden / 32u;

@@ -1,7 +1,7 @@
-// Two results from the rows of G. The gradient of A, C[r]·G[f, r] summed over the perspectives that
-// share A, goes into a sink. The share of each band in Σ_f A[f, r]·G[f, r], with A before the
-// update, is written for the gradient of C. A workgroup has a band of features and 64 vectors of
-// four lanes.
+// Two results from the rows of G. The gradient of A, C[b, r]·G[f, b, r] summed over the buckets and
+// over the perspectives that share A, goes into a sink. For each bucket, the share of each band in
+// Σ_f A[f, r]·G[f, b, r], with A before the update, is written for the gradient of C. A workgroup
+// has a band of features and 64 vectors of four lanes.
 alias Value = vec4<f32>;
 
 struct Params {
@@ -14,7 +14,9 @@ struct Params {
     total_1: u32, // rows of each perspective
     total_2: u32,
     output: u32, // offset of C in `head`, a multiple of 4
-    first_chunks: u32, // their offset in `index`, [N + 1] for each perspective
+    buckets: u32,
+    first_chunks: u32, // their offset in `index`, [N·buckets + 1] for each
+    // perspective
     chunks: u32,
     beta1: f32,
     beta2: f32,
@@ -26,19 +28,23 @@ struct Params {
 // The first chunk of each feature, among others.
 @group(0) @binding(0) var<storage, read> index: array<u32>;
 @group(0) @binding(1) var<storage, read> rows: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> head: array<vec4<f32>>; // C, [2K], among others
+@group(0) @binding(2) var<storage, read> head: array<vec4<f32>>; // C, [buckets, 2K], among others
 @group(0) @binding(3) var<storage, read_write> values: array<vec4<f32>>; // A, [N, K]
 @group(0) @binding(4) var<storage, read_write> first: array<vec4<f32>>; // [N, K]
 @group(0) @binding(5) var<storage, read_write> second: array<vec4<f32>>; // [N, K]
-@group(0) @binding(6) var<storage, read_write> shares: array<vec4<f32>>; // [bands, 2K]
+@group(0) @binding(6) var<storage, read_write> shares: array<vec4<f32>>; // [bands, buckets, 2K]
 @group(0) @binding(7) var<uniform> params: Params;
+
+override SEVERAL: u32 = 0u; // 1 for several buckets
 
 const VECTORS = 64u;
 const BAND = 8u;
 
-// The sum of a feature's rows, or 0 if the perspective is not `wanted`.
-fn sum_of(perspective: u32, feature: u32, start: u32, width: u32, wanted: bool) -> vec4<f32> {
-    let chunks = params.first_chunks + perspective * (params.inputs + 1u) + feature;
+// The sum of the rows of a pair of feature and bucket, `feature`·buckets + bucket, or 0 if it is
+// not `wanted`.
+fn sum_of(perspective: u32, pair: u32, start: u32, width: u32, wanted: bool) -> vec4<f32> {
+    let all = params.inputs * params.buckets + 1u;
+    let chunks = params.first_chunks + perspective * all + pair;
     let chunk = index[chunks];
     let last = select(chunk, index[chunks + 1u], wanted);
     var sum = vec4<f32>(0.0);
@@ -71,6 +77,10 @@ fn main(
     let start_1 = lane_group * 32u * params.total_1 + lane;
     let start_2 = params.rows_2 / 4u + lane_group * 32u * params.total_2 + lane;
     let output = params.output / 4u + vector;
+    if (SEVERAL == 1u) {
+        put_buckets(band, vector, row, width, vec2<u32>(start_1, start_2), output);
+        return;
+    }
     let c_one = head[output + one * row];
     let c_two = head[output + row];
     // A branch on a parameter alone would make lavapipe compile the shader in every dispatch.
@@ -91,4 +101,47 @@ fn main(
     let place = (band * 2u + one) * row + vector;
     shares[place] = share_one;
     shares[select(place, (band * 2u + 1u) * row + vector, both)] = select(share_one, share_two, both);
+}
+
+// The same for several buckets. The gradients of the band are kept while the buckets follow each
+// other, so that the shares of only one bucket are.
+fn put_buckets(band: u32, vector: u32, row: u32, width: u32, starts: vec2<u32>, output: u32) {
+    let one = params.perspective;
+    let start_one = select(starts.x, starts.y, one == 1u);
+    let both = params.count == 2u;
+    var weights: array<vec4<f32>, BAND>;
+    var gradients: array<vec4<f32>, BAND>;
+    for (var i = 0u; i < BAND; i++) {
+        weights[i] = values[min(band * BAND + i, params.inputs - 1u) * row + vector];
+        gradients[i] = vec4<f32>(0.0);
+    }
+    // As above, the end of the loop is not a parameter alone.
+    let end = (band + 1u) * params.buckets;
+    for (var part = band * params.buckets; part < end; part++) {
+        let bucket = part - band * params.buckets;
+        let c_one = head[output + (2u * bucket + one) * row];
+        let c_two = head[output + (2u * bucket + 1u) * row];
+        var share_one = vec4<f32>(0.0);
+        var share_two = vec4<f32>(0.0);
+        for (var i = 0u; i < BAND; i++) {
+            let feature = band * BAND + i;
+            let is_input = feature < params.inputs;
+            let pair = min(feature, params.inputs - 1u) * params.buckets + bucket;
+            let sum_one = sum_of(one, pair, start_one, width, is_input);
+            let sum_two = sum_of(1u, pair, starts.y, width, is_input && both);
+            share_one += weights[i] * sum_one;
+            share_two += weights[i] * sum_two;
+            gradients[i] += c_one * sum_one + c_two * sum_two;
+        }
+        let place = (part * 2u + one) * row + vector;
+        let other = (part * 2u + 1u) * row + vector;
+        shares[place] = share_one;
+        shares[select(place, other, both)] = select(share_one, share_two, both);
+    }
+    for (var i = 0u; i < BAND; i++) {
+        let feature = band * BAND + i;
+        if (feature < params.inputs) {
+            sink(feature * row + vector, gradients[i], params.group);
+        }
+    }
 }

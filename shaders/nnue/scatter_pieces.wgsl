@@ -11,6 +11,8 @@ struct Params {
     tied: u32,
     indices_1: u32, // offset of each perspective's indices in `lists`
     indices_2: u32,
+    buckets: u32,
+    bucket: u32, // offset of the samples' buckets in `lists`
     output: u32, // offset of C in `small`; d follows it
     bias_2: u32, // offset of B of the second perspective in `small`
     piece: u32, // samples of a shard
@@ -53,8 +55,9 @@ fn main(
     let matrix = params.inputs * row;
     let of_bias = accumulators * matrix;
     let of_output = of_bias + accumulators * row;
-    let of_output_bias = of_output + 2u * row;
-    let base = index * (of_output_bias + 4u);
+    let of_output_bias = of_output + params.buckets * 2u * row;
+    let bias_vectors = (params.buckets + 15u) / 16u * 4u;
+    let base = index * (of_output_bias + bias_vectors);
     let first = min(index * params.piece, params.samples);
     let end = min(first + params.piece, params.samples);
     let clip = vec4<f32>(params.clip);
@@ -69,14 +72,25 @@ fn main(
                         gradients[base + accumulator * matrix + index_of(feature, own)] = vec4<f32>(0.0);
                     }
                     gradients[base + of_bias + accumulator * row + own] = vec4<f32>(0.0);
-                    gradients[base + of_output + perspective * row + own] = vec4<f32>(0.0);
+                    for (var bucket = 0u; bucket < params.buckets; bucket++) {
+                        let to = of_output + (2u * bucket + perspective) * row + own;
+                        gradients[base + to] = vec4<f32>(0.0);
+                    }
                 }
+            }
+        }
+        // Invocation 0 adds to the gradient of d.
+        if (invocation == 0u) {
+            for (var i = 0u; i < bias_vectors; i++) {
+                gradients[base + of_output_bias + i] = vec4<f32>(0.0);
             }
         }
     }
 
-    var total = 0.0;
     for (var sample = first; sample < end; sample++) {
+        // With 1 bucket what is read there is no bucket, and the minimum is 0.
+        let bucket = min(lists[params.bucket + sample], params.buckets - 1u);
+        let of_bucket = params.output / 4u + bucket * 2u * row;
         var z: array<vec4<f32>, 2u * OWNED>;
         var own_sum = 0.0;
         for (var i = 0u; i < OWNED; i++) {
@@ -94,7 +108,7 @@ fn main(
                         }
                     }
                     z[2u * i + perspective] = sum;
-                    own_sum += dot(activate_4(sum, clip), small[params.output / 4u + perspective * row + own]);
+                    own_sum += dot(activate_4(sum, clip), small[of_bucket + perspective * row + own]);
                 }
             }
         }
@@ -107,11 +121,12 @@ fn main(
             }
         }
         workgroupBarrier();
-        let output = sums[0] + small[params.output / 4u + 2u * row].x;
+        let of_d = params.output / 4u + params.buckets * 2u * row + bucket / 4u;
+        let output = sums[0] + small[of_d][bucket % 4u];
         let loss = loss_or_given(output, targets[sample]);
         let gradient = loss.gradient;
-        total += gradient;
         if (invocation == 0u) {
+            gradients[base + of_output_bias + bucket / 4u][bucket % 4u] += gradient;
             y[sample] = output;
             terms[sample] = loss.term;
         }
@@ -121,9 +136,10 @@ fn main(
                 for (var perspective = 0u; perspective < 2u; perspective++) {
                     let accumulator = perspective * (1u - params.tied);
                     let value = z[2u * i + perspective];
-                    let weight = small[params.output / 4u + perspective * row + own];
+                    let weight = small[of_bucket + perspective * row + own];
                     let to_lane = gradient * slope_4(value, clip) * weight;
-                    gradients[base + of_output + perspective * row + own] += gradient * activate_4(value, clip);
+                    let to_output = of_output + (2u * bucket + perspective) * row + own;
+                    gradients[base + to_output] += gradient * activate_4(value, clip);
                     gradients[base + of_bias + accumulator * row + own] += to_lane;
                     let to = list_end(perspective, sample);
                     for (var j = list_start(perspective, sample); j < to; j++) {
@@ -131,13 +147,6 @@ fn main(
                     }
                 }
             }
-        }
-    }
-    if (first < end && invocation == 0u) {
-        let own = base + of_output_bias;
-        gradients[own] = vec4<f32>(total, 0.0, 0.0, 0.0);
-        for (var i = 1u; i < 4u; i++) {
-            gradients[own + i] = vec4<f32>();
         }
     }
 }

@@ -27,6 +27,7 @@ pub mod sum;
 pub mod weights_gradient_dense;
 
 use crate::engine::kernel::Kernel;
+use std::ops::Range;
 
 /// The bucket of a sample. A batch for one bucket has no list of buckets.
 #[inline(always)]
@@ -35,6 +36,31 @@ fn bucket_of(buckets: u32, bucket: &[u32], s: usize) -> usize {
         1 => 0,
         _ => bucket[s] as usize,
     }
+}
+
+/// The runs of consecutive samples of one bucket in a range: the bucket and the samples. With 1
+/// bucket the range is one run.
+#[inline(always)]
+fn runs(
+    buckets: u32,
+    bucket: &[u32],
+    range: Range<usize>,
+) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let mut first = range.start;
+    std::iter::from_fn(move || {
+        if first >= range.end {
+            return None;
+        }
+        let own = bucket_of(buckets, bucket, first);
+        let is_other = |&s: &usize| bucket_of(buckets, bucket, s) != own;
+        let end = match buckets {
+            1 => range.end,
+            _ => (first..range.end).find(is_other).unwrap_or(range.end),
+        };
+        let run = first..end;
+        first = end;
+        Some((own, run))
+    })
 }
 
 /// Every kernel of this subject.

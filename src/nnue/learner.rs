@@ -222,6 +222,7 @@ impl Learner {
                 see(recording);
                 Ok(())
             })
+            .map(drop)
     }
 
     /// The work of [`Learner::step`] for this batch, by kernel: see [`Recording::traffic`]. Nothing

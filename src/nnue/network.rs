@@ -3,9 +3,10 @@
 use super::architecture::Architecture;
 use super::layout;
 use super::needs::Needs;
+use super::order::Ordered;
 use super::parameters::Parameters;
 use super::pending::{PendingLoss, no_samples};
-use super::slices::{self, Slice};
+use super::slices::Slice;
 use super::step::{Goal, ParameterBuffers, Step, Update};
 use super::upstream::Upstream;
 use crate::engine::device::{Buffer, Device, Values};
@@ -177,7 +178,7 @@ impl Network {
         self.check(batch)?;
         let mut output = Vec::with_capacity(batch.len());
         let plan = self.step.plan(batch, false)?;
-        for slice in slices::cut(batch, plan.samples)? {
+        for slice in self.step.cut(plan, batch)? {
             self.step.reserve(plan, &slice, None)?;
             let mut recording = Recording::new();
             let parameters = ParameterBuffers::new(&self.widened, &self.parameters);
@@ -218,11 +219,14 @@ impl Network {
         upstream: Upstream<'_>,
     ) -> Result<GradientValues> {
         let mut y = Vec::new();
-        self.pass(batch, upstream, None, |network, recording, slice| {
+        let ordered = self.pass(batch, upstream, None, |network, recording, slice| {
             recording.read(network.step.y().id(), slice.samples());
             y.extend(network.device.play(recording)?.wait()?);
             Ok(())
         })?;
+        if let Some(ordered) = ordered {
+            y = vec![ordered.undo(y)];
+        }
         let parameters = self.values(&self.gradients)?;
         let loss = match upstream {
             Upstream::Loss(_) => Some(self.step.loss().read()?),
@@ -271,19 +275,31 @@ impl Network {
     }
 
     /// Records forward and backward for each micro-batch, and the update after the last one if
-    /// there is an update. Passes the recordings to `play` in order.
+    /// there is an update. Passes the recordings to `play` in order. Returns the batch in the order
+    /// of the micro-batches, if the batch has another order.
     pub(super) fn pass<'a>(
         &mut self,
         batch: &'a Batch,
         upstream: Upstream<'a>,
         update: Option<Update<'a>>,
         mut play: impl FnMut(&Self, &mut Recording<'_>, &Slice<'_>) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Option<Ordered>> {
         self.check(batch)?;
         upstream.check(batch)?;
         self.reserve_gradients()?;
         let plan = self.step.plan(batch, true)?;
-        for slice in slices::cut(batch, plan.samples)? {
+        let ordered = match plan.by_bucket {
+            true => Ordered::new(batch, self.architecture.buckets, upstream)?,
+            false => None,
+        };
+        let (batch, upstream) = match &ordered {
+            None => (batch, upstream),
+            Some(ordered) => {
+                let e = ordered.e.as_deref();
+                (&ordered.batch, e.map_or(upstream, Upstream::Given))
+            }
+        };
+        for slice in self.step.cut(plan, batch)? {
             let parameters = ParameterBuffers::new(&self.widened, &self.parameters);
             let gradients = ParameterBuffers::new(&self.widened, &self.gradients);
             let goal = Some(Goal {
@@ -298,7 +314,7 @@ impl Network {
                 .record(&mut recording, plan, &slice, parameters, goal)?;
             play(self, &mut recording, &slice)?;
         }
-        Ok(())
+        Ok(ordered)
     }
 
     /// Checks that a batch fits the network.

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::nnue::batch::{Batch, Inputs};
 use crate::nnue::kernels::accumulator_dense::filled_up;
-use crate::tensor::lists::SparseInputs;
+use crate::tensor::lists::{Chunks, SparseInputs, blocks};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -23,6 +23,59 @@ pub(super) struct Slice<'a> {
     pub(super) inputs: SliceInputs<'a>,
     pub(super) targets: &'a [f32],
     pub(super) buckets: Option<&'a [u32]>,
+    /// The samples that are summed together, for gradients from index lists by bucket.
+    pub(super) sums: Option<Sums>,
+}
+
+/// The chunks of a slice whose samples stand in the order of their buckets. No chunk is in two
+/// buckets.
+#[derive(Clone, Debug)]
+pub(super) struct Sums {
+    /// The chunks of each perspective's transposed index, for several buckets. With 1 bucket they
+    /// are those that the lists have.
+    chunks: Option<[Chunks; 2]>,
+    /// The chunks of all samples.
+    pub(super) blocks: Chunks,
+}
+
+impl Sums {
+    fn new(lists: &[Cow<'_, SparseInputs>; 2], own: Option<&[u32]>, buckets: usize) -> Self {
+        let samples = lists[0].len() as u32;
+        let Some(own) = own.filter(|_| buckets > 1) else {
+            return Self {
+                chunks: None,
+                blocks: blocks(&[samples]),
+            };
+        };
+        let ends = (0..buckets as u32).map(|bucket| own.partition_point(|&other| other <= bucket));
+        let ends: Vec<u32> = ends.map(|end| end as u32).collect();
+        Self {
+            chunks: Some(lists.each_ref().map(|lists| lists.chunks(&ends))),
+            blocks: blocks(&ends),
+        }
+    }
+
+    /// The first chunk of each bucket of each feature.
+    pub(super) fn first_chunks<'a>(
+        &'a self,
+        lists: &'a [Cow<'a, SparseInputs>; 2],
+    ) -> [&'a [u32]; 2] {
+        match &self.chunks {
+            Some(chunks) => chunks.each_ref().map(|chunks| chunks.first.as_slice()),
+            None => lists.each_ref().map(|lists| lists.first_chunks()),
+        }
+    }
+
+    /// The start of each chunk among the samples of the transposed index.
+    pub(super) fn chunk_starts<'a>(
+        &'a self,
+        lists: &'a [Cow<'a, SparseInputs>; 2],
+    ) -> [&'a [u32]; 2] {
+        match &self.chunks {
+            Some(chunks) => chunks.each_ref().map(|chunks| chunks.starts.as_slice()),
+            None => lists.each_ref().map(|lists| lists.chunk_starts()),
+        }
+    }
 }
 
 impl Slice<'_> {
@@ -32,8 +85,9 @@ impl Slice<'_> {
 }
 
 /// The micro-batches of at most `most` samples each, in order. A batch that fits is one
-/// micro-batch, and its lists are not copied.
-pub(super) fn cut(batch: &Batch, most: usize) -> Result<Vec<Slice<'_>>> {
+/// micro-batch, and its lists are not copied. If there are `sums` over the samples of each of that
+/// many buckets, the batch is in the order of its buckets.
+pub(super) fn cut(batch: &Batch, most: usize, sums: Option<usize>) -> Result<Vec<Slice<'_>>> {
     let starts = (0..batch.len()).step_by(most.max(1));
     starts
         .map(|start| {
@@ -54,10 +108,16 @@ pub(super) fn cut(batch: &Batch, most: usize) -> Result<Vec<Slice<'_>>> {
                     SliceInputs::Sparse([part(first)?, part(second)?])
                 }
             };
+            let own = batch.buckets().map(|own| &own[range.clone()]);
+            let sums = match (&inputs, sums) {
+                (SliceInputs::Sparse(lists), Some(buckets)) => Some(Sums::new(lists, own, buckets)),
+                _ => None,
+            };
             Ok(Slice {
                 inputs,
                 targets: &batch.targets()[range.clone()],
-                buckets: batch.buckets().map(|buckets| &buckets[range.clone()]),
+                buckets: own,
+                sums,
                 range,
             })
         })

@@ -9,17 +9,17 @@ mod composed;
 mod layered;
 mod lists;
 mod masked;
+mod plan;
 mod scattered;
 
 use super::architecture::Architecture;
 use super::layout::HeadLayout;
-use super::slices::{Slice, SliceInputs};
+use super::slices::Slice;
 use super::upstream::Upstream;
-use crate::engine::device::{Buffer, Class, Device};
+use crate::engine::device::{Buffer, Device};
 use crate::engine::kernel::Element;
 use crate::engine::recording::{BufferId, Recording};
-use crate::error::{Error, Result};
-use crate::nnue::batch::Batch;
+use crate::error::Result;
 use crate::nnue::kernels::{loss, sum};
 use crate::optim::{Optimizer, StepAt, UpdateBuffers, sinks};
 use crate::tensor::lists::SparseInputs;
@@ -28,20 +28,10 @@ use composed::Composed;
 use layered::Layered;
 use lists::{ListBuffer, ListParts};
 use masked::{Masked, MaskedPass};
+pub(super) use plan::Plan;
+use plan::Work;
 use scattered::Scattered;
 use std::borrow::Cow;
-
-/// The most bytes of a buffer that grows with the samples, on the CPU and on software adapters. A
-/// batch that needs more is cut into micro-batches. The bits of a run depend on this number, so it
-/// is a constant. The device's own limit applies as well.
-const WORKSPACE_BYTES: u64 = 256 << 20;
-/// The same limit on a GPU. It is larger because each micro-batch needs its own transposed index,
-/// and the host builds one in more time than the GPU needs for the whole step.
-const GPU_WORKSPACE_BYTES: u64 = 1 << 30;
-
-/// The most bytes of a tensor of the composed path on the CPU. Its passes go through memory once per
-/// operation, so the tensors of a micro-batch should stay in the caches.
-const NEAR_BYTES: u64 = 4 << 20;
 
 /// The buffers of a pass, as large as the largest micro-batch so far.
 #[derive(Debug)]
@@ -58,32 +48,8 @@ pub(super) struct Step {
     pub(super) composed_only: bool,
 }
 
-/// The path and the sizes of a batch, chosen once per batch.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Plan {
-    path: Path,
-    /// The most samples of a micro-batch.
-    pub(super) samples: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Path {
-    Composed,
-    Layered,
-    Masked,
-    Scattered,
-}
-
 /// The index lists of both perspectives.
 type Lists<'a> = &'a [Cow<'a, SparseInputs>; 2];
-
-/// A micro-batch on its path, with the inputs and the goal that the path takes.
-enum Work<'a> {
-    Masked(Lists<'a>, Option<Goal<'a>>),
-    Scattered(Lists<'a>, Goal<'a>),
-    Layered(Option<Goal<'a>>),
-    Composed(Option<Goal<'a>>),
-}
 
 /// Buffers that several paths share.
 #[derive(Debug)]
@@ -206,56 +172,6 @@ impl Step {
         &self.common.loss
     }
 
-    /// Whether gradients read the transposed index of index lists with this many samples and, in
-    /// all, this many indices.
-    pub(super) fn reads_transposed(&self, samples: usize, entries: usize) -> bool {
-        !self.scattered.fits(samples, entries)
-    }
-
-    /// Chooses the path of a batch and the size of its micro-batches, for gradients or only for Y.
-    ///
-    /// # Errors
-    /// [`Error::Limit`] if not even one sample fits.
-    pub(super) fn plan(&self, batch: &Batch, gradient: bool) -> Result<Plan> {
-        let path = if self.composed_only || !self.architecture.is_plain() {
-            Path::Composed
-        } else if gradient && self.scattered.takes(batch) {
-            Path::Scattered
-        } else if self.masked.takes(batch, gradient) {
-            Path::Masked
-        } else {
-            Path::Layered
-        };
-        // The bytes that do not grow with the number of samples, and the bytes per sample.
-        let (fixed, bytes) = match path {
-            Path::Scattered => (8, 4 * ListBuffer::sample_words(batch) as u64),
-            Path::Masked => (
-                self.masked.fixed_bytes(batch, gradient),
-                self.masked.sample_bytes(batch, gradient),
-            ),
-            Path::Layered => (0, Layered::sample_bytes(&self.architecture, batch)),
-            Path::Composed => (0, Composed::sample_bytes(&self.architecture, batch)),
-        };
-        let limit = self.device.binding_limit();
-        if fixed + bytes > limit {
-            return Err(Error::Limit {
-                what: "one sample of the batch".to_owned(),
-                device: self.device.name().to_owned(),
-                needed: fixed + bytes,
-                limit,
-                advice: String::new(),
-            });
-        }
-        let workspace = match self.device.class() {
-            Class::Host if path == Path::Composed => NEAR_BYTES,
-            Class::Gpu => GPU_WORKSPACE_BYTES,
-            Class::Host | Class::Software => WORKSPACE_BYTES,
-        };
-        let room = workspace.min(limit.saturating_sub(fixed));
-        let samples = (room / bytes).max(1) as usize;
-        Ok(Plan { path, samples })
-    }
-
     /// Makes the buffers large enough for a micro-batch, if they are not.
     pub(super) fn reserve(
         &mut self,
@@ -280,15 +196,18 @@ impl Step {
         }
         match work {
             Work::Masked(lists, goal) => {
-                self.lists
-                    .reserve(device, &masked::parts(lists, slice, goal))?;
+                self.lists.reserve(
+                    device,
+                    &masked::parts(&self.architecture, lists, slice, goal),
+                )?;
                 match goal {
-                    Some(_) => self.masked.reserve(device, samples, lists),
+                    Some(_) => self.masked.reserve(device, slice, lists),
                     None => Ok(()),
                 }
             }
             Work::Scattered(lists, _) => {
-                self.lists.reserve(device, &ListParts::of(lists))?;
+                let parts = ListParts::of(&self.architecture, slice, lists);
+                self.lists.reserve(device, &parts)?;
                 self.scattered.reserve(device, samples)
             }
             Work::Layered(_) => self.layered.reserve(device, slice),
@@ -473,26 +392,5 @@ impl Step {
             total: common.loss.id(),
         };
         recording.dispatch(0, params, buffers);
-    }
-}
-
-impl Plan {
-    fn work<'a>(self, slice: &'a Slice<'a>, goal: Option<Goal<'a>>) -> Work<'a> {
-        match (&slice.inputs, self.path, goal) {
-            (_, Path::Composed, _) => Work::Composed(goal),
-            (SliceInputs::Sparse(lists), Path::Masked, _) => Work::Masked(lists, goal),
-            (SliceInputs::Sparse(lists), Path::Scattered, Some(goal)) => {
-                Work::Scattered(lists, goal)
-            }
-            _ => Work::Layered(goal),
-        }
-    }
-
-    /// The update that the masked kernels apply themselves. If a batch is one micro-batch, it needs
-    /// no gradients in memory.
-    fn fused<'a>(self, slice: &Slice<'_>, goal: Option<Goal<'a>>) -> Option<Update<'a>> {
-        let goal = goal?;
-        let whole = slice.samples() == goal.total;
-        goal.update.filter(|_| whole && self.path == Path::Masked)
     }
 }

@@ -1,10 +1,12 @@
 //! Index lists: for each sample, the indices of the inputs that are 1.
 
 mod case;
+mod chunks;
 mod transposed;
 
 #[doc(hidden)]
-pub use transposed::CHUNK;
+pub use chunks::CHUNK;
+pub(crate) use chunks::{Chunks, blocks};
 
 use crate::error::{Error, Result};
 use std::ops::Range;
@@ -218,6 +220,24 @@ impl SparseInputs {
             lists: self,
             max_indices,
             used: 0,
+        }
+    }
+
+    /// The lists of the samples `order[0]`, `order[1]`, …
+    pub(crate) fn reordered(&self, order: &[u32]) -> Self {
+        let mut starts = Vec::with_capacity(order.len() + 1);
+        let mut indices = Vec::with_capacity(self.indices.len());
+        starts.push(0);
+        for &sample in order {
+            indices.extend_from_slice(self.list(sample as usize));
+            starts.push(indices.len() as u32);
+        }
+        Self {
+            inputs: self.inputs,
+            starts,
+            indices,
+            longest: self.longest,
+            ..Self::default()
         }
     }
 

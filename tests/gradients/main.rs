@@ -1,6 +1,7 @@
 //! The network's gradients: the f64 reference against finite differences and identities, and every
 //! executor against the reference.
 
+mod buckets;
 #[path = "../common/mod.rs"]
 mod common;
 mod heads;

@@ -1,10 +1,10 @@
-//! Y\[s\] = C·H\[s\] + d on index lists, the mask bits and slopes of Z that the gradients need, and
-//! e = ∂Loss/∂Y\[s\] (section 1): see [`masked`].
+//! Y\[s\] = C\[b\]·H\[s\] + d\[b\] on index lists, where b is the sample's bucket, the mask bits and
+//! slopes of Z that the gradients need, and e = ∂Loss/∂Y\[s\] (section 1): see [`masked`].
 
 mod cpu;
 
 use super::libraries::{ACTIVATION, ACTIVATIONS, BITS, EXTRAS, LOSS};
-use super::{loss, masked};
+use super::{bucket_of, loss, masked};
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{
     Bound, Call, Case, Kernel, Pass, Read, Slice, Slot, Traffic, Update, Write,
@@ -31,6 +31,10 @@ crate::interface! {
         /// The offset of the targets in `lists`, stored as the bits of floats. Without a loss they
         /// are not read.
         pub targets: u32,
+        /// The number of rows of C.
+        pub buckets: u32,
+        /// The offset of the buckets of the samples in `lists`; not used with 1 bucket.
+        pub bucket: u32,
         /// The offset of C in `small`; d follows C.
         pub output: u32,
         /// The offset of B of the second perspective in `small`. B of the first has offset 0.
@@ -81,6 +85,26 @@ impl crate::engine::kernel::Params for Params {
     fn groups(&self) -> u32 {
         let teams = INVOCATIONS / (self.hidden / 16);
         self.samples.div_ceil(teams * self.rounds)
+    }
+}
+
+impl Params {
+    /// The bucket of each sample, `[total]`; empty with 1 bucket.
+    fn sample_buckets<'a>(&self, lists: &'a [u32]) -> &'a [u32] {
+        match self.buckets {
+            1 => &[],
+            _ => &lists[self.bucket as usize..][..self.total as usize],
+        }
+    }
+
+    /// The offset of C of a bucket and a perspective in `small`.
+    fn output(&self, bucket: usize, perspective: usize) -> usize {
+        self.output as usize + (2 * bucket + perspective) * self.hidden as usize
+    }
+
+    /// The offset of d in `small`.
+    fn output_bias(&self) -> usize {
+        self.output(self.buckets as usize, 0)
     }
 }
 
@@ -159,8 +183,10 @@ fn twin(call: Call<'_, f64>) {
         let plane = plane * total;
         bits[(plane + strip.start) * words..(plane + strip.end) * words].fill(0);
     }
+    let buckets = p.sample_buckets(lists);
     for s in strip {
-        y[s] = small[p.output as usize + 2 * hidden];
+        let bucket = bucket_of(p.buckets, buckets, s);
+        y[s] = small[p.output_bias() + bucket];
         for (perspective, weights) in weights.iter().enumerate() {
             let starts = &lists[perspective * (total + 1)..];
             let indices = [p.indices_1, p.indices_2][perspective] as usize;
@@ -170,8 +196,8 @@ fn twin(call: Call<'_, f64>) {
                 for i in starts[s]..starts[s + 1] {
                     z += weights[lists[indices + i as usize] as usize * hidden + r];
                 }
-                let u = perspective * hidden + r;
-                y[s] += small[p.output as usize + u] * activation.value(z, clip);
+                let output = small[p.output(bucket, perspective) + r];
+                y[s] += output * activation.value(z, clip);
                 if !gradient {
                     continue;
                 }
@@ -217,8 +243,11 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
         Some(link) => (samples, link.operations()),
         None => (0, 0),
     };
+    let buckets = u64::from(p.buckets);
+    let head = (1 + 2 * buckets) * hidden + buckets;
+    let of_buckets = if buckets > 1 { samples } else { 0 };
     Traffic {
-        read: 4 * (2 * (samples + 1) + entries + 3 * hidden + 1 + of_loss),
+        read: 4 * (2 * (samples + 1) + entries + head + of_buckets + of_loss),
         written: 4 * (samples + planes * lanes / 32 + slopes + 2 * of_loss),
         gathered_issued: 4 * entries * hidden,
         gathered_distinct: 4 * distinct * hidden,
@@ -227,40 +256,37 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, F, N, interleave]: 0, 1, tile − 1, tile, tile + 1, every interleave, primes,
-    // long lists, the largest K.
+    // [samples, K, F, N, interleave, buckets]: 0, 1, tile − 1, tile, tile + 1, every interleave,
+    // primes, long lists, the largest K; buckets without samples.
     let shapes = [
-        [0, 32, 2, 5, 1],
-        [1, 32, 1, 1, 1],
-        [3, 64, 7, 40, 2],
-        [31, 96, 32, 768, 1],
-        [32, 128, 32, 768, 4],
-        [33, 128, 32, 768, 1],
-        [7, 256, 19, 768, 2],
-        [1031, 160, 5, 45, 1],
-        [5, 4096, 3, 11, 4],
+        [0, 32, 2, 5, 1, 1],
+        [1, 32, 1, 1, 1, 1],
+        [3, 64, 7, 40, 2, 1],
+        [31, 96, 32, 768, 1, 1],
+        [32, 128, 32, 768, 4, 1],
+        [33, 128, 32, 768, 1, 1],
+        [7, 256, 19, 768, 2, 1],
+        [1031, 160, 5, 45, 1, 1],
+        [5, 4096, 3, 11, 4, 1],
+        [1, 64, 3, 11, 2, 8],
+        [67, 160, 5, 45, 1, 8],
     ];
     let mut cases = Vec::new();
     for variant in 0..KERNEL.variants() {
-        for (seed, [samples, hidden, width, features, interleave]) in shapes.into_iter().enumerate()
-        {
-            cases.push(case(
-                variant,
-                seed,
-                [samples, hidden, width, features, interleave],
-            ));
+        for (seed, shape) in shapes.into_iter().enumerate() {
+            cases.push(case(variant, seed, shape));
         }
     }
     // Past 65,535 workgroups, which need so many lanes that the case asks for Y only.
     let of_output = variant_for(Activation::ALL[0], Beside::Nothing);
-    cases.push(case(of_output, 2 * shapes.len(), [65_537, 4096, 1, 3, 4]));
+    cases.push(case(of_output, 18, [65_537, 4096, 1, 3, 4, 1]));
     cases
 }
 
 fn case(
     variant: usize,
     seed: usize,
-    [samples, hidden, width, features, interleave]: [usize; 5],
+    [samples, hidden, width, features, interleave, buckets]: [usize; 6],
 ) -> Case {
     let (activation, beside) = meaning(variant);
     let mut inputs = Inputs::new(1300 + seed as u64);
@@ -279,6 +305,8 @@ fn case(
         indices_1: 2 * (samples as u32 + 1),
         indices_2: (2 * (samples + 1) + sides[0].indices().len()) as u32,
         targets: lists.len() as u32,
+        buckets: buckets as u32,
+        bucket: (lists.len() + samples) as u32,
         output: 2 * hidden as u32,
         bias_2: hidden as u32,
         interleave: interleave as u32,
@@ -294,9 +322,12 @@ fn case(
     };
     let targets = inputs.floats(samples, 0.0, 1.0);
     lists.extend(targets.iter().map(|target| target.to_bits()));
+    if buckets > 1 {
+        lists.extend(inputs.words(samples, buckets as u32));
+    }
     // Sixteenths add up exactly, so every Z and Y is exact, some Z are 0 or T, and every bit equals
     // the reference's.
-    let small = inputs.sixteenths(4 * hidden + 1);
+    let small = inputs.sixteenths((2 + 2 * buckets) * hidden + buckets);
     let weights = [(); 2].map(|()| inputs.sixteenths(features * hidden));
     let words = samples * 2 * hidden / 32;
     let (kinds, slopes) = match activation {
@@ -325,7 +356,9 @@ fn case(
     });
     let [first_weights, second_weights] = weights;
     Case::new(
-        format!("L={samples} K={hidden} F={width} N={features} interleave={interleave} T={clip}"),
+        format!(
+            "L={samples} K={hidden} F={width} N={features} interleave={interleave} buckets={buckets} T={clip}"
+        ),
         variant,
         params,
         Slots {

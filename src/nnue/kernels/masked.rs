@@ -2,25 +2,27 @@
 //! share.
 //!
 //! With the mask M, e = ∂Loss/∂Y and the slope S of the activation (1, or 2Z for SCReLU), each
-//! perspective has
+//! perspective has, for each output bucket b and its samples s,
 //!
 //! ```text
-//! G[f, r]  = Σ_s X[s, f]·M[s, r]·S[s, r]·e[s]          ∂Loss/∂A[f, r] = C[r]·G[f, r]
-//! G_B[r]   = Σ_s M[s, r]·S[s, r]·e[s]                  ∂Loss/∂B[r]    = C[r]·G_B[r]
-//! G_T[r]   = Σ_s [Z[s, r] > T]·e[s]
-//! ∂Loss/∂C[r] = Σ_s e[s]·H[s, r] = w·(B[r]·G_B[r] + Σ_f A[f, r]·G[f, r]) + H(T)·G_T[r]
+//! G[f, b, r] = Σ_s X[s, f]·M[s, r]·S[s, r]·e[s]        ∂Loss/∂A[f, r] = Σ_b C[b, r]·G[f, b, r]
+//! G_B[b, r]  = Σ_s M[s, r]·S[s, r]·e[s]                ∂Loss/∂B[r]    = Σ_b C[b, r]·G_B[b, r]
+//! G_T[b, r]  = Σ_s [Z[s, r] > T]·e[s]
+//! ∂Loss/∂C[b, r] = Σ_s e[s]·H[s, r] = w·(B[r]·G_B[b, r] + Σ_f A[f, r]·G[f, b, r]) + H(T)·G_T[b, r]
 //! ```
 //!
 //! with w = 1, or ½ for SCReLU, where H = Z². Inside the mask, H = w·S·Z and Z = B + Σ A over the
-//! sample's features. So neither Z nor H is stored, and C is applied once, outside the sums.
+//! sample's features. So neither Z nor H is stored, and C is applied once per bucket, outside the
+//! sums.
 //!
-//! The sums over samples are rows of K lanes: first one row for each chunk of the transposed index,
-//! then one row of G_B for each [`CHUNK`] samples, then as many rows of G_T if the activation has a
-//! clip. They are stored by lane group of [`GROUP`] lanes: all rows of the first lane group, then
-//! all of the second, so that a lane group is contiguous.
+//! The samples are in the order of their buckets. The sums over samples are rows of K lanes. First
+//! comes one row for each chunk of the transposed index, whose chunks end where the bucket changes.
+//! Then comes one row of G_B for each block. A block is a chunk of all samples of a bucket, and it
+//! also ends at each multiple of [`CHUNK`](crate::tensor::lists::CHUNK). Then come as many rows of
+//! G_T if the activation has a clip. The rows are stored by lane group of [`GROUP`] lanes: all rows
+//! of the first lane group, then all of the second, so that a lane group is contiguous.
 
 use crate::nnue::activation::Activation;
-use crate::tensor::lists::CHUNK;
 use std::ops::Range;
 
 /// Lanes of a lane group.
@@ -29,14 +31,9 @@ pub const GROUP: usize = 128;
 /// Features of a band, whose contributions to ∂Loss/∂C are summed before they are written.
 pub const BAND: usize = 8;
 
-/// The number of rows of G_B and, if the activation has a clip, of G_T.
-pub fn blocks(samples: usize) -> usize {
-    samples.div_ceil(CHUNK)
-}
-
-/// Rows of one perspective.
-pub fn rows(activation: Activation, chunks: usize, samples: usize) -> usize {
-    chunks + activation.conditions() * blocks(samples)
+/// Rows of one perspective. Each block has one of G_B, and one of G_T if there is a clip.
+pub fn rows(activation: Activation, chunks: usize, blocks: usize) -> usize {
+    chunks + activation.conditions() * blocks
 }
 
 /// The lanes of a lane group in a row of K = `hidden`.
@@ -85,12 +82,15 @@ pub fn in_order(words: &[u32], interleave: usize) -> Vec<u32> {
 /// The rows of both perspectives, and the index of the rows of each feature.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a, R> {
-    /// The first chunk of each feature, `[N + 1]` for each perspective.
+    /// The first chunk of each pair of a feature and a bucket, `[N·buckets + 1]` for each
+    /// perspective.
     pub first_chunks: &'a [u32],
     /// All rows.
     pub rows: &'a [R],
     /// N.
     pub inputs: usize,
+    /// Output buckets.
+    pub buckets: usize,
     /// K.
     pub hidden: usize,
     /// The offset of the second perspective's rows.
@@ -100,32 +100,52 @@ pub struct Rows<'a, R> {
 }
 
 impl<R: Copy> Rows<'_, R> {
-    /// The lanes of a lane group in each row of a feature.
+    /// The chunks of the samples of a bucket that have a feature.
+    #[inline(always)]
+    pub fn chunks(&self, perspective: usize, feature: usize, bucket: usize) -> Range<usize> {
+        let first = perspective * (self.inputs * self.buckets + 1);
+        let chunks = &self.first_chunks[first + feature * self.buckets + bucket..];
+        chunks[0] as usize..chunks[1] as usize
+    }
+
+    /// The parts of the rows of these chunks in a group of lanes.
     #[inline(always)]
     pub fn of(
         &self,
         perspective: usize,
-        feature: usize,
+        chunks: Range<usize>,
         group: usize,
     ) -> impl Iterator<Item = &[R]> {
-        let chunks = &self.first_chunks[perspective * (self.inputs + 1) + feature..];
         let rows = &self.rows[perspective * self.second..];
         let total = self.totals[perspective];
-        let chunks = chunks[0] as usize..chunks[1] as usize;
         chunks.map(move |chunk| &rows[place(self.hidden, total, chunk, group)])
     }
 }
 
 impl Rows<'_, f32> {
-    /// Computes G of a feature in a lane group, and writes it to the first elements of `sums`.
+    /// The sum of the rows of these chunks in a group of lanes: the row itself if there is one,
+    /// else the first of `sums`.
     #[inline(always)]
-    pub fn sum(&self, perspective: usize, feature: usize, group: usize, sums: &mut [f32; GROUP]) {
+    pub fn sum<'s>(
+        &'s self,
+        perspective: usize,
+        chunks: Range<usize>,
+        group: usize,
+        sums: &'s mut [f32; GROUP],
+    ) -> &'s [f32] {
+        let mut rows = self.of(perspective, chunks.clone(), group);
+        if chunks.len() == 1
+            && let Some(row) = rows.next()
+        {
+            return row;
+        }
         sums.fill(0.0);
-        for row in self.of(perspective, feature, group) {
+        for row in rows {
             for (sum, term) in sums.iter_mut().zip(row) {
                 *sum += term;
             }
         }
+        sums
     }
 }
 

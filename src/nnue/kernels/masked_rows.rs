@@ -9,7 +9,7 @@ use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Update};
 use crate::engine::libraries::GRID;
 use crate::nnue::activation::Activation;
-use crate::tensor::lists::{CHUNK, SparseInputs};
+use crate::tensor::lists::{self, CHUNK};
 use std::ops::Range;
 
 crate::interface! {
@@ -33,6 +33,10 @@ crate::interface! {
         pub list_1: u32,
         /// The offset of the second perspective's samples in `index`.
         pub list_2: u32,
+        /// The number of blocks of samples in all strips.
+        pub blocks: u32,
+        /// The offset of their starts in `index`, `[blocks + 1]`. No block is in two strips.
+        pub block_starts: u32,
         /// The order of lanes in words, as in `forward_sparse`.
         pub interleave: u32,
         /// Samples in all chunks.
@@ -56,7 +60,7 @@ impl crate::engine::kernel::Params for Params {
     const KERNEL: &'static Kernel = &KERNEL;
     fn groups(&self) -> u32 {
         // For ReLU the last workgroups have no row.
-        let rows = self.chunks_1 + self.chunks_2 + 4 * self.total.div_ceil(CHUNK as u32);
+        let rows = self.chunks_1 + self.chunks_2 + 4 * self.blocks;
         rows * self.hidden.div_ceil(GROUP as u32)
     }
 }
@@ -79,6 +83,15 @@ impl Params {
         self.first as usize..(self.first + self.samples) as usize
     }
 
+    /// The samples of a block that are of the strip: all or none.
+    pub(super) fn block(&self, index: &[u32], block: usize) -> Range<usize> {
+        let strip = self.strip();
+        let starts = &index[self.block_starts as usize + block..];
+        let [start, end] =
+            [starts[0], starts[1]].map(|at| (at as usize).clamp(strip.start, strip.end));
+        start..end
+    }
+
     pub(super) fn sides(&self, activation: Activation) -> [Side; 2] {
         let chunks = [self.chunks_1 as usize, self.chunks_2 as usize];
         [0, 1].map(|perspective| Side {
@@ -86,7 +99,7 @@ impl Params {
             chunks: chunks[perspective],
             starts: self.starts as usize + perspective * (chunks[0] + 1),
             list: [self.list_1, self.list_2][perspective] as usize,
-            total: masked::rows(activation, chunks[perspective], self.total as usize),
+            total: masked::rows(activation, chunks[perspective], self.blocks as usize),
         })
     }
 }
@@ -115,7 +128,7 @@ fn twin(call: Call<'_, f64>) {
     let (e, bits, slopes) = (buffers.e, buffers.bits, buffers.slopes);
     let rows = buffers.rows;
     let (total, hidden) = (p.total as usize, p.hidden as usize);
-    let (blocks, words) = (masked::blocks(total), hidden / 32);
+    let (blocks, words) = (p.blocks as usize, hidden / 32);
     let strip = p.strip();
     let mut first = 0;
     for side in p.sides(activation) {
@@ -126,10 +139,7 @@ fn twin(call: Call<'_, f64>) {
                 let entries = entries.iter().map(|&sample| sample as usize);
                 entries.filter(|sample| strip.contains(sample)).collect()
             } else {
-                strip
-                    .clone()
-                    .filter(|s| s / CHUNK == (row - side.chunks) % blocks)
-                    .collect()
+                p.block(index, (row - side.chunks) % blocks).collect()
             };
             if row >= side.chunks && of_row.is_empty() {
                 continue;
@@ -167,7 +177,7 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let activation = Activation::ALL[variant];
     let [samples, hidden, chunks, entries] =
         [p.samples, p.hidden, p.chunks_1 + p.chunks_2, p.entries].map(u64::from);
-    let blocks = samples.div_ceil(CHUNK as u64);
+    let blocks = u64::from(p.blocks);
     // Bytes per lane that G and G_B read, and bytes per lane that G_T reads.
     let of_lane = if activation.has_slopes() {
         4 * hidden
@@ -180,7 +190,7 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let rows = chunks + kinds * 2 * blocks;
     let before = if p.first > 0 { chunks } else { 0 };
     Traffic {
-        read: 4 * (chunks + 2 + entries + before * hidden),
+        read: 4 * (chunks + 2 + blocks + 1 + entries + before * hidden),
         written: 4 * rows * hidden,
         gathered_issued: 4 * terms + (entries + 2 * samples) * of_lane + 2 * samples * above,
         gathered_distinct: 4 * samples + 2 * samples * (of_lane + above),
@@ -189,19 +199,22 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, F, N, interleave]: 0, 1, tile − 1, tile, tile + 1, a chunk and one more, every
-    // interleave, lane groups that are not full, primes, and more than 65,535 workgroups.
+    // [samples, K, F, N, interleave, buckets]: 0, 1, tile − 1, tile, tile + 1, a chunk and one
+    // more, every interleave, groups of lanes that are not full, primes, and past 65,535
+    // workgroups.
     let shapes = [
-        [0, 32, 2, 5, 1],
-        [1, 32, 1, 1, 1],
-        [15, 64, 7, 40, 2],
-        [16, 96, 32, 768, 1],
-        [17, 128, 32, 768, 4],
-        [1024, 32, 2, 3, 1],
-        [1025, 160, 5, 45, 1],
-        [2300, 256, 3, 7, 2],
-        [6, 640, 9, 31, 4],
-        [3, 32, 2, 66_001, 1],
+        [0, 32, 2, 5, 1, 1],
+        [1, 32, 1, 1, 1, 1],
+        [15, 64, 7, 40, 2, 1],
+        [16, 96, 32, 768, 1, 1],
+        [17, 128, 32, 768, 4, 1],
+        [1024, 32, 2, 3, 1, 1],
+        [1025, 160, 5, 45, 1, 1],
+        [2300, 256, 3, 7, 2, 1],
+        [6, 640, 9, 31, 4, 1],
+        [3, 32, 2, 66_001, 1, 1],
+        [1, 64, 2, 5, 1, 8],
+        [2301, 160, 4, 11, 1, 8],
     ];
     let mut cases = Vec::new();
     for variant in 0..ACTIVATIONS.len() {
@@ -210,26 +223,29 @@ fn cases() -> Vec<Case> {
         }
     }
     // Past 65,535 workgroups: about half of the features have a sample.
-    cases.push(case(0, shapes.len(), [33_000, 160, 3, 66_001, 1]));
+    cases.push(case(0, 10, [33_000, 160, 3, 66_001, 1, 1]));
     cases
 }
 
-fn case(variant: usize, seed: usize, shape: [usize; 5]) -> Case {
-    let [samples, hidden, width, features, interleave] = shape;
+fn case(variant: usize, seed: usize, shape: [usize; 6]) -> Case {
+    let [samples, hidden, width, features, interleave, buckets] = shape;
     let activation = Activation::ALL[variant];
     let mut inputs = Inputs::new(1400 + seed as u64);
     let sparse = [(); 2].map(|()| inputs.sparse(samples, width, features));
-    let [chunks_1, chunks_2] = sparse.each_ref().map(|p| p.chunk_starts().len() - 1);
+    let mut ends = inputs.words(buckets - 1, samples as u32 + 1);
+    ends.push(samples as u32);
+    ends.sort_unstable();
+    let chunks = sparse.each_ref().map(|sparse| sparse.chunks(&ends));
+    let blocks = lists::blocks(&ends);
     // Other words precede it.
     let mut index = vec![u32::MAX; seed % 3];
-    let mut join = |of: fn(&SparseInputs) -> &[u32]| {
-        sparse.each_ref().map(|lists| {
-            index.extend(of(lists));
-            (index.len() - of(lists).len()) as u32
-        })
+    let mut join = |words: &[u32]| {
+        index.extend(words);
+        (index.len() - words.len()) as u32
     };
-    let [starts, _] = join(SparseInputs::chunk_starts);
-    let [list_1, list_2] = join(SparseInputs::samples);
+    let [starts, _] = chunks.each_ref().map(|chunks| join(&chunks.starts));
+    let [list_1, list_2] = sparse.each_ref().map(|sparse| join(sparse.samples()));
+    let block_starts = join(&blocks.starts);
     // Every other shape with room for it is the second of two strips.
     let first = if seed % 2 == 1 {
         samples.saturating_sub(1) / CHUNK * CHUNK
@@ -241,11 +257,13 @@ fn case(variant: usize, seed: usize, shape: [usize; 5]) -> Case {
         first: first as u32,
         total: samples as u32,
         hidden: hidden as u32,
-        chunks_1: chunks_1 as u32,
-        chunks_2: chunks_2 as u32,
+        chunks_1: chunks[0].len() as u32,
+        chunks_2: chunks[1].len() as u32,
         starts,
         list_1,
         list_2,
+        blocks: blocks.len() as u32,
+        block_starts,
         interleave: interleave as u32,
         entries: sparse
             .iter()
@@ -260,7 +278,9 @@ fn case(variant: usize, seed: usize, shape: [usize; 5]) -> Case {
     };
     let rows: usize = params.sides(activation).iter().map(|side| side.total).sum();
     Case::new(
-        format!("L={samples} K={hidden} F={width} N={features} interleave={interleave}"),
+        format!(
+            "L={samples} K={hidden} F={width} N={features} interleave={interleave} buckets={buckets}"
+        ),
         variant,
         params,
         Slots {

@@ -1,14 +1,17 @@
-//! ∂Loss/∂A = C·G from the rows of G, into a sink, and the share of each band in Σ A·G: see
-//! [`masked`].
+//! ∂Loss/∂A = Σ C·G over the buckets from the rows of G, into a sink, and the share of each band in
+//! Σ A·G: see [`masked`].
 
 use super::masked::{self, BAND, GROUP, Rows};
 use crate::engine::cpu::simd::{Simd, Work, widest};
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Update};
+use crate::engine::kernel::{
+    Axis, Bound, Call, Case, Choice, Kernel, Pass, Read, Slot, Traffic, Update,
+};
 use crate::engine::libraries::GRID;
 use crate::optim::kernels::update;
 use crate::optim::sinks::{Element, SINK, SINKS, Sink, Step, for_sink};
 use rayon::prelude::*;
+use std::ops::Range;
 
 crate::interface! {
     /// The weights of one accumulator.
@@ -32,7 +35,10 @@ crate::interface! {
         pub total_2: u32,
         /// The offset of C in `head`, a multiple of 4.
         pub output: u32,
-        /// The offset of the features' first chunks in `index`, `[N + 1]` per perspective.
+        /// Output buckets.
+        pub buckets: u32,
+        /// The offset of the first chunks of the features' buckets in `index`, `[N·buckets + 1]`
+        /// per perspective.
         pub first_chunks: u32,
         /// Chunks of the perspectives that have this A.
         pub chunks: u32,
@@ -44,7 +50,7 @@ crate::interface! {
         pub index: Read<u32>,
         /// The rows of sums.
         pub rows: Read<f32>,
-        /// The head buffer: B of each accumulator, C and d.
+        /// The head buffer: B of each accumulator, C, `[buckets, 2K]`, and d.
         pub head: Read<f32>,
         /// A, `[N, K]`.
         pub values: Update<f32>,
@@ -52,7 +58,7 @@ crate::interface! {
         pub first: Update<f32>,
         /// The second moment of A, `[N, K]`; any other buffer for a sink without one.
         pub second: Update<f32>,
-        /// The shares of Σ A·G, `[bands, 2K]`.
+        /// The shares of Σ A·G, `[bands, buckets, 2K]`.
         pub shares: Update<f32>,
     }
 }
@@ -71,6 +77,7 @@ impl Params {
             first_chunks: &index[self.first_chunks as usize..],
             rows,
             inputs: self.inputs as usize,
+            buckets: self.buckets as usize,
             hidden: self.hidden as usize,
             second: self.rows_2 as usize,
             totals: [self.total_1 as usize, self.total_2 as usize],
@@ -78,7 +85,7 @@ impl Params {
     }
 
     /// The perspectives that have this A.
-    fn perspectives(&self) -> std::ops::Range<usize> {
+    fn perspectives(&self) -> Range<usize> {
         self.perspective as usize..(self.perspective + self.count) as usize
     }
 }
@@ -90,7 +97,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/masked_weights.wgsl"),
     libraries: &[GRID, SINK],
-    axes: &[SINKS],
+    axes: &[SINKS, BUCKETS],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,
@@ -99,8 +106,25 @@ pub static KERNEL: Kernel = Kernel {
     cases,
 };
 
+/// The axis of one bucket, whose sums stay in registers, or several.
+const BUCKETS: Axis = &[
+    Choice::new("", &[]),
+    Choice::new("buckets", &[("SEVERAL", 1)]),
+];
+
+/// The variant for a sink and a number of buckets.
+pub fn variant_for(sink: Sink, buckets: usize) -> usize {
+    KERNEL.variant([sink as usize, usize::from(buckets > 1)])
+}
+
+/// The sink of a variant.
+fn chosen(variant: usize) -> Sink {
+    let [sink, _] = KERNEL.choices(variant);
+    Sink::ALL[sink]
+}
+
 fn twin(call: Call<'_, f64>) {
-    let sink = Sink::ALL[call.variant];
+    let sink = chosen(call.variant);
     for_sink!(sink, reference(call));
 }
 
@@ -109,9 +133,10 @@ fn reference<const SINK: usize>(call: Call<'_, f64>) {
     let (inputs, hidden) = (p.inputs as usize, p.hidden as usize);
     let rows = p.rows(b.index, b.rows);
     let output = &b.head[p.output as usize..];
-    for band in 0..inputs.div_ceil(BAND) {
+    let buckets = rows.buckets;
+    for part in 0..inputs.div_ceil(BAND) * buckets {
         for perspective in p.perspectives() {
-            b.shares[(band * 2 + perspective) * hidden..][..hidden].fill(0.0);
+            b.shares[(part * 2 + perspective) * hidden..][..hidden].fill(0.0);
         }
     }
     let mut unused = 0.0;
@@ -119,11 +144,13 @@ fn reference<const SINK: usize>(call: Call<'_, f64>) {
         for r in 0..hidden {
             let at = f * hidden + r;
             let mut gradient = 0.0;
-            for perspective in p.perspectives() {
-                let of_feature = rows.of(perspective, f, r / GROUP);
-                let sum: f64 = of_feature.map(|row| row[r % GROUP]).sum();
-                gradient += output[perspective * hidden + r] * sum;
-                b.shares[(f / BAND * 2 + perspective) * hidden + r] += b.values[at] * sum;
+            for (bucket, perspective) in pairs(buckets, p.perspectives()) {
+                let chunks = rows.chunks(perspective, f, bucket);
+                let of_pair = rows.of(perspective, chunks, r / GROUP);
+                let sum: f64 = of_pair.map(|row| row[r % GROUP]).sum();
+                gradient += output[(bucket * 2 + perspective) * hidden + r] * sum;
+                let share = (f / BAND * buckets + bucket) * 2 + perspective;
+                b.shares[share * hidden + r] += b.values[at] * sum;
             }
             let to = Element {
                 value: &mut b.values[at],
@@ -149,7 +176,7 @@ struct BandTask<'a, const SINK: usize> {
 }
 
 fn body(call: Call<'_, f32>) {
-    let sink = Sink::ALL[call.variant];
+    let sink = chosen(call.variant);
     for_sink!(sink, bands(call));
 }
 
@@ -171,7 +198,8 @@ fn bands<const SINK: usize>(call: Call<'_, f32>) {
             shares,
         });
     };
-    let shares = b.shares[..bands * 2 * hidden].par_chunks_mut(2 * hidden);
+    let share = rows.buckets * 2 * hidden;
+    let shares = b.shares[..bands * share].par_chunks_mut(share);
     let [values, first] =
         [b.values, b.first].map(|all| all[..inputs * hidden].par_chunks_mut(BAND * hidden));
     let parts = values.zip(first).zip(shares).enumerate();
@@ -195,9 +223,9 @@ impl<const SINK: usize> Work for BandTask<'_, SINK> {
     #[inline(always)]
     fn at<S: Simd>(self, _: S) {
         let p = self.params;
-        let hidden = p.hidden as usize;
-        for perspective in p.perspectives() {
-            self.shares[perspective * hidden..][..hidden].fill(0.0);
+        let (hidden, buckets) = (p.hidden as usize, self.rows.buckets);
+        for (bucket, perspective) in pairs(buckets, p.perspectives()) {
+            self.shares[(bucket * 2 + perspective) * hidden..][..hidden].fill(0.0);
         }
         let mut second = self.second.chunks_mut(hidden);
         let features = self.values.chunks_mut(hidden);
@@ -208,14 +236,18 @@ impl<const SINK: usize> Work for BandTask<'_, SINK> {
                 let lanes = masked::lanes(hidden, group);
                 let (mut sums, mut gradient) = ([0.0; GROUP], [0.0; GROUP]);
                 let values = &mut values[lanes.clone()];
-                for perspective in p.perspectives() {
-                    self.rows.sum(perspective, f, group, &mut sums);
-                    let column = perspective * hidden + lanes.start;
-                    let terms = gradient.iter_mut().zip(&sums);
+                for (bucket, perspective) in pairs(buckets, p.perspectives()) {
+                    let chunks = self.rows.chunks(perspective, f, bucket);
+                    if buckets > 1 && chunks.is_empty() {
+                        continue;
+                    }
+                    let sums = self.rows.sum(perspective, chunks, group, &mut sums);
+                    let column = (bucket * 2 + perspective) * hidden + lanes.start;
+                    let terms = gradient.iter_mut().zip(sums);
                     for ((gradient, sum), c) in terms.zip(&self.output[column..]) {
                         *gradient += c * sum;
                     }
-                    let shares = self.shares[column..].iter_mut().zip(&sums);
+                    let shares = self.shares[column..].iter_mut().zip(sums);
                     for ((share, sum), weight) in shares.zip(&*values) {
                         *share += weight * sum;
                     }
@@ -229,36 +261,50 @@ impl<const SINK: usize> Work for BandTask<'_, SINK> {
     }
 }
 
+/// Each bucket, and in it each perspective.
+#[inline(always)]
+fn pairs(buckets: usize, perspectives: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+    (0..buckets).flat_map(move |bucket| perspectives.clone().map(move |own| (bucket, own)))
+}
+
 fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let p: Params = bytemuck::pod_read_unaligned(params);
-    let sink = Sink::ALL[variant];
+    let sink = chosen(variant);
     let [inputs, hidden, count, chunks] = [p.inputs, p.hidden, p.count, p.chunks].map(u64::from);
+    let buckets = u64::from(p.buckets);
     let bands = inputs.div_ceil(BAND as u64);
     // The shares need A with every sink.
     let read = 1 + sink.reads();
     Traffic {
-        read: 4 * (count * (inputs + 1) + (chunks + count + read * inputs) * hidden),
-        written: 4 * (sink.buffers() * inputs + count * bands) * hidden,
-        operations: (chunks + (4 * count + sink.operations()) * inputs) * hidden,
+        read: 4
+            * (count * (inputs * buckets + 1)
+                + (chunks + count * buckets + read * inputs) * hidden),
+        written: 4 * (sink.buffers() * inputs + count * bands * buckets) * hidden,
+        operations: (chunks + (4 * count * buckets + sink.operations()) * inputs) * hidden,
         ..Traffic::default()
     }
 }
 
 fn cases() -> Vec<Case> {
-    // [N, K, most chunks of a feature, perspective, count]: 1, band − 1, band, band + 1, lane
-    // groups that are not full, primes, and more than 65,535 workgroups; the first and a late step,
-    // with and without a range.
+    // [N, K, chunks of a feature's bucket at most, perspective, count, buckets]: 1, band − 1, band,
+    // band + 1, lane groups that are not full, primes, and past 65,535 workgroups; the first and a
+    // late step, with and without a range.
     let shapes = [
-        [1, 32, 1, 0, 1],
-        [7, 64, 3, 1, 1],
-        [8, 128, 2, 0, 2],
-        [9, 160, 4, 0, 2],
-        [97, 320, 2, 1, 1],
-        [3, 4096, 5, 0, 2],
-        [524_289, 32, 1, 0, 1],
+        [1, 32, 1, 0, 1, 1],
+        [7, 64, 3, 1, 1, 1],
+        [8, 128, 2, 0, 2, 1],
+        [9, 160, 4, 0, 2, 1],
+        [97, 320, 2, 1, 1, 1],
+        [3, 4096, 5, 0, 2, 1],
+        [524_289, 32, 1, 0, 1, 1],
+        [1, 32, 2, 1, 1, 8],
+        [15, 288, 2, 0, 2, 3],
+        [8, 64, 3, 0, 2, 2],
+        [9, 128, 1, 1, 1, 5],
+        [33, 160, 1, 0, 1, 8],
     ];
-    let case = |(variant, (seed, shape)): (usize, (usize, [usize; 5]))| {
-        let [features, hidden, most, perspective, count] = shape;
+    let case = |(variant, (seed, shape)): (usize, (usize, [usize; 6]))| {
+        let [features, hidden, most, perspective, count, buckets] = shape;
         let mut inputs = Inputs::new(1500 + seed as u64);
         let (params, index) = self::shape(&mut inputs, shape);
         let t = if seed % 2 == 0 { 1 } else { 1000 };
@@ -273,11 +319,11 @@ fn cases() -> Vec<Case> {
         let (all, sum) = (
             features * hidden,
             Bound::Sum {
-                terms: count * most + 1,
+                terms: count * most * buckets + 1,
                 c: 1.0,
             },
         );
-        let moves = Sink::ALL[variant].moves();
+        let moves = chosen(variant).moves();
         // For an optimizer the gradient must be exact except for the rounding of the last product,
         // so its terms are sixteenths, which add up exactly.
         let factors = |inputs: &mut Inputs, count| match moves {
@@ -298,7 +344,10 @@ fn cases() -> Vec<Case> {
         let slots = Slots {
             index: Slot::Words(index),
             rows: Slot::Floats(factors(&mut inputs, rows)),
-            head: Slot::Floats(factors(&mut inputs, params.output as usize + 2 * hidden)),
+            head: Slot::Floats(factors(
+                &mut inputs,
+                params.output as usize + buckets * 2 * hidden,
+            )),
             // |m̂|/√v̂ is at most 10 here, times η.
             values: update(
                 inputs.floats(all, -1.0, 1.0),
@@ -314,39 +363,40 @@ fn cases() -> Vec<Case> {
             second: update(second, moment),
             // The other perspective's shares must not change.
             shares: update(
-                vec![0.25; features.div_ceil(BAND) * 2 * hidden],
+                vec![0.25; features.div_ceil(BAND) * buckets * 2 * hidden],
                 Bound::Sum {
                     terms: BAND.min(features) * most,
                     c: 1.0,
                 },
             ),
         };
-        let name =
-            format!("N={features} K={hidden} chunks={most} p={perspective} count={count} t={t}");
+        let name = format!(
+            "N={features} K={hidden} chunks={most} p={perspective} count={count} buckets={buckets} t={t}"
+        );
         Case::new(name, variant, params, slots)
     };
-    (0..SINKS.len())
-        .flat_map(|variant| {
-            shapes
-                .into_iter()
-                .enumerate()
-                .map(move |one| (variant, one))
-        })
+    let of_sink = |sink: Sink| {
+        let each = shapes.into_iter().enumerate();
+        each.map(move |(seed, shape)| (variant_for(sink, shape[5]), (seed, shape)))
+    };
+    Sink::ALL
+        .into_iter()
+        .flat_map(of_sink)
         // The largest shape runs with one variant only.
-        .filter(|(variant, (_, shape))| *variant == Sink::AdamW as usize || shape[0] < 1000)
+        .filter(|(variant, (_, shape))| chosen(*variant) == Sink::AdamW || shape[0] < 1000)
         .map(case)
         .collect()
 }
 
-/// The parameters of `[N, K, most chunks of a feature, perspective, count]`, and an index with the
-/// first chunk of each feature after a few other words. Each perspective has two rows that are no
-/// chunks.
-fn shape(inputs: &mut Inputs, shape: [usize; 5]) -> (Params, Vec<u32>) {
-    let [features, hidden, most, perspective, count] = shape;
+/// The parameters of `[N, K, chunks of a feature's bucket at most, perspective, count, buckets]`,
+/// and an index with the first chunk of each bucket of each feature after a few other words. Each
+/// perspective has two rows that are no chunks.
+fn shape(inputs: &mut Inputs, shape: [usize; 6]) -> (Params, Vec<u32>) {
+    let [features, hidden, most, perspective, count, buckets] = shape;
     let before = features % 4;
     let mut index = vec![u32::MAX; before];
     let totals = [0, 1].map(|_| {
-        let counts = inputs.words(features, most as u32 + 1);
+        let counts = inputs.words(features * buckets, most as u32 + 1);
         let mut sum = 0;
         index.push(0);
         index.extend(counts.into_iter().map(|count| {
@@ -365,6 +415,7 @@ fn shape(inputs: &mut Inputs, shape: [usize; 5]) -> (Params, Vec<u32>) {
         total_1: totals[0],
         total_2: totals[1],
         output: (features % 3 * 4) as u32,
+        buckets: buckets as u32,
         first_chunks: before as u32,
         chunks: (perspective..perspective + count)
             .map(|p| totals[p] - 2)

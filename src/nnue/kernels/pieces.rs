@@ -3,8 +3,9 @@
 //!
 //! A shard (`piece` in code) is a run of consecutive samples with its own gradients of all
 //! parameters. Their order is: A of each accumulator, `[N, K]`, stored by lane group of [`GROUP`]
-//! lanes as the rows of [`masked`]; B of each accumulator; C, `[2K]`; and d, padded to sixteen
-//! floats, so that each vector of a processor has a cache line of its own.
+//! lanes as the rows of [`masked`]; B of each accumulator; C, `[buckets, 2K]`; and d, `[buckets]`,
+//! padded to a multiple of sixteen floats, so that each vector of a processor has a cache line of
+//! its own.
 
 use super::masked::{self, GROUP};
 
@@ -17,6 +18,8 @@ pub struct Pieces {
     pub hidden: usize,
     /// Accumulators with their own parameters: 1 in a tied network, else 2.
     pub accumulators: usize,
+    /// Rows of C.
+    pub buckets: usize,
 }
 
 impl Pieces {
@@ -37,12 +40,12 @@ impl Pieces {
 
     /// The offset of the gradient of d.
     pub fn output_bias(&self) -> usize {
-        self.output() + 2 * self.hidden
+        self.output() + self.buckets * 2 * self.hidden
     }
 
     /// Floats of a shard, and the distance from one shard to the next.
     pub fn stride(&self) -> usize {
-        self.output_bias() + 16
+        self.output_bias() + self.buckets.next_multiple_of(16)
     }
 
     /// The index of element `[row, lane]` in a matrix of `rows` rows of `hidden` lanes, stored by

@@ -4,10 +4,13 @@
 //! With e = ∂Loss/∂Y, the slope S of the activation and the sample's lists, for each perspective p,
 //!
 //! ```text
-//! Z[s]     = B + Σ A[f] over the list of s           Y[s] = d + Σ_p C·activation(Z[s])
-//! ∂Loss/∂A[f] += e[s]·C·S[s]  for each f of the list   ∂Loss/∂B += e[s]·C·S[s]
-//! ∂Loss/∂C    += e[s]·activation(Z[s])                 ∂Loss/∂d += e[s]
+//! Z[s]     = B + Σ A[f] over the list of s           Y[s] = d[b] + Σ_p C[b]·activation(Z[s])
+//! ∂Loss/∂A[f] += e[s]·C[b]·S[s]  for each f of the list   ∂Loss/∂B += e[s]·C[b]·S[s]
+//! ∂Loss/∂C[b] += e[s]·activation(Z[s])                 ∂Loss/∂d[b] += e[s]
 //! ```
+//!
+//! where b is the bucket of sample s. The samples may have any order, because C of its bucket is
+//! read for each sample. Consecutive samples of one bucket read it once.
 //!
 //! The backward pass reads Z while Z is still in a cache, and it needs no transposed index. In
 //! return each shard needs its own gradients. A GPU has no such caches for each thread and uses
@@ -16,8 +19,8 @@
 mod cpu;
 
 use super::libraries::{ACTIVATION, ACTIVATIONS, LOSS, UPSTREAMS};
-use super::loss;
 use super::pieces::Pieces;
+use super::{bucket_of, loss};
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Write};
 use crate::engine::libraries::GRID;
@@ -39,6 +42,10 @@ crate::interface! {
         pub indices_1: u32,
         /// The offset of the second perspective's indices in `lists`.
         pub indices_2: u32,
+        /// The number of rows of C.
+        pub buckets: u32,
+        /// The offset of the buckets of the samples in `lists`; not read with 1 bucket.
+        pub bucket: u32,
         /// The offset of C in `small`; d follows C.
         pub output: u32,
         /// The offset of B of the second perspective in `small`. B of the first has offset 0.
@@ -83,6 +90,7 @@ impl Params {
             inputs: self.inputs as usize,
             hidden: self.hidden as usize,
             accumulators: if self.tied == 1 { 1 } else { 2 },
+            buckets: self.buckets as usize,
         }
     }
 
@@ -97,13 +105,27 @@ impl Params {
         (&lists[perspective * starts..][..starts], &lists[indices..])
     }
 
-    /// The offsets of B and C of a perspective in `small`.
-    pub(super) fn small(&self, perspective: usize) -> (usize, usize) {
-        let bias = [0, self.bias_2][perspective] as usize;
-        (
-            bias,
-            (self.output + perspective as u32 * self.hidden) as usize,
-        )
+    /// The bucket of each sample, `[L]`; empty with 1 bucket.
+    pub(super) fn sample_buckets<'a>(&self, lists: &'a [u32]) -> &'a [u32] {
+        match self.buckets {
+            1 => &[],
+            _ => &lists[self.bucket as usize..][..self.samples as usize],
+        }
+    }
+
+    /// The offset of B of a perspective in `small`.
+    pub(super) fn bias(&self, perspective: usize) -> usize {
+        [0, self.bias_2][perspective] as usize
+    }
+
+    /// The offset of C of a bucket and a perspective in `small`.
+    pub(super) fn output(&self, bucket: usize, perspective: usize) -> usize {
+        self.output as usize + (2 * bucket + perspective) * self.hidden as usize
+    }
+
+    /// The offset of d in `small`.
+    pub(super) fn output_bias(&self) -> usize {
+        self.output(self.buckets as usize, 0)
     }
 }
 
@@ -162,16 +184,18 @@ fn reference(
     let (activation, link) = meaning(variant);
     let (pieces, hidden, clip) = (p.pieces(), p.hidden as usize, f64::from(p.clip));
     let mut z = vec![0.0; 2 * hidden];
+    let buckets = p.sample_buckets(read.lists);
     for s in 0..p.samples as usize {
+        let bucket = bucket_of(p.buckets, buckets, s);
         let list = |perspective| {
             let (starts, indices) = p.lists(read.lists, perspective);
             indices[starts[s] as usize..starts[s + 1] as usize]
                 .iter()
                 .map(|&f| f as usize)
         };
-        y[s] = read.small[p.output as usize + 2 * hidden];
+        y[s] = read.small[p.output_bias() + bucket];
         for (perspective, weights) in read.weights.iter().enumerate() {
-            let (bias, output) = p.small(perspective);
+            let (bias, output) = (p.bias(perspective), p.output(bucket, perspective));
             for r in 0..hidden {
                 let terms = list(perspective).map(|f| weights[f * hidden + r]);
                 let value = read.small[bias + r] + terms.sum::<f64>();
@@ -190,13 +214,14 @@ fn reference(
         terms[s] = term;
         let base = s / p.piece as usize * pieces.stride();
         for perspective in 0..2 {
-            let (accumulator, (_, output)) =
-                (perspective % pieces.accumulators, p.small(perspective));
+            let accumulator = perspective % pieces.accumulators;
+            let output = p.output(bucket, perspective);
+            let of_output = pieces.output() + (2 * bucket + perspective) * hidden;
             for r in 0..hidden {
                 let value = z[perspective * hidden + r];
                 let to_lane = activation.slope(value, clip) * read.small[output + r];
                 let h = activation.value(value, clip);
-                add(base + pieces.output() + perspective * hidden + r, s, e, h);
+                add(base + of_output + r, s, e, h);
                 add(base + pieces.bias(accumulator) + r, s, e, to_lane);
                 for f in list(perspective) {
                     let place = Pieces::place(pieces.inputs, hidden, f, r);
@@ -204,7 +229,7 @@ fn reference(
                 }
             }
         }
-        add(base + pieces.output_bias(), s, e, 1.0);
+        add(base + pieces.output_bias() + bucket, s, e, 1.0);
     }
 }
 
@@ -233,8 +258,11 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let lanes = samples * 2 * hidden;
     let rows = entries.min(accumulators * inputs);
     let of_loss = meaning(variant).1.map_or(0, Link::operations);
+    let buckets = u64::from(p.buckets);
+    let head = (accumulators + 2 * buckets) * hidden + buckets;
+    let of_buckets = if buckets > 1 { samples } else { 0 };
     Traffic {
-        read: 4 * (2 * (samples + 1) + entries + (accumulators + 2) * hidden + 1 + samples),
+        read: 4 * (2 * (samples + 1) + entries + head + samples + of_buckets),
         written: 4 * (2 * samples + pieces * p.pieces().stride() as u64),
         // For each entry, a row of weights is read, and a row of gradients is read and written.
         gathered_issued: 4 * 3 * entries * hidden,
@@ -244,18 +272,22 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, F, N, piece]: 0, 1, a block − 1, a block, a block + 1, shards that are not full,
-    // lane groups that are not full, primes, the largest K. Longer shards would need more loop
-    // iterations than llvmpipe allows an invocation.
+    // [samples, K, F, N, piece, buckets]: 0, 1, a block − 1, a block, a block + 1, pieces that are
+    // not full, groups of lanes that are not full, primes, the largest K; buckets without samples,
+    // and more than a vector of them. Longer pieces would pass the turns of loops that llvmpipe
+    // allows an invocation.
     let shapes = [
-        [0, 32, 2, 5, 1],
-        [1, 32, 1, 1, 4],
-        [127, 256, 7, 40, 127],
-        [128, 96, 32, 768, 64],
-        [129, 288, 5, 31, 129],
-        [307, 160, 5, 45, 100],
-        [509, 64, 9, 45, 500],
-        [3, 4096, 3, 11, 2],
+        [0, 32, 2, 5, 1, 1],
+        [1, 32, 1, 1, 4, 1],
+        [127, 256, 7, 40, 127, 1],
+        [128, 96, 32, 768, 64, 1],
+        [129, 288, 5, 31, 129, 1],
+        [307, 160, 5, 45, 100, 1],
+        [509, 64, 9, 45, 500, 1],
+        [3, 4096, 3, 11, 2, 1],
+        [1, 32, 2, 5, 1, 8],
+        [131, 160, 5, 45, 50, 8],
+        [30, 288, 3, 7, 30, 19],
     ];
     let mut cases = Vec::new();
     for variant in 0..KERNEL.variants() {
@@ -264,14 +296,14 @@ fn cases() -> Vec<Case> {
         }
     }
     // Past 65,535 workgroups.
-    cases.push(case(0, 2 * shapes.len(), [65_537, 32, 1, 1, 1]));
+    cases.push(case(0, 16, [65_537, 32, 1, 1, 1, 1]));
     cases
 }
 
 fn case(
     variant: usize,
     seed: usize,
-    [samples, hidden, width, features, piece]: [usize; 5],
+    [samples, hidden, width, features, piece, buckets]: [usize; 6],
 ) -> Case {
     let mut inputs = Inputs::new(1700 + seed as u64);
     let (_, link) = meaning(variant);
@@ -286,6 +318,11 @@ fn case(
         tied: tied as u32,
         indices_1: 2 * (samples as u32 + 1),
         indices_2: (2 * (samples + 1) + lists[0].indices().len()) as u32,
+        buckets: buckets as u32,
+        bucket: lists
+            .iter()
+            .fold(2 * (samples + 1), |end, lists| end + lists.indices().len())
+            as u32,
         output: (2 - tied) as u32 * hidden as u32,
         bias_2: (1 - tied) as u32 * hidden as u32,
         piece: piece as u32,
@@ -299,7 +336,7 @@ fn case(
     };
     // Sixteenths add up exactly, so every Z and Y is exact, some Z are 0 or T, and every mask
     // equals the reference's.
-    let small = inputs.sixteenths((4 - tied) * hidden + 1);
+    let small = inputs.sixteenths((2 - tied + 2 * buckets) * hidden + buckets);
     let weights = [(); 2].map(|()| inputs.sixteenths(features * hidden));
     let weights = if tied == 1 {
         [weights[0].clone(), weights[0].clone()]
@@ -307,7 +344,10 @@ fn case(
         weights
     };
     let targets = inputs.floats(samples, 0.0, 1.0);
-    let lists: Vec<u32> = starts.chain(indices).copied().collect();
+    let mut lists: Vec<u32> = starts.chain(indices).copied().collect();
+    if buckets > 1 {
+        lists.extend(inputs.words(samples, buckets as u32));
+    }
     let doubles = |values: &[f32]| -> Vec<f64> { values.iter().map(|&x| f64::from(x)).collect() };
     let [first, second] = weights.each_ref().map(|weights| doubles(weights));
     let (small_64, targets_64) = (doubles(&small), doubles(&targets));
@@ -355,7 +395,9 @@ fn case(
         .map(|(terms, magnitude, error)| rounding * terms.sqrt() * magnitude + error);
     let bounds: Vec<f64> = bounds.collect();
     Case::new(
-        format!("L={samples} K={hidden} F={width} N={features} piece={piece} tied={tied}"),
+        format!(
+            "L={samples} K={hidden} F={width} N={features} piece={piece} tied={tied} buckets={buckets}"
+        ),
         variant,
         params,
         Slots {

@@ -1,5 +1,5 @@
-//! The layered path, which stores Z and ∂Loss/∂Z, `[samples, 2K]` each. It serves dense inputs,
-//! output buckets, and batches that are too large for [`Masked`](super::masked::Masked).
+//! The layered path, which stores Z and ∂Loss/∂Z, `[samples, 2K]` each. It serves dense inputs, and
+//! batches that are too large for [`Masked`](super::masked::Masked).
 
 use super::buffers::{grow, grow_roomy};
 use super::{Common, ParameterBuffers};

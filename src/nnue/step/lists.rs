@@ -7,7 +7,9 @@ use crate::engine::device::{Buffer, Device};
 use crate::engine::kernel::Element;
 use crate::engine::recording::{BufferId, Recording};
 use crate::error::Result;
+use crate::nnue::architecture::Architecture;
 use crate::nnue::batch::{Batch, Inputs};
+use crate::nnue::slices::Slice;
 
 /// The parts of the buffer, in their order. The second perspective's part follows the first's. If T
 /// is a slice, a part holds its contents; if T is a number, its offset. A part that a pass does not
@@ -18,20 +20,30 @@ pub(super) struct ListParts<T> {
     pub(super) starts: [T; 2],
     /// The entries of the lists.
     pub(super) indices: [T; 2],
+    /// The bucket of each sample, if there are several.
+    pub(super) buckets: T,
     /// The targets of the samples, as bits.
     pub(super) targets: T,
-    /// The first chunk of each feature in the transposed index.
+    /// The first chunk of each bucket of each feature in the transposed index.
     pub(super) first_chunks: [T; 2],
     /// The start of each chunk in `samples`.
     pub(super) chunk_starts: [T; 2],
     /// The samples of each feature.
     pub(super) samples: [T; 2],
+    /// The first block of each bucket.
+    pub(super) first_blocks: T,
+    /// The first sample of each block.
+    pub(super) block_starts: T,
 }
 
 impl<'a> ListParts<&'a [u32]> {
-    /// The lists alone.
-    pub(super) fn of(lists: Lists<'a>) -> Self {
+    /// The lists alone, and the buckets for a network that has several.
+    pub(super) fn of(architecture: &Architecture, slice: &Slice<'a>, lists: Lists<'a>) -> Self {
         Self {
+            buckets: match architecture.buckets {
+                1 => &[],
+                _ => slice.buckets.unwrap_or_default(),
+            },
             starts: lists.each_ref().map(|lists| lists.starts()),
             indices: lists.each_ref().map(|lists| lists.indices()),
             ..Self::default()
@@ -45,10 +57,13 @@ impl<T: Copy> ListParts<T> {
         ListParts {
             starts: self.starts.map(&mut f),
             indices: self.indices.map(&mut f),
+            buckets: f(self.buckets),
             targets: f(self.targets),
             first_chunks: self.first_chunks.map(&mut f),
             chunk_starts: self.chunk_starts.map(&mut f),
             samples: self.samples.map(&mut f),
+            first_blocks: f(self.first_blocks),
+            block_starts: f(self.block_starts),
         }
     }
 }
@@ -68,12 +83,13 @@ impl ListBuffer {
         grow_roomy(device, &mut self.0, "index lists", Element::Word, len)
     }
 
-    /// The most words that the lists of a sample of a batch take.
-    pub(super) fn sample_words(batch: &Batch) -> usize {
-        match batch.inputs() {
+    /// The most words that the lists of a sample of a batch and its bucket take.
+    pub(super) fn sample_words(architecture: &Architecture, batch: &Batch) -> usize {
+        let lists: usize = match batch.inputs() {
             Inputs::Sparse(lists) => lists.iter().map(|lists| lists.longest() + 1).sum(),
             Inputs::Dense { .. } => 0,
-        }
+        };
+        lists + usize::from(architecture.buckets > 1)
     }
 
     pub(super) fn id(&self) -> BufferId {

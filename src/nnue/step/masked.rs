@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::nnue::architecture::Architecture;
 use crate::nnue::batch::{Batch, Inputs};
 use crate::nnue::kernels::{forward_sparse, masked};
+use crate::nnue::slices::Slice;
 use crate::tensor::lists::{CHUNK, SparseInputs};
 
 pub(super) use pass::{MaskedPass, parts};
@@ -43,31 +44,74 @@ pub(super) struct Masked {
 #[derive(Debug)]
 struct Sizes {
     samples: usize,
+    /// Chunks of each perspective.
+    chunks: [usize; 2],
+    blocks: usize,
     /// Rows of each perspective.
     totals: [usize; 2],
     bands: usize,
 }
 
 impl Sizes {
-    /// Without gradients there are no rows, and the transposed index is not read.
-    fn new(
-        architecture: &Architecture,
-        samples: usize,
-        lists: [&SparseInputs; 2],
-        gradient: bool,
-    ) -> Self {
-        let total = |lists: &SparseInputs| {
-            if !gradient {
-                return 0;
-            }
-            let chunks = lists.chunk_starts().len() - 1;
-            masked::rows(architecture.activation, chunks, samples)
-        };
+    fn new(architecture: &Architecture, samples: usize, chunks: [usize; 2], blocks: usize) -> Self {
         Self {
             samples,
-            totals: lists.map(total),
+            chunks,
+            blocks,
+            totals: chunks.map(|chunks| masked::rows(architecture.activation, chunks, blocks)),
             bands: architecture.inputs.div_ceil(masked::BAND),
         }
+    }
+
+    /// Without gradients there are no rows, and the transposed index is not read.
+    fn of(architecture: &Architecture, slice: &Slice<'_>, lists: Lists<'_>) -> Self {
+        let (chunks, blocks) = match &slice.sums {
+            None => ([0; 2], 0),
+            Some(sums) => {
+                let chunks = sums.chunk_starts(lists).map(|starts| starts.len() - 1);
+                (chunks, sums.blocks.len())
+            }
+        };
+        Self::new(architecture, slice.samples(), chunks, blocks)
+    }
+
+    /// At least those of each slice of a batch, in the order of its buckets or not.
+    fn most(
+        architecture: &Architecture,
+        samples: usize,
+        lists: &[SparseInputs; 2],
+        gradient: bool,
+    ) -> Self {
+        let (inputs, buckets) = (architecture.inputs, architecture.buckets);
+        let chunks = lists.each_ref().map(|lists| match (gradient, buckets) {
+            (false, _) => 0,
+            (true, 1) => lists.chunk_starts().len() - 1,
+            // Each pair of a feature and a bucket has one that is not full.
+            (true, _) => {
+                let entries = lists.indices().len();
+                entries.min(inputs * buckets + entries / CHUNK)
+            }
+        });
+        let blocks = if gradient {
+            samples.div_ceil(CHUNK) + buckets - 1
+        } else {
+            0
+        };
+        Self::new(architecture, samples, chunks, blocks)
+    }
+
+    /// The words of the first chunks and of the chunk starts of both perspectives, and of the
+    /// blocks of several buckets. Those of 1 bucket fit the word that `sample_bytes` counts too
+    /// much.
+    fn index_words(&self, architecture: &Architecture) -> usize {
+        let buckets = architecture.buckets;
+        let first_chunks = architecture.inputs * buckets + 1;
+        let of_chunks = self.chunks.iter().map(|chunks| first_chunks + chunks + 1);
+        let of_blocks = match buckets {
+            1 => 0,
+            _ => buckets + 1 + self.blocks + 1,
+        };
+        of_chunks.sum::<usize>() + of_blocks
     }
 }
 
@@ -102,11 +146,10 @@ impl Masked {
         };
         let architecture = &self.architecture;
         // A micro-batch has no more chunks than the batch.
-        let sizes = Sizes::new(architecture, batch.len(), [&lists[0], &lists[1]], gradient);
+        let sizes = Sizes::most(architecture, batch.len(), lists, gradient);
         let rows = (sizes.totals[0] + sizes.totals[1]) * architecture.hidden;
-        let shares = sizes.bands * 2 * architecture.hidden;
-        architecture.buckets == 1
-            && architecture.hidden <= forward_sparse::LARGEST_HIDDEN
+        let shares = sizes.bands * architecture.buckets * 2 * architecture.hidden;
+        architecture.hidden <= forward_sparse::LARGEST_HIDDEN
             && 4 * rows.max(shares) as u64 <= self.binding_limit
             && 2 * self.fixed_bytes(batch, gradient) <= self.binding_limit
     }
@@ -116,10 +159,8 @@ impl Masked {
     pub(super) fn fixed_bytes(&self, batch: &Batch, gradient: bool) -> u64 {
         let words = match batch.inputs() {
             Inputs::Sparse(lists) if gradient => {
-                let parts = lists.iter();
-                parts
-                    .map(|lists| 1 + lists.first_chunks().len() + lists.chunk_starts().len())
-                    .sum()
+                let sizes = Sizes::most(&self.architecture, batch.len(), lists, gradient);
+                2 + sizes.index_words(&self.architecture)
             }
             _ => 2,
         };
@@ -149,7 +190,7 @@ impl Masked {
     pub(super) fn sample_bytes(&self, batch: &Batch, gradient: bool) -> u64 {
         let architecture = &self.architecture;
         // Gradients also need the target, and each entry once more in the transposed index.
-        let lists = ListBuffer::sample_words(batch);
+        let lists = ListBuffer::sample_words(architecture, batch);
         let lists = if gradient { 2 * lists } else { lists };
         let bits = 2 * 2 * architecture.hidden / 32;
         let slopes = match architecture.activation {
@@ -166,11 +207,12 @@ impl Masked {
     pub(super) fn reserve(
         &mut self,
         device: &Device,
-        samples: usize,
+        slice: &Slice<'_>,
         lists: Lists<'_>,
     ) -> Result<()> {
         let (architecture, strip) = (&self.architecture, self.strip());
-        let sizes = Sizes::new(architecture, samples, [&lists[0], &lists[1]], true);
+        let sizes = Sizes::of(architecture, slice, lists);
+        let samples = slice.samples();
         let lanes = samples * 2 * architecture.hidden;
         let words = 2 * lanes / 32;
         grow(device, &mut self.bits, "mask bits", Element::Word, words)?;
@@ -188,7 +230,7 @@ impl Masked {
         let rows = (sizes.totals[0] + sizes.totals[1]) * architecture.hidden;
         let what = "sums over chunks";
         grow_roomy(device, &mut self.rows, what, Element::Float, rows)?;
-        let shares = sizes.bands * 2 * architecture.hidden;
+        let shares = sizes.bands * architecture.buckets * 2 * architecture.hidden;
         floats(&mut self.shares, "shares of the gradient of C", shares)
     }
 }

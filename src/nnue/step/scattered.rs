@@ -7,7 +7,8 @@
 
 use super::buffers::grow;
 use super::lists::{ListBuffer, ListParts};
-use super::{Common, Goal, Lists, ParameterBuffers, WORKSPACE_BYTES};
+use super::plan::WORKSPACE_BYTES;
+use super::{Common, Goal, Lists, ParameterBuffers};
 use crate::engine::device::{Buffer, Class, Device};
 use crate::engine::kernel::Element;
 use crate::engine::recording::{BufferId, Recording};
@@ -54,7 +55,6 @@ impl Scattered {
             architecture: architecture.clone(),
             applies: device.class() == Class::Host
                 && architecture.activation.has_slopes()
-                && architecture.buckets == 1
                 && architecture.hidden <= scatter_pieces::LARGEST_HIDDEN,
             limit: device.binding_limit().min(WORKSPACE_BYTES),
             pieces: device.allocate("gradients of the pieces", Element::Float, 1)?,
@@ -66,6 +66,7 @@ impl Scattered {
             inputs: self.architecture.inputs,
             hidden: self.architecture.hidden,
             accumulators: if self.architecture.tied { 1 } else { 2 },
+            buckets: self.architecture.buckets,
         }
     }
 
@@ -109,7 +110,9 @@ impl Scattered {
             parameters,
             goal,
         } = *inputs;
-        let [indices_1, indices_2] = list_buffer.record(recording, ListParts::of(lists)).indices;
+        let parts = ListParts::of(architecture, slice, lists);
+        let offsets = list_buffer.record(recording, parts);
+        let [indices_1, indices_2] = offsets.indices;
         let head = HeadLayout::new(architecture);
         let loss = goal.upstream.loss();
         let entries: usize = lists.iter().map(|lists| lists.indices().len()).sum();
@@ -120,6 +123,8 @@ impl Scattered {
             tied: u32::from(architecture.tied),
             indices_1,
             indices_2,
+            buckets: architecture.buckets as u32,
+            bucket: offsets.buckets,
             output: head.output,
             bias_2: head.bias_2,
             piece: PIECE as u32,
@@ -163,7 +168,7 @@ impl Scattered {
             let gradient = goal.gradients.weights(accumulator);
             join(geometry.inputs, geometry.hidden, first, gradient);
         }
-        let len = head.output_bias as usize + 1;
+        let len = head.output_bias as usize + architecture.buckets;
         join(1, len, geometry.bias(0), goal.gradients.head());
     }
 }

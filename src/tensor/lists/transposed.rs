@@ -1,12 +1,9 @@
 //! The transposed index: for each feature, the samples that have it.
 
 use super::PADDING;
+use super::chunks::CHUNK;
 use crate::error::{Error, Result};
 use std::ops::Range;
-
-/// The most samples of a feature that are summed as one chunk. A longer list has several chunks,
-/// whose sums are added in order. The bits of a run depend on this number.
-pub const CHUNK: usize = 1024;
 
 /// For each feature the ascending list of samples that have it, cut into chunks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use crate::engine::kernel::Call;
 use crate::nnue::activation::Activation;
 use crate::nnue::kernels::forward_sparse::{Beside, Params, meaning};
 use crate::nnue::kernels::grouped::{Grouped, powered};
-use crate::nnue::kernels::masked;
+use crate::nnue::kernels::{bucket_of, masked, runs};
 use crate::nnue::loss::Loss;
 use aligned_vec::avec;
 use rayon::prelude::*;
@@ -23,6 +23,8 @@ struct Block<'a> {
     beside: Beside,
     first: usize,
     lists: &'a [u32],
+    /// The bucket of each sample; empty with 1 bucket.
+    bucket: &'a [u32],
     weights: [&'a Grouped<'a>; 2],
     small: &'a [f32],
     y: &'a mut [f32],
@@ -41,6 +43,7 @@ pub(super) fn body(call: Call<'_, f32>) {
     let (activation, beside) = meaning(variant);
     let gradient = beside != Beside::Nothing;
     let (lists, small) = (buffers.lists, buffers.small);
+    let bucket = params.sample_buckets(lists);
     let units = params.hidden as usize / 16;
     let [first, second] =
         [buffers.weights_1, buffers.weights_2].map(|weights| weights.as_chunks().0);
@@ -69,6 +72,7 @@ pub(super) fn body(call: Call<'_, f32>) {
         beside,
         first: strip + index * BLOCK,
         lists,
+        bucket: bucket.get(strip + index * BLOCK..).unwrap_or_default(),
         weights,
         small,
         inside: take(&mut inside, y.len() * inside_words),
@@ -120,9 +124,10 @@ impl Work for &mut Block<'_> {
             let samples = words.chunks_mut(hidden / 32);
             samples.for_each(|words| masked::interleave(words, interleave));
         }
-        let bias = self.small[self.params.output as usize + 2 * hidden];
-        for (y, sums) in self.y.iter_mut().zip(sums.iter()) {
-            *y = bias + tree(*sums);
+        let bias = &self.small[self.params.output_bias()..];
+        for (s, (y, sums)) in self.y.iter_mut().zip(sums.iter()).enumerate() {
+            let bucket = bucket_of(self.params.buckets, self.bucket, s);
+            *y = bias[bucket] + tree(*sums);
         }
     }
 }
@@ -159,49 +164,50 @@ impl Block<'_> {
         let starts = &self.lists[perspective * (total + 1) + self.first..][..sums.len() + 1];
         let indices = &self.lists[[p.indices_1, p.indices_2][perspective] as usize..];
         let (weights, stride) = self.weights[perspective].parts(unit);
-        let small = |at: u32| &self.small[at as usize..].as_chunks().0[unit..][..U];
-        let bias = small([0, p.bias_2][perspective]);
-        let output = small(p.output + perspective as u32 * p.hidden);
-        let (bias, output) = (load(simd, bias), load::<S, U>(simd, output));
+        let small = |at: usize| &self.small[at..].as_chunks().0[unit..][..U];
+        let bias = load::<S, U>(simd, small([0, p.bias_2][perspective] as usize));
         let zero = simd.splat(0.0);
         let clip = simd.splat(self.activation.limit(p.clip));
         let power = self.activation.form().power;
         let inside = bytemuck::cast_slice_mut::<u32, u16>(self.inside[perspective]);
         let above = bytemuck::cast_slice_mut::<u32, u16>(self.above[perspective]);
         let slopes = self.slopes[perspective].as_chunks_mut::<16>().0;
-        for (s, sum) in sums.iter_mut().enumerate() {
-            let mut z: [S::Vector; U] = bias;
-            for &feature in &indices[starts[s] as usize..starts[s + 1] as usize] {
-                let row = &weights[feature as usize * stride..][..U];
-                for i in 0..U {
-                    z[i] = simd.add(z[i], simd.load(&row[i]));
+        for (bucket, run) in runs(p.buckets, self.bucket, 0..sums.len()) {
+            let output = load::<S, U>(simd, small(p.output(bucket, perspective)));
+            for (s, sum) in run.clone().zip(&mut sums[run]) {
+                let mut z: [S::Vector; U] = bias;
+                for &feature in &indices[starts[s] as usize..starts[s + 1] as usize] {
+                    let row = &weights[feature as usize * stride..][..U];
+                    for i in 0..U {
+                        z[i] = simd.add(z[i], simd.load(&row[i]));
+                    }
                 }
-            }
-            let mut y = simd.load(sum);
-            for i in 0..U {
-                let clamped = simd.clamp(z[i], zero, clip);
-                let h = powered(simd, power, clamped);
-                y = simd.add(y, simd.multiply(h, output[i]));
-            }
-            simd.store(sum, y);
-            if self.beside == Beside::Nothing {
-                continue;
-            }
-            let at = s * units + unit;
-            for i in 0..U {
-                inside[at + i] = simd.between(z[i], zero, clip);
-            }
-            if self.activation.has_clip() {
+                let mut y = simd.load(sum);
                 for i in 0..U {
-                    above[at + i] = simd.above(z[i], clip);
+                    let clamped = simd.clamp(z[i], zero, clip);
+                    let h = powered(simd, power, clamped);
+                    y = simd.add(y, simd.multiply(h, output[i]));
                 }
-            }
-            if self.activation.has_slopes() {
+                simd.store(sum, y);
+                if self.beside == Beside::Nothing {
+                    continue;
+                }
+                let at = s * units + unit;
                 for i in 0..U {
-                    let slope = powered(simd, power - 1, z[i]);
-                    let slope = simd.multiply(simd.splat(power as f32), slope);
-                    let slope = simd.select(simd.between(z[i], zero, clip), slope, zero);
-                    simd.store(&mut slopes[at + i], slope);
+                    inside[at + i] = simd.between(z[i], zero, clip);
+                }
+                if self.activation.has_clip() {
+                    for i in 0..U {
+                        above[at + i] = simd.above(z[i], clip);
+                    }
+                }
+                if self.activation.has_slopes() {
+                    for i in 0..U {
+                        let slope = powered(simd, power - 1, z[i]);
+                        let slope = simd.multiply(simd.splat(power as f32), slope);
+                        let slope = simd.select(simd.between(z[i], zero, clip), slope, zero);
+                        simd.store(&mut slopes[at + i], slope);
+                    }
                 }
             }
         }

@@ -6,7 +6,6 @@ use crate::engine::kernel::Call;
 use crate::nnue::activation::Activation;
 use crate::nnue::kernels::masked::{self, GROUP};
 use crate::nnue::kernels::masked_rows::{Params, Side};
-use crate::tensor::lists::CHUNK;
 use rayon::prelude::*;
 use std::borrow::Cow;
 
@@ -137,7 +136,7 @@ impl Work for Band<'_> {
         let units = masked::lanes(sums.params.hidden as usize, self.group).len() / 16;
         let sloped = sums.activation.has_slopes();
         let rows = self.rows.as_chunks_mut::<16>().0;
-        let blocks = masked::blocks(sums.params.total as usize);
+        let blocks = sums.params.blocks as usize;
         let entries = |row: usize| match row.checked_sub(side.chunks) {
             None => (0, sums.chunk(side, row)),
             Some(block) => (block / blocks, sums.block(block % blocks)),
@@ -195,12 +194,9 @@ impl Sums<'_> {
         &list[before(strip.start)..before(strip.end)]
     }
 
-    /// The same for a block, which has every sample.
+    /// The same for a block.
     fn block(&self, block: usize) -> &[u32] {
-        let strip = self.params.strip();
-        let [start, end] =
-            [block, block + 1].map(|block| (block * CHUNK).clamp(strip.start, strip.end));
-        &self.every[start..end]
+        &self.every[self.params.block(self.index, block)]
     }
 
     /// Writes Σ e·slope over samples to `out`, or adds it to `out`.

@@ -1,11 +1,13 @@
 //! The CPU implementation of `scatter_pieces`. It runs each sample forward and backward while the
 //! sample's data are in the caches.
 
+use crate::engine::cpu;
 use crate::engine::cpu::simd::{Simd, Sixteen, Work, widest};
 use crate::engine::kernel::Call;
 use crate::nnue::kernels::grouped::{Grouped, powered};
 use crate::nnue::kernels::masked::GROUP;
 use crate::nnue::kernels::scatter_pieces::{Params, meaning};
+use crate::nnue::kernels::{bucket_of, runs};
 use crate::nnue::loss::Loss;
 use aligned_vec::avec;
 use rayon::prelude::*;
@@ -26,6 +28,8 @@ struct Piece<'a> {
     weights: [&'a Grouped<'a>; 2],
     small: &'a [f32],
     targets: &'a [f32],
+    /// The bucket of each sample; empty with 1 bucket.
+    bucket: &'a [u32],
     y: &'a mut [f32],
     terms: &'a mut [f32],
     e: Vec<f32>,
@@ -37,6 +41,7 @@ pub(super) fn body(call: Call<'_, f32>) {
     let variant = call.variant;
     let (params, buffers) = call.open::<Params>();
     let lists = buffers.lists;
+    let bucket = params.sample_buckets(lists);
     let lists = [0, 1].map(|perspective| params.lists(lists, perspective));
     let [first, second] =
         [buffers.weights_1, buffers.weights_2].map(|weights| weights.as_chunks().0);
@@ -57,6 +62,7 @@ pub(super) fn body(call: Call<'_, f32>) {
     pieces.for_each(|(index, ((y, terms), gradients))| {
         let samples = index * piece..index * piece + y.len();
         let targets = &targets[samples.clone()];
+        let bucket = bucket.get(samples.clone()).unwrap_or_default();
         widest(Piece {
             params,
             variant,
@@ -65,6 +71,7 @@ pub(super) fn body(call: Call<'_, f32>) {
             weights,
             small,
             targets,
+            bucket,
             e: vec![0.0; y.len()],
             y,
             terms,
@@ -98,8 +105,14 @@ impl Work for Piece<'_> {
                 _ => piece.backward::<S, 2>(simd, &block, (perspective, unit), &z),
             });
         }
-        let output_bias = self.params.pieces().output_bias();
-        self.gradients[output_bias] = crate::engine::cpu::sum_lanes(self.e.len(), |s| self.e[s]);
+        let (pieces, buckets) = (self.params.pieces(), self.params.buckets);
+        for own in 0..pieces.buckets {
+            let e = |s| match bucket_of(buckets, self.bucket, s) == own {
+                true => self.e[s],
+                false => 0.0,
+            };
+            self.gradients[pieces.output_bias() + own] = cpu::sum_lanes(self.e.len(), e);
+        }
     }
 }
 
@@ -152,27 +165,33 @@ impl Piece<'_> {
         let (starts, indices) = self.lists[perspective];
         let starts = &starts[self.samples.start + block.start..][..block.len() + 1];
         let (weights, stride) = self.weights[perspective].parts(unit);
-        let (bias, output) = self.params.small(perspective);
+        let p = &self.params;
         let small = |at: usize| load(simd, &self.small[at + 16 * unit..]);
-        let (bias, output): ([S::Vector; U], [S::Vector; U]) = (small(bias), small(output));
+        let bias: [S::Vector; U] = small(p.bias(perspective));
         let (zero, clip) = (simd.splat(0.0), self.clip(simd));
         let place = self.z_place::<U>(block.len(), (perspective, unit));
-        let outputs = z[place].as_chunks_mut::<U>().0.iter_mut().zip(sums);
-        for (ends, (to, sum)) in starts.windows(2).zip(outputs) {
-            let mut z = bias;
-            for &feature in &indices[ends[0] as usize..ends[1] as usize] {
-                let row = &weights[feature as usize * stride..][..U];
-                for i in 0..U {
-                    z[i] = simd.add(z[i], simd.load(&row[i]));
+        let z = z[place].as_chunks_mut::<U>().0;
+        for (bucket, run) in runs(p.buckets, self.bucket, block.clone()) {
+            let output: [S::Vector; U] = small(p.output(bucket, perspective));
+            let run = run.start - block.start..run.end - block.start;
+            let starts = &starts[run.start..=run.end];
+            let outputs = z[run.clone()].iter_mut().zip(&mut sums[run]);
+            for (ends, (to, sum)) in starts.windows(2).zip(outputs) {
+                let mut z = bias;
+                for &feature in &indices[ends[0] as usize..ends[1] as usize] {
+                    let row = &weights[feature as usize * stride..][..U];
+                    for i in 0..U {
+                        z[i] = simd.add(z[i], simd.load(&row[i]));
+                    }
                 }
+                let mut y = simd.load(sum);
+                for i in 0..U {
+                    let h = powered(simd, activation.form().power, simd.clamp(z[i], zero, clip));
+                    y = simd.add(y, simd.multiply(h, output[i]));
+                    simd.store(&mut to[i], z[i]);
+                }
+                simd.store(sum, y);
             }
-            let mut y = simd.load(sum);
-            for i in 0..U {
-                let h = powered(simd, activation.form().power, simd.clamp(z[i], zero, clip));
-                y = simd.add(y, simd.multiply(h, output[i]));
-                simd.store(&mut to[i], z[i]);
-            }
-            simd.store(sum, y);
         }
     }
 
@@ -180,9 +199,10 @@ impl Piece<'_> {
     fn losses(&mut self, block: &Range<usize>, sums: &[Sixteen]) {
         let p = &self.params;
         let (_, link) = meaning(self.variant);
-        let bias = self.small[p.output as usize + 2 * p.hidden as usize];
+        let bias = &self.small[p.output_bias()..];
         for (s, sum) in block.clone().zip(sums) {
-            self.y[s] = bias + crate::engine::cpu::tree(*sum);
+            let bucket = bucket_of(p.buckets, self.bucket, s);
+            self.y[s] = bias[bucket] + cpu::tree(*sum);
             (self.terms[s], self.e[s]) = match link {
                 Some(link) => {
                     let loss = Loss::new(link, p.power);
@@ -208,11 +228,8 @@ impl Piece<'_> {
         let (starts, indices) = self.lists[perspective];
         let starts = &starts[self.samples.start + block.start..][..block.len() + 1];
         let (zero, clip) = (simd.splat(0.0), self.clip(simd));
-        let (_, output) = self.params.small(perspective);
-        let output: [S::Vector; U] = load(simd, &self.small[output + 16 * unit..]);
         let power = activation.form().power;
         let factor = simd.splat(power as f32);
-        let multiples = output.map(|weight| simd.multiply(factor, weight));
         let past_clip = simd.splat(activation.limit(self.params.clip).next_up());
         let place = self.z_place::<U>(block.len(), (perspective, unit));
         let z = z[place].as_chunks::<U>().0;
@@ -222,55 +239,60 @@ impl Piece<'_> {
         let of_group = pieces.weights(accumulator) + lane / GROUP * GROUP * pieces.inputs;
         let width = GROUP.min(hidden - lane / GROUP * GROUP);
         let weights = weights[of_group + lane % GROUP..].as_chunks_mut::<16>().0;
-        let [of_bias, of_output] = [
-            pieces.bias(accumulator),
-            pieces.output() + perspective * hidden,
-        ]
-        .map(|place| place - pieces.bias(0) + lane);
+        let of_bias = pieces.bias(accumulator) - pieces.bias(0) + lane;
         let mut bias_sums: [S::Vector; U] = load(simd, &small[of_bias..]);
-        let mut output_sums: [S::Vector; U] = load(simd, &small[of_output..]);
-        for ((ends, z), e) in starts.windows(2).zip(z).zip(&self.e[block.clone()]) {
-            let e = simd.splat(*e);
-            let mut terms = [zero; U];
-            for i in 0..U {
-                let z = simd.load(&z[i]);
-                let clamped = simd.clamp(z, zero, clip);
-                let scaled = simd.multiply(e, clamped);
-                let (h, term, inside) = match power {
-                    1 => (
-                        scaled,
-                        simd.multiply(e, output[i]),
-                        simd.between(z, zero, clip),
-                    ),
-                    // Below 0 the term is 0 by itself.
-                    2 => (
-                        simd.multiply(scaled, clamped),
-                        simd.multiply(scaled, multiples[i]),
-                        simd.above(past_clip, z),
-                    ),
-                    _ => {
-                        let squared = simd.multiply(scaled, clamped);
-                        (
-                            simd.multiply(squared, clamped),
-                            simd.multiply(squared, multiples[i]),
-                            simd.above(past_clip, z),
-                        )
-                    }
-                };
-                output_sums[i] = simd.add(output_sums[i], h);
-                terms[i] = simd.select(inside, term, zero);
-                bias_sums[i] = simd.add(bias_sums[i], terms[i]);
-            }
-            for &feature in &indices[ends[0] as usize..ends[1] as usize] {
-                let row = &mut weights[feature as usize * (width / 16)..][..U];
+        for (bucket, run) in runs(self.params.buckets, self.bucket, block.clone()) {
+            let output = self.params.output(bucket, perspective) + lane;
+            let output: [S::Vector; U] = load(simd, &self.small[output..]);
+            let multiples = output.map(|weight| simd.multiply(factor, weight));
+            let of_output = pieces.output() - pieces.bias(0) + lane;
+            let of_output = of_output + (2 * bucket + perspective) * hidden;
+            let mut output_sums: [S::Vector; U] = load(simd, &small[of_output..]);
+            let own = run.start - block.start..run.end - block.start;
+            let starts = &starts[own.start..=own.end];
+            for ((ends, z), e) in starts.windows(2).zip(&z[own]).zip(&self.e[run]) {
+                let e = simd.splat(*e);
+                let mut terms = [zero; U];
                 for i in 0..U {
-                    let sum = simd.add(simd.load(&row[i]), terms[i]);
-                    simd.store(&mut row[i], sum);
+                    let z = simd.load(&z[i]);
+                    let clamped = simd.clamp(z, zero, clip);
+                    let scaled = simd.multiply(e, clamped);
+                    let (h, term, inside) = match power {
+                        1 => (
+                            scaled,
+                            simd.multiply(e, output[i]),
+                            simd.between(z, zero, clip),
+                        ),
+                        // Below 0 the term is 0 by itself.
+                        2 => (
+                            simd.multiply(scaled, clamped),
+                            simd.multiply(scaled, multiples[i]),
+                            simd.above(past_clip, z),
+                        ),
+                        _ => {
+                            let squared = simd.multiply(scaled, clamped);
+                            (
+                                simd.multiply(squared, clamped),
+                                simd.multiply(squared, multiples[i]),
+                                simd.above(past_clip, z),
+                            )
+                        }
+                    };
+                    output_sums[i] = simd.add(output_sums[i], h);
+                    terms[i] = simd.select(inside, term, zero);
+                    bias_sums[i] = simd.add(bias_sums[i], terms[i]);
+                }
+                for &feature in &indices[ends[0] as usize..ends[1] as usize] {
+                    let row = &mut weights[feature as usize * (width / 16)..][..U];
+                    for i in 0..U {
+                        let sum = simd.add(simd.load(&row[i]), terms[i]);
+                        simd.store(&mut row[i], sum);
+                    }
                 }
             }
+            store(simd, &output_sums, &mut small[of_output..]);
         }
         store(simd, &bias_sums, &mut small[of_bias..]);
-        store(simd, &output_sums, &mut small[of_output..]);
     }
 }
 

@@ -3,8 +3,9 @@
 use super::{Masked, Sizes};
 use crate::engine::device::Buffer;
 use crate::engine::recording::{BufferId, Recording};
+use crate::nnue::architecture::Architecture;
 use crate::nnue::kernels::forward_sparse::{self, Beside};
-use crate::nnue::kernels::{masked, masked_head, masked_rows, masked_weights};
+use crate::nnue::kernels::{masked_head, masked_rows, masked_weights};
 use crate::nnue::layout::HeadLayout;
 use crate::nnue::slices::Slice;
 use crate::nnue::step::lists::{ListBuffer, ListParts};
@@ -17,23 +18,25 @@ use std::ops::Range;
 /// The words of a micro-batch that the kernels read: the lists and, for gradients, the transposed
 /// index and (unless e is given) the targets.
 pub(in crate::nnue::step) fn parts<'a>(
+    architecture: &Architecture,
     lists: Lists<'a>,
-    slice: &Slice<'a>,
+    slice: &'a Slice<'a>,
     goal: Option<Goal<'_>>,
 ) -> ListParts<&'a [u32]> {
-    let parts = ListParts::of(lists);
-    let Some(goal) = goal else {
+    let parts = ListParts::of(architecture, slice, lists);
+    let (Some(goal), Some(sums)) = (goal, &slice.sums) else {
         return parts;
     };
-    let each = lists.each_ref();
     ListParts {
         targets: match goal.upstream {
             Upstream::Loss(_) => bytemuck::cast_slice(slice.targets),
             Upstream::Given(_) => &[],
         },
-        first_chunks: each.map(|lists| lists.first_chunks()),
-        chunk_starts: each.map(|lists| lists.chunk_starts()),
-        samples: each.map(|lists| lists.samples()),
+        first_chunks: sums.first_chunks(lists),
+        chunk_starts: sums.chunk_starts(lists),
+        samples: lists.each_ref().map(|lists| lists.samples()),
+        first_blocks: &sums.blocks.first,
+        block_starts: &sums.blocks.starts,
         ..parts
     }
 }
@@ -55,8 +58,6 @@ pub(in crate::nnue::step) struct MaskedPass<'a> {
 struct Places {
     offsets: ListParts<u32>,
     sizes: Sizes,
-    /// Chunks of each perspective.
-    chunks: [u32; 2],
     head: HeadLayout,
 }
 
@@ -66,18 +67,10 @@ impl<'a> MaskedPass<'a> {
     pub(in crate::nnue::step) fn record(&self, recording: &mut Recording<'a>) {
         let architecture = &self.buffers.architecture;
         let gradient = self.goal;
-        let parts = parts(self.lists, self.slice, self.goal);
+        let parts = parts(architecture, self.lists, self.slice, self.goal);
         let places = Places {
             offsets: self.list_buffer.record(recording, parts),
-            sizes: Sizes::new(
-                architecture,
-                self.slice.samples(),
-                [&self.lists[0], &self.lists[1]],
-                gradient.is_some(),
-            ),
-            chunks: parts
-                .chunk_starts
-                .map(|starts| starts.len().saturating_sub(1) as u32),
+            sizes: Sizes::of(architecture, self.slice, self.lists),
             head: HeadLayout::new(architecture),
         };
         if let Some(goal) = gradient
@@ -136,6 +129,8 @@ impl<'a> MaskedPass<'a> {
             indices_1,
             indices_2,
             targets: places.offsets.targets,
+            buckets: architecture.buckets as u32,
+            bucket: places.offsets.buckets,
             output: places.head.output,
             bias_2: places.head.bias_2,
             interleave: *interleave,
@@ -169,11 +164,13 @@ impl<'a> MaskedPass<'a> {
             first: strip.start as u32,
             total: places.sizes.samples as u32,
             hidden: architecture.hidden as u32,
-            chunks_1: places.chunks[0],
-            chunks_2: places.chunks[1],
+            chunks_1: places.sizes.chunks[0] as u32,
+            chunks_2: places.sizes.chunks[1] as u32,
             starts: places.offsets.chunk_starts[0],
             list_1,
             list_2,
+            blocks: places.sizes.blocks as u32,
+            block_starts: places.offsets.block_starts,
             interleave: self.buffers.interleave,
             entries: self.entries(&strip),
         };
@@ -213,6 +210,7 @@ impl<'a> MaskedPass<'a> {
         let architecture = &self.buffers.architecture;
         let hidden = architecture.hidden as u32;
         let [total_1, total_2] = places.sizes.totals.map(|total| total as u32);
+        let [chunks_1, chunks_2] = places.sizes.chunks.map(|chunks| chunks as u32);
         let (accumulators, count) = if architecture.tied { (1, 2) } else { (2, 1) };
         let (sink, step) = self.sink();
         let group: sinks::Group = self.fused.map_or([0.0; 4], |update| update.weights());
@@ -227,11 +225,11 @@ impl<'a> MaskedPass<'a> {
                 total_1,
                 total_2,
                 output: places.head.output,
+                buckets: architecture.buckets as u32,
                 first_chunks: places.offsets.first_chunks[0],
-                chunks: if architecture.tied {
-                    places.chunks.iter().sum()
-                } else {
-                    places.chunks[accumulator]
+                chunks: match architecture.tied {
+                    true => chunks_1 + chunks_2,
+                    false => [chunks_1, chunks_2][accumulator],
                 },
                 step,
             };
@@ -245,7 +243,8 @@ impl<'a> MaskedPass<'a> {
                 second,
                 shares: self.buffers.shares.id(),
             };
-            recording.dispatch(sink as usize, params, buffers);
+            let variant = masked_weights::variant_for(sink, architecture.buckets);
+            recording.dispatch(variant, params, buffers);
         }
     }
 
@@ -262,7 +261,10 @@ impl<'a> MaskedPass<'a> {
             groups: bytemuck::cast(groups),
             hidden,
             tied: u32::from(architecture.tied),
-            blocks: masked::blocks(places.sizes.samples) as u32,
+            buckets: architecture.buckets as u32,
+            first_blocks: places.offsets.first_blocks,
+            block_starts: places.offsets.block_starts,
+            blocks: places.sizes.blocks as u32,
             bands: places.sizes.bands as u32,
             rows_2: total_1 * hidden,
             total_1,
@@ -282,6 +284,7 @@ impl<'a> MaskedPass<'a> {
         .map(Buffer::id);
         let [first, second] = self.state(self.parameters.head_index(), goal.gradients.head());
         let buffers = masked_head::Buffers {
+            index: self.list_buffer.id(),
             rows,
             shares,
             errors,

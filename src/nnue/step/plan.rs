@@ -1,0 +1,148 @@
+//! The plan of a batch: its path, and the size of its micro-batches.
+
+use super::composed::Composed;
+use super::layered::Layered;
+use super::lists::ListBuffer;
+use super::{Goal, Lists, Step, Update};
+use crate::engine::device::Class;
+use crate::error::{Error, Result};
+use crate::nnue::batch::Batch;
+use crate::nnue::slices::{self, Slice, SliceInputs};
+
+/// The most bytes of a buffer that grows with the samples, on the CPU and on software adapters. A
+/// batch that needs more is cut into micro-batches. The bits of a run depend on this number, so it
+/// is a constant. The device's own limit applies as well.
+pub(super) const WORKSPACE_BYTES: u64 = 256 << 20;
+/// The same limit on a GPU. It is larger because each micro-batch needs its own transposed index,
+/// and the host builds one in more time than the GPU needs for the whole step.
+const GPU_WORKSPACE_BYTES: u64 = 1 << 30;
+
+/// The most bytes of a tensor of the composed path on the CPU. Its passes go through memory once per
+/// operation, so the tensors of a micro-batch should stay in the caches.
+const NEAR_BYTES: u64 = 4 << 20;
+
+/// The path and the sizes of a batch, chosen once per batch.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::nnue) struct Plan {
+    path: Path,
+    /// The most samples of a micro-batch.
+    samples: usize,
+    /// Whether the samples of a batch are computed in the order of their buckets.
+    pub(in crate::nnue) by_bucket: bool,
+    /// The buckets whose samples are summed, if gradients are made of such sums.
+    sums: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Path {
+    Composed,
+    Layered,
+    Masked,
+    Scattered,
+}
+
+/// A micro-batch on its path, with the inputs and the goal that the path takes.
+pub(super) enum Work<'a> {
+    Masked(Lists<'a>, Option<Goal<'a>>),
+    Scattered(Lists<'a>, Goal<'a>),
+    Layered(Option<Goal<'a>>),
+    Composed(Option<Goal<'a>>),
+}
+
+impl Step {
+    /// Whether gradients read the transposed index of index lists with this many samples and, in
+    /// all, this many indices.
+    pub(in crate::nnue) fn reads_transposed(&self, samples: usize, entries: usize) -> bool {
+        match self.composes() {
+            // The micro-batches of the composed path on the CPU need indices of their own.
+            true => self.device.class() != Class::Host,
+            false => !self.scattered.fits(samples, entries),
+        }
+    }
+
+    /// Whether every batch takes the composed path.
+    fn composes(&self) -> bool {
+        self.composed_only || !self.architecture.is_plain()
+    }
+
+    /// Chooses the path of a batch and the size of its micro-batches, for gradients or only for Y.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if not even one sample fits.
+    pub(in crate::nnue) fn plan(&self, batch: &Batch, gradient: bool) -> Result<Plan> {
+        let path = if self.composes() {
+            Path::Composed
+        } else if gradient && self.scattered.takes(batch) {
+            Path::Scattered
+        } else if self.masked.takes(batch, gradient) {
+            Path::Masked
+        } else {
+            Path::Layered
+        };
+        // The bytes that do not grow with the number of samples, and the bytes per sample.
+        let (fixed, bytes) = match path {
+            Path::Scattered => {
+                let words = ListBuffer::sample_words(&self.architecture, batch);
+                (8, 4 * words as u64)
+            }
+            Path::Masked => (
+                self.masked.fixed_bytes(batch, gradient),
+                self.masked.sample_bytes(batch, gradient),
+            ),
+            Path::Layered => (0, Layered::sample_bytes(&self.architecture, batch)),
+            Path::Composed => (0, Composed::sample_bytes(&self.architecture, batch)),
+        };
+        let limit = self.device.binding_limit();
+        if fixed + bytes > limit {
+            return Err(Error::Limit {
+                what: "one sample of the batch".to_owned(),
+                device: self.device.name().to_owned(),
+                needed: fixed + bytes,
+                limit,
+                advice: String::new(),
+            });
+        }
+        let workspace = match self.device.class() {
+            Class::Host if path == Path::Composed => NEAR_BYTES,
+            Class::Gpu => GPU_WORKSPACE_BYTES,
+            Class::Host | Class::Software => WORKSPACE_BYTES,
+        };
+        let room = workspace.min(limit.saturating_sub(fixed));
+        let samples = (room / bytes).max(1) as usize;
+        let buckets = self.architecture.buckets;
+        Ok(Plan {
+            path,
+            samples,
+            // The scattered path needs no order, but then it reads C once for many samples, and
+            // samples of one bucket have much in common.
+            by_bucket: gradient && matches!(path, Path::Masked | Path::Scattered) && buckets > 1,
+            sums: (gradient && path == Path::Masked).then_some(buckets),
+        })
+    }
+
+    /// The micro-batches of a batch, which is in the order of its buckets if the plan says so.
+    pub(in crate::nnue) fn cut<'a>(&self, plan: Plan, batch: &'a Batch) -> Result<Vec<Slice<'a>>> {
+        slices::cut(batch, plan.samples, plan.sums)
+    }
+}
+
+impl Plan {
+    pub(super) fn work<'a>(self, slice: &'a Slice<'a>, goal: Option<Goal<'a>>) -> Work<'a> {
+        match (&slice.inputs, self.path, goal) {
+            (_, Path::Composed, _) => Work::Composed(goal),
+            (SliceInputs::Sparse(lists), Path::Masked, _) => Work::Masked(lists, goal),
+            (SliceInputs::Sparse(lists), Path::Scattered, Some(goal)) => {
+                Work::Scattered(lists, goal)
+            }
+            _ => Work::Layered(goal),
+        }
+    }
+
+    /// The update that the masked kernels apply themselves. If a batch is one micro-batch, it needs
+    /// no gradients in memory.
+    pub(super) fn fused<'a>(self, slice: &Slice<'_>, goal: Option<Goal<'a>>) -> Option<Update<'a>> {
+        let goal = goal?;
+        let whole = slice.samples() == goal.total;
+        goal.update.filter(|_| whole && self.path == Path::Masked)
+    }
+}
