@@ -6,7 +6,7 @@ use super::draft::{Draft, emptied};
 use super::features::FeatureSet;
 use super::output_buckets::OutputBuckets;
 use super::pool::Pool;
-use super::record::Position;
+use super::record::{Position, RawRecord};
 use super::shuffle::RawBatch;
 use super::target::{Target, Targets};
 use crate::error::Result;
@@ -102,6 +102,8 @@ pub(crate) struct BatchMaker<F: ?Sized> {
     /// `None` for a single bucket.
     buckets: Option<OutputBuckets>,
     transpose: Transpose,
+    /// The memory of records in the order of their buckets.
+    ordered: RawBatch,
 }
 
 impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
@@ -119,11 +121,24 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
             targets: Targets::new(target),
             buckets: (buckets.count() > 1).then_some(buckets),
             transpose,
+            ordered: RawBatch::default(),
         }
     }
 
-    /// The batch of these records, in the memory of `spare`.
+    /// The batch of these records, in the memory of `spare`. With several buckets its samples are in
+    /// the order of their buckets, in which a step computes them.
     pub(crate) fn make(&mut self, raw: &RawBatch, spare: Option<Contents>) -> Result<Contents> {
+        let Some(buckets) = self.buckets else {
+            return self.make_in_order(raw, spare);
+        };
+        let mut ordered = std::mem::take(&mut self.ordered);
+        order(&mut ordered, raw, &buckets);
+        let made = self.make_in_order(&ordered, spare);
+        self.ordered = ordered;
+        made
+    }
+
+    fn make_in_order(&mut self, raw: &RawBatch, spare: Option<Contents>) -> Result<Contents> {
         let (samples, max_indices) = (raw.records.len(), self.features.max_indices());
         let spare = spare.unwrap_or_else(Contents::empty);
         let mut draft = Draft::new(samples, max_indices, spare.batch);
@@ -143,6 +158,33 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
             scores,
             results,
         })
+    }
+}
+
+/// Writes records in the order of their buckets. Records of a bucket keep their order.
+fn order(to: &mut RawBatch, from: &RawBatch, buckets: &OutputBuckets) {
+    // The first 8 bytes of a record have a bit per occupied square.
+    let bucket = |record: &RawRecord| {
+        let squares = record.iter().take(8);
+        let pieces: u32 = squares.map(|byte| byte.count_ones()).sum();
+        usize::from(buckets.of_pieces(pieces as usize))
+    };
+    let mut starts = vec![0; buckets.count() + 1];
+    for record in &from.records {
+        starts[bucket(record) + 1] += 1;
+    }
+    for next in 1..starts.len() {
+        starts[next] += starts[next - 1];
+    }
+    to.records.clear();
+    to.records.extend_from_slice(&from.records);
+    to.positions.clear();
+    to.positions.extend_from_slice(&from.positions);
+    for (record, &position) in from.records.iter().zip(&from.positions) {
+        let place = &mut starts[bucket(record)];
+        to.records[*place] = *record;
+        to.positions[*place] = position;
+        *place += 1;
     }
 }
 

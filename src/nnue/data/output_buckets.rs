@@ -94,7 +94,13 @@ impl OutputBuckets {
     /// The bucket of a position.
     #[inline(always)]
     pub fn of(&self, position: &Position) -> u32 {
-        self.table[position.piece_count().min(PIECES)].into()
+        self.of_pieces(position.piece_count()).into()
+    }
+
+    /// The bucket of this number of pieces. More than 32, which no position has, count as 32.
+    #[inline(always)]
+    pub(super) fn of_pieces(&self, pieces: usize) -> u8 {
+        self.table[pieces.min(PIECES)]
     }
 
     /// Whether there is one bucket, which files leave out.
