@@ -120,8 +120,8 @@ fn quarters(
     lists: [&mut [u32]; 2],
 ) -> Option<usize> {
     const SQUARES: [u32; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-    /// The position of each lane's code in the eight bytes of the next sixteen codes: the half, and
-    /// the shift within it.
+    /// Sixteen codes of 4 bits fill eight bytes. Lane i finds its code in the 32-bit half
+    /// `HALVES[i]` of them, after a shift to the right by `SHIFTS[i]` bits.
     const HALVES: [u32; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1];
     const SHIFTS: [u32; 16] = [0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28];
     use bytemuck::cast;

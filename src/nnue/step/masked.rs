@@ -100,9 +100,9 @@ impl Sizes {
         Self::new(architecture, samples, chunks, blocks)
     }
 
-    /// The words of the first chunks and of the chunk starts of both perspectives, and of the
-    /// blocks of several buckets. Those of 1 bucket fit the word that `sample_bytes` counts too
-    /// much.
+    /// The number of words that the index takes: the first chunks and the chunk starts of both
+    /// perspectives and, with several buckets, the blocks. With one bucket there is a block per 1,024
+    /// samples; `sample_bytes` counts a word per sample more than the lists have, which covers them.
     fn index_words(&self, architecture: &Architecture) -> usize {
         let buckets = architecture.buckets;
         let first_chunks = architecture.inputs * buckets + 1;

@@ -165,7 +165,8 @@ impl<const N: usize> Walk<N> {
     }
 }
 
-/// The index of element `index` of a [`Walk`] of this shape, for an operand of these strides.
+/// The place in an operand's buffer of element number `index` of a [`Walk`], where the walk has this
+/// shape and the operand these strides.
 pub fn place(index: usize, shape: &[u32; 8], strides: &[u32; 8]) -> usize {
     let mut rest = index;
     let mut at = strides[6] as usize;

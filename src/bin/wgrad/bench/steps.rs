@@ -30,7 +30,7 @@ pub struct Timing {
     /// The time to check the lists of both perspectives and, if the step reads it, to build the
     /// transposed index.
     pub index_seconds: f64,
-    /// The time within the call of a step, and the share of it that copies into memory that the
+    /// The time in the call of a step, and the part of it that is spent on copies to memory that the
     /// adapter reads. No other step is in flight, because a driver might wait for it. `None` if the
     /// call itself computes.
     pub host_seconds: Option<[f64; 2]>,
