@@ -1,5 +1,6 @@
 //! WGSL functions that kernels of several subjects share.
 
+use crate::engine::device::Class;
 use crate::engine::kernel::{Axis, Choice};
 
 /// `group_index`, for grids more than 65,535 workgroups.
@@ -21,3 +22,11 @@ pub const TILED: Axis = &[
     Choice::new("shared", &[("SHARED", 1)]),
     Choice::new("registers", &[("SHARED", 0)]),
 ];
+
+/// The variant of [`TILED`] for a kind of hardware.
+pub(crate) fn tiled_for(class: Class) -> usize {
+    match class {
+        Class::Software => REGISTERS,
+        Class::Gpu | Class::Host => SHARED,
+    }
+}

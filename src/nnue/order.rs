@@ -62,7 +62,7 @@ impl Ordered {
 }
 
 /// A stable counting sort.
-fn places(own: &[u32], buckets: usize) -> Vec<u32> {
+pub(super) fn places(own: &[u32], buckets: usize) -> Vec<u32> {
     // The next place of each bucket.
     let mut next = vec![0; buckets + 1];
     for &bucket in own {

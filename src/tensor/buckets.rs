@@ -5,8 +5,8 @@ use super::op::Op;
 use super::storage::Storage;
 use super::tape::Saved;
 use super::{Classes, Tensor};
-use crate::engine::device::{Class, Device};
-use crate::engine::libraries::{REGISTERS, SHARED};
+use crate::engine::device::Device;
+use crate::engine::libraries::tiled_for;
 use crate::error::Result;
 use crate::tensor::kernels::{bucketed_product, bucketed_weights};
 use crate::tensor::lists::{CHUNK, SparseInputs};
@@ -121,13 +121,6 @@ impl Op<'_> {
         Ok(sizes)
     }
 
-    fn tiled(&self) -> usize {
-        match self.device().class() {
-            Class::Software => REGISTERS,
-            Class::Gpu | Class::Host => SHARED,
-        }
-    }
-
     /// The rows of x, each times the matrix of its bucket: a matrix with these columns and these
     /// strides from a row to the next and from a column to the next.
     fn products(
@@ -159,7 +152,7 @@ impl Op<'_> {
             c: c.unwrap_or(w).buffer(),
             y: y.buffer(),
         };
-        self.dispatch(self.tiled(), params, buffers)?;
+        self.dispatch(tiled_for(self.device().class()), params, buffers)?;
         Ok(y)
     }
 
@@ -182,7 +175,7 @@ impl Op<'_> {
             x: x.buffer(),
             result: result.buffer(),
         };
-        self.dispatch(self.tiled(), params, buffers)?;
+        self.dispatch(tiled_for(self.device().class()), params, buffers)?;
         groups.lists.sum_chunks(NAME, &result)
     }
 }

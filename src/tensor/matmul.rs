@@ -4,7 +4,7 @@ use super::Tensor;
 use super::op::Op;
 use super::tape::Saved;
 use crate::engine::device::Class;
-use crate::engine::libraries::{REGISTERS, SHARED};
+use crate::engine::libraries::tiled_for;
 use crate::error::Result;
 use crate::tensor::kernels::{matmul, matmul_wide};
 use crate::tensor::shape::{Layout, Shape};
@@ -104,10 +104,11 @@ impl Op<'_> {
             return Ok(wide);
         }
         let whole = matmul::Params::new(&a_layout, &b_layout);
-        let (variant, params) = match self.device().class() {
-            Class::Host => (SHARED, whole),
-            Class::Gpu => (SHARED, whole.in_parts()),
-            Class::Software => (REGISTERS, whole.in_parts()),
+        let class = self.device().class();
+        let variant = tiled_for(class);
+        let params = match class {
+            Class::Host => whole,
+            Class::Gpu | Class::Software => whole.in_parts(),
         };
         let buffers = |result: &Tensor| matmul::Buffers {
             a: a.buffer(),

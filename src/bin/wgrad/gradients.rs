@@ -68,8 +68,10 @@ fn read_batch(file: &TensorFile, inputs: usize) -> Result<(Batch, Loss)> {
         return Err(file.fault("tensor `Y_exp`", "a shape [L]", format!("{shape:?}")));
     };
     let targets = file.finite("Y_exp", &[samples])?.to_vec();
-    let has = |name: &str| file.tensors.iter().any(|tensor| tensor.name == name);
-    let inputs = match (has("X1") || has("X2"), has("indices1") || has("indices2")) {
+    let inputs = match (
+        file.has("X1") || file.has("X2"),
+        file.has("indices1") || file.has("indices2"),
+    ) {
         (true, false) => {
             let read = |name| file.finite(name, &[samples, inputs]).map(<[f32]>::to_vec);
             let values = [read("X1")?, read("X2")?];
@@ -99,7 +101,7 @@ fn read_batch(file: &TensorFile, inputs: usize) -> Result<(Batch, Loss)> {
         }
     };
     let mut batch = Batch::new(inputs, targets).map_err(|error| error.in_file(file.path()))?;
-    if has("buckets") {
+    if file.has("buckets") {
         let buckets = file.integers("buckets", &[samples])?.iter();
         let buckets = buckets.map(|&bucket| {
             let wrong = |_| file.fault("tensor `buckets`", "numbers of at least 0", bucket);

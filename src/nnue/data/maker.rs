@@ -11,6 +11,7 @@ use super::shuffle::RawBatch;
 use super::target::{Target, Targets};
 use crate::error::Result;
 use crate::nnue::batch::Batch;
+use crate::nnue::order::places;
 use crate::tensor::lists::{ListWriter, Transpose};
 use std::fmt::{self, Debug, Formatter};
 use std::ops::Deref;
@@ -167,24 +168,14 @@ fn order(to: &mut RawBatch, from: &RawBatch, buckets: &OutputBuckets) {
     let bucket = |record: &RawRecord| {
         let squares = record.iter().take(8);
         let pieces: u32 = squares.map(|byte| byte.count_ones()).sum();
-        usize::from(buckets.of_pieces(pieces as usize))
+        u32::from(buckets.of_pieces(pieces as usize))
     };
-    let mut starts = vec![0; buckets.count() + 1];
-    for record in &from.records {
-        starts[bucket(record) + 1] += 1;
-    }
-    for next in 1..starts.len() {
-        starts[next] += starts[next - 1];
-    }
+    let own: Vec<u32> = from.records.iter().map(bucket).collect();
     to.records.clear();
-    to.records.extend_from_slice(&from.records);
     to.positions.clear();
-    to.positions.extend_from_slice(&from.positions);
-    for (record, &position) in from.records.iter().zip(&from.positions) {
-        let place = &mut starts[bucket(record)];
-        to.records[*place] = *record;
-        to.positions[*place] = position;
-        *place += 1;
+    for place in places(&own, buckets.count()) {
+        to.records.push(from.records[place as usize]);
+        to.positions.push(from.positions[place as usize]);
     }
 }
 

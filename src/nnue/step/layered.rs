@@ -3,9 +3,9 @@
 
 use super::buffers::{grow, grow_roomy};
 use super::{Common, ParameterBuffers};
-use crate::engine::device::{Buffer, Class, Device};
+use crate::engine::device::{Buffer, Device};
 use crate::engine::kernel::Element;
-use crate::engine::libraries::{REGISTERS, SHARED};
+use crate::engine::libraries::tiled_for;
 use crate::engine::recording::Recording;
 use crate::error::Result;
 use crate::nnue::architecture::Architecture;
@@ -55,10 +55,7 @@ impl Layered {
         };
         Ok(Self {
             architecture,
-            tiled: match device.class() {
-                Class::Software => REGISTERS,
-                Class::Gpu | Class::Host => SHARED,
-            },
+            tiled: tiled_for(device.class()),
             z: floats("Z")?,
             dz: floats("∂Loss/∂Z")?,
             inputs: [inputs()?, inputs()?],
