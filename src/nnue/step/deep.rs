@@ -15,6 +15,7 @@ use crate::nnue::kernels::head::{self, Layer};
 use crate::nnue::kernels::{deep, deep_layers};
 use crate::nnue::slices::Slice;
 use crate::nnue::upstream::Upstream;
+use crate::tensor::lists::{CHUNK, SparseInputs};
 
 pub(super) use pass::DeepPass;
 
@@ -77,16 +78,19 @@ impl Deep {
         if !self.applies {
             return false;
         }
-        // A micro-batch has no more chunks than the batch.
-        let chunks: usize = match gradient {
-            true => lists
-                .iter()
-                .map(|lists| lists.chunk_starts().len() - 1)
-                .sum(),
-            false => 0,
-        };
+        let chunks = if gradient { self.most_chunks(lists) } else { 0 };
         let rows = 4 * (chunks * self.architecture.hidden) as u64;
         rows.max(2 * self.fixed_bytes(batch, gradient)) <= self.binding_limit
+    }
+
+    /// At least the chunks of both perspectives of a batch, and so of a micro-batch: each input has at
+    /// most one that is not full.
+    fn most_chunks(&self, lists: &[SparseInputs; 2]) -> usize {
+        let each = lists.iter().map(|lists| {
+            let entries = lists.indices().len();
+            entries.min(self.architecture.inputs + entries / CHUNK)
+        });
+        each.sum()
     }
 
     /// The most bytes of a buffer that do not grow with the samples: the transposed index except its
@@ -94,9 +98,7 @@ impl Deep {
     pub(super) fn fixed_bytes(&self, batch: &Batch, gradient: bool) -> u64 {
         let of_lists = match batch.inputs() {
             Inputs::Sparse(lists) if gradient => {
-                let words = |chunks: usize| self.architecture.inputs + 1 + chunks;
-                let each = lists.iter().map(|lists| words(lists.chunk_starts().len()));
-                each.sum()
+                2 * (self.architecture.inputs + 2) + self.most_chunks(lists)
             }
             _ => 0,
         };
