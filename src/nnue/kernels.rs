@@ -12,6 +12,7 @@ pub mod activation_gradient;
 pub mod bias_gradient;
 pub mod forward_sparse;
 pub mod grouped;
+pub mod head;
 pub mod join_pieces;
 pub mod libraries;
 pub mod loss;
