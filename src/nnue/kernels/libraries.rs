@@ -18,9 +18,6 @@ pub const HEAD_GRADIENTS: &str = include_str!("../../../shaders/nnue/lib/head_gr
 /// `head_word`.
 pub const HEAD: &str = include_str!("../../../shaders/nnue/lib/head.wgsl");
 
-/// `layer_at`, `head_activate` and `head_slope`: the layers of a head. The shader declares `head_word`.
-pub const HEAD: &str = include_str!("../../../shaders/nnue/lib/head.wgsl");
-
 /// The axis of a kernel that reads accumulators as they are, or multiplies their lanes in pairs.
 pub const PAIRWISE: Axis = &[
     Choice::new("", &[]),
