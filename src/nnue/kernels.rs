@@ -20,6 +20,7 @@ pub mod deep_rows;
 pub mod deep_weights;
 pub mod forward_sparse;
 pub mod grouped;
+pub mod half;
 pub mod head;
 pub mod join_pieces;
 pub mod libraries;

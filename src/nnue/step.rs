@@ -166,6 +166,11 @@ impl Step {
         })
     }
 
+    /// Stores Z and ∂Loss/∂Z of passes with gradients in 16 bits, or not. Returns whether a path can.
+    pub(super) fn set_half(&mut self, half: bool) -> bool {
+        self.deep.set_half(half)
+    }
+
     /// Y, `[samples]`, after a pass.
     pub(super) fn y(&self) -> &Buffer {
         &self.common.y

@@ -20,9 +20,16 @@ pub const HEAD: &str = include_str!("../../../shaders/nnue/lib/head.wgsl");
 
 /// The axis of a kernel that reads accumulators as they are, or multiplies their lanes in pairs.
 pub const PAIRWISE: Axis = &[
-    Choice::new("", &[]),
-    Choice::new("pairwise", &[("PAIRWISE", 1)]),
+    Choice::new("lanes", &[]),
+    Choice::new("pairs", &[("PAIRWISE", 1)]),
 ];
+
+/// 16-bit floats: `pack_z`, `unpack_4` and `scale_of`. The override `HALF` says whether a kernel stores
+/// them.
+pub const HALF: &str = include_str!("../../../shaders/nnue/lib/half.wgsl");
+
+/// The axis of a kernel that stores Z and ∂Loss/∂Z in 32 or in 16 bits.
+pub const STORAGES: Axis = &[Choice::new("f32", &[]), Choice::new("f16", &[("HALF", 1)])];
 
 const FORMS: usize = Activation::ALL.len();
 

@@ -1,6 +1,7 @@
 //! The layers of one sample, forward and backward, in f64.
 
 use super::super::deep::{self, Shares};
+use super::super::half;
 use super::super::head::Layer;
 use super::{Goal, Params, meaning};
 use crate::engine::kernel::Call;
@@ -166,6 +167,7 @@ pub(super) fn twin(call: Call<'_, f64>) {
             };
             let deltas = head.backward(&z, e);
             row.copy_from_slice(&deltas[0]);
+            b.scales[s] = half::scale_of(row);
             let share = &mut b.shares[split * len..][..len];
             head.add_to(share, &of, &z, &deltas);
             share[len - 1] += term;
