@@ -270,13 +270,13 @@ fn sixteen_bits_learn_as_well_and_repeat_their_bits() {
         .pairwise(true)
         .layers(layers.to_vec())
         .buckets(3);
-    let net = nets::random(&architecture, 600, 9, 2);
+    let net = nets::random(&architecture, 1500, 9, 2);
     let initial = Parameters::initial(architecture, 1).unwrap();
     let train = |is_half: bool| {
         let (loss, optimizer) = (Loss::SIGMOID_MSE, Optimizer::ADAMW);
         let mut learner = Learner::new(&common::VULKAN, &initial, loss, optimizer).unwrap();
         learner.set_half(is_half).unwrap();
-        let losses = (0..150).map(|_| learner.step(&net.sparse, 5e-3).unwrap().wait().unwrap());
+        let losses = (0..60).map(|_| learner.step(&net.sparse, 5e-3).unwrap().wait().unwrap());
         (losses.collect::<Vec<f32>>(), learner.parameters().unwrap())
     };
     let (single, first, second) = (train(false).0, train(true), train(true));
@@ -286,10 +286,10 @@ fn sixteen_bits_learn_as_well_and_repeat_their_bits() {
         assert!(difference <= 1e-3, "step {step}: {half} and {single}");
     }
     // Later the two have gone apart, as two trainings do, but learn alike.
-    let [half, end] = [&first.0, &single].map(|losses| losses[140..].iter().sum::<f32>() / 10.0);
+    let [half, end] = [&first.0, &single].map(|losses| losses[50..].iter().sum::<f32>() / 10.0);
     println!("mean losses of the last 10 steps: {half} and, in 32 bits, {end}");
-    assert!((half - end).abs() <= 0.1 * end, "{half} {end}");
-    assert!(end < 0.5 * single[0], "{} {end}", single[0]);
+    assert!((half - end).abs() <= 0.02 * end, "{half} {end}");
+    assert!(end < 0.8 * single[0], "{} {end}", single[0]);
 }
 
 #[test]

@@ -140,8 +140,13 @@ impl Deep {
         let lists = ListBuffer::sample_words(&self.architecture, batch) + 1;
         let lists = if gradient { 2 * lists } else { lists };
         let shares = self.share().div_ceil(deep::SPLIT);
-        let lanes = (2 * self.architecture.hidden).max(deep::stride(&self.layers));
-        4 * lists.max(shares).max(lanes) as u64
+        // Words of Z.
+        let lanes = match self.half && gradient {
+            true => self.architecture.hidden,
+            false => 2 * self.architecture.hidden,
+        };
+        let stride = deep::stride(&self.layers);
+        4 * lists.max(shares).max(lanes).max(stride) as u64
     }
 
     fn share(&self) -> usize {
