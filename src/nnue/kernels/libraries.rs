@@ -14,11 +14,8 @@ pub const LOSS: &str = include_str!("../../../shaders/nnue/lib/loss.wgsl");
 /// `put_head_gradients`: the gradients of B, C and d, and the loss. The shader declares the buffers
 /// and the functions that write to them.
 pub const HEAD_GRADIENTS: &str = include_str!("../../../shaders/nnue/lib/head_gradients.wgsl");
-/// `layer_at`, `outputs_of`, `head_activate` and `head_slope`: the layers of a head. The shader declares
-/// `head_word`.
-pub const HEAD: &str = include_str!("../../../shaders/nnue/lib/head.wgsl");
-
-/// `layer_at`, `head_activate` and `head_slope`: the layers of a head. The shader declares `head_word`.
+/// `layer_at`, `outputs_of`, `head_activate` and `head_slope`: the layers of a head. The shader
+/// declares `head_word`.
 pub const HEAD: &str = include_str!("../../../shaders/nnue/lib/head.wgsl");
 
 /// The axis of a kernel that reads accumulators as they are, or multiplies their lanes in pairs.
