@@ -32,6 +32,7 @@ pub mod masked_weights;
 pub mod output;
 pub mod output_gradient;
 pub mod pieces;
+pub mod scatter_deep;
 pub mod scatter_pieces;
 pub mod sum;
 pub mod weights_gradient_dense;
@@ -88,6 +89,7 @@ pub static KERNELS: &[&Kernel] = &[
     &masked_weights::KERNEL,
     &masked_head::KERNEL,
     &scatter_pieces::KERNEL,
+    &scatter_deep::KERNEL,
     &join_pieces::KERNEL,
     &deep_forward::KERNEL,
     &deep_first::KERNEL,

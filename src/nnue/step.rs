@@ -28,7 +28,7 @@ use buffers::grow;
 use composed::Composed;
 use deep::{Deep, DeepPass};
 use layered::Layered;
-use lists::{ListBuffer, ListParts};
+use lists::ListBuffer;
 use masked::{Masked, MaskedPass};
 pub(super) use plan::Plan;
 use plan::Work;
@@ -220,7 +220,7 @@ impl Step {
                 }
             }
             Work::Scattered(lists, _) => {
-                let parts = ListParts::of(&self.architecture, slice, lists);
+                let parts = self.scattered.parts(slice, lists);
                 self.lists.reserve(device, &parts)?;
                 self.scattered.reserve(device, samples)
             }

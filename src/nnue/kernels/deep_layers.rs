@@ -2,7 +2,7 @@
 //! shares of the splits in the gradients (section 1.14): see [`deep`].
 
 mod cases;
-mod twin;
+pub(super) mod twin;
 
 use super::deep;
 use super::libraries::{HALF, HEAD, LOSS, PASSES};
