@@ -61,6 +61,7 @@ impl Deep {
         let class = device.class();
         Ok(Self {
             applies: class != Class::Host
+                && device.has_halves()
                 && !architecture.is_plain()
                 && architecture.shared == 0
                 && architecture.hidden.is_multiple_of(32)
