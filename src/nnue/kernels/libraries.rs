@@ -29,10 +29,7 @@ pub const PAIRWISE: Axis = &[
 pub const HALF: &str = include_str!("../../../shaders/nnue/lib/half.wgsl");
 
 /// The axis of a kernel that stores Z and ∂Loss/∂Z in 32 or in 16 bits.
-pub const STORAGES: Axis = &[
-    Choice::new("f32", &[]),
-    Choice::new("f16", &[("HALF", 1)]),
-];
+pub const STORAGES: Axis = &[Choice::new("f32", &[]), Choice::new("f16", &[("HALF", 1)])];
 
 const FORMS: usize = Activation::ALL.len();
 
