@@ -23,6 +23,8 @@ pub mod output;
 pub mod output_gradient;
 pub mod pieces;
 pub mod scatter_pieces;
+pub mod shared_gradient;
+pub mod shared_update;
 pub mod sum;
 pub mod weights_gradient_dense;
 
@@ -79,4 +81,6 @@ pub static KERNELS: &[&Kernel] = &[
     &masked_head::KERNEL,
     &scatter_pieces::KERNEL,
     &join_pieces::KERNEL,
+    &shared_gradient::KERNEL,
+    &shared_update::KERNEL,
 ];

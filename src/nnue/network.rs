@@ -7,7 +7,7 @@ use super::order::Ordered;
 use super::parameters::Parameters;
 use super::pending::{PendingLoss, no_samples};
 use super::slices::Slice;
-use super::step::{Goal, ParameterBuffers, Step, Update};
+use super::step::{Goal, ParameterBuffers, Step, Update, record_merge};
 use super::upstream::Upstream;
 use crate::engine::device::{Buffer, Device, Values};
 use crate::engine::kernel::Element;
@@ -53,6 +53,9 @@ pub struct Network {
     /// The architecture with K as it is on the device.
     widened: Architecture,
     pub(super) parameters: Vec<Buffer>,
+    /// A of each accumulator, the sum of its two parts, if the inputs are factorised; otherwise
+    /// none. Whatever changes the parameters changes it too.
+    merged: Vec<Buffer>,
     pub(super) gradients: Vec<Buffer>,
     pub(super) step: Step,
 }
@@ -73,11 +76,16 @@ impl Network {
             architecture,
             widened,
             parameters: Vec::new(),
+            merged: Vec::new(),
             gradients: Vec::new(),
             step,
         };
         network.parameters = network.like_parameters("")?;
+        if network.architecture.is_factorised() {
+            network.merged = network.like_weights()?;
+        }
         network.upload(&network.parameters, parameters)?;
+        network.merge()?;
         Ok(network)
     }
 
@@ -155,6 +163,17 @@ impl Network {
         let buffer = self.parameters[buffer].id();
         recording.upload_at(buffer, first, widened.data());
         self.device.play(&recording)?.wait()?;
+        self.merge()
+    }
+
+    /// Brings the merged weights up to date with the parameters.
+    fn merge(&self) -> Result<()> {
+        if self.merged.is_empty() {
+            return Ok(());
+        }
+        let (mut recording, architecture) = (Recording::new(), &self.widened);
+        record_merge(&mut recording, architecture, &self.parameters, &self.merged)?;
+        self.device.play(&recording)?.wait()?;
         Ok(())
     }
 
@@ -181,7 +200,8 @@ impl Network {
         for slice in self.step.cut(plan, batch)? {
             self.step.reserve(plan, &slice, None)?;
             let mut recording = Recording::new();
-            let parameters = ParameterBuffers::new(&self.widened, &self.parameters);
+            let parameters =
+                ParameterBuffers::new(&self.widened, &self.parameters).with_merged(&self.merged);
             let step = &self.step;
             step.record(&mut recording, plan, &slice, parameters, None)?;
             recording.read(self.step.y().id(), slice.samples());
@@ -300,7 +320,8 @@ impl Network {
             }
         };
         for slice in self.step.cut(plan, batch)? {
-            let parameters = ParameterBuffers::new(&self.widened, &self.parameters);
+            let parameters =
+                ParameterBuffers::new(&self.widened, &self.parameters).with_merged(&self.merged);
             let gradients = ParameterBuffers::new(&self.widened, &self.gradients);
             let goal = Some(Goal {
                 upstream,
@@ -361,6 +382,16 @@ impl Network {
                 let what = what.trim_start();
                 self.device.allocate(what, Element::Float, buffer.len)
             })
+            .collect()
+    }
+
+    /// A buffer with one value for each weight of each accumulator.
+    fn like_weights(&self) -> Result<Vec<Buffer>> {
+        let len = self.widened.inputs * self.widened.hidden;
+        let names = ["merged A1", "merged A2"].into_iter();
+        let names = names.take(if self.widened.tied { 1 } else { 2 });
+        names
+            .map(|name| self.device.allocate(name, Element::Float, len))
             .collect()
     }
 

@@ -29,6 +29,8 @@ pub(in crate::nnue) struct Plan {
     samples: usize,
     /// Whether the samples of a batch are computed in the order of their buckets.
     pub(in crate::nnue) by_bucket: bool,
+    /// Whether A is the sum of two parts, whose update has a kernel of its own.
+    factorised: bool,
     /// The buckets whose samples are summed, if gradients are made of such sums.
     sums: Option<usize>,
 }
@@ -62,7 +64,7 @@ impl Step {
 
     /// Whether every batch takes the composed path.
     fn composes(&self) -> bool {
-        self.composed_only || !self.architecture.is_plain()
+        self.composed_only || !self.architecture.has_plain_head()
     }
 
     /// Chooses the path of a batch and the size of its micro-batches, for gradients or only for Y.
@@ -115,6 +117,7 @@ impl Step {
             samples,
             // The scattered path needs no order, but then it reads C once for many samples, and
             // samples of one bucket have much in common.
+            factorised: self.architecture.is_factorised(),
             by_bucket: gradient && matches!(path, Path::Masked | Path::Scattered) && buckets > 1,
             sums: (gradient && path == Path::Masked).then_some(buckets),
         })
@@ -127,6 +130,11 @@ impl Step {
 }
 
 impl Plan {
+    /// Whether the path computes the gradient of each part of factorised inputs itself.
+    pub(super) fn composes(self) -> bool {
+        self.path == Path::Composed
+    }
+
     pub(super) fn work<'a>(self, slice: &'a Slice<'a>, goal: Option<Goal<'a>>) -> Work<'a> {
         match (&slice.inputs, self.path, goal) {
             (_, Path::Composed, _) => Work::Composed(goal),
@@ -143,6 +151,7 @@ impl Plan {
     pub(super) fn fused<'a>(self, slice: &Slice<'_>, goal: Option<Goal<'a>>) -> Option<Update<'a>> {
         let goal = goal?;
         let whole = slice.samples() == goal.total;
-        goal.update.filter(|_| whole && self.path == Path::Masked)
+        let applies = whole && self.path == Path::Masked && !self.factorised;
+        goal.update.filter(|_| applies)
     }
 }
