@@ -4,8 +4,8 @@
 alias Value = f32;
 
 struct Params {
-    own: vec4<f32>, // η, 1 − η·w, and the range of A'
-    common: vec4<f32>, // the same of A''
+    own_group: vec4<f32>, // η, 1 − η·w, and the range of A'
+    shared_group: vec4<f32>, // the same of A''
     length: u32, // elements of A'', M·K
     buckets: u32, // N ÷ M
     beta1: f32,
@@ -47,7 +47,7 @@ fn main(
     if (SINK == ADAMW) {
         state.second = shared_second[i];
     }
-    state = moved(state, sum, params.common);
+    state = moved(state, sum, params.shared_group);
     shared_values[i] = state.value;
     shared_first[i] = state.first;
     if (SINK == ADAMW) {
@@ -55,7 +55,7 @@ fn main(
     }
     for (var bucket = 0u; bucket < params.buckets; bucket++) {
         let at = bucket * params.length + i;
-        sink(at, gradient[at], params.own);
+        sink(at, gradient[at], params.own_group);
         merged[at] = values[at] + state.value;
     }
 }

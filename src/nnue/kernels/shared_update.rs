@@ -21,9 +21,9 @@ crate::interface! {
     /// One step of an optimizer.
     pub struct Params {
         /// The numbers of the group of A′.
-        pub own: [f32; 4],
+        pub own_group: [f32; 4],
         /// The numbers of the group of A″.
-        pub common: [f32; 4],
+        pub shared_group: [f32; 4],
         /// The elements of A″, M·K.
         pub length: u32,
         /// N ÷ M.
@@ -90,14 +90,14 @@ fn reference<const SINK: usize>(call: Call<'_, f64>) {
             first: &mut b.shared_first[i],
             second: b.shared_second.get_mut(i).unwrap_or(&mut unused),
         };
-        p.step.put::<SINK, f64>(&p.common, sum, shared);
+        p.step.put::<SINK, f64>(&p.shared_group, sum, shared);
         for at in places {
             let own = Element {
                 value: &mut b.values[at],
                 first: &mut b.first[at],
                 second: b.second.get_mut(at).unwrap_or(&mut unused),
             };
-            p.step.put::<SINK, f64>(&p.own, b.gradient[at], own);
+            p.step.put::<SINK, f64>(&p.own_group, b.gradient[at], own);
             b.merged[at] = b.values[at] + b.shared_values[i];
         }
     }
@@ -185,11 +185,11 @@ impl Task<'_> {
             cpu::add(sums, gradient);
         }
         let to = [&mut *shared, first, second];
-        p.step.put_all::<SINK, f32>(&p.common, sums, to);
+        p.step.put_all::<SINK, f32>(&p.shared_group, sums, to);
         let buckets = self.own.into_iter().zip(self.merged).zip(self.gradients);
         for (([values, first, second], merged), gradient) in buckets {
             let to = [&mut *values, first, second];
-            p.step.put_all::<SINK, f32>(&p.own, gradient, to);
+            p.step.put_all::<SINK, f32>(&p.own_group, gradient, to);
             for ((merged, own), shared) in merged.iter_mut().zip(values).zip(&*shared) {
                 *merged = *own + *shared;
             }
@@ -237,10 +237,10 @@ fn cases() -> Vec<Case> {
 fn case(variant: usize, seed: usize, [length, buckets]: [usize; 2]) -> Case {
     let mut inputs = Inputs::new(2000 + seed as u64);
     let (t, ranged) = (if seed % 2 == 0 { 1 } else { 1000 }, seed % 3 != 0);
-    let [own, common, _]: [Group; 3] = bytemuck::cast(update::case_groups(ranged));
+    let [own_group, shared_group, _]: [Group; 3] = bytemuck::cast(update::case_groups(ranged));
     let params = Params {
-        own,
-        common,
+        own_group,
+        shared_group,
         length: length as u32,
         buckets: buckets as u32,
         step: update::case_step(t),

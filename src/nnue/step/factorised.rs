@@ -93,8 +93,8 @@ pub(super) fn record_update(
         return;
     };
     let params = shared_update::Params {
-        own: update.weights(),
-        common: update.weights(),
+        own_group: update.weights(),
+        shared_group: update.weights(),
         length: sizes.length as u32,
         buckets: sizes.buckets as u32,
         step: update.optimizer.step(update.at),
