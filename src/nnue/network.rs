@@ -94,8 +94,14 @@ impl Network {
     #[doc(hidden)]
     #[must_use]
     pub fn composed(mut self) -> Self {
-        self.step.composed_only = true;
+        self.compose();
         self
+    }
+
+    /// As [`Network::composed`], from now on.
+    #[doc(hidden)]
+    pub fn compose(&mut self) {
+        self.step.composed_only = true;
     }
 
     /// Checks that every parameter of an architecture fits the device's binding limit, without
