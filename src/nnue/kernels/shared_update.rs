@@ -107,7 +107,7 @@ fn reference<const SINK: usize>(call: Call<'_, f64>) {
 pub use update::variant_of;
 
 /// The elements of A″ that one task updates.
-const TASK: usize = 1024;
+const TASK: usize = 4096;
 
 /// Consecutive elements of A″, and those of A′ and A that belong to them.
 struct Task<'a> {
@@ -171,29 +171,27 @@ fn body(call: Call<'_, f32>) {
     tasks.for_each(|task| for_sink!(sink, run(task, &p)));
 }
 
+/// The loops are vectorized one by one, because the compiler must know that no two slices of a loop
+/// overlap.
 fn run<const SINK: usize>(task: Task<'_>, p: &Params) {
-    cpu::vectorized(|| task.run::<SINK>(p));
-}
-
-impl Task<'_> {
-    #[inline(always)]
-    fn run<const SINK: usize>(self, p: &Params) {
-        let [shared, first, second] = self.shared;
-        let mut sums = [0.0; TASK];
-        let sums = &mut sums[..shared.len()];
-        for gradient in &self.gradients {
-            cpu::add(sums, gradient);
-        }
-        let to = [&mut *shared, first, second];
-        p.step.put_all::<SINK, f32>(&p.shared_group, sums, to);
-        let buckets = self.own.into_iter().zip(self.merged).zip(self.gradients);
-        for (([values, first, second], merged), gradient) in buckets {
-            let to = [&mut *values, first, second];
-            p.step.put_all::<SINK, f32>(&p.own_group, gradient, to);
+    let put = |group: &Group, gradient: &[f32], to: [&mut [f32]; 3]| {
+        cpu::vectorized(|| p.step.put_all::<SINK, f32>(group, gradient, to));
+    };
+    let [shared, first, second] = task.shared;
+    let mut sums = [0.0; TASK];
+    let sums = &mut sums[..shared.len()];
+    for gradient in &task.gradients {
+        cpu::vectorized(|| cpu::add(sums, gradient));
+    }
+    put(&p.shared_group, sums, [&mut *shared, first, second]);
+    let buckets = task.own.into_iter().zip(task.merged).zip(task.gradients);
+    for (([values, first, second], merged), gradient) in buckets {
+        put(&p.own_group, gradient, [&mut *values, first, second]);
+        cpu::vectorized(|| {
             for ((merged, own), shared) in merged.iter_mut().zip(values).zip(&*shared) {
                 *merged = *own + *shared;
             }
-        }
+        });
     }
 }
 
