@@ -170,36 +170,45 @@ fn the_reference_trains_too_and_every_executor_follows_its_curve() {
 #[test]
 fn a_steady_state_makes_no_objects_but_submissions() {
     let _turn = common::turn();
-    let architecture = wgrad::nnue::Architecture::new(40, 65);
-    let net = |samples, seed| common::nets::random(&architecture, samples, 8, seed);
+    let layers = ["16:dual", "32:crelu"].map(|text| text.parse().unwrap());
+    let plain = wgrad::nnue::Architecture::new(40, 65);
+    let deep = wgrad::nnue::Architecture::new(40, 64).pairwise(true);
+    let deep = deep.layers(layers.to_vec()).buckets(8);
+    for architecture in [plain, deep] {
+        for device in [&*common::VULKAN, &*common::GL] {
+            has_a_steady_state(device, &architecture);
+        }
+    }
+}
+
+fn has_a_steady_state(device: &Device, architecture: &wgrad::nnue::Architecture) {
+    let net = |samples, seed| common::nets::random(architecture, samples, 8, seed);
     // Lists of other lengths, and batches of fewer samples.
     let warm_up = [net(3000, 1), net(3000, 2), net(2000, 3)];
     let steady = [net(3000, 4), net(2500, 5), net(3000, 6)];
     let loss = wgrad::nnue::Loss::SIGMOID_MSE;
-    for device in [&*common::VULKAN, &*common::GL] {
-        let parameters = &warm_up[0].parameters;
-        let mut learner =
-            wgrad::nnue::Learner::new(device, parameters, loss, Optimizer::ADAMW).unwrap();
-        let mut in_flight = VecDeque::new();
-        let mut steps = |nets: &[common::nets::Net], count: usize| {
-            for net in nets.iter().cycle().take(count) {
-                in_flight.push_back(learner.step(&net.sparse, 1e-3).unwrap());
-                if in_flight.len() > 4 {
-                    in_flight.pop_front().unwrap().wait().unwrap();
-                }
+    let parameters = &warm_up[0].parameters;
+    let mut learner =
+        wgrad::nnue::Learner::new(device, parameters, loss, Optimizer::ADAMW).unwrap();
+    let mut in_flight = VecDeque::new();
+    let mut steps = |nets: &[common::nets::Net], count: usize| {
+        for net in nets.iter().cycle().take(count) {
+            in_flight.push_back(learner.step(&net.sparse, 1e-3).unwrap());
+            if in_flight.len() > 4 {
+                in_flight.pop_front().unwrap().wait().unwrap();
             }
-            // A loss that nobody reads changes nothing.
-            in_flight.pop_front();
-            for loss in in_flight.drain(..) {
-                loss.wait().unwrap();
-            }
-        };
-        steps(&warm_up, 15);
-        let mut expected = device.objects();
-        steps(&steady, 15);
-        expected.submissions += 15;
-        assert_eq!(device.objects(), expected, "{}", device.name());
-    }
+        }
+        // A loss that nobody reads changes nothing.
+        in_flight.pop_front();
+        for loss in in_flight.drain(..) {
+            loss.wait().unwrap();
+        }
+    };
+    steps(&warm_up, 15);
+    let mut expected = device.objects();
+    steps(&steady, 15);
+    expected.submissions += 15;
+    assert_eq!(device.objects(), expected, "{}", device.name());
 }
 
 #[test]

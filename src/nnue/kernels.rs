@@ -10,8 +10,17 @@
 pub mod accumulator_dense;
 pub mod activation_gradient;
 pub mod bias_gradient;
+pub mod deep;
+pub mod deep_first;
+pub mod deep_forward;
+pub mod deep_head;
+pub mod deep_input;
+pub mod deep_layers;
+pub mod deep_rows;
+pub mod deep_weights;
 pub mod forward_sparse;
 pub mod grouped;
+pub mod head;
 pub mod join_pieces;
 pub mod libraries;
 pub mod loss;
@@ -83,4 +92,11 @@ pub static KERNELS: &[&Kernel] = &[
     &join_pieces::KERNEL,
     &shared_gradient::KERNEL,
     &shared_update::KERNEL,
+    &deep_forward::KERNEL,
+    &deep_first::KERNEL,
+    &deep_layers::KERNEL,
+    &deep_input::KERNEL,
+    &deep_rows::KERNEL,
+    &deep_weights::KERNEL,
+    &deep_head::KERNEL,
 ];

@@ -203,6 +203,11 @@ impl Network {
         self.check(batch)?;
         let mut output = Vec::with_capacity(batch.len());
         let plan = self.step.plan(batch, false)?;
+        let ordered = match plan.by_bucket {
+            true => Ordered::new(batch, self.architecture.buckets, None)?,
+            false => None,
+        };
+        let batch = ordered.as_ref().map_or(batch, |ordered| &ordered.batch);
         for slice in self.step.cut(plan, batch)? {
             self.step.reserve(plan, &slice, None)?;
             let mut recording = Recording::new();
@@ -215,7 +220,10 @@ impl Network {
                 output.extend(values.into_f32());
             }
         }
-        Ok(output)
+        match ordered {
+            Some(ordered) => Ok(ordered.undo(vec![Values::F32(output)]).into_f32()),
+            None => Ok(output),
+        }
     }
 
     /// Y, the loss, and the gradient of every parameter. Blocks the thread.
@@ -315,7 +323,7 @@ impl Network {
         self.reserve_gradients()?;
         let plan = self.step.plan(batch, true)?;
         let ordered = match plan.by_bucket {
-            true => Ordered::new(batch, self.architecture.buckets, upstream)?,
+            true => Ordered::new(batch, self.architecture.buckets, upstream.given())?,
             false => None,
         };
         let (batch, upstream) = match &ordered {

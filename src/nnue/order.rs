@@ -1,7 +1,6 @@
 //! The order in which a step computes the samples of a batch, where that is not the batch's own.
 
 use super::batch::{Batch, Inputs};
-use super::upstream::Upstream;
 use crate::engine::device::Values;
 use crate::error::Result;
 
@@ -16,13 +15,9 @@ pub(super) struct Ordered {
 }
 
 impl Ordered {
-    /// Orders a batch of index lists by its buckets, which are below `buckets`; `None` if it has
-    /// that order, or no lists.
-    pub(super) fn new(
-        batch: &Batch,
-        buckets: usize,
-        upstream: Upstream<'_>,
-    ) -> Result<Option<Self>> {
+    /// Orders a batch of index lists by its buckets, which are below `buckets`, and an e that the caller
+    /// gave; `None` if the batch has that order, or no lists.
+    pub(super) fn new(batch: &Batch, buckets: usize, e: Option<&[f32]>) -> Result<Option<Self>> {
         let (Inputs::Sparse(lists), Some(own)) = (batch.inputs(), batch.buckets()) else {
             return Ok(None);
         };
@@ -34,10 +29,7 @@ impl Ordered {
         let targets = taken(&places, batch.targets());
         let ordered = Batch::new(Inputs::Sparse(lists), targets)?;
         let ordered = ordered.with_buckets(taken(&places, own))?;
-        let e = match upstream {
-            Upstream::Given(e) => Some(taken(&places, e)),
-            Upstream::Loss(_) => None,
-        };
+        let e = e.map(|e| taken(&places, e));
         Ok(Some(Self {
             places,
             batch: ordered,
@@ -96,9 +88,7 @@ mod tests {
         let batch = Batch::new(Inputs::Sparse(lists), vec![0.0, 0.1, 0.2, 0.3, 0.4]).unwrap();
         let batch = batch.with_buckets(vec![3, 0, 3, 1, 0]).unwrap();
         let e = [0.0, 10.0, 20.0, 30.0, 40.0];
-        let ordered = Ordered::new(&batch, 4, Upstream::Given(&e))
-            .unwrap()
-            .unwrap();
+        let ordered = Ordered::new(&batch, 4, Some(&e)).unwrap().unwrap();
         assert_eq!(ordered.batch.buckets().unwrap(), [0, 0, 1, 3, 3]);
         assert_eq!(ordered.batch.targets(), [0.1, 0.4, 0.3, 0.0, 0.2]);
         assert_eq!(ordered.e.as_deref().unwrap(), [10.0, 40.0, 30.0, 0.0, 20.0]);
@@ -111,10 +101,6 @@ mod tests {
             Values::F32(vec![30.0, 0.0, 20.0]),
         ];
         assert_eq!(ordered.undo(slices).into_f32(), e);
-        assert!(
-            Ordered::new(&ordered.batch, 4, Upstream::Given(&e))
-                .unwrap()
-                .is_none()
-        );
+        assert!(Ordered::new(&ordered.batch, 4, None).unwrap().is_none());
     }
 }

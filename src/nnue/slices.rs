@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::nnue::batch::{Batch, Inputs};
 use crate::nnue::kernels::accumulator_dense::filled_up;
-use crate::tensor::lists::{Chunks, SparseInputs, blocks};
+use crate::tensor::lists::{CHUNK, Chunks, SparseInputs, blocks};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -27,31 +27,64 @@ pub(super) struct Slice<'a> {
     pub(super) sums: Option<Sums>,
 }
 
-/// The chunks of a slice whose samples stand in the order of their buckets. No chunk is in two
+/// The sums over samples from which a path makes gradients.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SumsOf {
+    buckets: usize,
+    /// Whether the chunks of the transposed index end where the bucket changes.
+    by_bucket: bool,
+    /// The most samples of a block.
+    block: usize,
+}
+
+impl SumsOf {
+    /// Chunks and blocks of [`CHUNK`] samples of one bucket.
+    pub(super) fn buckets(buckets: usize) -> Self {
+        Self {
+            buckets,
+            by_bucket: true,
+            block: CHUNK,
+        }
+    }
+
+    /// The chunks that the lists have, and blocks of at most `block` samples of one bucket.
+    pub(super) fn blocks(buckets: usize, block: usize) -> Self {
+        Self {
+            buckets,
+            by_bucket: false,
+            block,
+        }
+    }
+}
+
+/// The chunks of a slice whose samples stand in the order of their buckets. No block is in two
 /// buckets.
 #[derive(Clone, Debug)]
 pub(super) struct Sums {
-    /// The chunks of each perspective's transposed index, for several buckets. With 1 bucket they
-    /// are those that the lists have.
+    /// The chunks of each perspective's transposed index, if they end with their bucket. Otherwise,
+    /// and with 1 bucket, they are those that the lists have.
     chunks: Option<[Chunks; 2]>,
     /// The chunks of all samples.
     pub(super) blocks: Chunks,
 }
 
 impl Sums {
-    fn new(lists: &[Cow<'_, SparseInputs>; 2], own: Option<&[u32]>, buckets: usize) -> Self {
+    fn new(lists: &[Cow<'_, SparseInputs>; 2], own: Option<&[u32]>, of: SumsOf) -> Self {
         let samples = lists[0].len() as u32;
+        let buckets = of.buckets;
         let Some(own) = own.filter(|_| buckets > 1) else {
             return Self {
                 chunks: None,
-                blocks: blocks(&[samples]),
+                blocks: blocks(&[samples], of.block),
             };
         };
         let ends = (0..buckets as u32).map(|bucket| own.partition_point(|&other| other <= bucket));
         let ends: Vec<u32> = ends.map(|end| end as u32).collect();
         Self {
-            chunks: Some(lists.each_ref().map(|lists| lists.chunks(&ends))),
-            blocks: blocks(&ends),
+            chunks: of
+                .by_bucket
+                .then(|| lists.each_ref().map(|lists| lists.chunks(&ends))),
+            blocks: blocks(&ends, of.block),
         }
     }
 
@@ -85,9 +118,9 @@ impl Slice<'_> {
 }
 
 /// The micro-batches of at most `most` samples each, in order. A batch that fits is one
-/// micro-batch, and its lists are not copied. If there are `sums` over the samples of each of that
-/// many buckets, the batch is in the order of its buckets.
-pub(super) fn cut(batch: &Batch, most: usize, sums: Option<usize>) -> Result<Vec<Slice<'_>>> {
+/// micro-batch, and its lists are not copied. If there are `sums`, the batch is in the order of its
+/// buckets.
+pub(super) fn cut(batch: &Batch, most: usize, sums: Option<SumsOf>) -> Result<Vec<Slice<'_>>> {
     let starts = (0..batch.len()).step_by(most.max(1));
     starts
         .map(|start| {
@@ -110,7 +143,7 @@ pub(super) fn cut(batch: &Batch, most: usize, sums: Option<usize>) -> Result<Vec
             };
             let own = batch.buckets().map(|own| &own[range.clone()]);
             let sums = match (&inputs, sums) {
-                (SliceInputs::Sparse(lists), Some(buckets)) => Some(Sums::new(lists, own, buckets)),
+                (SliceInputs::Sparse(lists), Some(of)) => Some(Sums::new(lists, own, of)),
                 _ => None,
             };
             Ok(Slice {

@@ -1,11 +1,12 @@
 //! One pass over a micro-batch, as commands: which kernels run, on which buffers, in which order.
 //!
-//! [`masked`] and, on the CPU, [`scattered`] are the fast paths, for index lists; [`layered`] takes
-//! every batch. Callers use only [`Step::plan`], [`Step::reserve`] and [`Step::record`], and the
+//! [`masked`], [`deep`] on adapters and [`scattered`] on the CPU are the fast paths, for index lists;
+//! [`layered`] and [`composed`] take every batch. Callers use only [`Step::plan`], [`Step::reserve`] and [`Step::record`], and the
 //! buffers of Y and the loss, so a new path changes only these files.
 
 mod buffers;
 mod composed;
+mod deep;
 mod factorised;
 mod layered;
 mod lists;
@@ -26,6 +27,7 @@ use crate::optim::{Optimizer, StepAt, UpdateBuffers, sinks};
 use crate::tensor::lists::SparseInputs;
 use buffers::grow;
 use composed::Composed;
+use deep::{Deep, DeepPass};
 pub(super) use factorised::record_merge;
 use layered::Layered;
 use lists::{ListBuffer, ListParts};
@@ -43,6 +45,7 @@ pub(super) struct Step {
     common: Common,
     lists: ListBuffer,
     composed: Composed,
+    deep: Deep,
     layered: Layered,
     masked: Masked,
     scattered: Scattered,
@@ -169,6 +172,7 @@ impl Step {
             },
             lists: ListBuffer::new(device)?,
             composed: Composed::new(device, architecture.clone()),
+            deep: Deep::new(device, architecture.clone())?,
             layered: Layered::new(device, architecture.clone())?,
             masked: Masked::new(device, architecture.clone())?,
             scattered: Scattered::new(device, architecture)?,
@@ -209,6 +213,11 @@ impl Step {
             grow(device, &mut common.bucket, what, Element::Word, samples)?;
         }
         match work {
+            Work::Deep(lists, goal) => {
+                let parts = self.deep.parts(lists, slice, goal);
+                self.lists.reserve(device, &parts)?;
+                self.deep.reserve(device, slice, lists, goal.is_some())
+            }
             Work::Masked(lists, goal) => {
                 self.lists.reserve(
                     device,
@@ -241,6 +250,19 @@ impl Step {
     ) -> Result<()> {
         let fused = plan.fused(slice, goal);
         match plan.work(slice, goal) {
+            Work::Deep(lists, goal) => {
+                let pass = DeepPass {
+                    buffers: &self.deep,
+                    list_buffer: &self.lists,
+                    common: &self.common,
+                    slice,
+                    lists,
+                    parameters,
+                    goal,
+                    fused,
+                };
+                pass.record(recording);
+            }
             Work::Masked(lists, goal) => {
                 let pass = MaskedPass {
                     buffers: &self.masked,

@@ -23,6 +23,14 @@ impl Upstream<'_> {
         }
     }
 
+    /// An e that the caller gave.
+    pub(super) fn given(&self) -> Option<&[f32]> {
+        match self {
+            Self::Given(e) => Some(e),
+            Self::Loss(_) => None,
+        }
+    }
+
     /// Checks a loss, or checks that the length of e fits the batch.
     pub(super) fn check(&self, batch: &Batch) -> Result<()> {
         match self {

@@ -14,6 +14,15 @@ pub const LOSS: &str = include_str!("../../../shaders/nnue/lib/loss.wgsl");
 /// `put_head_gradients`: the gradients of B, C and d, and the loss. The shader declares the buffers
 /// and the functions that write to them.
 pub const HEAD_GRADIENTS: &str = include_str!("../../../shaders/nnue/lib/head_gradients.wgsl");
+/// `layer_at`, `outputs_of`, `head_activate` and `head_slope`: the layers of a head. The shader declares
+/// `head_word`.
+pub const HEAD: &str = include_str!("../../../shaders/nnue/lib/head.wgsl");
+
+/// The axis of a kernel that reads accumulators as they are, or multiplies their lanes in pairs.
+pub const PAIRWISE: Axis = &[
+    Choice::new("", &[]),
+    Choice::new("pairwise", &[("PAIRWISE", 1)]),
+];
 
 const FORMS: usize = Activation::ALL.len();
 
@@ -93,6 +102,17 @@ pub const EXTRAS: Axis = &EXTRA_CHOICES;
 static EXTRA_CHOICES: [Choice; Link::ALL.len() + 2] = {
     let others = [
         Choice::new("bits", &[]),
+        Choice::new("output", &[("GRADIENT", 0)]),
+    ];
+    with_links(&LINK_CONSTANTS, 2, &[], &others)
+};
+
+/// The axis of a kernel that computes the gradients from a loss with each link or from a given e, or
+/// only Y.
+pub const PASSES: Axis = &PASS_CHOICES;
+static PASS_CHOICES: [Choice; Link::ALL.len() + 2] = {
+    let others = [
+        Choice::new("given", &[]),
         Choice::new("output", &[("GRADIENT", 0)]),
     ];
     with_links(&LINK_CONSTANTS, 2, &[], &others)

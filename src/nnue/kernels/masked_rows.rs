@@ -236,7 +236,7 @@ fn case(variant: usize, seed: usize, shape: [usize; 6]) -> Case {
     ends.push(samples as u32);
     ends.sort_unstable();
     let chunks = sparse.each_ref().map(|sparse| sparse.chunks(&ends));
-    let blocks = lists::blocks(&ends);
+    let blocks = lists::blocks(&ends, CHUNK);
     // Other words precede it.
     let mut index = vec![u32::MAX; seed % 3];
     let mut join = |words: &[u32]| {

@@ -34,6 +34,8 @@ pub(super) struct ListParts<T> {
     pub(super) first_blocks: T,
     /// The first sample of each block.
     pub(super) block_starts: T,
+    /// The layers of the head.
+    pub(super) layers: T,
 }
 
 impl<'a> ListParts<&'a [u32]> {
@@ -64,6 +66,7 @@ impl<T: Copy> ListParts<T> {
             samples: self.samples.map(&mut f),
             first_blocks: f(self.first_blocks),
             block_starts: f(self.block_starts),
+            layers: f(self.layers),
         }
     }
 }

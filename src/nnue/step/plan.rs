@@ -7,7 +7,8 @@ use super::{Goal, Lists, Step, Update};
 use crate::engine::device::Class;
 use crate::error::{Error, Result};
 use crate::nnue::batch::Batch;
-use crate::nnue::slices::{self, Slice, SliceInputs};
+use crate::nnue::kernels::deep;
+use crate::nnue::slices::{self, Slice, SliceInputs, SumsOf};
 
 /// The most bytes of a buffer that grows with the samples, on the CPU and on software adapters. A
 /// batch that needs more is cut into micro-batches. The bits of a run depend on this number, so it
@@ -31,13 +32,14 @@ pub(in crate::nnue) struct Plan {
     pub(in crate::nnue) by_bucket: bool,
     /// Whether A is the sum of two parts, whose update has a kernel of its own.
     factorised: bool,
-    /// The buckets whose samples are summed, if gradients are made of such sums.
-    sums: Option<usize>,
+    /// The sums over samples from which gradients are made, and tiles of samples of one bucket.
+    sums: Option<SumsOf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Path {
     Composed,
+    Deep,
     Layered,
     Masked,
     Scattered,
@@ -45,6 +47,7 @@ enum Path {
 
 /// A micro-batch on its path, with the inputs and the goal that the path takes.
 pub(super) enum Work<'a> {
+    Deep(Lists<'a>, Option<Goal<'a>>),
     Masked(Lists<'a>, Option<Goal<'a>>),
     Scattered(Lists<'a>, Goal<'a>),
     Layered(Option<Goal<'a>>),
@@ -72,7 +75,9 @@ impl Step {
     /// # Errors
     /// [`Error::Limit`] if not even one sample fits.
     pub(in crate::nnue) fn plan(&self, batch: &Batch, gradient: bool) -> Result<Plan> {
-        let path = if self.composes() {
+        let path = if !self.composed_only && self.deep.takes(batch, gradient) {
+            Path::Deep
+        } else if self.composes() {
             Path::Composed
         } else if gradient && self.scattered.takes(batch) {
             Path::Scattered
@@ -90,6 +95,10 @@ impl Step {
             Path::Masked => (
                 self.masked.fixed_bytes(batch, gradient),
                 self.masked.sample_bytes(batch, gradient),
+            ),
+            Path::Deep => (
+                self.deep.fixed_bytes(batch, gradient),
+                self.deep.sample_bytes(batch, gradient),
             ),
             Path::Layered => (0, Layered::sample_bytes(&self.architecture, batch)),
             Path::Composed => (0, Composed::sample_bytes(&self.architecture, batch)),
@@ -115,11 +124,20 @@ impl Step {
         Ok(Plan {
             path,
             samples,
+            factorised: self.architecture.is_factorised(),
             // The scattered path needs no order, but then it reads C once for many samples, and
             // samples of one bucket have much in common.
-            factorised: self.architecture.is_factorised(),
-            by_bucket: gradient && matches!(path, Path::Masked | Path::Scattered) && buckets > 1,
-            sums: (gradient && path == Path::Masked).then_some(buckets),
+            by_bucket: buckets > 1
+                && match path {
+                    Path::Deep => true,
+                    Path::Masked | Path::Scattered => gradient,
+                    Path::Composed | Path::Layered => false,
+                },
+            sums: match path {
+                Path::Deep => Some(SumsOf::blocks(buckets, deep::SPLIT)),
+                Path::Masked if gradient => Some(SumsOf::buckets(buckets)),
+                _ => None,
+            },
         })
     }
 
@@ -138,6 +156,7 @@ impl Plan {
     pub(super) fn work<'a>(self, slice: &'a Slice<'a>, goal: Option<Goal<'a>>) -> Work<'a> {
         match (&slice.inputs, self.path, goal) {
             (_, Path::Composed, _) => Work::Composed(goal),
+            (SliceInputs::Sparse(lists), Path::Deep, _) => Work::Deep(lists, goal),
             (SliceInputs::Sparse(lists), Path::Masked, _) => Work::Masked(lists, goal),
             (SliceInputs::Sparse(lists), Path::Scattered, Some(goal)) => {
                 Work::Scattered(lists, goal)
@@ -146,12 +165,13 @@ impl Plan {
         }
     }
 
-    /// The update that the masked kernels apply themselves. If a batch is one micro-batch, it needs
-    /// no gradients in memory.
+    /// The update that the masked and the deep kernels apply themselves. If a batch is one
+    /// micro-batch, it needs no gradients in memory. The parts of factorised inputs have a kernel of
+    /// their own.
     pub(super) fn fused<'a>(self, slice: &Slice<'_>, goal: Option<Goal<'a>>) -> Option<Update<'a>> {
         let goal = goal?;
         let whole = slice.samples() == goal.total;
-        let applies = whole && self.path == Path::Masked && !self.factorised;
-        goal.update.filter(|_| applies)
+        let has_updates = matches!(self.path, Path::Deep | Path::Masked) && !self.factorised;
+        goal.update.filter(|_| whole && has_updates)
     }
 }

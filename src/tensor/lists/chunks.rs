@@ -46,16 +46,17 @@ impl SparseInputs {
     }
 }
 
-/// The chunks of all samples, with a list for each range of samples. The ranges are those of
-/// [`SparseInputs::chunks`]. A chunk also ends at each multiple of [`CHUNK`].
-pub(crate) fn blocks(ends: &[u32]) -> Chunks {
+/// Chunks of all samples, with a list for each range of samples. The ranges are those of
+/// [`SparseInputs::chunks`]. A chunk also ends at each multiple of `most`.
+pub(crate) fn blocks(ends: &[u32], most: usize) -> Chunks {
+    let most = most as u32;
     let (mut first, mut starts) = (Vec::new(), Vec::new());
     let mut begin = 0;
     for &end in ends {
         first.push(starts.len() as u32);
         while begin < end {
             starts.push(begin);
-            begin = end.min((begin / CHUNK as u32 + 1) * CHUNK as u32);
+            begin = end.min((begin / most + 1) * most);
         }
     }
     first.push(starts.len() as u32);
@@ -104,10 +105,10 @@ mod tests {
 
     #[test]
     fn blocks_end_with_their_range_and_at_multiples() {
-        assert_eq!(blocks(&[2049]).starts, [0, 1024, 2048, 2049]);
-        let found = blocks(&[0, 1500, 1500, 2048, 2100]);
+        assert_eq!(blocks(&[2049], CHUNK).starts, [0, 1024, 2048, 2049]);
+        let found = blocks(&[0, 1500, 1500, 2048, 2100], CHUNK);
         assert_eq!(found.starts, [0, 1024, 1500, 2048, 2100]);
         assert_eq!(found.first, [0, 0, 2, 2, 3, 4]);
-        assert_eq!(blocks(&[0, 0]).len(), 0);
+        assert_eq!(blocks(&[0, 0], CHUNK).len(), 0);
     }
 }

@@ -1,0 +1,211 @@
+// The layers of the head after the first one, from z of the first layer: Y and, if GRADIENT is 1, the
+// loss (if LOSS is 1; otherwise e is given), ∂Loss/∂z of the first layer in place of z, and what each
+// split adds to the gradients of these layers, of all c and to the loss.
+//
+// A workgroup has a split of samples of one bucket and computes `tile` of them at a time. `units` has a
+// row per lane of each layer's z, the output's last, and one for the terms of the loss. Backward, the
+// derivatives by z replace z. A row has one place more than samples, to spread the banks.
+override GRADIENT: u32 = 1u;
+override LOSS: u32 = 0u;
+
+struct Params {
+    samples: u32, // only the count of bytes uses it
+    hidden: u32, // K
+    buckets: u32,
+    bucket: u32, // offset of the buckets of the samples in `index`
+    targets: u32, // offset of the targets in `index`
+    splits: u32,
+    starts: u32, // offset of the first sample of each split in `index`, [splits + 1]
+    layers: u32, // offset of the words of the layers in `index`
+    stride: u32, // of a row of `delta`
+    share: u32, // floats of a share
+    tile: u32,
+    parameters: u32, // only the count of bytes uses it
+    power: f32,
+    scale: f32, // 1/L
+}
+
+@group(0) @binding(0) var<storage, read> index: array<u32>;
+@group(0) @binding(1) var<storage, read> head: array<f32>; // W and c of all layers, among others
+@group(0) @binding(2) var<storage, read_write> delta: array<f32>; // [samples, stride]
+@group(0) @binding(3) var<storage, read> e: array<f32>; // [samples], if it is given
+@group(0) @binding(4) var<storage, read_write> y: array<f32>; // [samples]
+@group(0) @binding(5) var<storage, read_write> shares: array<f32>; // [splits, share]
+@group(0) @binding(6) var<uniform> params: Params;
+
+const INVOCATIONS = 256u;
+const PLACES = 3840u;
+
+var<workgroup> units: array<f32, PLACES>;
+
+fn head_word(i: u32) -> u32 {
+    return index[params.layers + i];
+}
+
+fn place(row: u32, s: u32) -> u32 {
+    return row * (params.tile + 1u) + s;
+}
+
+// Output j of a layer whose z begin at row `first`.
+fn output_of(layer: Layer, first: u32, j: u32, s: u32) -> f32 {
+    let is_square = j >= layer.width;
+    let z = units[place(first + select(j, j - layer.width, is_square), s)];
+    let x = head_activate(layer.activation, z);
+    return select(x, x * x, is_square);
+}
+
+// Input j of the layer after `before`. The first `skipped` of them are outputs of the first layer.
+fn input_of(before: Layer, first: u32, skipped: u32, j: u32, s: u32) -> f32 {
+    if (j < skipped) {
+        return output_of(layer_at(0u), 0u, j, s);
+    }
+    return output_of(before, first, j - skipped, s);
+}
+
+// Adds to a share, or begins it.
+fn put(at: u32, sum: f32, adds: bool) {
+    shares[at] = select(0.0, shares[at], adds) + sum;
+}
+
+@compute @workgroup_size(INVOCATIONS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) invocation: u32,
+) {
+    let split = group_index(group, groups);
+    if (split >= params.splits) {
+        return;
+    }
+    let begin = index[params.starts + split];
+    let end = index[params.starts + split + 1u];
+    // With 1 bucket what is read there is no bucket, and the minimum is 0.
+    let bucket = min(index[params.bucket + begin], params.buckets - 1u);
+    for (var first = begin; first < end; first += params.tile) {
+        let count = min(params.tile, end - first);
+        one_tile(split, bucket, first, count, first > begin, invocation);
+        workgroupBarrier(); // the next tile overwrites `units`
+    }
+}
+
+fn one_tile(split: u32, bucket: u32, first: u32, count: u32, adds: bool, invocation: u32) {
+    let front = layer_at(0u);
+    for (var i = invocation; i < front.width * count; i += INVOCATIONS) {
+        let o = i % front.width;
+        let s = i / front.width;
+        units[place(o, s)] = delta[(first + s) * params.stride + o];
+    }
+    workgroupBarrier();
+    // Forward. `row` is the row of the layer's first z.
+    var number = 0u;
+    var row = 0u;
+    var layer = front;
+    while (layer.activation <= DUAL) {
+        let next = layer_at(number + 1u);
+        let next_row = row + layer.width;
+        let skipped = next.inputs - outputs_of(layer);
+        let weights = next.weights + bucket * next.width * next.inputs;
+        for (var i = invocation; i < next.width * count; i += INVOCATIONS) {
+            let s = i % count;
+            let o = i / count;
+            var sum = head[next.bias + bucket * next.width + o];
+            for (var j = 0u; j < next.inputs; j++) {
+                sum += head[weights + o * next.inputs + j] * input_of(layer, row, skipped, j, s);
+            }
+            units[place(next_row + o, s)] = sum;
+        }
+        workgroupBarrier();
+        number += 1u;
+        row = next_row;
+        layer = next;
+    }
+    let output_row = row;
+    let output = layer;
+    for (var s = invocation; s < count; s += INVOCATIONS) {
+        let value = units[place(output_row, s)];
+        y[first + s] = value;
+        if (LOSS == 1u) {
+            let target_value = bitcast<f32>(index[params.targets + first + s]);
+            let loss = loss_of(value, target_value, params.power, params.scale);
+            units[place(output_row, s)] = loss.gradient;
+            units[place(output_row + 1u, s)] = loss.term;
+        } else if (GRADIENT == 1u) {
+            units[place(output_row, s)] = e[first + s];
+            units[place(output_row + 1u, s)] = 0.0;
+        }
+    }
+    if (GRADIENT == 0u) {
+        return;
+    }
+    workgroupBarrier();
+    // Backward. The share of a split has both B, W of each layer for one bucket, c of each layer and
+    // the loss.
+    let share = split * params.share;
+    let of_layers = share + 2u * params.hidden;
+    var skip = 0u;
+    while (number > 0u) {
+        let before = layer_at(number - 1u);
+        let before_row = row - before.width;
+        let skipped = layer.inputs - outputs_of(before);
+        let columns = layer.inputs + 1u;
+        let of_weights = of_layers + (layer.weights - front.weights) / params.buckets;
+        let of_bias = of_layers + (layer.bias - front.weights) / params.buckets;
+        for (var i = invocation; i < layer.width * columns; i += INVOCATIONS) {
+            let o = i / columns;
+            let j = i % columns;
+            var sum = 0.0;
+            if (j < layer.inputs) {
+                for (var s = 0u; s < count; s++) {
+                    sum += units[place(row + o, s)] * input_of(before, before_row, skipped, j, s);
+                }
+            } else {
+                for (var s = 0u; s < count; s++) {
+                    sum += units[place(row + o, s)];
+                }
+            }
+            put(select(of_bias + o, of_weights + o * layer.inputs + j, j < layer.inputs), sum, adds);
+        }
+        workgroupBarrier();
+        let weights = layer.weights + bucket * layer.width * layer.inputs + skipped;
+        for (var i = invocation; i < before.width * count; i += INVOCATIONS) {
+            let s = i % count;
+            let j = i / count;
+            let second = select(j, j + before.width, before.activation == DUAL);
+            var gradient = 0.0;
+            var square = 0.0;
+            for (var o = 0u; o < layer.width; o++) {
+                let derivative = units[place(row + o, s)];
+                gradient += head[weights + o * layer.inputs + j] * derivative;
+                square += head[weights + o * layer.inputs + second] * derivative;
+            }
+            if (number == 1u && skip > 0u) {
+                let of_output = output.weights + bucket * output.inputs;
+                let derivative = units[place(output_row, s)];
+                gradient += head[of_output + j] * derivative;
+                square += head[of_output + second] * derivative;
+            }
+            let at = place(before_row + j, s);
+            units[at] = head_slope(before.activation, units[at], gradient, square);
+        }
+        workgroupBarrier();
+        skip = max(skip, skipped);
+        number -= 1u;
+        row = before_row;
+        layer = before;
+    }
+    let of_bias = of_layers + (front.bias - front.weights) / params.buckets;
+    for (var o = invocation; o < front.width + 1u; o += INVOCATIONS) {
+        let is_loss = o == front.width;
+        let terms = select(o, output_row + 1u, is_loss);
+        var sum = 0.0;
+        for (var s = 0u; s < count; s++) {
+            sum += units[place(terms, s)];
+        }
+        put(select(of_bias + o, share + params.share - 1u, is_loss), sum, adds);
+    }
+    for (var i = invocation; i < front.width * count; i += INVOCATIONS) {
+        let o = i % front.width;
+        let s = i / front.width;
+        delta[(first + s) * params.stride + o] = units[place(o, s)];
+    }
+}

@@ -1,0 +1,175 @@
+//! The buffers of the deep path: networks with a pairwise product or hidden layers, on index lists, on
+//! adapters. The path stores Z and D = ∂Loss/∂Z of a micro-batch (see [`deep`]).
+
+mod pass;
+
+use super::buffers::{grow, grow_roomy};
+use super::lists::{ListBuffer, ListParts};
+use super::{Goal, Lists};
+use crate::engine::device::{Buffer, Class, Device};
+use crate::engine::kernel::Element;
+use crate::error::Result;
+use crate::nnue::architecture::Architecture;
+use crate::nnue::batch::{Batch, Inputs};
+use crate::nnue::kernels::head::{self, Layer};
+use crate::nnue::kernels::{deep, deep_layers};
+use crate::nnue::slices::Slice;
+use crate::nnue::upstream::Upstream;
+use crate::tensor::lists::{CHUNK, SparseInputs};
+
+pub(super) use pass::DeepPass;
+
+/// The buffers of a deep pass.
+#[derive(Debug)]
+pub(super) struct Deep {
+    architecture: Architecture,
+    class: Class,
+    binding_limit: u64,
+    /// Whether the kernels can compute the network.
+    applies: bool,
+    layers: Vec<Layer>,
+    /// The same as the kernels read them.
+    words: Vec<u32>,
+    /// Samples that a workgroup of `deep_layers` computes together.
+    tile: usize,
+    /// Z, `[samples, 2K]`.
+    z: Buffer,
+    /// z of the first layer of the head, and then δ.
+    delta: Buffer,
+    /// D, by tiles of lanes.
+    dz: Buffer,
+    /// The sums over chunks of both perspectives.
+    rows: Buffer,
+    shares: Buffer,
+}
+
+impl Deep {
+    pub(super) fn new(device: &Device, architecture: Architecture) -> Result<Self> {
+        let floats = |what| device.allocate(what, Element::Float, 1);
+        let layers = head::layers(&architecture);
+        let tile = deep_layers::tile(layers.iter().map(|layer| layer.width).sum());
+        let class = device.class();
+        Ok(Self {
+            applies: class != Class::Host
+                && !architecture.has_plain_head()
+                && architecture.hidden.is_multiple_of(32)
+                && architecture.head_inputs().is_multiple_of(deep::TILE)
+                && tile.is_some(),
+            words: head::words(&layers),
+            layers,
+            tile: tile.unwrap_or(1),
+            architecture,
+            class,
+            binding_limit: device.binding_limit(),
+            z: floats("Z")?,
+            delta: floats("z of the first layer")?,
+            dz: floats("gradient of Z")?,
+            rows: floats("sums over chunks")?,
+            shares: floats("shares of the splits")?,
+        })
+    }
+
+    /// Whether the kernels can compute a batch, whole or in micro-batches.
+    pub(super) fn takes(&self, batch: &Batch, gradient: bool) -> bool {
+        let Inputs::Sparse(lists) = batch.inputs() else {
+            return false;
+        };
+        if !self.applies {
+            return false;
+        }
+        let chunks = if gradient { self.most_chunks(lists) } else { 0 };
+        let rows = 4 * (chunks * self.architecture.hidden) as u64;
+        rows.max(2 * self.fixed_bytes(batch, gradient)) <= self.binding_limit
+    }
+
+    /// At least the chunks of both perspectives of a batch, and so of a micro-batch: each input has at
+    /// most one that is not full.
+    fn most_chunks(&self, lists: &[SparseInputs; 2]) -> usize {
+        let each = lists.iter().map(|lists| {
+            let entries = lists.indices().len();
+            entries.min(self.architecture.inputs + entries / CHUNK)
+        });
+        each.sum()
+    }
+
+    /// The most bytes of a buffer that do not grow with the samples: the transposed index except its
+    /// samples, or the share of one split for each bucket.
+    pub(super) fn fixed_bytes(&self, batch: &Batch, gradient: bool) -> u64 {
+        let of_lists = match batch.inputs() {
+            Inputs::Sparse(lists) if gradient => {
+                2 * (self.architecture.inputs + 2) + self.most_chunks(lists)
+            }
+            _ => 0,
+        };
+        let buckets = self.architecture.buckets;
+        let index = 2 + of_lists + self.words.len() + 2 * (buckets + 1);
+        4 * index.max(buckets * self.share()) as u64
+    }
+
+    /// The most bytes that a sample of a batch takes in one buffer.
+    pub(super) fn sample_bytes(&self, batch: &Batch, gradient: bool) -> u64 {
+        // Gradients also need the target, and each entry once more in the transposed index.
+        let lists = ListBuffer::sample_words(&self.architecture, batch) + 1;
+        let lists = if gradient { 2 * lists } else { lists };
+        let shares = self.share().div_ceil(deep::SPLIT);
+        let lanes = (2 * self.architecture.hidden).max(deep::stride(&self.layers));
+        4 * lists.max(shares).max(lanes) as u64
+    }
+
+    fn share(&self) -> usize {
+        deep::share(self.architecture.hidden, &self.layers)
+    }
+
+    /// The words of a micro-batch that the kernels read: the lists, the splits and the layers; for
+    /// gradients also the transposed index and (unless e is given) the targets.
+    pub(super) fn parts<'a>(
+        &'a self,
+        lists: Lists<'a>,
+        slice: &'a Slice<'a>,
+        goal: Option<Goal<'_>>,
+    ) -> ListParts<&'a [u32]> {
+        let mut parts = ListParts::of(&self.architecture, slice, lists);
+        parts.layers = &self.words;
+        let Some(sums) = &slice.sums else {
+            return parts;
+        };
+        parts.first_blocks = &sums.blocks.first;
+        parts.block_starts = &sums.blocks.starts;
+        if let Some(goal) = goal {
+            parts.first_chunks = sums.first_chunks(lists);
+            parts.chunk_starts = sums.chunk_starts(lists);
+            parts.samples = lists.each_ref().map(|lists| lists.samples());
+            if let Upstream::Loss(_) = goal.upstream {
+                parts.targets = bytemuck::cast_slice(slice.targets);
+            }
+        }
+        parts
+    }
+
+    /// Makes the buffers large enough. A pass that computes only Y needs few of them.
+    pub(super) fn reserve(
+        &mut self,
+        device: &Device,
+        slice: &Slice<'_>,
+        lists: Lists<'_>,
+        gradient: bool,
+    ) -> Result<()> {
+        let (samples, hidden) = (slice.samples(), self.architecture.hidden);
+        let float = Element::Float;
+        grow(device, &mut self.z, "Z", float, samples * 2 * hidden)?;
+        let what = "z of the first layer";
+        let stride = deep::stride(&self.layers);
+        grow(device, &mut self.delta, what, float, samples * stride)?;
+        let Some(sums) = slice.sums.as_ref().filter(|_| gradient) else {
+            return Ok(());
+        };
+        let what = "gradient of Z";
+        grow(device, &mut self.dz, what, float, samples * 2 * hidden)?;
+        let chunks = sums.chunk_starts(lists).map(|starts| starts.len() - 1);
+        let rows = (chunks[0] + chunks[1]) * hidden;
+        grow_roomy(device, &mut self.rows, "sums over chunks", float, rows)?;
+        let shares = sums.blocks.len() * self.share();
+        let what = "shares of the splits";
+        grow_roomy(device, &mut self.shares, what, float, shares)
+    }
+}

@@ -1,0 +1,312 @@
+//! The commands of the deep path.
+
+use super::Deep;
+use crate::engine::recording::{BufferId, Recording};
+use crate::nnue::kernels::deep_layers;
+use crate::nnue::kernels::{
+    deep, deep_first, deep_forward, deep_head, deep_input, deep_rows, deep_weights,
+};
+use crate::nnue::layout::HeadLayout;
+use crate::nnue::slices::Slice;
+use crate::nnue::step::lists::{ListBuffer, ListParts};
+use crate::nnue::step::{Common, Goal, Lists, ParameterBuffers, Update};
+use crate::nnue::upstream::Upstream;
+use crate::optim::sinks::{self, Sink, Step};
+
+/// A pass over a micro-batch.
+pub(in crate::nnue::step) struct DeepPass<'a> {
+    pub(in crate::nnue::step) buffers: &'a Deep,
+    pub(in crate::nnue::step) list_buffer: &'a ListBuffer,
+    pub(in crate::nnue::step) common: &'a Common,
+    pub(in crate::nnue::step) slice: &'a Slice<'a>,
+    pub(in crate::nnue::step) lists: Lists<'a>,
+    pub(in crate::nnue::step) parameters: ParameterBuffers<'a>,
+    pub(in crate::nnue::step) goal: Option<Goal<'a>>,
+    /// The update that the kernels apply. They then write no gradients.
+    pub(in crate::nnue::step) fused: Option<Update<'a>>,
+}
+
+/// The numbers that most kernels of a pass need.
+struct Sizes {
+    offsets: ListParts<u32>,
+    head: HeadLayout,
+    samples: u32,
+    hidden: u32,
+    buckets: u32,
+    splits: u32,
+    /// Chunks of each perspective.
+    chunks: [u32; 2],
+    /// Indices in both perspectives.
+    entries: u32,
+    /// Floats of a row of z and δ.
+    stride: u32,
+    /// Floats of a share.
+    share: u32,
+    /// The width of the first layer.
+    width: u32,
+}
+
+impl<'a> DeepPass<'a> {
+    /// Computes Y and, if asked for, the gradients, and the loss if there is one. With a fused update
+    /// it updates all parameters and writes no gradient.
+    pub(in crate::nnue::step) fn record(&self, recording: &mut Recording<'a>) {
+        let sizes = self.sizes(recording);
+        if let Some(goal) = self.goal
+            && let Upstream::Given(e) = goal.upstream
+        {
+            recording.upload(self.common.e.id(), &e[self.slice.range.clone()]);
+        }
+        self.record_forward(recording, &sizes);
+        self.record_layers(recording, &sizes);
+        if let Some(goal) = self.goal {
+            self.record_input(recording, &sizes);
+            self.record_weights(recording, &sizes, goal);
+            self.record_head(recording, &sizes, goal);
+        }
+    }
+
+    /// Uploads the words of the micro-batch.
+    fn sizes(&self, recording: &mut Recording<'a>) -> Sizes {
+        let Deep {
+            architecture,
+            layers,
+            ..
+        } = self.buffers;
+        let parts = self.buffers.parts(self.lists, self.slice, self.goal);
+        let chunks = parts
+            .chunk_starts
+            .map(|starts| starts.len().max(1) as u32 - 1);
+        let lengths = self.lists.iter().map(|lists| lists.indices().len());
+        Sizes {
+            splits: parts.block_starts.len() as u32 - 1,
+            chunks,
+            offsets: self.list_buffer.record(recording, parts),
+            head: HeadLayout::new(architecture),
+            samples: self.slice.samples() as u32,
+            hidden: architecture.hidden as u32,
+            buckets: architecture.buckets as u32,
+            entries: lengths.sum::<usize>() as u32,
+            stride: deep::stride(layers) as u32,
+            share: self.buffers.share() as u32,
+            width: layers[0].width as u32,
+        }
+    }
+
+    /// Z, and z of the first layer of the head.
+    fn record_forward(&self, recording: &mut Recording<'_>, sizes: &Sizes) {
+        let architecture = &self.buffers.architecture;
+        let [indices_1, indices_2] = sizes.offsets.indices;
+        let params = deep_forward::Params {
+            samples: sizes.samples,
+            hidden: sizes.hidden,
+            indices_1,
+            indices_2,
+            bias_2: sizes.head.bias_2,
+            inputs: architecture.inputs as u32,
+            entries: sizes.entries,
+        };
+        let buffers = deep_forward::Buffers {
+            lists: self.list_buffer.id(),
+            weights_1: self.parameters.weights(0),
+            weights_2: self.parameters.weights(1),
+            head: self.parameters.head(),
+            z: self.buffers.z.id(),
+        };
+        recording.dispatch(0, params, buffers);
+
+        let params = deep_first::Params {
+            samples: sizes.samples,
+            hidden: sizes.hidden,
+            buckets: sizes.buckets,
+            bucket: sizes.offsets.buckets,
+            splits: sizes.splits,
+            starts: sizes.offsets.block_starts,
+            layers: sizes.offsets.layers,
+            stride: sizes.stride,
+            width: sizes.width,
+            clip: architecture.clip,
+        };
+        let buffers = deep_first::Buffers {
+            index: self.list_buffer.id(),
+            z: self.buffers.z.id(),
+            head: self.parameters.head(),
+            delta: self.buffers.delta.id(),
+        };
+        let (activation, pairwise) = (architecture.activation, architecture.pairwise);
+        let variant = deep_first::variant_for(activation, pairwise, self.buffers.class);
+        recording.dispatch(variant, params, buffers);
+    }
+
+    /// Y; for gradients δ of the first layer, and the shares of the other layers.
+    fn record_layers(&self, recording: &mut Recording<'_>, sizes: &Sizes) {
+        let loss = self.goal.and_then(|goal| goal.upstream.loss());
+        let total = self.goal.map_or(1, |goal| goal.total);
+        let params = deep_layers::Params {
+            samples: sizes.samples,
+            hidden: sizes.hidden,
+            buckets: sizes.buckets,
+            bucket: sizes.offsets.buckets,
+            targets: sizes.offsets.targets,
+            splits: sizes.splits,
+            starts: sizes.offsets.block_starts,
+            layers: sizes.offsets.layers,
+            stride: sizes.stride,
+            share: sizes.share,
+            tile: self.buffers.tile as u32,
+            parameters: deep_layers::parameters(&self.buffers.layers) as u32,
+            power: loss.map_or(1.0, |loss| loss.power),
+            scale: 1.0 / total as f32,
+        };
+        let buffers = deep_layers::Buffers {
+            index: self.list_buffer.id(),
+            head: self.parameters.head(),
+            delta: self.buffers.delta.id(),
+            e: self.common.e.id(),
+            y: self.common.y.id(),
+            shares: self.buffers.shares.id(),
+        };
+        let goal = match (self.goal, loss) {
+            (None, _) => deep_layers::Goal::Output,
+            (_, None) => deep_layers::Goal::Given,
+            (_, Some(loss)) => deep_layers::Goal::Loss(loss.link),
+        };
+        recording.dispatch(deep_layers::variant_for(goal), params, buffers);
+    }
+
+    /// D, the shares of the first layer and of B, and the sums of D over chunks.
+    fn record_input(&self, recording: &mut Recording<'_>, sizes: &Sizes) {
+        let architecture = &self.buffers.architecture;
+        let params = deep_input::Params {
+            samples: sizes.samples,
+            hidden: sizes.hidden,
+            buckets: sizes.buckets,
+            bucket: sizes.offsets.buckets,
+            splits: sizes.splits,
+            starts: sizes.offsets.block_starts,
+            layers: sizes.offsets.layers,
+            stride: sizes.stride,
+            share: sizes.share,
+            inputs: architecture.head_inputs() as u32,
+            width: sizes.width,
+            clip: architecture.clip,
+        };
+        let buffers = deep_input::Buffers {
+            index: self.list_buffer.id(),
+            z: self.buffers.z.id(),
+            head: self.parameters.head(),
+            delta: self.buffers.delta.id(),
+            dz: self.buffers.dz.id(),
+            shares: self.buffers.shares.id(),
+        };
+        let variant = deep_input::variant_for(architecture.activation, architecture.pairwise);
+        recording.dispatch(variant, params, buffers);
+
+        let [list_1, list_2] = sizes.offsets.samples;
+        let params = deep_rows::Params {
+            samples: sizes.samples,
+            hidden: sizes.hidden,
+            chunks_1: sizes.chunks[0],
+            chunks_2: sizes.chunks[1],
+            starts: sizes.offsets.chunk_starts[0],
+            list_1,
+            list_2,
+            entries: sizes.entries,
+        };
+        let buffers = deep_rows::Buffers {
+            index: self.list_buffer.id(),
+            dz: self.buffers.dz.id(),
+            rows: self.buffers.rows.id(),
+        };
+        recording.dispatch(0, params, buffers);
+    }
+
+    /// The sink of the gradients, and the numbers of the optimizer's step.
+    fn sink(&self) -> (Sink, Step) {
+        match self.fused {
+            Some(update) => (update.optimizer.sink(), update.optimizer.step(update.at)),
+            None if self.slice.range.start > 0 => (Sink::Add, Step::default()),
+            None => (Sink::Write, Step::default()),
+        }
+    }
+
+    /// The buffers that a sink changes: the gradient and a spare one, or the optimizer's moments.
+    fn state(&self, buffer: usize, gradient: BufferId) -> [BufferId; 2] {
+        let spare = self.common.spare.id();
+        match self.fused {
+            Some(update) => {
+                let moments = update.moments(buffer);
+                [0, 1].map(|index| moments.get(index).copied().unwrap_or(spare))
+            }
+            None => [gradient, spare],
+        }
+    }
+
+    /// The gradient of A, from the rows.
+    fn record_weights(&self, recording: &mut Recording<'_>, sizes: &Sizes, goal: Goal<'_>) {
+        let architecture = &self.buffers.architecture;
+        let (accumulators, count) = if architecture.tied { (1, 2) } else { (2, 1) };
+        let (sink, step) = self.sink();
+        let group: sinks::Group = self.fused.map_or([0.0; 4], |update| update.weights());
+        for accumulator in 0..accumulators {
+            let params = deep_weights::Params {
+                group,
+                inputs: architecture.inputs as u32,
+                hidden: sizes.hidden,
+                perspective: accumulator as u32,
+                count,
+                rows_2: sizes.chunks[0],
+                first_chunks: sizes.offsets.first_chunks[0],
+                chunks: match architecture.tied {
+                    true => sizes.chunks[0] + sizes.chunks[1],
+                    false => sizes.chunks[accumulator],
+                },
+                step,
+            };
+            let [first, second] = self.state(accumulator, goal.gradients.weights(accumulator));
+            let buffers = deep_weights::Buffers {
+                index: self.list_buffer.id(),
+                rows: self.buffers.rows.id(),
+                values: self.parameters.weights(accumulator),
+                first,
+                second,
+            };
+            recording.dispatch(sink as usize, params, buffers);
+        }
+    }
+
+    /// The gradients of B and of the layers, and the loss if there is one, from the shares.
+    fn record_head(&self, recording: &mut Recording<'_>, sizes: &Sizes, goal: Goal<'_>) {
+        let architecture = &self.buffers.architecture;
+        let (sink, step) = self.sink();
+        let groups: [sinks::Group; 3] = self
+            .fused
+            .map_or_else(Default::default, |update| update.head());
+        let widths = self.buffers.layers.iter().map(|layer| layer.width);
+        let biases = architecture.buckets * widths.sum::<usize>();
+        let params = deep_head::Params {
+            groups: bytemuck::cast(groups),
+            hidden: sizes.hidden,
+            tied: u32::from(architecture.tied),
+            buckets: sizes.buckets,
+            first_splits: sizes.offsets.first_blocks,
+            splits: sizes.splits,
+            layers: sizes.offsets.layers,
+            share: sizes.share,
+            output: sizes.head.output,
+            output_bias: sizes.head.output_bias,
+            length: sizes.head.output_bias + biases as u32,
+            totals: u32::from(goal.upstream.loss().is_some()),
+            step,
+        };
+        let [first, second] = self.state(self.parameters.head_index(), goal.gradients.head());
+        let buffers = deep_head::Buffers {
+            index: self.list_buffer.id(),
+            shares: self.buffers.shares.id(),
+            values: self.parameters.head(),
+            first,
+            second,
+            loss: self.common.loss.id(),
+        };
+        recording.dispatch(sink as usize, params, buffers);
+    }
+}
