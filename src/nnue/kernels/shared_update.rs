@@ -234,7 +234,10 @@ fn cases() -> Vec<Case> {
 
 fn case(variant: usize, seed: usize, [length, buckets]: [usize; 2]) -> Case {
     let mut inputs = Inputs::new(2000 + seed as u64);
-    let (t, ranged) = (if seed % 2 == 0 { 1 } else { 1000 }, seed % 3 != 0);
+    let (t, ranged) = (
+        if seed.is_multiple_of(2) { 1 } else { 1000 },
+        !seed.is_multiple_of(3),
+    );
     let [own_group, shared_group, _]: [Group; 3] = bytemuck::cast(update::case_groups(ranged));
     let params = Params {
         own_group,
