@@ -9,6 +9,7 @@ Exit status: 0 whatever the ratios, 1 if a program fails.
     pip install torch numpy
     cargo build --release --features cli
     python benches/peers/step.py cpu --wgrad target/release/wgrad --data examples/data/chess_train.bin
+    python benches/peers/step.py forms --wgrad target/release/wgrad --data examples/data/chess_train.bin
     python benches/peers/step.py linear --wgrad target/release/wgrad --device cpu
     python benches/peers/step.py train --wgrad target/release/wgrad --data examples/data/chess_train.bin
     python benches/peers/step.py cuda --wgrad target/release/wgrad --device vulkan:NVIDIA --seconds 0.5
@@ -19,6 +20,9 @@ cpu     P is PyTorch's rate, forward and backward of EmbeddingBag(mode="sum") wi
         untied CReLU, 2 threads, with int64 lists and concatenated accumulators, as one writes it first. Beside it int32 lists
         and none concatenated, which is faster, and in brackets wgrad's speed by that. wgrad: the same shape, and with
         --data whole steps with AdamW on real positions. With --dense instead: dense inputs, PyTorch's Linear, batch 1024.
+forms   whole steps with AdamW on real positions, batch 16384, 2 threads, of networks as engines have them: 8 output buckets
+        against one, 10 mirrored king buckets with factorised inputs against 768 inputs, and (768 -> 1024) x 2, pairwise
+        -> 16:crelu -> 32:crelu -> 1 x 8 against two forms of it in PyTorch, on random lists of 18 features.
 linear  what a position costs at batch 65536 against 8192, a lane (a position / K) at K=2048 against 512, and a position at
         N=45056 against 768. 1 is linear cost. It needs no PyTorch.
 cuda    K=128, 1024, 2048 at batch 16384 and 65536, without optimizer and with AdamW: wgrad on --device and on its CPU
@@ -46,6 +50,8 @@ import tempfile
 # Not measured here: bullet's retired CPU trainer, a native build on 2 cores of the same type of machine, positions/s.
 BULLET = {(256, "crelu"): 1.36e6, (128, "screlu"): 2.53e6}
 WARM_UP = 0.2
+# 10 king buckets of the 32 squares of a mirrored board.
+TEN_BUCKETS = "0,1,2,3,4,4,5,5,6,6,6,6,7,7,7,7,8,8,8,8,8,8,8,8,9,9,9,9,9,9,9,9"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +65,16 @@ class Shape:
     dense: bool = False
     optimizer: str = "none"
     data: str = None
+    form: tuple = ()  # more options of `wgrad bench`
 
     def __str__(self):
         kind = "real positions" if self.data else "dense" if self.dense else f"F={self.indices}"
         tied = "tied" if self.tied else "untied"
         optimizer = {"none": "no optimizer"}.get(self.optimizer, self.optimizer)
-        return f"K={self.hidden}, batch {self.batch}, N={self.inputs}, {kind}, {tied} {self.activation}, {optimizer}"
+        inputs = [] if "--inputs" in self.form else [f"N={self.inputs}"]
+        form = [" ".join(self.form).replace("--", "").replace(TEN_BUCKETS, "10")] if self.form else []
+        parts = [f"K={self.hidden}, batch {self.batch}", *inputs, kind, f"{tied} {self.activation}", optimizer, *form]
+        return ", ".join(parts)
 
     def flags(self):
         flags = ["--hidden", self.hidden, "--batch", self.batch, "--activation", self.activation, "--optimizer", self.optimizer]
@@ -72,7 +82,7 @@ class Shape:
             flags += ["--data", self.data]  # its features and lists are what they are
         else:
             flags += ["--inputs", self.inputs, *(["--dense"] if self.dense else ["--indices", self.indices])]
-        return [str(flag) for flag in flags + ["--tied"] * self.tied]
+        return [str(flag) for flag in [*flags, *["--tied"] * self.tied, *self.form]]
 
 
 def line_of(command):
@@ -217,6 +227,34 @@ def cpu(options):
             show(options, one.shape, name, [constant], note=f"wgrad by it: {beside:.2f}", wgrad_by_it=beside, constant=True)
 
 
+def forms(options):
+    common = dict(batch=16384, tied=True, optimizer="adamw", data=options.data)
+    outputs = ("--output-buckets", "material:8")
+    kings = ("--inputs", "king-buckets-mirrored", "--buckets", TEN_BUCKETS, "--factorise", *outputs)
+    pairs = [(512, "screlu", outputs, 0.85), (512, "crelu", outputs, None)]
+    pairs += [(k, activation, kings, 0.6) for k in (128, 512) for activation in ("crelu", "screlu")]
+    for hidden, activation, form, target in pairs:
+        shapes = [Shape(hidden, activation=activation, form=form, **common), Shape(hidden, activation=activation, **common)]
+        rates = turns(options, [Wgrad(options, shape, options.device) for shape in shapes])
+        head(options, f"{shapes[0]}, whole steps", "of plain")
+        note = f"target {target}" if target else ""
+        show(options, shapes[0], "wgrad, this form", rates[0], ratio(*rates), note, target=target)
+        show(options, shapes[1], "wgrad, plain", rates[1])
+    torch_step(options)
+    from step_torch import Torch, HeadByBucket, HeadOfAll
+
+    deep = ("--pairwise", "--layers", "16:crelu,32:crelu", *outputs)
+    shape = Shape(1024, activation="crelu", form=deep, **common)
+    lists = dataclasses.replace(shape, data=None, indices=18)
+    torches = [Torch(form.name, lists, "cpu", head=form(1024, lists.batch)) for form in (HeadOfAll, HeadByBucket)]
+    rates = turns(options, [Wgrad(options, shape, options.device), *torches])
+    head(options, f"{shape}, whole steps", "of P")
+    best = max(rates[1:], key=statistics.median)
+    show(options, shape, "wgrad", rates[0], ratio(rates[0], best), "P is the better one; target 8 P, goal 12 P", target=8)
+    for one, its in zip(torches, rates[1:]):
+        show(options, lists, one.name, its, ratio(its, best))
+
+
 def linear(options):
     pairs = (
         ("a position, batch 65536 : 8192", Shape(256, 65536), Shape(256, 8192)),
@@ -296,12 +334,12 @@ def burn(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mode", choices=("cpu", "linear", "train", "cuda", "burn"))
+    parser.add_argument("mode", choices=("cpu", "forms", "linear", "train", "cuda", "burn"))
     parser.add_argument("--wgrad", required=True, help="the program")
     parser.add_argument("--burn", default="benches/peers/burn/target/release/burn-peer")
     parser.add_argument("--device", help="wgrad's, for all but cpu (cpu, vulkan:NVIDIA and vulkan:llvmpipe by mode)")
-    parser.add_argument("--data", help="cpu: whole steps on this file too")
-    parser.add_argument("--threads", type=int, help="of PyTorch and of wgrad on the CPU (cpu: 2, else their own choice)")
+    parser.add_argument("--data", help="cpu: whole steps on this file too; forms, train: the positions")
+    parser.add_argument("--threads", type=int, help="of PyTorch and of wgrad on the CPU (cpu, forms: 2, else their own choice)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of one program in one round")
     parser.add_argument("--epochs", type=int, default=10, help="train: passes over the data a round")
@@ -318,14 +356,14 @@ def main():
     options = parser.parse_args()
     if options.rounds < 1 or options.seconds <= 0:
         parser.error("--rounds and --seconds must be positive")
-    if options.data and (options.mode not in ("cpu", "train") or options.dense):
-        parser.error("--data goes with cpu and train, without --dense")
-    if options.mode == "train" and not options.data:
-        parser.error("train needs --data")
+    if options.data and (options.mode not in ("cpu", "forms", "train") or options.dense):
+        parser.error("--data goes with cpu, forms and train, without --dense")
+    if options.mode in ("forms", "train") and not options.data:
+        parser.error(f"{options.mode} needs --data")
     options.device = options.device or {"cuda": "vulkan:NVIDIA", "burn": "vulkan:llvmpipe"}.get(options.mode, "cpu")
-    if options.mode == "cpu":
+    if options.mode in ("cpu", "forms"):
         options.threads = options.threads or 2
-    {"cpu": cpu, "linear": linear, "train": train, "cuda": cuda, "burn": burn}[options.mode](options)
+    {"cpu": cpu, "forms": forms, "linear": linear, "train": train, "cuda": cuda, "burn": burn}[options.mode](options)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ class Torch:
 
     warms = True
 
-    def __init__(self, name, shape, device, textbook=False, compiled=False):
+    def __init__(self, name, shape, device, textbook=False, compiled=False, head=None):
         torch.manual_seed(1)
         self.name, self.shape, self.step_seconds = name, shape, None
         self.wait = torch.cuda.synchronize if device == "cuda" else lambda: None
@@ -46,13 +46,17 @@ class Torch:
 
         def loss():
             z = [accumulator(p) for p in range(2)]
-            if textbook:
+            if head:
+                h = [activation(one) for one in z]
+                y = head(torch.cat([one[:, : k // 2] * one[:, k // 2 :] for one in h], dim=1))
+            elif textbook:
                 y = activation(torch.cat(z, dim=1)) @ c + d
             else:
                 y = activation(z[0]) @ c[:k] + activation(z[1]) @ c[k:] + d
             return (torch.sigmoid(y) - target).square().mean()
 
-        self.parameters = [*(p for layer in layers for p in layer.parameters()), *biases, c, d]
+        self.parameters = [*(p for layer in layers for p in layer.parameters()), *biases]
+        self.parameters += head.parameters() if head else [c, d]
         self.optimizer = adamw(self.parameters) if shape.optimizer == "adamw" else None
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
 
@@ -77,6 +81,45 @@ class Torch:
             self.step_seconds = self.timed(1)
         self.step_seconds = self.timed(max(1, math.ceil(seconds / self.step_seconds)))
         return self.shape.batch / self.step_seconds
+
+
+class HeadOfAll(torch.nn.Module):
+    """inputs -> 16 crelu -> 32 crelu -> 1 for 8 buckets at random. Each layer computes all buckets and keeps one."""
+
+    name = "PyTorch, each layer for every bucket"
+    widths = (16, 32, 1)
+
+    def __init__(self, inputs, batch, buckets=8):
+        super().__init__()
+        sizes = zip((inputs, *self.widths), self.widths)
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(n, buckets * width) for n, width in sizes)
+        self.bucket = torch.randint(buckets, (batch,)).sort().values  # nothing keeps a trainer from sorting
+        self.bounds = torch.searchsorted(self.bucket, torch.arange(buckets + 1)).tolist()
+
+    def forward(self, x):
+        rows = torch.arange(len(x))
+        for number, layer in enumerate(self.layers):
+            x = layer(x).view(len(x), -1, self.widths[number])[rows, self.bucket]
+            x = x.clamp(0.0, 1.0) if number < len(self.layers) - 1 else x[:, 0]
+        return x
+
+
+class HeadByBucket(HeadOfAll):
+    """The same, with the samples of a bucket together."""
+
+    name = "PyTorch, a bucket after the other"
+
+    def forward(self, x):
+        outputs = []
+        for bucket, (first, end) in enumerate(zip(self.bounds, self.bounds[1:])):
+            h = x[first:end]
+            for number, layer in enumerate(self.layers):
+                width = self.widths[number]
+                rows = slice(bucket * width, (bucket + 1) * width)
+                h = torch.nn.functional.linear(h, layer.weight[rows], layer.bias[rows])
+                h = h.clamp(0.0, 1.0) if number < len(self.layers) - 1 else h[:, 0]
+            outputs.append(h)
+        return torch.cat(outputs)
 
 
 def random_lists(shape):

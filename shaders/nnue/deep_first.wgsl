@@ -20,13 +20,15 @@ struct Params {
     stride: u32, // of a row of `delta`, a multiple of 16
     width: u32, // only the host reads it
     clip: f32,
+    limit: f32, // of Z in 16 bits: see lib/half.wgsl
 }
 
 @group(0) @binding(0) var<storage, read> index: array<u32>;
-@group(0) @binding(1) var<storage, read> z: array<vec4<f32>>; // Z, [samples, 2K]
-@group(0) @binding(2) var<storage, read> head: array<vec4<f32>>; // W and c, among others
-@group(0) @binding(3) var<storage, read_write> delta: array<f32>; // z, [samples, stride]
-@group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> z: array<vec4<f32>>; // Z, [samples, 2K], unless HALF
+@group(0) @binding(2) var<storage, read> halves: array<vec2<u32>>; // the same if HALF
+@group(0) @binding(3) var<storage, read> head: array<vec4<f32>>; // W and c, among others
+@group(0) @binding(4) var<storage, read_write> delta: array<f32>; // z, [samples, stride]
+@group(0) @binding(5) var<uniform> params: Params;
 
 const SAMPLES = 128u;
 const OUTPUTS = 16u;
@@ -40,16 +42,24 @@ fn head_word(i: u32) -> u32 {
     return index[params.layers + i];
 }
 
+// Four activated lanes.
+fn h_at(i: u32) -> vec4<f32> {
+    let clip = vec4<f32>(params.clip);
+    if (HALF == 1u) {
+        return activate_4(unpack_4(halves[i]) * params.limit, clip);
+    }
+    return activate_4(z[i], clip);
+}
+
 // Four columns of x of a sample, from column 4·`vector` on.
 fn x_at(sample: u32, vector: u32) -> vec4<f32> {
-    let clip = vec4<f32>(params.clip);
     let row = sample * (params.hidden / 2u);
     if (PAIRWISE == 0u) {
-        return activate_4(z[row + vector], clip);
+        return h_at(row + vector);
     }
     let half = params.hidden / 8u;
     let first = row + vector + select(0u, half, vector >= half);
-    return activate_4(z[first], clip) * activate_4(z[first + half], clip);
+    return h_at(first) * h_at(first + half);
 }
 
 fn write(sample: u32, output: u32, bias: u32, sum: f32, width: u32) {

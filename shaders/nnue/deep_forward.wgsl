@@ -13,14 +13,18 @@ struct Params {
     bias_2: u32, // offset of B of the second perspective in `head`
     inputs: u32, // only the count of bytes uses `inputs` and `entries`
     entries: u32,
+    limit: f32, // of Z in 16 bits: see lib/half.wgsl
+    top: f32,
+    above: f32,
 }
 
 @group(0) @binding(0) var<storage, read> lists: array<u32>; // starts, [2, samples + 1]; indices
 @group(0) @binding(1) var<storage, read> weights_1: array<vec4<f32>>; // [N, K]
 @group(0) @binding(2) var<storage, read> weights_2: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> head: array<vec4<f32>>; // B of each accumulator, and more
-@group(0) @binding(4) var<storage, read_write> z: array<vec4<f32>>; // [samples, 2K]
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read_write> z: array<vec4<f32>>; // [samples, 2K], unless HALF
+@group(0) @binding(5) var<storage, read_write> halves: array<vec2<u32>>; // the same if HALF
+@group(0) @binding(6) var<uniform> params: Params;
 
 const INVOCATIONS = 64u;
 const LANES = 512u;
@@ -67,6 +71,11 @@ fn main(
         }
     }
     let to = (2u * sample + select(0u, 1u, second)) * vectors + own;
-    z[to] = low;
-    z[to + team] = high;
+    if (HALF == 1u) {
+        halves[to] = pack_z_4(low, params.limit, params.top, params.above);
+        halves[to + team] = pack_z_4(high, params.limit, params.top, params.above);
+    } else {
+        z[to] = low;
+        z[to + team] = high;
+    }
 }

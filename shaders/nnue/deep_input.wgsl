@@ -5,7 +5,7 @@
 // A workgroup has a split of samples of one bucket and 64 columns. An invocation has two neighboring
 // columns and every eighth sample, and computes 16 outputs of the layer at a time: their W and their
 // sums stay in registers. Then the sums of the eight slots are added in order. D is stored by tiles of
-// 64 lanes of all samples.
+// 64 lanes of all samples; in 16 bits, it is divided by the scale of its sample.
 override PAIRWISE: u32 = 0u;
 
 struct Params {
@@ -21,15 +21,19 @@ struct Params {
     inputs: u32, // of the layer: 2K, or K with pairs
     width: u32, // only the host reads it
     clip: f32,
+    limit: f32, // of Z in 16 bits: see lib/half.wgsl
 }
 
 @group(0) @binding(0) var<storage, read> index: array<u32>;
-@group(0) @binding(1) var<storage, read> z: array<vec2<f32>>; // Z, [samples, 2K]
-@group(0) @binding(2) var<storage, read> head: array<vec2<f32>>; // W, among others
-@group(0) @binding(3) var<storage, read> delta: array<vec4<f32>>; // δ, [samples, stride]
-@group(0) @binding(4) var<storage, read_write> dz: array<vec2<f32>>; // D, [2K/64, samples, 64]
-@group(0) @binding(5) var<storage, read_write> shares: array<f32>; // [splits, share]
-@group(0) @binding(6) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> z: array<vec2<f32>>; // Z, [samples, 2K], unless HALF
+@group(0) @binding(2) var<storage, read> halves: array<u32>; // the same if HALF
+@group(0) @binding(3) var<storage, read> head: array<vec2<f32>>; // W, among others
+@group(0) @binding(4) var<storage, read> delta: array<vec4<f32>>; // δ, [samples, stride]
+// D, [2K/64, samples, 64], unless HALF.
+@group(0) @binding(5) var<storage, read_write> dz: array<vec2<f32>>;
+@group(0) @binding(6) var<storage, read_write> dz_halves: array<u32>; // the same if HALF
+@group(0) @binding(7) var<storage, read_write> shares: array<f32>; // [splits, share]
+@group(0) @binding(8) var<uniform> params: Params;
 
 const PAIRS = 32u;
 const SLOTS = 8u;
@@ -39,6 +43,26 @@ var<workgroup> slots: array<vec2<f32>, 1024>; // [4, SLOTS, PAIRS]
 
 fn head_word(i: u32) -> u32 {
     return index[params.layers + i];
+}
+
+fn z_at(i: u32) -> vec2<f32> {
+    if (HALF == 1u) {
+        return unpack2x16float(halves[i]) * params.limit;
+    }
+    return z[i];
+}
+
+// 1 ÷ the scale of a sample.
+fn inverse_scale(sample: u32, width: u32) -> f32 {
+    if (HALF == 0u) {
+        return 1.0;
+    }
+    let row = sample * params.stride / 4u;
+    var most = vec4<f32>(0.0);
+    for (var k = 0u; k < (width + 3u) / 4u; k++) {
+        most = max(most, abs(delta[row + k]));
+    }
+    return 1.0 / scale_of(max(max(most.x, most.y), max(most.z, most.w)));
 }
 
 fn activate_2(z: vec2<f32>) -> vec2<f32> {
@@ -55,10 +79,23 @@ fn place(sample: u32, pair: u32) -> u32 {
 }
 
 // Writes ∂Loss/∂Z of two lanes, which is 0 where the slope is, and returns it.
-fn put(sample: u32, pair: u32, slope: vec2<f32>, derivative: vec2<f32>, adds: bool) -> vec2<f32> {
+fn put(
+    sample: u32,
+    pair: u32,
+    slope: vec2<f32>,
+    derivative: vec2<f32>,
+    inverse: f32,
+    adds: bool,
+) -> vec2<f32> {
     let value = select(vec2<f32>(0.0), slope * derivative, slope != vec2<f32>(0.0));
     let at = place(sample, pair);
-    dz[at] = select(vec2<f32>(0.0), dz[at], adds) + value;
+    if (HALF == 1u) {
+        let before = select(vec2<f32>(0.0), unpack2x16float(dz_halves[at]), adds);
+        let sum = before + value * inverse;
+        dz_halves[at] = pack2x16float(clamp(sum, vec2(-LARGEST_HALF), vec2(LARGEST_HALF)));
+    } else {
+        dz[at] = select(vec2<f32>(0.0), dz[at], adds) + value;
+    }
     return value;
 }
 
@@ -179,16 +216,17 @@ fn main(
             derivative += d3.z * w14;
             derivative += d3.w * w15;
             let at = s * params.hidden + lane;
-            let low = z[at];
+            let inverse = inverse_scale(s, layer.width);
+            let low = z_at(at);
             var x = activate_2(low);
             if (PAIRWISE == 1u) {
-                let high = z[at + half];
+                let high = z_at(at + half);
                 let other = activate_2(high);
-                bias_low += put(s, lane, slope_2(low), other * derivative, first > 0u);
-                bias_high += put(s, lane + half, slope_2(high), x * derivative, first > 0u);
+                bias_low += put(s, lane, slope_2(low), other * derivative, inverse, first > 0u);
+                bias_high += put(s, lane + half, slope_2(high), x * derivative, inverse, first > 0u);
                 x *= other;
             } else {
-                bias_low += put(s, lane, slope_2(low), derivative, first > 0u);
+                bias_low += put(s, lane, slope_2(low), derivative, inverse, first > 0u);
             }
             sum0 += d0.x * x;
             sum1 += d0.y * x;

@@ -1,6 +1,6 @@
 // The layers of the head after the first one, from z of the first layer: Y and, if GRADIENT is 1, the
-// loss (if LOSS is 1; otherwise e is given), ∂Loss/∂z of the first layer in place of z, and what each
-// split adds to the gradients of these layers, of all c and to the loss.
+// loss (if LOSS is 1; otherwise e is given), ∂Loss/∂z of the first layer in place of z and its scale,
+// and what each split adds to the gradients of these layers, of all c and to the loss.
 //
 // A workgroup has a split of samples of one bucket and computes `tile` of them at a time. `units` has a
 // row per lane of each layer's z, the output's last, and one for the terms of the loss. Backward, the
@@ -31,7 +31,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> e: array<f32>; // [samples], if it is given
 @group(0) @binding(4) var<storage, read_write> y: array<f32>; // [samples]
 @group(0) @binding(5) var<storage, read_write> shares: array<f32>; // [splits, share]
-@group(0) @binding(6) var<uniform> params: Params;
+@group(0) @binding(6) var<storage, read_write> scales: array<f32>; // [samples]: see lib/half.wgsl
+@group(0) @binding(7) var<uniform> params: Params;
 
 const INVOCATIONS = 256u;
 const PLACES = 3840u;
@@ -202,6 +203,13 @@ fn one_tile(split: u32, bucket: u32, first: u32, count: u32, adds: bool, invocat
             sum += units[place(terms, s)];
         }
         put(select(of_bias + o, share + params.share - 1u, is_loss), sum, adds);
+    }
+    for (var s = invocation; s < count; s += INVOCATIONS) {
+        var most = 0.0;
+        for (var o = 0u; o < front.width; o++) {
+            most = max(most, abs(units[place(o, s)]));
+        }
+        scales[first + s] = scale_of(most);
     }
     for (var i = invocation; i < front.width * count; i += INVOCATIONS) {
         let o = i % front.width;

@@ -1,5 +1,5 @@
 // Rows of K lanes that are sums over samples: Σ D[s, pK + r] over a chunk of a feature's samples in
-// perspective p, with D = ∂Loss/∂Z. The rows of the second perspective follow the first's.
+// perspective p, with D = ∂Loss/∂Z. In 16 bits, D is divided by the scale of its sample. The rows of the second perspective follow the first's.
 //
 // A workgroup sums 64 lanes of a row. An invocation has a vector and every fourth sample, four of them
 // at a time; then the sums of the four slots are added in order. Tiles of lanes are the slow axis, so
@@ -17,14 +17,24 @@ struct Params {
 
 // Per perspective: chunk starts, [chunks + 1], and samples.
 @group(0) @binding(0) var<storage, read> index: array<u32>;
-@group(0) @binding(1) var<storage, read> dz: array<vec4<f32>>; // D, [2K/64, samples, 64]
-@group(0) @binding(2) var<storage, read_write> rows: array<vec4<f32>>; // [chunks, K]
-@group(0) @binding(3) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> dz: array<vec4<f32>>; // D, [2K/64, samples, 64], unless HALF
+@group(0) @binding(2) var<storage, read> dz_halves: array<vec2<u32>>; // the same if HALF
+@group(0) @binding(3) var<storage, read> scales: array<f32>; // [samples], if HALF
+@group(0) @binding(4) var<storage, read_write> rows: array<vec4<f32>>; // [chunks, K]
+@group(0) @binding(5) var<uniform> params: Params;
 
 const VECTORS = 16u;
 const SLOTS = 4u;
 
 var<workgroup> slots: array<vec4<f32>, 64>; // [SLOTS, VECTORS]
+
+fn dz_at(first: u32, sample: u32) -> vec4<f32> {
+    let i = first + sample * VECTORS;
+    if (HALF == 1u) {
+        return scales[sample] * unpack_4(dz_halves[i]);
+    }
+    return dz[i];
+}
 
 @compute @workgroup_size(64)
 fn main(
@@ -54,10 +64,10 @@ fn main(
     if (vector < vectors) {
         for (var i = begin + slot; i < end; i += 4u * SLOTS) {
             let last = end - 1u;
-            let a = dz[of_lane + index[i] * VECTORS];
-            let b = dz[of_lane + index[min(i + SLOTS, last)] * VECTORS];
-            let c = dz[of_lane + index[min(i + 2u * SLOTS, last)] * VECTORS];
-            let d = dz[of_lane + index[min(i + 3u * SLOTS, last)] * VECTORS];
+            let a = dz_at(of_lane, index[i]);
+            let b = dz_at(of_lane, index[min(i + SLOTS, last)]);
+            let c = dz_at(of_lane, index[min(i + 2u * SLOTS, last)]);
+            let d = dz_at(of_lane, index[min(i + 3u * SLOTS, last)]);
             sum += a;
             sum += select(vec4<f32>(0.0), b, i + SLOTS < end);
             sum += select(vec4<f32>(0.0), c, i + 2u * SLOTS < end);

@@ -57,6 +57,10 @@ trait Executor: Send + Sync {
     fn class(&self) -> Class;
     /// The most bytes of a buffer that one kernel can see.
     fn binding_limit(&self) -> u64;
+    /// Whether its shaders may pack floats of 16 bits in words.
+    fn has_halves(&self) -> bool {
+        true
+    }
     /// Creates a buffer with undefined contents.
     fn allocate(&self, what: &str, element: Element, len: usize) -> Result<BufferId>;
     /// Gives a buffer back. Submitted work keeps it alive.
@@ -230,6 +234,13 @@ impl Device {
     #[doc(hidden)]
     pub fn class(&self) -> Class {
         self.executor.class()
+    }
+
+    /// Whether its shaders may pack floats of 16 bits in words. WebGPU has this everywhere, but a few
+    /// drivers that wgpu opens nevertheless do not.
+    #[doc(hidden)]
+    pub fn has_halves(&self) -> bool {
+        self.executor.has_halves()
     }
 
     /// One sentence: what was found, what was taken, and why.

@@ -24,7 +24,7 @@ pub use case::{Bound, Case, Slot};
 pub use interface::{BufferList, Kind, Role, Uniform};
 pub use interface::{Interface, Params, Read, Update, Write};
 #[doc(hidden)]
-pub use reflect::{Reflected, Signature, reflect};
+pub use reflect::{CAPABILITIES, Reflected, Signature, reflect};
 pub use traffic::Traffic;
 pub use variants::{Axis, Choice, PLAIN};
 

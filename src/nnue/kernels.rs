@@ -20,6 +20,7 @@ pub mod deep_rows;
 pub mod deep_weights;
 pub mod forward_sparse;
 pub mod grouped;
+pub mod half;
 pub mod head;
 pub mod join_pieces;
 pub mod libraries;
@@ -31,6 +32,7 @@ pub mod masked_weights;
 pub mod output;
 pub mod output_gradient;
 pub mod pieces;
+pub mod scatter_deep;
 pub mod scatter_pieces;
 pub mod shared_gradient;
 pub mod shared_update;
@@ -89,6 +91,7 @@ pub static KERNELS: &[&Kernel] = &[
     &masked_weights::KERNEL,
     &masked_head::KERNEL,
     &scatter_pieces::KERNEL,
+    &scatter_deep::KERNEL,
     &join_pieces::KERNEL,
     &shared_gradient::KERNEL,
     &shared_update::KERNEL,

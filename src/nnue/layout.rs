@@ -34,6 +34,8 @@ pub(super) struct HeadLayout {
     pub(super) output: u32,
     /// d, or the biases of all layers.
     pub(super) output_bias: u32,
+    /// All elements.
+    pub(super) len: u32,
 }
 
 impl HeadLayout {
@@ -43,10 +45,17 @@ impl HeadLayout {
             true => (0, hidden),
             false => (hidden, 2 * hidden),
         };
+        let output_bias = output + architecture.head_weights() as u32;
+        let widths: usize = architecture
+            .layer_sizes()
+            .iter()
+            .map(|size| size.outputs)
+            .sum();
         Self {
             bias_2,
             output,
-            output_bias: output + architecture.head_weights() as u32,
+            output_bias,
+            len: output_bias + (architecture.buckets * widths) as u32,
         }
     }
 

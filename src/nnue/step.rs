@@ -30,7 +30,7 @@ use composed::Composed;
 use deep::{Deep, DeepPass};
 pub(super) use factorised::record_merge;
 use layered::Layered;
-use lists::{ListBuffer, ListParts};
+use lists::ListBuffer;
 use masked::{Masked, MaskedPass};
 pub(super) use plan::Plan;
 use plan::Work;
@@ -180,6 +180,11 @@ impl Step {
         })
     }
 
+    /// Stores Z and ∂Loss/∂Z of passes with gradients in 16 bits, or not. Returns whether a path can.
+    pub(super) fn set_half(&mut self, half: bool) -> bool {
+        self.deep.set_half(half)
+    }
+
     /// Y, `[samples]`, after a pass.
     pub(super) fn y(&self) -> &Buffer {
         &self.common.y
@@ -229,7 +234,7 @@ impl Step {
                 }
             }
             Work::Scattered(lists, _) => {
-                let parts = ListParts::of(&self.architecture, slice, lists);
+                let parts = self.scattered.parts(slice, lists);
                 self.lists.reserve(device, &parts)?;
                 self.scattered.reserve(device, samples)
             }

@@ -7,7 +7,7 @@ use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::BoundsCheckPolicies;
 use std::collections::BTreeSet;
 use std::path::Path;
-use wgrad::engine::kernel::{Access, Case, Element, Kernel, Slot, Traffic, reflect};
+use wgrad::engine::kernel::{Access, CAPABILITIES, Case, Element, Kernel, Slot, Traffic, reflect};
 use wgrad::engine::recording::Recording;
 use wgrad::optim::{Optimizer, Sgd, StepAt, UpdateBuffers};
 use wgrad::tensor::kernels::{accumulator_sparse, copy};
@@ -252,7 +252,7 @@ fn a_recording_sums_its_traffic_by_kernel() {
 fn resolved(kernel: &Kernel, variant: usize) -> (naga::Module, naga::valid::ModuleInfo) {
     let module = naga::front::wgsl::parse_str(&kernel.assemble(variant)).unwrap();
     let flags = naga::valid::ValidationFlags::all();
-    let mut validator = naga::valid::Validator::new(flags, naga::valid::Capabilities::empty());
+    let mut validator = naga::valid::Validator::new(flags, CAPABILITIES);
     let info = validator.validate(&module).unwrap();
     let constants = naga::back::PipelineConstants::default();
     let (module, info) =

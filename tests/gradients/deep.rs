@@ -7,7 +7,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use wgrad::engine::device::Device;
 use wgrad::nnue::{
-    Activation, Architecture, Batch, HeadActivation, HiddenLayer, Learner, Loss, Network, Upstream,
+    Activation, Architecture, Batch, HeadActivation, HiddenLayer, Learner, Loss, Network,
+    Parameters, Upstream,
 };
 use wgrad::optim::{Optimizer, Sgd};
 
@@ -222,5 +223,97 @@ fn other_networks_stay_composed() {
         assert_eq!(found, [expected, false], "{architecture}");
         let mut host = Network::new(&Device::reference(), &net.parameters).unwrap();
         assert!(!is_deep(&mut host, &net.sparse));
+    }
+}
+
+/// In 16 bits, Z and ∂Loss/∂Z have 11 significant bits, and a hidden layer's z near a kink may be on its
+/// other side.
+const HALF_BOUND: f64 = 1e-3;
+
+fn half(net: &Net) -> Learner {
+    let (loss, optimizer) = (Loss::SIGMOID_MSE, Optimizer::ADAMW);
+    let mut learner = Learner::new(&common::VULKAN, &net.parameters, loss, optimizer).unwrap();
+    learner.set_half(true).unwrap();
+    learner
+}
+
+#[test]
+fn sixteen_bits_are_near_the_reference() {
+    let _turn = common::turn();
+    let reference = Device::reference();
+    let (mut worst, mut least) = (0.0f64, f64::INFINITY);
+    for seed in 0..24 {
+        let net = case(seed, [192, 400, 2]);
+        let name = format!(
+            "{seed}: {} L={}",
+            net.parameters.architecture(),
+            net.sparse.len()
+        );
+        let mut learner = half(&net);
+        let loss = Upstream::Loss(LOSSES[seed as usize % 2]);
+        let found = compute(learner.network_mut(), &net.sparse, loss);
+        let expected = gradients(&reference, &net.parameters, &net.sparse, loss);
+        let error = worst_error(&expected, &found);
+        assert!(error <= HALF_BOUND, "{name}: {error:e}");
+        (worst, least) = (worst.max(error), least.min(error));
+        // The outputs alone keep 32 bits.
+        let mut single = Network::new(&common::VULKAN, &net.parameters).unwrap();
+        let y = learner.network_mut().forward(&net.sparse).unwrap();
+        assert_eq!(y, single.forward(&net.sparse).unwrap(), "{name}");
+    }
+    println!("relative L2 errors from {least:e} to {worst:e}");
+    assert!(worst > 1e-5, "nothing was stored in 16 bits: {worst:e}");
+}
+
+#[test]
+fn sixteen_bits_learn_as_well_and_repeat_their_bits() {
+    let _turn = common::turn();
+    let layers = ["16:dual", "32:crelu"].map(|text| text.parse().unwrap());
+    let architecture = Architecture::new(48, 64)
+        .tied()
+        .pairwise(true)
+        .layers(layers.to_vec())
+        .buckets(3);
+    let net = nets::random(&architecture, 1500, 9, 2);
+    let initial = Parameters::initial(architecture, 1).unwrap();
+    let train = |is_half: bool| {
+        let (loss, optimizer) = (Loss::SIGMOID_MSE, Optimizer::ADAMW);
+        let mut learner = Learner::new(&common::VULKAN, &initial, loss, optimizer).unwrap();
+        learner.set_half(is_half).unwrap();
+        let losses = (0..60).map(|_| learner.step(&net.sparse, 5e-3).unwrap().wait().unwrap());
+        (losses.collect::<Vec<f32>>(), learner.parameters().unwrap())
+    };
+    let (single, first, second) = (train(false).0, train(true), train(true));
+    assert_eq!(first, second);
+    for (step, (half, single)) in first.0.iter().zip(&single).take(10).enumerate() {
+        let difference = (half - single).abs() / single;
+        assert!(difference <= 1e-3, "step {step}: {half} and {single}");
+    }
+    // Later the two have gone apart, as two trainings do, but learn alike.
+    let [half, end] = [&first.0, &single].map(|losses| losses[50..].iter().sum::<f32>() / 10.0);
+    println!("mean losses of the last 10 steps: {half} and, in 32 bits, {end}");
+    assert!((half - end).abs() <= 0.02 * end, "{half} {end}");
+    assert!(end < 0.8 * single[0], "{} {end}", single[0]);
+}
+
+#[test]
+fn sixteen_bits_are_refused_where_they_mean_nothing() {
+    let _turn = common::turn();
+    let pairwise = Architecture::new(20, 64).pairwise(true);
+    let cpu = Device::cpu().unwrap();
+    for (device, architecture) in [
+        (&cpu, pairwise.clone()),
+        (&*common::VULKAN, Architecture::new(20, 64)),
+        (&*common::VULKAN, Architecture::new(20, 96).pairwise(true)),
+    ] {
+        let parameters = Parameters::initial(architecture, 1).unwrap();
+        let (loss, optimizer) = (Loss::MSE, Optimizer::ADAMW);
+        let mut learner = Learner::new(device, &parameters, loss, optimizer).unwrap();
+        learner.set_half(false).unwrap();
+        let error = learner.set_half(true).unwrap_err().to_string();
+        assert!(
+            error.contains("half") && error.contains(device.name()),
+            "{error}"
+        );
     }
 }

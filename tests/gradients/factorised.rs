@@ -6,8 +6,8 @@ use crate::{LOSSES, common, compute, worst_error};
 use std::num::NonZeroUsize;
 use wgrad::engine::device::Device;
 use wgrad::nnue::{
-    Architecture, Batch, Learner, Loss, Network, ParameterGroups, ParameterName, Parameters,
-    Upstream,
+    Architecture, Batch, HeadActivation, HiddenLayer, Learner, Loss, Network, ParameterGroups,
+    ParameterName, Parameters, Upstream,
 };
 use wgrad::optim::{AdamW, Optimizer, ParameterGroup, Sgd};
 
@@ -81,6 +81,32 @@ fn vulkan_gradients_agree_with_the_composed_path() {
 fn gl_gradients_agree_with_the_composed_path() {
     let _turn = common::turn();
     agrees_with_the_composed_path(&common::GL, [24, 37, 400, 6]);
+}
+
+/// The paths of longer heads read the merged weights too.
+#[test]
+fn longer_heads_agree_with_the_composed_path() {
+    let _turn = common::turn();
+    let layers = vec![HiddenLayer::new(16, HeadActivation::Dual)];
+    let (cpu, loss) = (Device::cpu().unwrap(), Upstream::Loss(Loss::SIGMOID_MSE));
+    for (device, kernel) in [(&cpu, "scatter_deep"), (&*common::VULKAN, "deep_weights")] {
+        for (seed, hidden) in [64, 256].into_iter().enumerate() {
+            let mut architecture = Architecture::new(24, hidden).shared(8).buckets(3);
+            architecture.tied = seed == 0;
+            let architecture = architecture.pairwise(true).layers(layers.clone());
+            let net = nets::random(&architecture, 700, 6, seed as u64);
+            let path = kernels(device, &net, &net.sparse).unwrap();
+            assert!(
+                path.contains(&kernel) && path.contains(&"shared_gradient"),
+                "{path:?}"
+            );
+            let mut network = Network::new(device, &net.parameters).unwrap();
+            let own = compute(&mut network, &net.sparse, loss);
+            let composed = compute(&mut network.composed(), &net.sparse, loss);
+            let error = worst_error(&composed, &own);
+            assert!(error <= BOUND, "{}: K = {hidden}: {error:e}", device.name());
+        }
+    }
 }
 
 /// The parameters after a few steps with groups of their own, and the losses.

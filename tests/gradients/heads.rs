@@ -262,6 +262,77 @@ fn the_paths_of_a_plain_network_agree_with_the_composed_one() {
     }
 }
 
+/// Networks that the scattered path takes, with lanes in tiles of every width.
+fn scattered_architectures() -> Vec<Architecture> {
+    let layer = HiddenLayer::new;
+    let two = vec![
+        layer(16, HeadActivation::Dual),
+        layer(5, HeadActivation::CRelu),
+    ];
+    let one = vec![layer(7, HeadActivation::SCRelu)];
+    let network = |hidden| Architecture::new(23, hidden).clip(0.75);
+    vec![
+        network(64).tied().pairwise(true).layers(two.clone()),
+        network(192)
+            .pairwise(true)
+            .layers(two.clone())
+            .skip(true)
+            .buckets(8),
+        network(96)
+            .layers(one.clone())
+            .activation(Activation::SCRelu)
+            .buckets(3),
+        network(160).tied().layers(one).activation(Activation::Relu),
+        network(128).tied().pairwise(true).buckets(2),
+    ]
+}
+
+#[test]
+fn the_scattered_path_of_a_head_agrees_with_the_composed_one() {
+    let device = Device::cpu().unwrap();
+    // More samples than a shard has.
+    for (seed, architecture) in scattered_architectures().into_iter().enumerate() {
+        let net = nets::random(&architecture, 2100, 6, seed as u64);
+        let loss = LOSSES[seed % 3];
+        let mut own = Network::new(&device, &net.parameters).unwrap();
+        let kernels = own.traffic(&net.sparse, loss).unwrap().unwrap();
+        assert!(kernels.contains_key("scatter_deep"), "{architecture}");
+        let composed = Network::new(&device, &net.parameters).unwrap();
+        let mut composed = composed.composed();
+        let given: Vec<f32> = net.sparse.targets().iter().map(|t| t - 0.5).collect();
+        for upstream in [Upstream::Loss(loss), Upstream::Given(&given)] {
+            let found = compute(&mut own, &net.sparse, upstream);
+            let expected = compute(&mut composed, &net.sparse, upstream);
+            let error = worst_error(&expected, &found);
+            assert!(error <= 1e-5, "{architecture}: {error:e}");
+            let losses = [&expected, &found].map(|found| found.loss.unwrap_or(0.0));
+            assert!((losses[0] - losses[1]).abs() <= 1e-6 * losses[0]);
+        }
+    }
+}
+
+#[test]
+fn the_scattered_path_of_a_head_gives_the_same_bits_with_any_number_of_threads() {
+    for (seed, architecture) in scattered_architectures().into_iter().enumerate() {
+        let net = nets::random(&architecture, 4500, 6, seed as u64);
+        let train = |threads: usize| {
+            let threads = std::num::NonZeroUsize::new(threads).unwrap();
+            let device = Device::cpu_with_threads(threads).unwrap();
+            let loss = Loss::SIGMOID_MSE;
+            let mut learner =
+                Learner::new(&device, &net.parameters, loss, Optimizer::ADAMW).unwrap();
+            for _ in 0..3 {
+                let loss = learner.step(&net.sparse, 5e-3).unwrap().wait().unwrap();
+                assert!(loss.is_finite(), "{architecture}");
+            }
+            learner.parameters().unwrap()
+        };
+        let one = train(1);
+        assert!(one != net.parameters, "{architecture}");
+        assert!(train(2) == one && train(3) == one, "{architecture}");
+    }
+}
+
 #[test]
 fn micro_batches_of_a_head_add_up() {
     let device = Device::cpu().unwrap();

@@ -84,9 +84,10 @@ impl Progress {
             HumanCount(weights as u64),
         ));
         self.say(format_args!(
-            "training    {} on batches of {}, {}, learning rate {} ({}), {}, seed {}",
+            "training    {} on batches of {}{}, {}, learning rate {} ({}), {}, seed {}",
             crate::counted(settings.epochs as usize, "epoch"),
             HumanCount(settings.batch_size as u64),
+            if settings.half { ", Z in 16 bits" } else { "" },
             settings.optimizer,
             settings.learning_rate,
             settings.schedule.name(),

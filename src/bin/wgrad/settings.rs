@@ -60,6 +60,10 @@ pub struct SettingsOptions {
     /// [default: none]
     #[arg(long, value_name = "LOW..HIGH", visible_alias = "weight-clip", allow_hyphen_values = true, value_parser = range)]
     weight_range: Option<(f32, f32)>,
+    /// Store Z and its gradients in 16 bits. Adapters do it for networks with a pairwise product or
+    /// hidden layers [default: 32 bits]
+    #[arg(long)]
+    half: bool,
     /// Seed of the initial parameters and of the shuffle [default: 0]
     #[arg(long)]
     seed: Option<u64>,
@@ -92,6 +96,7 @@ impl SettingsOptions {
         put(&mut settings.batch_size, self.batch_size);
         put(&mut settings.learning_rate, self.learning_rate);
         put(&mut settings.schedule, self.schedule);
+        settings.half |= self.half;
         put(&mut settings.seed, self.seed);
         put(&mut settings.shuffle_buffer, self.shuffle_buffer);
         let objective = self.objective.over(settings.objective());
@@ -175,6 +180,7 @@ pub fn differences(own: &Settings, given: &Settings) -> Vec<String> {
             ("--learning-rate", settings.learning_rate.to_string()),
             ("--schedule", settings.schedule.name().to_owned()),
             ("optimizer", format!("{:?}", settings.optimizer)),
+            ("--half", settings.half.to_string()),
             ("--lambda", settings.lambda.to_string()),
             ("--scale", settings.scale.to_string()),
             ("--loss", settings.loss.name().to_owned()),

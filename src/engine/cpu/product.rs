@@ -24,20 +24,43 @@ fn last(rows: usize, columns: usize, row: usize, column: usize) -> usize {
 /// Rows of the result are `stride` elements apart, and no size is 0. The order of the sums depends
 /// on the processor and on the sizes, but not on the number of threads.
 pub fn product(
-    [m, n, depth]: [usize; 3],
+    sizes: [usize; 3],
     a: Matrix<'_>,
     b: Matrix<'_>,
     result: &mut [f32],
     stride: usize,
     add: bool,
 ) {
-    assert!(last(m, depth, a.row, a.column) < a.values.len());
-    assert!(last(depth, n, b.row, b.column) < b.values.len());
-    assert!(last(m, n, stride, 1) < result.len());
-    let parallel = match m * n * depth {
+    let parallel = match sizes.iter().product() {
         ..65_536 => Parallelism::None,
         _ => Parallelism::Rayon(0),
     };
+    multiply(sizes, a, b, result, (stride, add), parallel);
+}
+
+/// The same on the calling thread alone, for work that is cut for the threads already.
+pub fn product_here(
+    sizes: [usize; 3],
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    result: &mut [f32],
+    stride: usize,
+    add: bool,
+) {
+    multiply(sizes, a, b, result, (stride, add), Parallelism::None);
+}
+
+fn multiply(
+    [m, n, depth]: [usize; 3],
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    result: &mut [f32],
+    (stride, add): (usize, bool),
+    parallel: Parallelism,
+) {
+    assert!(last(m, depth, a.row, a.column) < a.values.len());
+    assert!(last(depth, n, b.row, b.column) < b.values.len());
+    assert!(last(m, n, stride, 1) < result.len());
     // The multiplication prefers columns of the result that are contiguous. Rows that are make it
     // compute the transposed product, resultᵀ = bᵀ·aᵀ.
     let flip = |matrix: Matrix<'_>| (matrix.values.as_ptr(), matrix.row, matrix.column);

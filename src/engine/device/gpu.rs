@@ -67,6 +67,7 @@ pub(super) struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
     binding_limit: u64,
+    has_halves: bool,
     state: Mutex<State>,
     reads: Arc<ReadBuffers>,
     lost: Arc<Mutex<Option<String>>>,
@@ -128,6 +129,10 @@ impl Gpu {
                 _ => Class::Gpu,
             },
             binding_limit,
+            has_halves: adapter
+                .get_downlevel_capabilities()
+                .flags
+                .contains(wgpu::DownlevelFlags::SHADER_F16_IN_F32),
             state: Mutex::new(state),
             reads: Arc::default(),
             lost,
@@ -321,6 +326,10 @@ impl Executor for Gpu {
 
     fn binding_limit(&self) -> u64 {
         self.binding_limit
+    }
+
+    fn has_halves(&self) -> bool {
+        self.has_halves
     }
 
     fn allocate(&self, what: &str, element: Element, len: usize) -> Result<BufferId> {

@@ -24,20 +24,22 @@ pub struct Reflected {
     pub workgroup_bytes: u32,
 }
 
-/// Parses and validates an assembled shader, without any optional capability, and reads its
-/// interface.
+/// What naga counts as a capability although every implementation of WebGPU has it: floats of 16 bits
+/// in words, `pack2x16float`. A kernel that uses it needs a device that
+/// [has it](crate::engine::device::Device::has_halves).
+pub const CAPABILITIES: naga::valid::Capabilities =
+    naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+
+/// Parses and validates an assembled shader, with [`CAPABILITIES`] alone, and reads its interface.
 ///
 /// # Errors
 /// The compiler's message, or the name of the missing part.
 pub fn reflect(source: &str) -> Result<Reflected, String> {
     let module =
         naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
-    naga::valid::Validator::new(
-        naga::valid::ValidationFlags::all(),
-        naga::valid::Capabilities::empty(),
-    )
-    .validate(&module)
-    .map_err(|error| error.emit_to_string(source))?;
+    naga::valid::Validator::new(naga::valid::ValidationFlags::all(), CAPABILITIES)
+        .validate(&module)
+        .map_err(|error| error.emit_to_string(source))?;
     let [entry] = module.entry_points.as_slice() else {
         return Err(format!(
             "expected 1 entry point, found {}",

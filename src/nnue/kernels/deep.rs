@@ -16,9 +16,13 @@
 //! The samples are in the order of their buckets. A *split* is at most [`SPLIT`] consecutive samples
 //! of one bucket. Its *share* is what it adds to the gradients: of B of each perspective, `[2K]`; of W
 //! of each layer for its bucket; of c of each layer; and to the loss.
+//!
+//! A training may store Z and D in 16 bits: see [`half`]. D is then divided by a power of 2 per sample,
+//! about the largest of its |δ|.
 
 pub(super) mod case;
 
+use super::half;
 use super::head::{self, Layer};
 use crate::nnue::activation::Activation;
 use std::ops::Range;
@@ -42,6 +46,22 @@ pub fn stride(layers: &[Layer]) -> usize {
 pub fn share(hidden: usize, layers: &[Layer]) -> usize {
     let of_layers = layers.iter().map(|layer| layer.width * (layer.inputs + 1));
     2 * hidden + of_layers.sum::<usize>() + 1
+}
+
+/// A row of Z, `[2K]`, from 32 bits or, if there is a limit, from 16 bits.
+pub(super) fn z_row(
+    z: &[f64],
+    halves: &[u32],
+    lanes: Range<usize>,
+    limit: Option<f32>,
+) -> Vec<f64> {
+    match limit {
+        None => z[lanes].to_vec(),
+        Some(limit) => {
+            let values = lanes.map(|lane| half::get(halves, lane));
+            values.map(|ratio| ratio * f64::from(limit)).collect()
+        }
+    }
 }
 
 /// The offset of lane `u` of both perspectives in D of a sample, with 2K lanes in all.

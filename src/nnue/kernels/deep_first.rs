@@ -1,8 +1,9 @@
 //! z = W\[b\]·x + c\[b\] of the first layer of the head, from Z (section 1.14): see [`deep`].
 
 use super::deep::{self, Front, OUTPUTS, case};
+use super::half::Scale;
 use super::head;
-use super::libraries::{ACTIVATION, ACTIVATIONS, HEAD, PAIRWISE};
+use super::libraries::{ACTIVATION, ACTIVATIONS, HALF, HEAD, PAIRWISE, STORAGES};
 use crate::engine::device::Class;
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Write};
@@ -32,12 +33,16 @@ crate::interface! {
         pub width: u32,
         /// T.
         pub clip: f32,
+        /// [`Scale::limit`](super::half::Scale::limit) of Z in 16 bits.
+        pub limit: f32,
     }
     pub struct Buffers {
         /// Layers, buckets and splits, among others.
         pub index: Read<u32>,
-        /// Z, `[samples, 2K]`.
+        /// Z, `[samples, 2K]`, unless it is stored in 16 bits.
         pub z: Read<f32>,
+        /// Z in 16 bits, two lanes in a word.
+        pub halves: Read<u32>,
         /// The head buffer.
         pub head: Read<f32>,
         /// z, `[samples, stride]`, 0 past the width.
@@ -58,8 +63,8 @@ pub static KERNEL: Kernel = Kernel {
     operation: Some("head"),
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/nnue/deep_first.wgsl"),
-    libraries: &[GRID, ACTIVATION, HEAD],
-    axes: &[ACTIVATIONS, PAIRWISE, TILED],
+    libraries: &[GRID, ACTIVATION, HALF, HEAD],
+    axes: &[ACTIVATIONS, PAIRWISE, STORAGES, TILED],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,
@@ -68,15 +73,17 @@ pub static KERNEL: Kernel = Kernel {
     cases,
 };
 
-/// The variant for an activation, for pairs of lanes or not, and for a class of devices.
-pub fn variant_for(activation: Activation, pairwise: bool, class: Class) -> usize {
-    let tiled = tiled_for(class);
-    KERNEL.variant([activation as usize, usize::from(pairwise), tiled])
+/// The variant for an activation, for pairs of lanes or not, for 16 bits or not, and for a class of
+/// devices.
+pub fn variant_for(activation: Activation, pairwise: bool, half: bool, class: Class) -> usize {
+    let [pairwise, half] = [pairwise, half].map(usize::from);
+    KERNEL.variant([activation as usize, pairwise, half, tiled_for(class)])
 }
 
 fn twin(call: Call<'_, f64>) {
-    let [activation, pairwise, _] = KERNEL.choices(call.variant);
+    let [activation, pairwise, half, _] = KERNEL.choices(call.variant);
     let (p, b) = call.open::<Params>();
+    let limit = (half == 1).then_some(p.limit);
     let front = Front {
         activation: Activation::ALL[activation],
         clip: f64::from(p.clip),
@@ -87,8 +94,9 @@ fn twin(call: Call<'_, f64>) {
     for split in 0..p.splits as usize {
         let (samples, bucket) = deep::split(b.index, p.starts, [p.buckets, p.bucket], split);
         for s in samples {
-            let z = &b.z[s * 2 * front.hidden..][..2 * front.hidden];
-            let x: Vec<f64> = (0..layer.inputs).map(|j| front.x(z, j)).collect();
+            let lanes = s * 2 * front.hidden..(s + 1) * 2 * front.hidden;
+            let z = deep::z_row(b.z, b.halves, lanes, limit);
+            let x: Vec<f64> = (0..layer.inputs).map(|j| front.x(&z, j)).collect();
             let to = &mut b.delta[s * p.stride as usize..][..p.stride as usize];
             to.fill(0.0);
             for o in 0..layer.width {
@@ -102,14 +110,15 @@ fn twin(call: Call<'_, f64>) {
 
 fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let p: Params = bytemuck::pod_read_unaligned(params);
-    let [_, pairwise, _]: [usize; 3] = KERNEL.choices(variant);
+    let [_, pairwise, half, _] = KERNEL.choices(variant);
     let [samples, hidden, buckets, splits, stride, width] =
         [p.samples, p.hidden, p.buckets, p.splits, p.stride, p.width].map(u64::from);
     let inputs = if pairwise == 1 { hidden } else { 2 * hidden };
     let used = buckets.min(splits);
     let of_buckets = if buckets > 1 { splits } else { 0 };
     Traffic {
-        read: 4 * (samples * 2 * hidden + used * width * (inputs + 1) + splits + 1 + of_buckets),
+        read: 4 * (used * width * (inputs + 1) + splits + 1 + of_buckets)
+            + if half == 1 { 2 } else { 4 } * samples * 2 * hidden,
         written: 4 * samples * stride,
         operations: samples * (2 * hidden + 2 * width * inputs),
         ..Traffic::default()
@@ -140,7 +149,7 @@ fn cases() -> Vec<Case> {
 }
 
 fn case(variant: usize, seed: usize, [samples, hidden, width, buckets]: [usize; 4]) -> Case {
-    let [activation, pairwise, _] = KERNEL.choices(variant);
+    let [activation, pairwise, half, _] = KERNEL.choices(variant);
     // Without pairs, K may be an odd multiple of 32.
     let hidden = match pairwise {
         0 if hidden == 64 => 32,
@@ -152,7 +161,11 @@ fn case(variant: usize, seed: usize, [samples, hidden, width, buckets]: [usize; 
     let most = if width > 1000 { 1 } else { deep::SPLIT };
     let index = case::Index::with_splits(&mut inputs, &architecture, samples, most);
     let clip = [1.0, 0.75, 127.0 / 64.0][seed % 3];
+    let activation = Activation::ALL[activation];
+    let scale = Scale::new(activation.has_clip().then_some(clip));
     let stride = deep::stride(&layers);
+    let z = inputs.around_kinks(samples * 2 * hidden, clip);
+    let [z, halves] = case::stored(z, (half == 1).then_some(scale));
     let params = Params {
         samples: samples as u32,
         hidden: hidden as u32,
@@ -164,17 +177,19 @@ fn case(variant: usize, seed: usize, [samples, hidden, width, buckets]: [usize; 
         stride: stride as u32,
         width: width as u32,
         clip,
+        limit: scale.limit,
     };
     let head = case::head_len(&layers, buckets);
     let slots = Slots {
         index: Slot::Words(index.words),
-        z: Slot::Floats(inputs.around_kinks(samples * 2 * hidden, clip)),
+        z,
+        halves,
         head: Slot::Floats(inputs.floats(head, -1.0, 1.0)),
         delta: Slot::Output {
             len: samples * stride,
             bound: Bound::Sum {
                 terms: layers[0].inputs + 1,
-                c: 2.0 + Activation::ALL[activation].operations() as f64,
+                c: 2.0 + activation.operations() as f64,
             },
         },
     };

@@ -1,8 +1,10 @@
 //! Z\[s, pK + r\] = B_p\[r\] + Σ A_p\[i, r\] over the index list of sample s in perspective p (section
 //! 1.14): see [`deep`](super::deep).
 
+use super::half::{self, Scale};
+use super::libraries::{HALF, STORAGES};
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Bound, Call, Case, Kernel, PLAIN, Pass, Read, Slot, Traffic, Write};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Update, Write};
 use crate::engine::libraries::GRID;
 
 crate::interface! {
@@ -22,6 +24,12 @@ crate::interface! {
         pub inputs: u32,
         /// Indices in the lists of both perspectives.
         pub entries: u32,
+        /// [`Scale::limit`] of Z in 16 bits.
+        pub limit: f32,
+        /// [`Scale::top`].
+        pub top: f32,
+        /// [`Scale::above`].
+        pub above: f32,
     }
     pub struct Buffers {
         /// Index lists and more: the starts of both perspectives come first.
@@ -32,8 +40,10 @@ crate::interface! {
         pub weights_2: Read<f32>,
         /// The head buffer: B of each accumulator, and the layers.
         pub head: Read<f32>,
-        /// Z, `[samples, 2K]`.
+        /// Z, `[samples, 2K]`, unless it is stored in 16 bits.
         pub z: Write<f32>,
+        /// Z in 16 bits, two lanes in a word.
+        pub halves: Update<u32>,
     }
 }
 
@@ -59,8 +69,8 @@ pub static KERNEL: Kernel = Kernel {
     operation: Some("head"),
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/nnue/deep_forward.wgsl"),
-    libraries: &[GRID],
-    axes: PLAIN,
+    libraries: &[GRID, HALF],
+    axes: &[STORAGES],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,
@@ -70,7 +80,13 @@ pub static KERNEL: Kernel = Kernel {
 };
 
 fn twin(call: Call<'_, f64>) {
+    let is_half = call.variant == 1;
     let (p, b) = call.open::<Params>();
+    let scale = Scale {
+        limit: p.limit,
+        top: p.top,
+        above: p.above,
+    };
     let (samples, hidden) = (p.samples as usize, p.hidden as usize);
     for (perspective, weights) in [b.weights_1, b.weights_2].into_iter().enumerate() {
         let starts = &b.lists[perspective * (samples + 1)..];
@@ -81,13 +97,17 @@ fn twin(call: Call<'_, f64>) {
             for r in 0..hidden {
                 let rows = list.iter().map(|&i| weights[i as usize * hidden + r]);
                 let to = (2 * s + perspective) * hidden + r;
-                b.z[to] = b.head[bias + r] + rows.sum::<f64>();
+                let z = b.head[bias + r] + rows.sum::<f64>();
+                match is_half {
+                    false => b.z[to] = z,
+                    true => half::put(b.halves, to, scale.ratio(z)),
+                }
             }
         }
     }
 }
 
-fn traffic(_: usize, params: &[u8]) -> Traffic {
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let p: Params = bytemuck::pod_read_unaligned(params);
     let [samples, hidden, inputs, entries] =
         [p.samples, p.hidden, p.inputs, p.entries].map(u64::from);
@@ -96,7 +116,7 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
     let distinct = entries.min(accumulators * inputs);
     Traffic {
         read: 4 * (2 * (samples + 1) + entries + accumulators * hidden),
-        written: 4 * 2 * samples * hidden,
+        written: if variant == 1 { 2 } else { 4 } * 2 * samples * hidden,
         gathered_issued: 4 * entries * hidden,
         gathered_distinct: 4 * distinct * hidden,
         operations: entries * hidden,
@@ -118,43 +138,56 @@ fn cases() -> Vec<Case> {
         [7, 544, 3, 11, 0],
         [32_771, 288, 1, 3, 1],
     ];
-    let case = |(seed, [samples, hidden, width, features, tied]): (usize, [usize; 5])| {
-        let mut inputs = Inputs::new(1900 + seed as u64);
-        let sides = [(); 2].map(|()| inputs.sparse(samples, width, features));
-        let starts = sides.iter().flat_map(|lists| lists.starts());
-        let indices = sides.iter().flat_map(|lists| lists.indices());
-        let lists: Vec<u32> = starts.chain(indices).copied().collect();
-        let count = sides
-            .iter()
-            .map(|lists| lists.indices().len())
-            .sum::<usize>();
-        let params = Params {
-            samples: samples as u32,
-            hidden: hidden as u32,
-            indices_1: 2 * (samples as u32 + 1),
-            indices_2: (2 * (samples + 1) + sides[0].indices().len()) as u32,
-            bias_2: ((1 - tied) * hidden) as u32,
-            inputs: features as u32,
-            entries: count as u32,
+    let case =
+        |variant: usize, (seed, [samples, hidden, width, features, tied]): (usize, [usize; 5])| {
+            let mut inputs = Inputs::new(1900 + seed as u64);
+            // With these limits the 16-bit values are exact too.
+            let scale = Scale::new([Some(1.0), None, Some(0.5)][seed % 3]);
+            let sides = [(); 2].map(|()| inputs.sparse(samples, width, features));
+            let starts = sides.iter().flat_map(|lists| lists.starts());
+            let indices = sides.iter().flat_map(|lists| lists.indices());
+            let lists: Vec<u32> = starts.chain(indices).copied().collect();
+            let count = sides
+                .iter()
+                .map(|lists| lists.indices().len())
+                .sum::<usize>();
+            let params = Params {
+                samples: samples as u32,
+                hidden: hidden as u32,
+                indices_1: 2 * (samples as u32 + 1),
+                indices_2: (2 * (samples + 1) + sides[0].indices().len()) as u32,
+                bias_2: ((1 - tied) * hidden) as u32,
+                inputs: features as u32,
+                entries: count as u32,
+                limit: scale.limit,
+                top: scale.top,
+                above: scale.above,
+            };
+            let one = inputs.sixteenths(features * hidden);
+            let two = match tied {
+                1 => one.clone(),
+                _ => inputs.sixteenths(features * hidden),
+            };
+            let slots = Slots {
+                lists: Slot::Words(lists),
+                weights_1: Slot::Floats(one),
+                weights_2: Slot::Floats(two),
+                head: Slot::Floats(inputs.sixteenths((2 - tied) * hidden)),
+                // Sixteenths add up exactly.
+                z: Slot::Output {
+                    len: (1 - variant) * samples * 2 * hidden,
+                    bound: Bound::Exact,
+                },
+                halves: Slot::UpdateWords(vec![7; variant * samples * hidden]),
+            };
+            let name = format!("L={samples} K={hidden} F={width} N={features} tied={tied}");
+            Case::new(name, variant, params, slots)
         };
-        let one = inputs.sixteenths(features * hidden);
-        let two = match tied {
-            1 => one.clone(),
-            _ => inputs.sixteenths(features * hidden),
-        };
-        let slots = Slots {
-            lists: Slot::Words(lists),
-            weights_1: Slot::Floats(one),
-            weights_2: Slot::Floats(two),
-            head: Slot::Floats(inputs.sixteenths((2 - tied) * hidden)),
-            // Sixteenths add up exactly.
-            z: Slot::Output {
-                len: samples * 2 * hidden,
-                bound: Bound::Exact,
-            },
-        };
-        let name = format!("L={samples} K={hidden} F={width} N={features} tied={tied}");
-        Case::new(name, 0, params, slots)
-    };
-    shapes.into_iter().enumerate().map(case).collect()
+    let variants = 0..KERNEL.variants();
+    variants
+        .flat_map(|variant| {
+            let each = shapes.into_iter().enumerate();
+            each.map(move |one| case(variant, one))
+        })
+        .collect()
 }

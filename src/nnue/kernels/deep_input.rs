@@ -2,8 +2,9 @@
 //! gradients of its W and of B (section 1.14): see [`deep`].
 
 use super::deep::{self, Front, OUTPUTS, Shares, TILE, case};
+use super::half::{self, Scale};
 use super::head;
-use super::libraries::{ACTIVATION, ACTIVATIONS, HEAD, PAIRWISE};
+use super::libraries::{ACTIVATION, ACTIVATIONS, HALF, HEAD, PAIRWISE, STORAGES};
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Update, Write};
 use crate::engine::libraries::GRID;
@@ -36,18 +37,24 @@ crate::interface! {
         pub width: u32,
         /// T.
         pub clip: f32,
+        /// [`Scale::limit`](super::half::Scale::limit) of Z in 16 bits.
+        pub limit: f32,
     }
     pub struct Buffers {
         /// Layers, buckets and splits, among others.
         pub index: Read<u32>,
-        /// Z, `[samples, 2K]`.
+        /// Z, `[samples, 2K]`, unless it is stored in 16 bits.
         pub z: Read<f32>,
+        /// Z in 16 bits, two lanes in a word.
+        pub halves: Read<u32>,
         /// The head buffer.
         pub head: Read<f32>,
         /// δ, `[samples, stride]`, 0 past the width.
         pub delta: Read<f32>,
-        /// D, by tiles of 64 lanes.
+        /// D, by tiles of 64 lanes, unless it is stored in 16 bits.
         pub dz: Write<f32>,
+        /// D ÷ the scale of its sample, in 16 bits, two lanes in a word.
+        pub dz_halves: Update<u32>,
         /// The shares, `[splits, share]`.
         pub shares: Update<f32>,
     }
@@ -66,8 +73,8 @@ pub static KERNEL: Kernel = Kernel {
     operation: Some("head"),
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/deep_input.wgsl"),
-    libraries: &[GRID, ACTIVATION, HEAD],
-    axes: &[ACTIVATIONS, PAIRWISE],
+    libraries: &[GRID, ACTIVATION, HALF, HEAD],
+    axes: &[ACTIVATIONS, PAIRWISE, STORAGES],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,
@@ -76,14 +83,16 @@ pub static KERNEL: Kernel = Kernel {
     cases,
 };
 
-/// The variant for an activation, and for pairs of lanes or not.
-pub fn variant_for(activation: Activation, pairwise: bool) -> usize {
-    KERNEL.variant([activation as usize, usize::from(pairwise)])
+/// The variant for an activation, for pairs of lanes or not, and for 16 bits or not.
+pub fn variant_for(activation: Activation, pairwise: bool, half: bool) -> usize {
+    let [pairwise, half] = [pairwise, half].map(usize::from);
+    KERNEL.variant([activation as usize, pairwise, half])
 }
 
 fn twin(call: Call<'_, f64>) {
-    let [activation, pairwise] = KERNEL.choices(call.variant);
+    let [activation, pairwise, half] = KERNEL.choices(call.variant);
     let (p, b) = call.open::<Params>();
+    let limit = (half == 1).then_some(p.limit);
     let front = Front {
         activation: Activation::ALL[activation],
         clip: f64::from(p.clip),
@@ -99,18 +108,25 @@ fn twin(call: Call<'_, f64>) {
         share[of_weights..][..layer.width * layer.inputs].fill(0.0);
         let (samples, bucket) = deep::split(b.index, p.starts, [p.buckets, p.bucket], split);
         for s in samples {
-            let z = &b.z[s * 2 * front.hidden..][..2 * front.hidden];
+            let lanes = s * 2 * front.hidden..(s + 1) * 2 * front.hidden;
+            let z = deep::z_row(b.z, b.halves, lanes, limit);
             let delta = &b.delta[s * p.stride as usize..][..layer.width];
+            let scale = half::scale_of(delta);
             for j in 0..layer.inputs {
                 let mut derivative = 0.0;
                 for (o, delta) in delta.iter().enumerate() {
                     let at = o * layer.inputs + j;
                     derivative += b.head[layer.weights_of(bucket) + at] * delta;
-                    share[of_weights + at] += delta * front.x(z, j);
+                    share[of_weights + at] += delta * front.x(&z, j);
                 }
-                for (u, slope) in front.slopes(z, j) {
+                for (u, slope) in front.slopes(&z, j) {
                     let dz = slope * derivative;
-                    b.dz[deep::place(p.samples as usize, s, u)] = dz;
+                    let to = deep::place(p.samples as usize, s, u);
+                    match half {
+                        0 => b.dz[to] = dz,
+                        // The sum with 0 has no −0.
+                        _ => half::put(b.dz_halves, to, 0.0 + dz / scale),
+                    }
                     share[u] += dz;
                 }
             }
@@ -118,22 +134,24 @@ fn twin(call: Call<'_, f64>) {
     }
 }
 
-fn traffic(_: usize, params: &[u8]) -> Traffic {
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let p: Params = bytemuck::pod_read_unaligned(params);
     let [samples, hidden, buckets, splits] =
         [p.samples, p.hidden, p.buckets, p.splits].map(u64::from);
     let [stride, inputs, width] = [p.stride, p.inputs, p.width].map(u64::from);
+    let [_, _, half] = KERNEL.choices(variant);
+    // Bytes of all lanes, and the lanes.
+    let stored = if half == 1 { 2 } else { 4 } * samples * 2 * hidden;
     let lanes = samples * 2 * hidden;
     let of_buckets = if buckets > 1 { splits } else { 0 };
     Traffic {
-        read: 4
-            * (lanes
-                + samples * stride
+        read: stored
+            + 4 * (samples * stride
                 + buckets.min(splits) * width * inputs
                 + splits
                 + 1
                 + of_buckets),
-        written: 4 * (lanes + splits * (2 * hidden + width * inputs)),
+        written: stored + 4 * splits * (2 * hidden + width * inputs),
         operations: 4 * samples * width * inputs + 4 * lanes,
         ..Traffic::default()
     }
@@ -163,7 +181,7 @@ fn cases() -> Vec<Case> {
 }
 
 fn case(variant: usize, seed: usize, [samples, hidden, width, buckets]: [usize; 4]) -> Case {
-    let [activation, pairwise] = KERNEL.choices(variant);
+    let [activation, pairwise, half] = KERNEL.choices(variant);
     // Without pairs, K may be an odd multiple of 32.
     let hidden = match pairwise {
         0 if hidden == 64 => 32,
@@ -174,7 +192,12 @@ fn case(variant: usize, seed: usize, [samples, hidden, width, buckets]: [usize; 
     let layers = head::layers(&architecture);
     let most = if samples == 520 { 1 } else { deep::SPLIT };
     let index = case::Index::with_splits(&mut inputs, &architecture, samples, most);
-    let clip = [1.0, 0.75, 127.0 / 64.0][seed % 3];
+    let clip = match half {
+        0 => [1.0, 0.75, 127.0 / 64.0][seed % 3],
+        _ => [1.0, 0.5, 2.0][seed % 3],
+    };
+    let activation = Activation::ALL[activation];
+    let scale = Scale::new(activation.has_clip().then_some(clip));
     let (stride, share) = (deep::stride(&layers), deep::share(hidden, &layers));
     let params = Params {
         samples: samples as u32,
@@ -189,25 +212,44 @@ fn case(variant: usize, seed: usize, [samples, hidden, width, buckets]: [usize; 
         inputs: layers[0].inputs as u32,
         width: width as u32,
         clip,
+        limit: scale.limit,
     };
-    let mut delta = inputs.floats(samples * stride, -1.0, 1.0);
+    // In 16 bits every D must be exact, so that its word is the reference's: few bits in each factor.
+    let mut draw = |count: usize, steps: u32| match half {
+        0 => inputs.floats(count, -1.0, 1.0),
+        _ => {
+            let words = inputs.words(count, 2 * steps + 1).into_iter();
+            words.map(|word| word as f32 / steps as f32 - 1.0).collect()
+        }
+    };
+    let mut delta: Vec<f32> = draw(samples * stride, 1);
     for row in delta.chunks_mut(stride) {
         row[width..].fill(0.0);
     }
-    let head = case::head_len(&layers, buckets);
+    let values = draw(case::head_len(&layers, buckets), 2);
+    let z = match half {
+        0 => inputs.around_kinks(samples * 2 * hidden, clip),
+        _ => draw(samples * 2 * hidden, 4)
+            .into_iter()
+            .map(|z| 2.0 * z)
+            .collect(),
+    };
+    let [z, halves] = case::stored(z, (half == 1).then_some(scale));
     let rounds = width.div_ceil(OUTPUTS);
-    let c = 3.0 + Activation::ALL[activation].operations() as f64;
+    let c = 3.0 + activation.operations() as f64;
     let slots = Slots {
-        z: Slot::Floats(inputs.around_kinks(samples * 2 * hidden, clip)),
-        head: Slot::Floats(inputs.floats(head, -1.0, 1.0)),
+        z,
+        halves,
+        head: Slot::Floats(values),
         delta: Slot::Floats(delta),
         dz: Slot::Output {
-            len: samples * 2 * hidden,
+            len: (1 - half) * samples * 2 * hidden,
             bound: Bound::Sum {
                 terms: width + rounds,
                 c,
             },
         },
+        dz_halves: Slot::UpdateWords(vec![7; half * samples * hidden]),
         // What other kernels add to a share must not change.
         shares: Slot::Update {
             values: vec![0.25; index.count() as usize * share],

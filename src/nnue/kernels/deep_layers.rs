@@ -2,10 +2,10 @@
 //! shares of the splits in the gradients (section 1.14): see [`deep`].
 
 mod cases;
-mod twin;
+pub(super) mod twin;
 
 use super::deep;
-use super::libraries::{HEAD, LOSS, PASSES};
+use super::libraries::{HALF, HEAD, LOSS, PASSES};
 use crate::engine::kernel::{Kernel, Pass, Read, Traffic, Update};
 use crate::engine::libraries::GRID;
 use crate::nnue::loss::Link;
@@ -56,6 +56,8 @@ crate::interface! {
         pub y: Update<f32>,
         /// The shares, `[splits, share]`.
         pub shares: Update<f32>,
+        /// The scale of each sample, `[samples]`: see [`half`](super::half).
+        pub scales: Update<f32>,
     }
 }
 
@@ -91,7 +93,7 @@ pub static KERNEL: Kernel = Kernel {
     operation: Some("head"),
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/deep_layers.wgsl"),
-    libraries: &[GRID, HEAD, LOSS],
+    libraries: &[GRID, HALF, HEAD, LOSS],
     axes: &[PASSES],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
@@ -141,12 +143,12 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
         Goal::Output => (0, samples, products),
         Goal::Given => (
             samples,
-            samples * (1 + stride) + splits * parameters,
+            samples * (2 + stride) + splits * parameters,
             3 * products,
         ),
         Goal::Loss(link) => (
             samples,
-            samples * (1 + stride) + splits * parameters,
+            samples * (2 + stride) + splits * parameters,
             3 * products + samples * link.operations(),
         ),
     };

@@ -2,8 +2,10 @@
 //! ∂Loss/∂Z (section 1.14): see [`deep`].
 
 use super::deep::{self, TILE};
+use super::half;
+use super::libraries::{HALF, STORAGES};
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Bound, Call, Case, Kernel, PLAIN, Pass, Read, Slot, Traffic, Write};
+use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Write};
 use crate::engine::libraries::GRID;
 use crate::tensor::lists::CHUNK;
 
@@ -30,8 +32,12 @@ crate::interface! {
     pub struct Buffers {
         /// Index lists, targets and transposed index of a batch.
         pub index: Read<u32>,
-        /// D, by tiles of [`TILE`] lanes.
+        /// D, by tiles of [`TILE`] lanes, unless it is stored in 16 bits.
         pub dz: Read<f32>,
+        /// D ÷ the scale of its sample, in 16 bits, two lanes in a word.
+        pub dz_halves: Read<u32>,
+        /// The scales of the samples, `[samples]`, for 16 bits.
+        pub scales: Read<f32>,
         /// The rows of sums, `[chunks, K]`.
         pub rows: Write<f32>,
     }
@@ -50,8 +56,8 @@ pub static KERNEL: Kernel = Kernel {
     operation: Some("head"),
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/deep_rows.wgsl"),
-    libraries: &[GRID],
-    axes: PLAIN,
+    libraries: &[GRID, HALF],
+    axes: &[STORAGES],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,
@@ -61,6 +67,7 @@ pub static KERNEL: Kernel = Kernel {
 };
 
 fn twin(call: Call<'_, f64>) {
+    let is_half = call.variant == 1;
     let (p, b) = call.open::<Params>();
     let (samples, hidden) = (p.samples as usize, p.hidden as usize);
     let chunks = [p.chunks_1 as usize, p.chunks_2 as usize];
@@ -72,24 +79,31 @@ fn twin(call: Call<'_, f64>) {
             let of_chunk = &list[starts[chunk] as usize..starts[chunk + 1] as usize];
             for r in 0..hidden {
                 let u = perspective * hidden + r;
-                let terms = of_chunk
-                    .iter()
-                    .map(|&s| b.dz[deep::place(samples, s as usize, u)]);
+                let terms = of_chunk.iter().map(|&s| {
+                    let at = deep::place(samples, s as usize, u);
+                    match is_half {
+                        false => b.dz[at],
+                        true => b.scales[s as usize] * half::get(b.dz_halves, at),
+                    }
+                });
                 rows[chunk * hidden + r] = terms.sum();
             }
         }
     }
 }
 
-fn traffic(_: usize, params: &[u8]) -> Traffic {
+fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let p: Params = bytemuck::pod_read_unaligned(params);
     let [samples, hidden, chunks, entries] =
         [p.samples, p.hidden, p.chunks_1 + p.chunks_2, p.entries].map(u64::from);
+    // Bytes of a lane of D, and of the scale of a sample.
+    let (of_lane, of_scale) = if variant == 1 { (2, 4) } else { (4, 0) };
     Traffic {
         read: 4 * (chunks + 2 + entries),
         written: 4 * chunks * hidden,
-        gathered_issued: 4 * entries * hidden,
-        gathered_distinct: 4 * entries.min(2 * samples) * hidden,
+        gathered_issued: entries * (of_lane * hidden + of_scale),
+        gathered_distinct: entries.min(2 * samples) * of_lane * hidden
+            + entries.min(samples) * of_scale,
         operations: entries * hidden,
     }
 }
@@ -109,7 +123,7 @@ fn cases() -> Vec<Case> {
         [6, 4096, 9, 31],
         [33_000, 160, 3, 66_001],
     ];
-    let case = |(seed, [samples, hidden, width, features]): (usize, [usize; 4])| {
+    let case = |variant: usize, (seed, [samples, hidden, width, features]): (usize, [usize; 4])| {
         let mut inputs = Inputs::new(2000 + seed as u64);
         let sparse = [(); 2].map(|()| inputs.sparse(samples, width, features));
         // Other words precede it.
@@ -134,19 +148,42 @@ fn cases() -> Vec<Case> {
             list_2,
             entries: entries as u32,
         };
+        let lanes = samples * 2 * hidden;
+        let exponents = inputs.words(samples, 4).into_iter();
+        let scales: Vec<f32> = exponents.map(|word| (word as f32 - 2.0).exp2()).collect();
+        // Words have no magnitude from which a bound could follow, so what they hold adds up exactly.
+        let (dz, dz_halves, bound) = match variant {
+            0 => {
+                let terms = samples.clamp(1, CHUNK);
+                let values = Slot::Floats(inputs.floats(lanes, -1.0, 1.0));
+                (values, Vec::new(), Bound::Sum { terms, c: 1.0 })
+            }
+            _ => {
+                let mut words = vec![0; lanes / 2];
+                for (i, value) in inputs.sixteenths(lanes).into_iter().enumerate() {
+                    half::put(&mut words, i, f64::from(value));
+                }
+                (Slot::Floats(Vec::new()), words, Bound::Exact)
+            }
+        };
         let slots = Slots {
             index: Slot::Words(index),
-            dz: Slot::Floats(inputs.floats(samples * 2 * hidden, -1.0, 1.0)),
+            dz,
+            dz_halves: Slot::Words(dz_halves),
+            scales: Slot::Floats(scales),
             rows: Slot::Output {
                 len: (chunks[0] + chunks[1]) * hidden,
-                bound: Bound::Sum {
-                    terms: samples.clamp(1, CHUNK),
-                    c: 1.0,
-                },
+                bound,
             },
         };
         let name = format!("L={samples} K={hidden} F={width} N={features}");
-        Case::new(name, 0, params, slots)
+        Case::new(name, variant, params, slots)
     };
-    shapes.into_iter().enumerate().map(case).collect()
+    let variants = 0..KERNEL.variants();
+    variants
+        .flat_map(|variant| {
+            let each = shapes.into_iter().enumerate();
+            each.map(move |one| case(variant, one))
+        })
+        .collect()
 }

@@ -14,15 +14,22 @@ pub const LOSS: &str = include_str!("../../../shaders/nnue/lib/loss.wgsl");
 /// `put_head_gradients`: the gradients of B, C and d, and the loss. The shader declares the buffers
 /// and the functions that write to them.
 pub const HEAD_GRADIENTS: &str = include_str!("../../../shaders/nnue/lib/head_gradients.wgsl");
-/// `layer_at`, `outputs_of`, `head_activate` and `head_slope`: the layers of a head. The shader declares
-/// `head_word`.
+/// `layer_at`, `outputs_of`, `head_activate` and `head_slope`: the layers of a head. The shader
+/// declares `head_word`.
 pub const HEAD: &str = include_str!("../../../shaders/nnue/lib/head.wgsl");
 
 /// The axis of a kernel that reads accumulators as they are, or multiplies their lanes in pairs.
 pub const PAIRWISE: Axis = &[
-    Choice::new("", &[]),
-    Choice::new("pairwise", &[("PAIRWISE", 1)]),
+    Choice::new("lanes", &[]),
+    Choice::new("pairs", &[("PAIRWISE", 1)]),
 ];
+
+/// 16-bit floats: `pack_z`, `unpack_4` and `scale_of`. The override `HALF` says whether a kernel stores
+/// them.
+pub const HALF: &str = include_str!("../../../shaders/nnue/lib/half.wgsl");
+
+/// The axis of a kernel that stores Z and ∂Loss/∂Z in 32 or in 16 bits.
+pub const STORAGES: Axis = &[Choice::new("f32", &[]), Choice::new("f16", &[("HALF", 1)])];
 
 const FORMS: usize = Activation::ALL.len();
 

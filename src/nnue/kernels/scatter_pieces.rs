@@ -90,7 +90,7 @@ impl Params {
             inputs: self.inputs as usize,
             hidden: self.hidden as usize,
             accumulators: if self.tied == 1 { 1 } else { 2 },
-            buckets: self.buckets as usize,
+            head: self.output_bias() + self.buckets as usize,
         }
     }
 
@@ -216,7 +216,7 @@ fn reference(
         for perspective in 0..2 {
             let accumulator = perspective % pieces.accumulators;
             let output = p.output(bucket, perspective);
-            let of_output = pieces.output() + (2 * bucket + perspective) * hidden;
+            let of_output = pieces.head() + output;
             for r in 0..hidden {
                 let value = z[perspective * hidden + r];
                 let to_lane = activation.slope(value, clip) * read.small[output + r];
@@ -229,7 +229,7 @@ fn reference(
                 }
             }
         }
-        add(base + pieces.output_bias() + bucket, s, e, 1.0);
+        add(base + pieces.head() + p.output_bias() + bucket, s, e, 1.0);
     }
 }
 

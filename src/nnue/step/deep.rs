@@ -11,6 +11,7 @@ use crate::engine::kernel::Element;
 use crate::error::Result;
 use crate::nnue::architecture::Architecture;
 use crate::nnue::batch::{Batch, Inputs};
+use crate::nnue::kernels::half::Scale;
 use crate::nnue::kernels::head::{self, Layer};
 use crate::nnue::kernels::{deep, deep_layers};
 use crate::nnue::slices::Slice;
@@ -32,12 +33,20 @@ pub(super) struct Deep {
     words: Vec<u32>,
     /// Samples that a workgroup of `deep_layers` computes together.
     tile: usize,
+    /// Whether passes with gradients store Z and D in 16 bits.
+    half: bool,
     /// Z, `[samples, 2K]`.
     z: Buffer,
+    /// Z in 16 bits.
+    halves: Buffer,
     /// z of the first layer of the head, and then δ.
     delta: Buffer,
     /// D, by tiles of lanes.
     dz: Buffer,
+    /// D in 16 bits.
+    dz_halves: Buffer,
+    /// The scale of D of each sample.
+    scales: Buffer,
     /// The sums over chunks of both perspectives.
     rows: Buffer,
     shares: Buffer,
@@ -46,15 +55,18 @@ pub(super) struct Deep {
 impl Deep {
     pub(super) fn new(device: &Device, architecture: Architecture) -> Result<Self> {
         let floats = |what| device.allocate(what, Element::Float, 1);
+        let words = |what| device.allocate(what, Element::Word, 1);
         let layers = head::layers(&architecture);
         let tile = deep_layers::tile(layers.iter().map(|layer| layer.width).sum());
         let class = device.class();
         Ok(Self {
             applies: class != Class::Host
+                && device.has_halves()
                 && !architecture.has_plain_head()
                 && architecture.hidden.is_multiple_of(32)
                 && architecture.head_inputs().is_multiple_of(deep::TILE)
                 && tile.is_some(),
+            half: false,
             words: head::words(&layers),
             layers,
             tile: tile.unwrap_or(1),
@@ -62,11 +74,27 @@ impl Deep {
             class,
             binding_limit: device.binding_limit(),
             z: floats("Z")?,
+            halves: words("Z in 16 bits")?,
             delta: floats("z of the first layer")?,
             dz: floats("gradient of Z")?,
+            dz_halves: words("gradient of Z in 16 bits")?,
+            scales: floats("scales of the gradient of Z")?,
             rows: floats("sums over chunks")?,
             shares: floats("shares of the splits")?,
         })
+    }
+
+    /// Stores Z and D of passes with gradients in 16 bits, or not. Returns whether the path serves the
+    /// network and the device.
+    pub(super) fn set_half(&mut self, half: bool) -> bool {
+        self.half = half && self.applies;
+        self.applies
+    }
+
+    /// Z in 16 bits.
+    fn scale(&self) -> Scale {
+        let clip = self.architecture.clip;
+        Scale::new(self.architecture.activation.has_clip().then_some(clip))
     }
 
     /// Whether the kernels can compute a batch, whole or in micro-batches.
@@ -112,8 +140,13 @@ impl Deep {
         let lists = ListBuffer::sample_words(&self.architecture, batch) + 1;
         let lists = if gradient { 2 * lists } else { lists };
         let shares = self.share().div_ceil(deep::SPLIT);
-        let lanes = (2 * self.architecture.hidden).max(deep::stride(&self.layers));
-        4 * lists.max(shares).max(lanes) as u64
+        // Words of Z.
+        let lanes = match self.half && gradient {
+            true => self.architecture.hidden,
+            false => 2 * self.architecture.hidden,
+        };
+        let stride = deep::stride(&self.layers);
+        4 * lists.max(shares).max(lanes).max(stride) as u64
     }
 
     fn share(&self) -> usize {
@@ -156,15 +189,26 @@ impl Deep {
     ) -> Result<()> {
         let (samples, hidden) = (slice.samples(), self.architecture.hidden);
         let float = Element::Float;
-        grow(device, &mut self.z, "Z", float, samples * 2 * hidden)?;
+        let lanes = samples * 2 * hidden;
+        if self.half && gradient {
+            let (halves, word) = (&mut self.halves, Element::Word);
+            grow(device, halves, "Z in 16 bits", word, lanes / 2)?;
+            let what = "gradient of Z in 16 bits";
+            grow(device, &mut self.dz_halves, what, word, lanes / 2)?;
+        } else {
+            grow(device, &mut self.z, "Z", float, lanes)?;
+        }
         let what = "z of the first layer";
         let stride = deep::stride(&self.layers);
         grow(device, &mut self.delta, what, float, samples * stride)?;
         let Some(sums) = slice.sums.as_ref().filter(|_| gradient) else {
             return Ok(());
         };
-        let what = "gradient of Z";
-        grow(device, &mut self.dz, what, float, samples * 2 * hidden)?;
+        if !self.half {
+            grow(device, &mut self.dz, "gradient of Z", float, lanes)?;
+        }
+        let what = "scales of the gradient of Z";
+        grow(device, &mut self.scales, what, float, samples)?;
         let chunks = sums.chunk_starts(lists).map(|starts| starts.len() - 1);
         let rows = (chunks[0] + chunks[1]) * hidden;
         grow_roomy(device, &mut self.rows, "sums over chunks", float, rows)?;

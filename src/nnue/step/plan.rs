@@ -84,10 +84,10 @@ impl Step {
     pub(in crate::nnue) fn plan(&self, batch: &Batch, gradient: bool) -> Result<Plan> {
         let path = if !self.composed_only && self.deep.takes(batch, gradient) {
             Path::Deep
+        } else if gradient && !self.composed_only && self.scattered.takes(batch) {
+            Path::Scattered
         } else if self.composes() {
             Path::Composed
-        } else if gradient && self.scattered.takes(batch) {
-            Path::Scattered
         } else if self.masked.takes(batch, gradient) {
             Path::Masked
         } else {

@@ -1,9 +1,9 @@
-//! The scattered path, for index lists of a SCReLU network on the CPU. It runs each sample forward
-//! and backward while its data are in the caches, and adds the gradients row by row to the
-//! gradients of its shard: see [`pieces`](crate::nnue::kernels::pieces).
+//! The scattered path, for index lists on the CPU: SCReLU networks, and networks with a longer head.
+//! It runs samples forward and backward while their data are in the caches, and adds the gradients
+//! row by row to the gradients of its shard: see [`pieces`](crate::nnue::kernels::pieces).
 //!
-//! For CReLU and ReLU, [`masked`](super::masked) reads only one bit per lane, while this path
-//! writes whole rows.
+//! For CReLU and ReLU without a longer head, [`masked`](super::masked) reads only one bit per lane,
+//! while this path writes whole rows.
 
 use super::buffers::grow;
 use super::lists::{ListBuffer, ListParts};
@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::nnue::architecture::Architecture;
 use crate::nnue::batch::{self, Batch};
 use crate::nnue::kernels::pieces::Pieces;
-use crate::nnue::kernels::{join_pieces, scatter_pieces};
+use crate::nnue::kernels::{head, join_pieces, scatter_deep, scatter_pieces};
 use crate::nnue::layout::HeadLayout;
 use crate::nnue::slices::Slice;
 
@@ -38,12 +38,32 @@ pub(super) struct Inputs<'a> {
     pub(super) goal: Goal<'a>,
 }
 
+impl Inputs<'_> {
+    /// Indices of both perspectives.
+    fn entries(&self) -> u32 {
+        let entries = self.lists.iter().map(|lists| lists.indices().len());
+        entries.sum::<usize>() as u32
+    }
+}
+
+/// Whether `scatter_deep` computes a head.
+fn takes_head(architecture: &Architecture) -> bool {
+    let lanes = if architecture.pairwise { 64 } else { 32 };
+    let widths = architecture.layer_sizes().into_iter();
+    let widths: usize = widths.map(|size| size.outputs).sum();
+    architecture.hidden.is_multiple_of(lanes)
+        && architecture.hidden <= scatter_deep::LARGEST_HIDDEN
+        && widths <= scatter_deep::LARGEST_WIDTHS
+}
+
 /// The buffer of a pass.
 #[derive(Debug)]
 pub(super) struct Scattered {
     architecture: Architecture,
     /// Whether this path serves the device and the network.
     applies: bool,
+    /// The layers of the head as words.
+    layers: Vec<u32>,
     /// The most bytes for the gradients of all shards.
     limit: u64,
     pieces: Buffer,
@@ -54,8 +74,14 @@ impl Scattered {
         Ok(Self {
             architecture: architecture.clone(),
             applies: device.class() == Class::Host
-                && architecture.activation.has_slopes()
-                && architecture.hidden <= scatter_pieces::LARGEST_HIDDEN,
+                && match architecture.has_plain_head() {
+                    true => {
+                        architecture.activation.has_slopes()
+                            && architecture.hidden <= scatter_pieces::LARGEST_HIDDEN
+                    }
+                    false => takes_head(&architecture),
+                },
+            layers: head::words(&head::layers(&architecture)),
             limit: device.binding_limit().min(WORKSPACE_BYTES),
             pieces: device.allocate("gradients of the pieces", Element::Float, 1)?,
         })
@@ -66,7 +92,7 @@ impl Scattered {
             inputs: self.architecture.inputs,
             hidden: self.architecture.hidden,
             accumulators: if self.architecture.tied { 1 } else { 2 },
-            buckets: self.architecture.buckets,
+            head: HeadLayout::new(&self.architecture).len as usize,
         }
     }
 
@@ -92,6 +118,18 @@ impl Scattered {
         self.applies && entries >= USES * rows && 4 * self.len(samples) as u64 <= self.limit
     }
 
+    /// The words of a micro-batch that the kernels read.
+    pub(super) fn parts<'a>(&'a self, slice: &Slice<'a>, lists: Lists<'a>) -> ListParts<&'a [u32]> {
+        let parts = ListParts::of(&self.architecture, slice, lists);
+        match self.architecture.has_plain_head() {
+            true => parts,
+            false => ListParts {
+                layers: &self.layers,
+                ..parts
+            },
+        }
+    }
+
     pub(super) fn reserve(&mut self, device: &Device, samples: usize) -> Result<()> {
         let (what, len) = ("gradients of the pieces", self.len(samples));
         grow(device, &mut self.pieces, what, Element::Float, len)
@@ -100,52 +138,19 @@ impl Scattered {
     /// Computes Y, the losses of the samples and the gradients of all parameters. Without a loss,
     /// the buffer of the targets holds e. Every micro-batch after the first one adds to the
     /// gradients.
-    pub(super) fn record<'a>(&self, recording: &mut Recording<'a>, inputs: &Inputs<'a>) {
+    pub(super) fn record<'a>(&'a self, recording: &mut Recording<'a>, inputs: &Inputs<'a>) {
         let architecture = &self.architecture;
         let Inputs {
             slice,
-            lists,
             list_buffer,
-            common,
-            parameters,
             goal,
+            ..
         } = *inputs;
-        let parts = ListParts::of(architecture, slice, lists);
-        let offsets = list_buffer.record(recording, parts);
-        let [indices_1, indices_2] = offsets.indices;
-        let head = HeadLayout::new(architecture);
-        let loss = goal.upstream.loss();
-        let entries: usize = lists.iter().map(|lists| lists.indices().len()).sum();
-        let params = scatter_pieces::Params {
-            samples: slice.samples() as u32,
-            hidden: architecture.hidden as u32,
-            inputs: architecture.inputs as u32,
-            tied: u32::from(architecture.tied),
-            indices_1,
-            indices_2,
-            buckets: architecture.buckets as u32,
-            bucket: offsets.buckets,
-            output: head.output,
-            bias_2: head.bias_2,
-            piece: PIECE as u32,
-            entries: entries as u32,
-            power: loss.map_or(1.0, |loss| loss.power),
-            scale: 1.0 / goal.total as f32,
-            clip: architecture.clip,
-        };
-        let buffers = scatter_pieces::Buffers {
-            lists: list_buffer.id(),
-            weights_1: parameters.weights(0),
-            weights_2: parameters.weights(1),
-            small: parameters.head(),
-            targets: common.targets.id(),
-            y: common.y.id(),
-            terms: common.terms.id(),
-            gradients: self.pieces.id(),
-        };
-        let link = loss.map(|loss| loss.link);
-        let variant = scatter_pieces::variant_for(architecture.activation, link);
-        recording.dispatch(variant, params, buffers);
+        let offsets = list_buffer.record(recording, self.parts(slice, inputs.lists));
+        match architecture.has_plain_head() {
+            true => self.record_plain(recording, inputs, offsets),
+            false => self.record_deep(recording, inputs, offsets),
+        }
 
         let geometry = self.geometry();
         let mut join = |rows: usize, hidden: usize, first: usize, gradient: BufferId| {
@@ -168,7 +173,93 @@ impl Scattered {
             let gradient = goal.gradients.weights(accumulator);
             join(geometry.inputs, geometry.hidden, first, gradient);
         }
-        let len = head.output_bias as usize + architecture.buckets;
-        join(1, len, geometry.bias(0), goal.gradients.head());
+        join(1, geometry.head, geometry.head(), goal.gradients.head());
+    }
+
+    fn record_plain(
+        &self,
+        recording: &mut Recording<'_>,
+        inputs: &Inputs<'_>,
+        offsets: ListParts<u32>,
+    ) {
+        let (architecture, loss) = (&self.architecture, inputs.goal.upstream.loss());
+        let [indices_1, indices_2] = offsets.indices;
+        let head = HeadLayout::new(architecture);
+        let params = scatter_pieces::Params {
+            samples: inputs.slice.samples() as u32,
+            hidden: architecture.hidden as u32,
+            inputs: architecture.inputs as u32,
+            tied: u32::from(architecture.tied),
+            indices_1,
+            indices_2,
+            buckets: architecture.buckets as u32,
+            bucket: offsets.buckets,
+            output: head.output,
+            bias_2: head.bias_2,
+            piece: PIECE as u32,
+            entries: inputs.entries(),
+            power: loss.map_or(1.0, |loss| loss.power),
+            scale: 1.0 / inputs.goal.total as f32,
+            clip: architecture.clip,
+        };
+        let (common, parameters) = (inputs.common, inputs.parameters);
+        let buffers = scatter_pieces::Buffers {
+            lists: inputs.list_buffer.id(),
+            weights_1: parameters.weights(0),
+            weights_2: parameters.weights(1),
+            small: parameters.head(),
+            targets: common.targets.id(),
+            y: common.y.id(),
+            terms: common.terms.id(),
+            gradients: self.pieces.id(),
+        };
+        let link = loss.map(|loss| loss.link);
+        let variant = scatter_pieces::variant_for(architecture.activation, link);
+        recording.dispatch(variant, params, buffers);
+    }
+
+    fn record_deep(
+        &self,
+        recording: &mut Recording<'_>,
+        inputs: &Inputs<'_>,
+        offsets: ListParts<u32>,
+    ) {
+        let (architecture, loss) = (&self.architecture, inputs.goal.upstream.loss());
+        let [indices_1, indices_2] = offsets.indices;
+        let head = HeadLayout::new(architecture);
+        let params = scatter_deep::Params {
+            samples: inputs.slice.samples() as u32,
+            hidden: architecture.hidden as u32,
+            inputs: architecture.inputs as u32,
+            tied: u32::from(architecture.tied),
+            pairwise: u32::from(architecture.pairwise),
+            indices_1,
+            indices_2,
+            buckets: architecture.buckets as u32,
+            bucket: offsets.buckets,
+            layers: offsets.layers,
+            depth: architecture.layers.len() as u32 + 1,
+            head: head.len,
+            bias_2: head.bias_2,
+            piece: PIECE as u32,
+            entries: inputs.entries(),
+            power: loss.map_or(1.0, |loss| loss.power),
+            scale: 1.0 / inputs.goal.total as f32,
+            clip: architecture.clip,
+        };
+        let (common, parameters) = (inputs.common, inputs.parameters);
+        let buffers = scatter_deep::Buffers {
+            lists: inputs.list_buffer.id(),
+            weights_1: parameters.weights(0),
+            weights_2: parameters.weights(1),
+            small: parameters.head(),
+            targets: common.targets.id(),
+            y: common.y.id(),
+            terms: common.terms.id(),
+            gradients: self.pieces.id(),
+        };
+        let link = loss.map(|loss| loss.link);
+        let variant = scatter_deep::variant_for(architecture.activation, link);
+        recording.dispatch(variant, params, buffers);
     }
 }

@@ -42,6 +42,9 @@ pub struct Settings {
     pub loss: Loss,
     /// The optimizer.
     pub optimizer: Optimizer,
+    /// Whether a step stores Z and its gradients in 16 bits: see [`Learner::set_half`](crate::nnue::Learner::set_half).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub half: bool,
     /// The schedule of the learning rate.
     pub schedule: Schedule,
     /// η, the learning rate at the start.
@@ -73,6 +76,7 @@ crate::setters! { Settings {
     architecture: Architecture,
     loss: Loss,
     optimizer: Optimizer,
+    half: bool,
     schedule: Schedule,
     learning_rate: f32,
     epochs: u64,
@@ -112,6 +116,7 @@ impl Settings {
             output_buckets: OutputBuckets::ONE,
             loss: Loss::SIGMOID_MSE,
             optimizer: Optimizer::ADAMW,
+            half: false,
             schedule: Schedule::Cosine,
             learning_rate: 2e-3,
             epochs: 20,
@@ -266,7 +271,9 @@ mod tests {
         // Equal trainings write equal files: what is as in an earlier release is left out.
         let text = serde_json::to_string(&Settings::default()).unwrap();
         assert!(
-            !text.contains("output_buckets") && !text.contains("chess768"),
+            !text.contains("output_buckets")
+                && !text.contains("chess768")
+                && !text.contains("half"),
             "{text}"
         );
     }

@@ -22,6 +22,7 @@ pub struct Measurement {
     pub activation: &'static str,
     pub tied: bool,
     pub dense: bool,
+    pub half: bool,
     pub optimizer: &'static str,
     /// `random`, or the name of the file.
     pub source: String,
@@ -75,6 +76,7 @@ impl Measurement {
             activation: architecture.activation.name(),
             tied: architecture.tied,
             dense: shape.dense,
+            half: shape.half,
             optimizer: shape.optimizer_name(),
             source: positions.source.clone(),
             gradient_error,

@@ -48,6 +48,9 @@ pub struct ShapeOptions {
     /// AdamW, or only the gradients
     #[arg(long, value_parser = PossibleValuesParser::new(["adamw", "none"]).map(|name| name == "adamw"))]
     optimizer: Option<bool>,
+    /// Store Z and its gradients in 16 bits, as `wgrad train --half` does
+    #[arg(long)]
+    half: bool,
 }
 
 /// N, or a feature set.
@@ -80,6 +83,8 @@ pub struct Shape {
     pub dense: bool,
     /// AdamW, or only the gradients.
     pub optimizer: bool,
+    /// Whether steps store Z and its gradients in 16 bits.
+    pub half: bool,
 }
 
 const INPUTS: usize = 768;
@@ -94,6 +99,7 @@ impl Shape {
             indices: INDICES,
             dense: false,
             optimizer: true,
+            half: false,
         }
     }
 
@@ -125,6 +131,7 @@ impl Display for Shape {
             (architecture.shared > 0, "factorised"),
             (architecture.tied, "tied"),
             (self.dense, "dense"),
+            (self.half, "half"),
             (true, if self.optimizer { "adamw" } else { "gradients" }),
         ];
         words
@@ -166,6 +173,7 @@ impl ShapeOptions {
             || self.output_buckets.is_some()
             || self.tied
             || self.dense
+            || self.half
             || head.is_given()
             || self.activation.is_some()
             || self.data.is_some()
@@ -192,6 +200,11 @@ impl ShapeOptions {
         shape.indices = self.indices.unwrap_or(INDICES.min(architecture.inputs));
         shape.dense = self.dense;
         shape.optimizer = self.optimizer.unwrap_or(true);
+        shape.half = self.half;
+        if shape.half && !shape.optimizer {
+            let message = "--half goes with --optimizer adamw".to_owned();
+            return Err(Failure::Usage("bench", message));
+        }
         let most = i32::MAX as usize / (2 * architecture.inputs.max(shape.indices));
         if !(1..=most).contains(&shape.batch) {
             let expected = format!("1 to {most}");

@@ -49,7 +49,9 @@ impl Engine {
     fn new(device: &Device, shape: &Shape) -> Result<Self> {
         let parameters = Parameters::initial(shape.architecture.clone(), 1)?;
         Ok(if shape.optimizer {
-            let learner = Learner::new(device, &parameters, Loss::SIGMOID_MSE, Optimizer::ADAMW)?;
+            let (loss, optimizer) = (Loss::SIGMOID_MSE, Optimizer::ADAMW);
+            let mut learner = Learner::new(device, &parameters, loss, optimizer)?;
+            learner.set_half(shape.half)?;
             Self::Learner(learner.into())
         } else {
             Self::Network(Network::new(device, &parameters)?.into())

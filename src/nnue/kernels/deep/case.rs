@@ -1,7 +1,9 @@
 //! What the cases of the deep path's kernels share: an index with splits and layers.
 
+use super::super::half::{self, Scale};
 use super::super::head::{self, Layer};
 use super::SPLIT;
+use crate::engine::kernel::Slot;
 use crate::engine::kernel::inputs::Inputs;
 use crate::nnue::architecture::Architecture;
 use crate::nnue::head::{HeadActivation, HiddenLayer};
@@ -100,4 +102,16 @@ pub(in crate::nnue::kernels) fn head_len(layers: &[Layer], buckets: usize) -> us
     layers
         .last()
         .map_or(0, |layer| layer.bias + buckets * layer.width)
+}
+
+/// Z in 32 bits and nothing, or nothing and Z in 16 bits.
+pub(in crate::nnue::kernels) fn stored(z: Vec<f32>, scale: Option<Scale>) -> [Slot; 2] {
+    let Some(scale) = scale else {
+        return [Slot::Floats(z), Slot::Words(Vec::new())];
+    };
+    let mut words = vec![0; z.len() / 2];
+    for (i, &z) in z.iter().enumerate() {
+        half::put(&mut words, i, scale.ratio(f64::from(z)));
+    }
+    [Slot::Floats(Vec::new()), Slot::Words(words)]
 }

@@ -98,6 +98,10 @@ fn case(variant: usize, seed: usize, (samples, widths, buckets): Shape, most: us
             values: vec![0.25; index.count() as usize * share],
             bound: of_shares,
         },
+        scales: Slot::Update {
+            values: vec![0.25; samples],
+            bound: Bound::Exact,
+        },
         index: Slot::Words(index.words),
     };
     let name = format!(

@@ -1,6 +1,7 @@
 //! The layers of one sample, forward and backward, in f64.
 
 use super::super::deep::{self, Shares};
+use super::super::half;
 use super::super::head::Layer;
 use super::{Goal, Params, meaning};
 use crate::engine::kernel::Call;
@@ -9,11 +10,11 @@ use crate::nnue::loss::Loss;
 
 /// The layers of a sample's bucket.
 #[derive(Clone, Copy)]
-pub(super) struct Head<'a> {
-    pub(super) layers: &'a [Layer],
-    pub(super) bucket: usize,
+pub(in crate::nnue::kernels) struct Head<'a> {
+    pub(in crate::nnue::kernels) layers: &'a [Layer],
+    pub(in crate::nnue::kernels) bucket: usize,
     /// The head buffer.
-    pub(super) values: &'a [f64],
+    pub(in crate::nnue::kernels) values: &'a [f64],
 }
 
 /// The outputs of a layer.
@@ -50,7 +51,7 @@ impl Head<'_> {
     }
 
     /// The inputs of a layer after the first.
-    fn input(&self, z: &[Vec<f64>], number: usize) -> Vec<f64> {
+    pub(in crate::nnue::kernels) fn input(&self, z: &[Vec<f64>], number: usize) -> Vec<f64> {
         let before = activated(&self.layers[number - 1], &z[number - 1]);
         match self.skipped(number) {
             0 => before,
@@ -65,7 +66,7 @@ impl Head<'_> {
     }
 
     /// z of every layer, from z of the first.
-    pub(super) fn forward(&self, first: &[f64]) -> Vec<Vec<f64>> {
+    pub(in crate::nnue::kernels) fn forward(&self, first: &[f64]) -> Vec<Vec<f64>> {
         let mut z = vec![first.to_vec()];
         for number in 1..self.layers.len() {
             let (layer, x) = (&self.layers[number], self.input(&z, number));
@@ -81,7 +82,7 @@ impl Head<'_> {
     }
 
     /// ∂Loss/∂z of every layer, from z of every layer and e.
-    pub(super) fn backward(&self, z: &[Vec<f64>], e: f64) -> Vec<Vec<f64>> {
+    pub(in crate::nnue::kernels) fn backward(&self, z: &[Vec<f64>], e: f64) -> Vec<Vec<f64>> {
         let last = self.layers.len() - 1;
         let outputs = self.layers.iter().map(|layer| vec![0.0; layer.outputs()]);
         let mut gradients: Vec<Vec<f64>> = outputs.collect();
@@ -166,6 +167,7 @@ pub(super) fn twin(call: Call<'_, f64>) {
             };
             let deltas = head.backward(&z, e);
             row.copy_from_slice(&deltas[0]);
+            b.scales[s] = half::scale_of(row);
             let share = &mut b.shares[split * len..][..len];
             head.add_to(share, &of, &z, &deltas);
             share[len - 1] += term;

@@ -105,13 +105,14 @@ impl Work for Piece<'_> {
                 _ => piece.backward::<S, 2>(simd, &block, (perspective, unit), &z),
             });
         }
-        let (pieces, buckets) = (self.params.pieces(), self.params.buckets);
-        for own in 0..pieces.buckets {
+        let (params, buckets) = (self.params, self.params.buckets);
+        let of_output_bias = params.pieces().head() + params.output_bias();
+        for own in 0..buckets as usize {
             let e = |s| match bucket_of(buckets, self.bucket, s) == own {
                 true => self.e[s],
                 false => 0.0,
             };
-            self.gradients[pieces.output_bias() + own] = cpu::sum_lanes(self.e.len(), e);
+            self.gradients[of_output_bias + own] = cpu::sum_lanes(self.e.len(), e);
         }
     }
 }
@@ -235,18 +236,16 @@ impl Piece<'_> {
         let z = z[place].as_chunks::<U>().0;
         let accumulator = perspective % pieces.accumulators;
         let lane = 16 * unit;
-        let (weights, small) = self.gradients.split_at_mut(pieces.bias(0));
+        let (weights, small) = self.gradients.split_at_mut(pieces.head());
         let of_group = pieces.weights(accumulator) + lane / GROUP * GROUP * pieces.inputs;
         let width = GROUP.min(hidden - lane / GROUP * GROUP);
         let weights = weights[of_group + lane % GROUP..].as_chunks_mut::<16>().0;
-        let of_bias = pieces.bias(accumulator) - pieces.bias(0) + lane;
+        let of_bias = pieces.bias(accumulator) - pieces.head() + lane;
         let mut bias_sums: [S::Vector; U] = load(simd, &small[of_bias..]);
         for (bucket, run) in runs(self.params.buckets, self.bucket, block.clone()) {
-            let output = self.params.output(bucket, perspective) + lane;
-            let output: [S::Vector; U] = load(simd, &self.small[output..]);
+            let of_output = self.params.output(bucket, perspective) + lane;
+            let output: [S::Vector; U] = load(simd, &self.small[of_output..]);
             let multiples = output.map(|weight| simd.multiply(factor, weight));
-            let of_output = pieces.output() - pieces.bias(0) + lane;
-            let of_output = of_output + (2 * bucket + perspective) * hidden;
             let mut output_sums: [S::Vector; U] = load(simd, &small[of_output..]);
             let own = run.start - block.start..run.end - block.start;
             let starts = &starts[own.start..=own.end];

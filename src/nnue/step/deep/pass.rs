@@ -65,6 +65,11 @@ impl<'a> DeepPass<'a> {
         }
     }
 
+    /// Whether Z and D are stored in 16 bits. Outputs alone are always computed in 32.
+    fn half(&self) -> bool {
+        self.buffers.half && self.goal.is_some()
+    }
+
     /// Uploads the words of the micro-batch.
     fn sizes(&self, recording: &mut Recording<'a>) -> Sizes {
         let Deep {
@@ -96,6 +101,7 @@ impl<'a> DeepPass<'a> {
     fn record_forward(&self, recording: &mut Recording<'_>, sizes: &Sizes) {
         let architecture = &self.buffers.architecture;
         let [indices_1, indices_2] = sizes.offsets.indices;
+        let scale = self.buffers.scale();
         let params = deep_forward::Params {
             samples: sizes.samples,
             hidden: sizes.hidden,
@@ -104,6 +110,9 @@ impl<'a> DeepPass<'a> {
             bias_2: sizes.head.bias_2,
             inputs: architecture.inputs as u32,
             entries: sizes.entries,
+            limit: scale.limit,
+            top: scale.top,
+            above: scale.above,
         };
         let buffers = deep_forward::Buffers {
             lists: self.list_buffer.id(),
@@ -111,8 +120,9 @@ impl<'a> DeepPass<'a> {
             weights_2: self.parameters.weights(1),
             head: self.parameters.head(),
             z: self.buffers.z.id(),
+            halves: self.buffers.halves.id(),
         };
-        recording.dispatch(0, params, buffers);
+        recording.dispatch(usize::from(self.half()), params, buffers);
 
         let params = deep_first::Params {
             samples: sizes.samples,
@@ -125,15 +135,18 @@ impl<'a> DeepPass<'a> {
             stride: sizes.stride,
             width: sizes.width,
             clip: architecture.clip,
+            limit: self.buffers.scale().limit,
         };
         let buffers = deep_first::Buffers {
             index: self.list_buffer.id(),
             z: self.buffers.z.id(),
+            halves: self.buffers.halves.id(),
             head: self.parameters.head(),
             delta: self.buffers.delta.id(),
         };
         let (activation, pairwise) = (architecture.activation, architecture.pairwise);
-        let variant = deep_first::variant_for(activation, pairwise, self.buffers.class);
+        let variant =
+            deep_first::variant_for(activation, pairwise, self.half(), self.buffers.class);
         recording.dispatch(variant, params, buffers);
     }
 
@@ -164,6 +177,7 @@ impl<'a> DeepPass<'a> {
             e: self.common.e.id(),
             y: self.common.y.id(),
             shares: self.buffers.shares.id(),
+            scales: self.buffers.scales.id(),
         };
         let goal = match (self.goal, loss) {
             (None, _) => deep_layers::Goal::Output,
@@ -189,16 +203,20 @@ impl<'a> DeepPass<'a> {
             inputs: architecture.head_inputs() as u32,
             width: sizes.width,
             clip: architecture.clip,
+            limit: self.buffers.scale().limit,
         };
         let buffers = deep_input::Buffers {
             index: self.list_buffer.id(),
             z: self.buffers.z.id(),
+            halves: self.buffers.halves.id(),
             head: self.parameters.head(),
             delta: self.buffers.delta.id(),
             dz: self.buffers.dz.id(),
+            dz_halves: self.buffers.dz_halves.id(),
             shares: self.buffers.shares.id(),
         };
-        let variant = deep_input::variant_for(architecture.activation, architecture.pairwise);
+        let (activation, pairwise) = (architecture.activation, architecture.pairwise);
+        let variant = deep_input::variant_for(activation, pairwise, self.half());
         recording.dispatch(variant, params, buffers);
 
         let [list_1, list_2] = sizes.offsets.samples;
@@ -215,9 +233,11 @@ impl<'a> DeepPass<'a> {
         let buffers = deep_rows::Buffers {
             index: self.list_buffer.id(),
             dz: self.buffers.dz.id(),
+            dz_halves: self.buffers.dz_halves.id(),
+            scales: self.buffers.scales.id(),
             rows: self.buffers.rows.id(),
         };
-        recording.dispatch(0, params, buffers);
+        recording.dispatch(usize::from(self.half()), params, buffers);
     }
 
     /// The sink of the gradients, and the numbers of the optimizer's step.

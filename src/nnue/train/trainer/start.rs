@@ -27,7 +27,8 @@ impl Trainer {
         }
         Network::check_fits(device, &settings.architecture)?;
         let parameters = Parameters::initial(settings.architecture.clone(), settings.seed)?;
-        let learner = Learner::new(device, &parameters, settings.loss, settings.optimizer)?;
+        let mut learner = Learner::new(device, &parameters, settings.loss, settings.optimizer)?;
+        learner.set_half(settings.half)?;
         let fingerprint = dataset.fingerprint()?;
         let run = Run {
             out: run.create_directory()?,
@@ -96,7 +97,7 @@ impl Trainer {
                 fingerprint,
             ));
         }
-        let learner = Learner::resume(
+        let mut learner = Learner::resume(
             device,
             &checkpoint.parameters,
             checkpoint.settings.loss,
@@ -104,6 +105,7 @@ impl Trainer {
             &checkpoint.moments,
             checkpoint.step,
         )?;
+        learner.set_half(checkpoint.settings.half)?;
         let before = log::read(&run.log()).unwrap_or_default();
         let started = before.iter().find_map(|entry| match entry {
             Entry::Start { settings, .. } => Some(settings),
