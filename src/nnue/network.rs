@@ -204,7 +204,7 @@ impl Network {
         let mut output = Vec::with_capacity(batch.len());
         let plan = self.step.plan(batch, false)?;
         let ordered = match plan.by_bucket {
-            true => Ordered::new(batch, self.architecture.buckets, plan.group, None)?,
+            true => Ordered::new(batch, self.architecture.buckets, None)?,
             false => None,
         };
         let batch = ordered.as_ref().map_or(batch, |ordered| &ordered.batch);
@@ -322,9 +322,8 @@ impl Network {
         upstream.check(batch)?;
         self.reserve_gradients()?;
         let plan = self.step.plan(batch, true)?;
-        let (buckets, group) = (self.architecture.buckets, plan.group);
         let ordered = match plan.by_bucket {
-            true => Ordered::new(batch, buckets, group, upstream.given())?,
+            true => Ordered::new(batch, self.architecture.buckets, upstream.given())?,
             false => None,
         };
         let (batch, upstream) = match &ordered {

@@ -236,7 +236,7 @@ impl Step {
             Work::Scattered(lists, _) => {
                 let parts = self.scattered.parts(slice, lists);
                 self.lists.reserve(device, &parts)?;
-                self.scattered.reserve(device, samples)
+                self.scattered.reserve(device, samples, lists)
             }
             Work::Layered(_) => self.layered.reserve(device, slice),
             Work::Composed(_) => Ok(()),

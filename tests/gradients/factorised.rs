@@ -62,8 +62,6 @@ fn reference_gradients_agree_with_the_composed_path() {
 fn cpu_gradients_agree_with_the_composed_path() {
     let device = Device::cpu().unwrap();
     agrees_with_the_composed_path(&device, [24, 37, 1100, 6]);
-    // So wide that the scattered path orders the samples by their king buckets.
-    agrees_with_the_composed_path(&device, [24, 256, 700, 6]);
     // So many inputs that few features occur, and SCReLU takes the masked path too.
     agrees_with_the_composed_path(&device, [1500, 130, 300, 5]);
     // One bucket, so that the shared part is a copy.
@@ -204,7 +202,7 @@ fn gl_training_agrees_with_the_composed_path() {
 #[test]
 fn training_repeats_its_bits() {
     let threads = |count| Device::cpu_with_threads(NonZeroUsize::new(count).unwrap()).unwrap();
-    for (seed, architecture) in architectures(24, 256).enumerate() {
+    for (seed, architecture) in architectures(24, 70).enumerate() {
         let net = nets::random(&architecture, 5000, 6, seed as u64);
         let [one, two, three] =
             [1, 2, 3].map(|count| trained(&threads(count), &net, Optimizer::ADAMW, false));
@@ -232,14 +230,12 @@ fn micro_batches_add_up() {
             let upstream = Upstream::Loss(Loss::SIGMOID_MSE);
             let [mut whole, mut cut] =
                 [device, &small].map(|device| Network::new(device, &net.parameters).unwrap());
-            let (loss, optimizer) = (Loss::SIGMOID_MSE, Sgd::default().into());
-            let mut learner = Learner::new(&small, &net.parameters, loss, optimizer).unwrap();
-            let mut parts = 0;
-            learner.recordings(&net.sparse, |_| parts += 1).unwrap();
-            assert!(parts > 1, "{architecture:?}");
+            let parts = cut.gradient_values(&net.sparse, upstream).unwrap().y.len();
+            assert!(architecture.buckets > 1 || parts > 1, "{architecture:?}");
             let whole = compute(&mut whole, &net.sparse, upstream);
             let error = worst_error(&whole, &compute(&mut cut, &net.sparse, upstream));
             assert!(error <= BOUND, "{architecture:?}: {error:e}");
+            let optimizer = Sgd::default().into();
             let [whole, cut] =
                 [device, &small].map(|device| trained(device, &net, optimizer, false));
             for (whole, cut) in whole.0.values().iter().zip(cut.0.values()) {

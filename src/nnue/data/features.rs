@@ -65,6 +65,20 @@ pub trait FeatureSet: Send + Sync {
         [count; 2]
     }
 
+    /// The number of groups of positions: see [`Self::group`].
+    fn groups(&self) -> usize {
+        1
+    }
+
+    /// The group of a position, below [`Self::groups`]. Positions of a group have features in
+    /// common.
+    ///
+    /// A loader puts the samples of a batch in the order of their output buckets and then of their
+    /// groups. A step then finds more of the weights that it reads in its caches.
+    fn group(&self, _position: &Self::Position) -> usize {
+        0
+    }
+
     /// Whether [`Self::write`] never writes a feature twice, for any position.
     ///
     /// A loader that builds no transposed index then skips the check for repeated features, which

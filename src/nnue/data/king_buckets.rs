@@ -160,6 +160,19 @@ impl FeatureSet for KingBuckets {
         counts
     }
 
+    fn groups(&self) -> usize {
+        self.buckets * self.buckets
+    }
+
+    /// The buckets of both kings.
+    fn group(&self, position: &Position) -> usize {
+        let [own, other] = position.kings().map(|king| {
+            let View { first, .. } = self.views[usize::from(king) % SQUARES];
+            first as usize / INPUTS
+        });
+        own * self.buckets + other
+    }
+
     fn is_distinct(&self) -> bool {
         // A position has at most one piece per square, and the turns permute the squares.
         true

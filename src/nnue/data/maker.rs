@@ -126,17 +126,45 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
         }
     }
 
-    /// The batch of these records, in the memory of `spare`. With several buckets its samples are in
-    /// the order of their buckets, in which a step computes them.
+    /// The batch of these records, in the memory of `spare`. Its samples are in the order of their
+    /// buckets, in which a step computes them, and those of a bucket in the order of their groups.
     pub(crate) fn make(&mut self, raw: &RawBatch, spare: Option<Contents>) -> Result<Contents> {
-        let Some(buckets) = self.buckets else {
+        if self.buckets.is_none() && self.features.groups() == 1 {
             return self.make_in_order(raw, spare);
-        };
+        }
         let mut ordered = std::mem::take(&mut self.ordered);
-        order(&mut ordered, raw, &buckets);
+        self.order(&mut ordered, raw);
         let made = self.make_in_order(&ordered, spare);
         self.ordered = ordered;
         made
+    }
+
+    /// Writes records in the order of their buckets and groups. Records of a bucket and a group keep
+    /// their order.
+    fn order(&self, to: &mut RawBatch, from: &RawBatch) {
+        let groups = self.features.groups();
+        let buckets = self.buckets.as_ref().map_or(1, OutputBuckets::count);
+        let key = |record: &RawRecord| {
+            let bucket = self.buckets.as_ref().map_or(0, |buckets| {
+                // The first 8 bytes of a record have a bit per occupied square.
+                let squares = record.iter().take(8);
+                let pieces: u32 = squares.map(|byte| byte.count_ones()).sum();
+                usize::from(buckets.of_pieces(pieces as usize))
+            });
+            // A record that is no position is an error later on.
+            let group = match groups {
+                1 => 0,
+                _ => Position::from_bytes(record).map_or(0, |at| self.features.group(&at)),
+            };
+            (bucket * groups + group) as u32
+        };
+        let keys: Vec<u32> = from.records.iter().map(key).collect();
+        to.records.clear();
+        to.positions.clear();
+        for place in places(&keys, buckets * groups) {
+            to.records.push(from.records[place as usize]);
+            to.positions.push(from.positions[place as usize]);
+        }
     }
 
     fn make_in_order(&mut self, raw: &RawBatch, spare: Option<Contents>) -> Result<Contents> {
@@ -159,23 +187,6 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
             scores,
             results,
         })
-    }
-}
-
-/// Writes records in the order of their buckets. Records of a bucket keep their order.
-fn order(to: &mut RawBatch, from: &RawBatch, buckets: &OutputBuckets) {
-    // The first 8 bytes of a record have a bit per occupied square.
-    let bucket = |record: &RawRecord| {
-        let squares = record.iter().take(8);
-        let pieces: u32 = squares.map(|byte| byte.count_ones()).sum();
-        u32::from(buckets.of_pieces(pieces as usize))
-    };
-    let own: Vec<u32> = from.records.iter().map(bucket).collect();
-    to.records.clear();
-    to.positions.clear();
-    for place in places(&own, buckets.count()) {
-        to.records.push(from.records[place as usize]);
-        to.positions.push(from.positions[place as usize]);
     }
 }
 

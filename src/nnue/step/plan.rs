@@ -22,21 +22,14 @@ const GPU_WORKSPACE_BYTES: u64 = 1 << 30;
 /// operation, so the tensors of a micro-batch should stay in the caches.
 const NEAR_BYTES: u64 = 4 << 20;
 
-/// From this K on, the scattered path is faster by more than the order by groups takes.
-const ORDERED_HIDDEN: usize = 256;
-
 /// The path and the sizes of a batch, chosen once per batch.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::nnue) struct Plan {
     path: Path,
     /// The most samples of a micro-batch.
     samples: usize,
-    /// Whether the samples of a batch are computed in the order of their buckets, and in a bucket in
-    /// the order of groups.
+    /// Whether the samples of a batch are computed in the order of their buckets.
     pub(in crate::nnue) by_bucket: bool,
-    /// The inputs of a group, such as those of a king bucket. Samples whose features are in the same
-    /// groups read and write the same rows, which then stay in the caches.
-    pub(in crate::nnue) group: Option<usize>,
     /// Whether A is the sum of two parts, whose update has a kernel of its own.
     factorised: bool,
     /// The sums over samples from which gradients are made, and tiles of samples of one bucket.
@@ -128,17 +121,13 @@ impl Step {
         let room = workspace.min(limit.saturating_sub(fixed));
         let samples = (room / bytes).max(1) as usize;
         let buckets = self.architecture.buckets;
-        let factorised = self.architecture.is_factorised();
-        let orders = path == Path::Scattered && self.architecture.hidden >= ORDERED_HIDDEN;
-        let group = (orders && factorised).then_some(self.architecture.shared);
         Ok(Plan {
             path,
             samples,
-            factorised,
-            group,
+            factorised: self.architecture.is_factorised(),
             // The scattered path needs no order, but then it reads C once for many samples, and
             // samples of one bucket have much in common.
-            by_bucket: (buckets > 1 || group.is_some())
+            by_bucket: buckets > 1
                 && match path {
                     Path::Deep => true,
                     Path::Masked | Path::Scattered => gradient,

@@ -24,6 +24,14 @@ use crate::nnue::slices::Slice;
 /// bits of a run depend on this number.
 const PIECE: usize = 2048;
 
+/// Samples of a shard of a network with many inputs, whose shards would otherwise have fewer than
+/// [`FEW`] indices per row of their gradients.
+const LONG_PIECE: usize = 4096;
+
+/// So few indices per row of a shard's gradients, or per output bucket of a feature, make little use
+/// of the row.
+const FEW: usize = 16;
+
 /// A batch takes this path if it has at least this many indices per row of a shard's gradients, so
 /// that few rows without a gradient are summed.
 const USES: usize = 4;
@@ -38,12 +46,9 @@ pub(super) struct Inputs<'a> {
     pub(super) goal: Goal<'a>,
 }
 
-impl Inputs<'_> {
-    /// Indices of both perspectives.
-    fn entries(&self) -> u32 {
-        let entries = self.lists.iter().map(|lists| lists.indices().len());
-        entries.sum::<usize>() as u32
-    }
+/// Indices of both perspectives.
+fn entries(lists: Lists<'_>) -> usize {
+    lists.iter().map(|lists| lists.indices().len()).sum()
 }
 
 /// Whether `scatter_deep` computes a head.
@@ -75,10 +80,7 @@ impl Scattered {
             architecture: architecture.clone(),
             applies: device.class() == Class::Host
                 && match architecture.has_plain_head() {
-                    true => {
-                        architecture.activation.has_slopes()
-                            && architecture.hidden <= scatter_pieces::LARGEST_HIDDEN
-                    }
+                    true => architecture.hidden <= scatter_pieces::LARGEST_HIDDEN,
                     false => takes_head(&architecture),
                 },
             layers: head::words(&head::layers(&architecture)),
@@ -96,9 +98,35 @@ impl Scattered {
         }
     }
 
+    /// Samples of a shard of a batch.
+    fn piece(&self, samples: usize, entries: usize) -> usize {
+        let rows = self.geometry().accumulators * self.architecture.inputs;
+        match entries * PIECE < FEW * rows * samples {
+            true => LONG_PIECE,
+            false => PIECE,
+        }
+    }
+
+    /// The shards of a batch.
+    fn count(&self, samples: usize, entries: usize) -> usize {
+        samples.div_ceil(self.piece(samples, entries))
+    }
+
     /// Floats of the gradients of all shards.
-    fn len(&self, samples: usize) -> usize {
-        samples.div_ceil(PIECE) * self.geometry().stride()
+    fn len(&self, samples: usize, entries: usize) -> usize {
+        self.count(samples, entries) * self.geometry().stride()
+    }
+
+    /// Whether the path is faster than the masked one. For SCReLU it is, and where the masked path
+    /// would sum few samples for each output bucket of a feature.
+    fn is_faster(&self, entries: usize) -> bool {
+        let Architecture {
+            inputs, buckets, ..
+        } = self.architecture;
+        let is_spread = buckets > 1 && entries < FEW * 2 * inputs * buckets;
+        !self.architecture.has_plain_head()
+            || self.architecture.activation.has_slopes()
+            || is_spread
     }
 
     /// Whether the kernels can compute a batch, whole or in micro-batches, and are the faster path
@@ -114,8 +142,11 @@ impl Scattered {
     /// The same for index lists with this many samples and, in all, this many indices.
     pub(super) fn fits(&self, samples: usize, entries: usize) -> bool {
         let geometry = self.geometry();
-        let rows = samples.div_ceil(PIECE) * geometry.accumulators * geometry.inputs;
-        self.applies && entries >= USES * rows && 4 * self.len(samples) as u64 <= self.limit
+        let rows = self.count(samples, entries) * geometry.accumulators * geometry.inputs;
+        self.applies
+            && self.is_faster(entries)
+            && entries >= USES * rows
+            && 4 * self.len(samples, entries) as u64 <= self.limit
     }
 
     /// The words of a micro-batch that the kernels read.
@@ -130,8 +161,14 @@ impl Scattered {
         }
     }
 
-    pub(super) fn reserve(&mut self, device: &Device, samples: usize) -> Result<()> {
-        let (what, len) = ("gradients of the pieces", self.len(samples));
+    pub(super) fn reserve(
+        &mut self,
+        device: &Device,
+        samples: usize,
+        lists: Lists<'_>,
+    ) -> Result<()> {
+        let len = self.len(samples, entries(lists));
+        let what = "gradients of the pieces";
         grow(device, &mut self.pieces, what, Element::Float, len)
     }
 
@@ -159,7 +196,7 @@ impl Scattered {
                 hidden: hidden as u32,
                 first: first as u32,
                 stride: geometry.stride() as u32,
-                pieces: slice.samples().div_ceil(PIECE) as u32,
+                pieces: self.count(slice.samples(), entries(inputs.lists)) as u32,
                 accumulate: u32::from(slice.range.start > 0),
             };
             let buffers = join_pieces::Buffers {
@@ -196,8 +233,8 @@ impl Scattered {
             bucket: offsets.buckets,
             output: head.output,
             bias_2: head.bias_2,
-            piece: PIECE as u32,
-            entries: inputs.entries(),
+            piece: self.piece(inputs.slice.samples(), entries(inputs.lists)) as u32,
+            entries: entries(inputs.lists) as u32,
             power: loss.map_or(1.0, |loss| loss.power),
             scale: 1.0 / inputs.goal.total as f32,
             clip: architecture.clip,
@@ -241,8 +278,8 @@ impl Scattered {
             depth: architecture.layers.len() as u32 + 1,
             head: head.len,
             bias_2: head.bias_2,
-            piece: PIECE as u32,
-            entries: inputs.entries(),
+            piece: self.piece(inputs.slice.samples(), entries(inputs.lists)) as u32,
+            entries: entries(inputs.lists) as u32,
             power: loss.map_or(1.0, |loss| loss.power),
             scale: 1.0 / inputs.goal.total as f32,
             clip: architecture.clip,
