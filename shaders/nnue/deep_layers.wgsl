@@ -1,10 +1,11 @@
-// The layers of the head after the first one, from z of the first layer: Y and, if GRADIENT is 1, the
-// loss (if LOSS is 1; otherwise e is given), ∂Loss/∂z of the first layer in place of z and its scale,
-// and what each split adds to the gradients of these layers, of all c and to the loss.
+// The layers of the head after the first one, from z of the first layer: Y and, if GRADIENT is 1,
+// the loss (if LOSS is 1; otherwise e is given), ∂Loss/∂z of the first layer in place of z and its
+// scale, and what each split adds to the gradients of these layers, of all c and to the loss.
 //
-// A workgroup has a split of samples of one bucket and computes `tile` of them at a time. `units` has a
-// row per lane of each layer's z, the output's last, and one for the terms of the loss. Backward, the
-// derivatives by z replace z. A row has one place more than samples, to spread the banks.
+// A workgroup has a split of samples of one bucket and computes `tile` of them at a time. `units`
+// has a row per lane of each layer's z, the output's last, and one for the terms of the loss.
+// Backward, the derivatives by z replace z. A row has one place more than samples, to spread the
+// banks.
 override GRADIENT: u32 = 1u;
 override LOSS: u32 = 0u;
 
@@ -139,8 +140,8 @@ fn one_tile(split: u32, bucket: u32, first: u32, count: u32, adds: bool, invocat
         return;
     }
     workgroupBarrier();
-    // Backward. The share of a split has both B, W of each layer for one bucket, c of each layer and
-    // the loss.
+    // Backward. The share of a split has both B, W of each layer for one bucket, c of each layer
+    // and the loss.
     let share = split * params.share;
     let of_layers = share + 2u * params.hidden;
     var skip = 0u;
@@ -164,7 +165,8 @@ fn one_tile(split: u32, bucket: u32, first: u32, count: u32, adds: bool, invocat
                     sum += units[place(row + o, s)];
                 }
             }
-            put(select(of_bias + o, of_weights + o * layer.inputs + j, j < layer.inputs), sum, adds);
+            let of_weight = of_weights + o * layer.inputs + j;
+            put(select(of_bias + o, of_weight, j < layer.inputs), sum, adds);
         }
         workgroupBarrier();
         let weights = layer.weights + bucket * layer.width * layer.inputs + skipped;

@@ -1,8 +1,9 @@
 //! One pass over a micro-batch, as commands: which kernels run, on which buffers, in which order.
 //!
-//! [`masked`], [`deep`] on adapters and [`scattered`] on the CPU are the fast paths, for index lists;
-//! [`layered`] and [`composed`] take every batch. Callers use only [`Step::plan`], [`Step::reserve`] and [`Step::record`], and the
-//! buffers of Y and the loss, so a new path changes only these files.
+//! [`masked`], [`deep`] on adapters and [`scattered`] on the CPU are the fast paths, for index
+//! lists; [`layered`] and [`composed`] take every batch. Callers use only [`Step::plan`],
+//! [`Step::reserve`] and [`Step::record`], and the buffers of Y and the loss, so a new path changes
+//! only these files.
 
 mod buffers;
 mod composed;
@@ -166,7 +167,8 @@ impl Step {
         })
     }
 
-    /// Stores Z and ∂Loss/∂Z of passes with gradients in 16 bits, or not. Returns whether a path can.
+    /// Stores Z and ∂Loss/∂Z of passes with gradients in 16 bits, or not. Returns whether a path
+    /// can.
     pub(super) fn set_half(&mut self, half: bool) -> bool {
         self.deep.set_half(half)
     }

@@ -140,8 +140,8 @@ fn updates_agree_with_the_composed_network() {
                 let [deep, composed] = [deep, composed]
                     .map(|values| values.iter().copied().map(f64::from).collect::<Vec<_>>());
                 let error = relative_l2(&composed, &deep);
-                // A gradient that is 0 but for roundings has a sign by chance, and moves a parameter
-                // by it.
+                // A gradient that is 0 but for roundings has a sign by chance, and moves a
+                // parameter by it.
                 let is_last = index + 1 == optimizer.moments().len() + 1;
                 let bound = if is_last { 1e-3 } else { BOUND };
                 assert!(error <= bound, "{seed}: {} {index}: {error:e}", tensor.name);
@@ -222,8 +222,8 @@ fn other_networks_stay_composed() {
     }
 }
 
-/// In 16 bits, Z and ∂Loss/∂Z have 11 significant bits, and a hidden layer's z near a kink may be on its
-/// other side.
+/// In 16 bits, Z and ∂Loss/∂Z have 11 significant bits, and a hidden layer's z near a kink may be
+/// on its other side.
 const HALF_BOUND: f64 = 1e-3;
 
 fn half(net: &Net) -> Learner {

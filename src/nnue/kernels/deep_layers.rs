@@ -1,5 +1,5 @@
-//! The layers of the head after the first one: Y, the loss, δ = ∂Loss/∂z of the first layer, and the
-//! shares of the splits in the gradients (section 1.14): see [`deep`].
+//! The layers of the head after the first one: Y, the loss, δ = ∂Loss/∂z of the first layer, and
+//! the shares of the splits in the gradients (section 1.14): see [`deep`].
 
 mod cases;
 pub(super) mod twin;
@@ -21,8 +21,8 @@ crate::interface! {
         pub buckets: u32,
         /// The offset of the buckets of the samples in `index`; not used with 1 bucket.
         pub bucket: u32,
-        /// The offset of the targets in `index`, stored as the bits of floats. Without a loss they are
-        /// not read.
+        /// The offset of the targets in `index`, stored as the bits of floats. Without a loss they
+        /// are not read.
         pub targets: u32,
         /// Splits.
         pub splits: u32,
