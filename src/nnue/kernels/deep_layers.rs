@@ -68,7 +68,7 @@ const PLACES: usize = 3840;
 const LARGEST_TILE: usize = 64;
 
 /// The samples that fit in workgroup memory together, for layers of this width in all: the largest
-/// power of 2 up to [`LARGEST_TILE`], or `None` if it is below 8.
+/// power of 2 up to 64, or `None` if it is below 8.
 pub fn tile(width: usize) -> Option<usize> {
     let mut tile = LARGEST_TILE;
     while tile >= 8 {
