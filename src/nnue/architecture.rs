@@ -208,10 +208,14 @@ impl Architecture {
         }
     }
 
-    /// Whether accumulators and one output layer are all: no pairwise product, no hidden layer and no
-    /// shared part.
-    pub fn is_plain(&self) -> bool {
-        !self.pairwise && self.layers.is_empty() && self.shared == 0
+    /// Whether the head is one output layer: no pairwise product and no hidden layer.
+    pub fn has_plain_head(&self) -> bool {
+        !self.pairwise && self.layers.is_empty()
+    }
+
+    /// Whether the inputs are factorised: A has a shared part.
+    pub fn is_factorised(&self) -> bool {
+        self.shared > 0
     }
 
     /// The hidden layers and the output layer of the head.

@@ -1,9 +1,11 @@
 //! The layers between accumulators and output, as data (section 1.14 of the mathematics).
 
 use super::names::one_of;
+use crate::engine::kernel::Real;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
+use std::ops::{Add, Mul};
 use std::str::FromStr;
 
 /// The function after a hidden layer of the head. CReLU, SCReLU and the dual clip at 1.
@@ -48,6 +50,69 @@ impl HeadActivation {
             Self::CRelu | Self::SCRelu | Self::Relu => 1,
         }
     }
+}
+
+impl HeadActivation {
+    /// Writes the outputs for z.
+    #[inline]
+    pub(super) fn activate<R: Number>(self, z: &[R], to: &mut [R]) {
+        let (zero, one) = (R::from_f64(0.0), R::from_f64(1.0));
+        let limit = match self {
+            Self::Relu => R::from_f64(f64::INFINITY),
+            Self::CRelu | Self::SCRelu | Self::Dual => one,
+        };
+        let (to, squares) = to.split_at_mut(z.len());
+        for (to, &z) in to.iter_mut().zip(z) {
+            *to = clamped(z, zero, limit);
+        }
+        match self {
+            Self::CRelu | Self::Relu => {}
+            Self::SCRelu => to.iter_mut().for_each(|h| *h = *h * *h),
+            Self::Dual => {
+                for (square, &h) in squares.iter_mut().zip(&*to) {
+                    *square = h * h;
+                }
+            }
+        }
+    }
+
+    /// Writes ∂Loss/∂z, from z and the gradient of the outputs.
+    #[inline]
+    pub(super) fn backward<R: Number>(self, z: &[R], gradient: &[R], to: &mut [R]) {
+        let (zero, one, two) = (R::from_f64(0.0), R::from_f64(1.0), R::from_f64(2.0));
+        let (gradient, of_squares) = gradient.split_at(z.len());
+        let inside = |z: R| (z >= zero) & (z <= one);
+        let lanes = to.iter_mut().zip(z).zip(gradient);
+        match self {
+            Self::Relu => lanes.for_each(|((to, &z), &g)| *to = if z >= zero { g } else { zero }),
+            Self::CRelu => lanes.for_each(|((to, &z), &g)| *to = if inside(z) { g } else { zero }),
+            Self::SCRelu => lanes.for_each(|((to, &z), &g)| {
+                *to = if inside(z) { two * z * g } else { zero };
+            }),
+            Self::Dual => {
+                for (((to, &z), &g), &square) in lanes.zip(of_squares) {
+                    *to = if inside(z) {
+                        g + two * z * square
+                    } else {
+                        zero
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// The arithmetic of both precisions.
+pub(super) trait Number:
+    Real + PartialOrd + Add<Output = Self> + Mul<Output = Self>
+{
+}
+impl<R: Real + PartialOrd + Add<Output = R> + Mul<Output = R>> Number for R {}
+
+/// min(max(z, low), high), which keeps a NaN.
+fn clamped<R: Number>(z: R, low: R, high: R) -> R {
+    let z = if z < low { low } else { z };
+    if z > high { high } else { z }
 }
 
 impl FromStr for HeadActivation {

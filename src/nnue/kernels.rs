@@ -34,6 +34,8 @@ pub mod output_gradient;
 pub mod pieces;
 pub mod scatter_deep;
 pub mod scatter_pieces;
+pub mod shared_gradient;
+pub mod shared_update;
 pub mod sum;
 pub mod weights_gradient_dense;
 
@@ -91,6 +93,8 @@ pub static KERNELS: &[&Kernel] = &[
     &scatter_pieces::KERNEL,
     &scatter_deep::KERNEL,
     &join_pieces::KERNEL,
+    &shared_gradient::KERNEL,
+    &shared_update::KERNEL,
     &deep_forward::KERNEL,
     &deep_first::KERNEL,
     &deep_layers::KERNEL,

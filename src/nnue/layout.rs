@@ -14,11 +14,11 @@ use std::ops::Range;
 /// Lanes of a mask word.
 const LANES: usize = 32;
 
-/// The architecture with K as it is on the device. Only plain networks have kernels that need whole
+/// The architecture with K as it is on the device. Only plain heads have kernels that need whole
 /// words.
 pub(super) fn widened(architecture: &Architecture) -> Architecture {
     let mut widened = architecture.clone();
-    if architecture.is_plain() {
+    if architecture.has_plain_head() {
         widened.hidden = architecture.hidden.next_multiple_of(LANES);
     }
     widened

@@ -7,7 +7,7 @@ use super::order::Ordered;
 use super::parameters::Parameters;
 use super::pending::{PendingLoss, no_samples};
 use super::slices::Slice;
-use super::step::{Goal, ParameterBuffers, Step, Update};
+use super::step::{Goal, ParameterBuffers, Step, Update, record_merge};
 use super::upstream::Upstream;
 use crate::engine::device::{Buffer, Device, Values};
 use crate::engine::kernel::Element;
@@ -53,6 +53,9 @@ pub struct Network {
     /// The architecture with K as it is on the device.
     widened: Architecture,
     pub(super) parameters: Vec<Buffer>,
+    /// A of each accumulator, the sum of its two parts, if the inputs are factorised; otherwise
+    /// none. Whatever changes the parameters changes it too.
+    merged: Vec<Buffer>,
     pub(super) gradients: Vec<Buffer>,
     pub(super) step: Step,
 }
@@ -73,11 +76,16 @@ impl Network {
             architecture,
             widened,
             parameters: Vec::new(),
+            merged: Vec::new(),
             gradients: Vec::new(),
             step,
         };
         network.parameters = network.like_parameters("")?;
+        if network.architecture.is_factorised() {
+            network.merged = network.like_weights()?;
+        }
         network.upload(&network.parameters, parameters)?;
+        network.merge()?;
         Ok(network)
     }
 
@@ -86,8 +94,14 @@ impl Network {
     #[doc(hidden)]
     #[must_use]
     pub fn composed(mut self) -> Self {
-        self.step.composed_only = true;
+        self.compose();
         self
+    }
+
+    /// As [`Network::composed`], from now on.
+    #[doc(hidden)]
+    pub fn compose(&mut self) {
+        self.step.composed_only = true;
     }
 
     /// Checks that every parameter of an architecture fits the device's binding limit, without
@@ -155,6 +169,17 @@ impl Network {
         let buffer = self.parameters[buffer].id();
         recording.upload_at(buffer, first, widened.data());
         self.device.play(&recording)?.wait()?;
+        self.merge()
+    }
+
+    /// Brings the merged weights up to date with the parameters.
+    fn merge(&self) -> Result<()> {
+        if self.merged.is_empty() {
+            return Ok(());
+        }
+        let (mut recording, architecture) = (Recording::new(), &self.widened);
+        record_merge(&mut recording, architecture, &self.parameters, &self.merged)?;
+        self.device.play(&recording)?.wait()?;
         Ok(())
     }
 
@@ -179,14 +204,15 @@ impl Network {
         let mut output = Vec::with_capacity(batch.len());
         let plan = self.step.plan(batch, false)?;
         let ordered = match plan.by_bucket {
-            true => Ordered::new(batch, self.architecture.buckets, None)?,
+            true => Ordered::new(batch, self.architecture.buckets, plan.group, None)?,
             false => None,
         };
         let batch = ordered.as_ref().map_or(batch, |ordered| &ordered.batch);
         for slice in self.step.cut(plan, batch)? {
             self.step.reserve(plan, &slice, None)?;
             let mut recording = Recording::new();
-            let parameters = ParameterBuffers::new(&self.widened, &self.parameters);
+            let parameters =
+                ParameterBuffers::new(&self.widened, &self.parameters).with_merged(&self.merged);
             let step = &self.step;
             step.record(&mut recording, plan, &slice, parameters, None)?;
             recording.read(self.step.y().id(), slice.samples());
@@ -296,8 +322,9 @@ impl Network {
         upstream.check(batch)?;
         self.reserve_gradients()?;
         let plan = self.step.plan(batch, true)?;
+        let (buckets, group) = (self.architecture.buckets, plan.group);
         let ordered = match plan.by_bucket {
-            true => Ordered::new(batch, self.architecture.buckets, upstream.given())?,
+            true => Ordered::new(batch, buckets, group, upstream.given())?,
             false => None,
         };
         let (batch, upstream) = match &ordered {
@@ -308,7 +335,8 @@ impl Network {
             }
         };
         for slice in self.step.cut(plan, batch)? {
-            let parameters = ParameterBuffers::new(&self.widened, &self.parameters);
+            let parameters =
+                ParameterBuffers::new(&self.widened, &self.parameters).with_merged(&self.merged);
             let gradients = ParameterBuffers::new(&self.widened, &self.gradients);
             let goal = Some(Goal {
                 upstream,
@@ -369,6 +397,16 @@ impl Network {
                 let what = what.trim_start();
                 self.device.allocate(what, Element::Float, buffer.len)
             })
+            .collect()
+    }
+
+    /// A buffer with one value for each weight of each accumulator.
+    fn like_weights(&self) -> Result<Vec<Buffer>> {
+        let len = self.widened.inputs * self.widened.hidden;
+        let names = ["merged A1", "merged A2"].into_iter();
+        let names = names.take(if self.widened.tied { 1 } else { 2 });
+        names
+            .map(|name| self.device.allocate(name, Element::Float, len))
             .collect()
     }
 

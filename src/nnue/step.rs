@@ -8,6 +8,7 @@
 mod buffers;
 mod composed;
 mod deep;
+mod factorised;
 mod layered;
 mod lists;
 mod masked;
@@ -28,6 +29,7 @@ use crate::tensor::lists::SparseInputs;
 use buffers::grow;
 use composed::Composed;
 use deep::{Deep, DeepPass};
+pub(super) use factorised::record_merge;
 use layered::Layered;
 use lists::ListBuffer;
 use masked::{Masked, MaskedPass};
@@ -67,8 +69,9 @@ struct Common {
     bucket: Buffer,
     /// `[1]`.
     loss: Buffer,
-    /// A buffer to bind if a sink needs fewer buffers.
+    /// Buffers to bind if a sink needs fewer buffers.
     spare: Buffer,
+    other_spare: Buffer,
 }
 
 /// The results of a pass besides Y: the gradients of a batch of `total` samples, and the loss if
@@ -116,6 +119,8 @@ impl Update<'_> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ParameterBuffers<'a> {
     buffers: &'a [Buffer],
+    /// A of each accumulator, if the inputs are factorised; otherwise none.
+    merged: &'a [Buffer],
     tied: bool,
 }
 
@@ -123,13 +128,21 @@ impl<'a> ParameterBuffers<'a> {
     pub(super) fn new(architecture: &Architecture, buffers: &'a [Buffer]) -> Self {
         Self {
             buffers,
+            merged: &[],
             tied: architecture.tied,
         }
     }
 
-    /// A of a perspective.
+    /// The same with the merged A of factorised inputs.
+    pub(super) fn with_merged(self, merged: &'a [Buffer]) -> Self {
+        Self { merged, ..self }
+    }
+
+    /// A of a perspective. Among gradients it is that of A, which is also that of its own part.
     fn weights(&self, perspective: usize) -> BufferId {
-        self.buffers[if self.tied { 0 } else { perspective }].id()
+        let accumulator = if self.tied { 0 } else { perspective };
+        let merged = self.merged.get(accumulator);
+        merged.unwrap_or(&self.buffers[accumulator]).id()
     }
 
     /// B of each accumulator, C and d: see [`HeadLayout`].
@@ -156,6 +169,7 @@ impl Step {
                 bucket: device.allocate("buckets", Element::Word, 1)?,
                 loss: floats("loss")?,
                 spare: floats("spare")?,
+                other_spare: floats("spare")?,
             },
             lists: ListBuffer::new(device)?,
             composed: Composed::new(device, architecture.clone()),
@@ -295,13 +309,12 @@ impl Step {
                 }
             }
         }
-        if let Some(goal) = goal
-            && fused.is_none()
-            && slice.range.end == goal.total
-        {
-            self.record_update(recording, parameters, goal);
+        match goal {
+            Some(goal) if fused.is_none() && slice.range.end == goal.total => {
+                self.record_end(recording, plan, parameters, goal)
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn record_layered<'a>(
@@ -341,19 +354,55 @@ impl Step {
         }
     }
 
-    /// Updates every parameter with the gradients in the gradient buffers.
+    /// What follows the last micro-batch: the gradients of shared parts, or the update of every
+    /// parameter with the gradients in the gradient buffers.
+    fn record_end(
+        &self,
+        recording: &mut Recording<'_>,
+        plan: Plan,
+        parameters: ParameterBuffers<'_>,
+        goal: Goal<'_>,
+    ) -> Result<()> {
+        let (architecture, common) = (&self.architecture, &self.common);
+        let gradients = goal.gradients;
+        let factorised = architecture.is_factorised() && !plan.composes();
+        match goal.update {
+            None if factorised => {
+                factorised::record_gradients(recording, architecture, gradients);
+            }
+            None => {}
+            Some(update) if factorised => {
+                let spares = [common.spare.id(), common.other_spare.id()];
+                let to = (parameters, update, spares);
+                factorised::record_update(recording, architecture, gradients, to);
+                self.record_update(recording, parameters, gradients, update, true);
+            }
+            Some(update) => {
+                self.record_update(recording, parameters, gradients, update, false);
+                let (all, merged) = (parameters.buffers, parameters.merged);
+                record_merge(recording, architecture, all, merged)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Updates every parameter, or the head alone, with the gradients in the gradient buffers.
     fn record_update(
         &self,
         recording: &mut Recording<'_>,
         parameters: ParameterBuffers<'_>,
-        goal: Goal<'_>,
+        gradients: ParameterBuffers<'_>,
+        update: Update<'_>,
+        head_alone: bool,
     ) {
-        let Some(update) = goal.update else {
-            return;
+        let first = if head_alone {
+            parameters.head_index()
+        } else {
+            0
         };
         let head = HeadLayout::new(&self.architecture);
-        let pairs = parameters.buffers.iter().zip(goal.gradients.buffers);
-        for (buffer, (values, gradient)) in pairs.enumerate() {
+        let pairs = parameters.buffers.iter().zip(gradients.buffers);
+        for (buffer, (values, gradient)) in pairs.enumerate().skip(first) {
             let groups = if buffer == parameters.head_index() {
                 let [bias, weights, output_bias] = update.head();
                 [

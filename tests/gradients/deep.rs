@@ -35,6 +35,10 @@ fn case(seed: u64, [hidden, samples, layers]: [usize; 3]) -> Net {
         .pairwise(pairwise || layers.is_empty())
         .skip(layers.len() > 1 && random.random_range(0..2) == 0)
         .layers(layers);
+    if turn % 4 == 3 {
+        architecture.inputs = 3 * inputs;
+        architecture.shared = inputs;
+    }
     if architecture.pairwise {
         architecture.hidden = hidden.next_multiple_of(64);
     }
@@ -211,7 +215,7 @@ fn other_networks_stay_composed() {
         (Architecture::new(20, 34).layers(layers(8)), false),
         (Architecture::new(20, 32).layers(layers(424)), true),
         (Architecture::new(20, 32).layers(layers(425)), false),
-        (Architecture::new(20, 32).layers(layers(8)).shared(5), false),
+        (Architecture::new(20, 32).layers(layers(8)).shared(5), true),
     ] {
         let net = nets::random(&architecture, 40, 5, 1);
         let mut network = Network::new(&common::VULKAN, &net.parameters).unwrap();

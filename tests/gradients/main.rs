@@ -5,6 +5,7 @@ mod buckets;
 #[path = "../common/mod.rs"]
 mod common;
 mod deep;
+mod factorised;
 mod heads;
 mod limits;
 

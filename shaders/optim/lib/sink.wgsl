@@ -9,30 +9,48 @@ const SGD = 2u;
 const ADAMW = 3u;
 override SINK: u32 = 0u;
 
-// `group` is η, 1 − η·w, and the two ends of the range of θ. If θ has no range, the ends are
-// exchanged and the result of the clamp is not used, because a clamp may turn NaN into a number.
+// The numbers of an element that an optimizer changes. An optimizer without a second moment keeps
+// any number in its place.
+struct State {
+    value: Value,
+    first: Value,
+    second: Value,
+}
+
+// A step of the optimizer. `group` is η, 1 − η·w, and the two ends of the range of θ. If θ has no
+// range, the ends are exchanged and the result of the clamp is not used, because a clamp may turn
+// NaN into a number.
+fn moved(old: State, g: Value, group: vec4<f32>) -> State {
+    if (SINK == SGD) {
+        // v ← μ·v + g; θ ← θ − η·v
+        let v = params.beta1 * old.first + g;
+        return State(old.value - group.x * v, v, old.second);
+    }
+    // m ← β1·m + (1 − β1)·g; v ← β2·v + (1 − β2)·g²; θ ← θ·(1 − η·w) − η·m̂/(√v̂ + ε)
+    let m = params.beta1 * old.first + (1.0 - params.beta1) * g;
+    let v = params.beta2 * old.second + (1.0 - params.beta2) * g * g;
+    let change = group.x * (m * params.correction1)
+        / (sqrt(v * params.correction2) + params.epsilon);
+    let next = old.value * group.y - change;
+    let ranged = clamp(next, Value(group.z), Value(group.w));
+    return State(select(next, ranged, group.z <= group.w), m, v);
+}
+
 fn sink(at: u32, g: Value, group: vec4<f32>) {
     switch (SINK) {
         case ADD {
             first[at] += g;
         }
         case SGD {
-            // v ← μ·v + g; θ ← θ − η·v
-            let v = params.beta1 * first[at] + g;
-            first[at] = v;
-            values[at] -= group.x * v;
+            let next = moved(State(values[at], first[at], Value(0.0)), g, group);
+            values[at] = next.value;
+            first[at] = next.first;
         }
         case ADAMW {
-            // m ← β1·m + (1 − β1)·g; v ← β2·v + (1 − β2)·g²; θ ← θ·(1 − η·w) − η·m̂/(√v̂ + ε)
-            let m = params.beta1 * first[at] + (1.0 - params.beta1) * g;
-            let v = params.beta2 * second[at] + (1.0 - params.beta2) * g * g;
-            first[at] = m;
-            second[at] = v;
-            let change = group.x * (m * params.correction1)
-                / (sqrt(v * params.correction2) + params.epsilon);
-            let next = values[at] * group.y - change;
-            let ranged = clamp(next, Value(group.z), Value(group.w));
-            values[at] = select(next, ranged, group.z <= group.w);
+            let next = moved(State(values[at], first[at], second[at]), g, group);
+            values[at] = next.value;
+            first[at] = next.first;
+            second[at] = next.second;
         }
         default {
             first[at] = g;

@@ -4,11 +4,30 @@ use crate::engine::cpu::simd::{Simd, Sixteen};
 use crate::nnue::kernels::masked::GROUP;
 use aligned_vec::{AVec, avec};
 use rayon::prelude::*;
+use std::sync::{Mutex, PoisonError};
 
 /// Sixteens in a lane group.
 const UNITS: usize = GROUP / 16;
 /// A matrix is packed if each row is read at least this many times on average.
-const USES: usize = 4;
+const USES: usize = 16;
+
+/// The memory of packed matrices that are not in use. New memory would cost more than the copy: the
+/// system clears it page by page.
+static SPARES: Mutex<Vec<AVec<Sixteen>>> = Mutex::new(Vec::new());
+
+/// Memory for `len` sixteens of any value.
+fn memory(len: usize) -> AVec<Sixteen> {
+    let mut spares = SPARES.lock().unwrap_or_else(PoisonError::into_inner);
+    let fits = |spare: &AVec<Sixteen>| spare.len() == len;
+    match spares.iter().position(fits) {
+        Some(place) => spares.swap_remove(place),
+        None => {
+            // The matrices of another network.
+            spares.clear();
+            avec![[0.0; 16]; len]
+        }
+    }
+}
 
 /// A matrix `[N, K]` whose rows are read one lane group at a time.
 ///
@@ -28,7 +47,7 @@ impl<'a> Grouped<'a> {
     pub fn new(rows: &'a [Sixteen], units: usize, reads: usize) -> Self {
         let features = rows.len() / units.max(1);
         let packed = (units > UNITS && reads >= USES * features).then(|| {
-            let mut values = avec![[0.0; 16]; rows.len()];
+            let mut values = memory(features * units);
             let groups = values.par_chunks_mut(UNITS * features).enumerate();
             groups.for_each(|(group, parts)| {
                 let width = parts.len() / features;
@@ -55,6 +74,15 @@ impl<'a> Grouped<'a> {
         let first = unit / UNITS * UNITS;
         let width = UNITS.min(self.units - first);
         (&packed[first * features + unit - first..], width)
+    }
+}
+
+impl Drop for Grouped<'_> {
+    fn drop(&mut self) {
+        if let Some(packed) = self.packed.take() {
+            let mut spares = SPARES.lock().unwrap_or_else(PoisonError::into_inner);
+            spares.push(packed);
+        }
     }
 }
 

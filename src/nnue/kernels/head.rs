@@ -5,7 +5,7 @@
 //! is C and its c is d.
 
 use crate::nnue::architecture::Architecture;
-use crate::nnue::head::HeadActivation;
+use crate::nnue::head::{HeadActivation, Number};
 use crate::nnue::layout::HeadLayout;
 
 /// A layer of the head: z = W·x + c, then the activation.
@@ -32,6 +32,24 @@ impl Layer {
     /// The number of outputs after the activation.
     pub fn outputs(&self) -> usize {
         self.width * self.activation.map_or(1, HeadActivation::outputs)
+    }
+
+    /// Writes the outputs for z.
+    #[inline]
+    pub(super) fn activate<R: Number>(&self, z: &[R], to: &mut [R]) {
+        match self.activation {
+            None => to.copy_from_slice(z),
+            Some(activation) => activation.activate(z, to),
+        }
+    }
+
+    /// Writes ∂Loss/∂z, from z and the gradient of the outputs.
+    #[inline]
+    pub(super) fn backward<R: Number>(&self, z: &[R], gradient: &[R], to: &mut [R]) {
+        match self.activation {
+            None => to.copy_from_slice(gradient),
+            Some(activation) => activation.backward(z, gradient, to),
+        }
     }
 
     /// The offset of W of a bucket.

@@ -62,8 +62,7 @@ impl Deep {
         Ok(Self {
             applies: class != Class::Host
                 && device.has_halves()
-                && !architecture.is_plain()
-                && architecture.shared == 0
+                && !architecture.has_plain_head()
                 && architecture.hidden.is_multiple_of(32)
                 && architecture.head_inputs().is_multiple_of(deep::TILE)
                 && tile.is_some(),

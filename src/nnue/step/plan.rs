@@ -22,14 +22,23 @@ const GPU_WORKSPACE_BYTES: u64 = 1 << 30;
 /// operation, so the tensors of a micro-batch should stay in the caches.
 const NEAR_BYTES: u64 = 4 << 20;
 
+/// From this K on, the scattered path is faster by more than the order by groups takes.
+const ORDERED_HIDDEN: usize = 256;
+
 /// The path and the sizes of a batch, chosen once per batch.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::nnue) struct Plan {
     path: Path,
     /// The most samples of a micro-batch.
     samples: usize,
-    /// Whether the samples of a batch are computed in the order of their buckets.
+    /// Whether the samples of a batch are computed in the order of their buckets, and in a bucket in
+    /// the order of groups.
     pub(in crate::nnue) by_bucket: bool,
+    /// The inputs of a group, such as those of a king bucket. Samples whose features are in the same
+    /// groups read and write the same rows, which then stay in the caches.
+    pub(in crate::nnue) group: Option<usize>,
+    /// Whether A is the sum of two parts, whose update has a kernel of its own.
+    factorised: bool,
     /// The sums over samples from which gradients are made, and tiles of samples of one bucket.
     sums: Option<SumsOf>,
 }
@@ -65,7 +74,7 @@ impl Step {
 
     /// Whether every batch takes the composed path.
     fn composes(&self) -> bool {
-        self.composed_only || !self.architecture.is_plain()
+        self.composed_only || !self.architecture.has_plain_head()
     }
 
     /// Chooses the path of a batch and the size of its micro-batches, for gradients or only for Y.
@@ -119,12 +128,17 @@ impl Step {
         let room = workspace.min(limit.saturating_sub(fixed));
         let samples = (room / bytes).max(1) as usize;
         let buckets = self.architecture.buckets;
+        let factorised = self.architecture.is_factorised();
+        let orders = path == Path::Scattered && self.architecture.hidden >= ORDERED_HIDDEN;
+        let group = (orders && factorised).then_some(self.architecture.shared);
         Ok(Plan {
             path,
             samples,
+            factorised,
+            group,
             // The scattered path needs no order, but then it reads C once for many samples, and
             // samples of one bucket have much in common.
-            by_bucket: buckets > 1
+            by_bucket: (buckets > 1 || group.is_some())
                 && match path {
                     Path::Deep => true,
                     Path::Masked | Path::Scattered => gradient,
@@ -145,6 +159,11 @@ impl Step {
 }
 
 impl Plan {
+    /// Whether the path computes the gradient of each part of factorised inputs itself.
+    pub(super) fn composes(self) -> bool {
+        self.path == Path::Composed
+    }
+
     pub(super) fn work<'a>(self, slice: &'a Slice<'a>, goal: Option<Goal<'a>>) -> Work<'a> {
         match (&slice.inputs, self.path, goal) {
             (_, Path::Composed, _) => Work::Composed(goal),
@@ -157,12 +176,13 @@ impl Plan {
         }
     }
 
-    /// The update that the masked and the deep kernels apply themselves. If a batch is one micro-batch, it needs
-    /// no gradients in memory.
+    /// The update that the masked and the deep kernels apply themselves. If a batch is one
+    /// micro-batch, it needs no gradients in memory. The parts of factorised inputs have a kernel of
+    /// their own.
     pub(super) fn fused<'a>(self, slice: &Slice<'_>, goal: Option<Goal<'a>>) -> Option<Update<'a>> {
         let goal = goal?;
         let whole = slice.samples() == goal.total;
-        goal.update
-            .filter(|_| whole && matches!(self.path, Path::Deep | Path::Masked))
+        let has_updates = matches!(self.path, Path::Deep | Path::Masked) && !self.factorised;
+        goal.update.filter(|_| whole && has_updates)
     }
 }

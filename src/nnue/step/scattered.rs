@@ -51,8 +51,7 @@ fn takes_head(architecture: &Architecture) -> bool {
     let lanes = if architecture.pairwise { 64 } else { 32 };
     let widths = architecture.layer_sizes().into_iter();
     let widths: usize = widths.map(|size| size.outputs).sum();
-    architecture.shared == 0
-        && architecture.hidden.is_multiple_of(lanes)
+    architecture.hidden.is_multiple_of(lanes)
         && architecture.hidden <= scatter_deep::LARGEST_HIDDEN
         && widths <= scatter_deep::LARGEST_WIDTHS
 }
@@ -75,7 +74,7 @@ impl Scattered {
         Ok(Self {
             architecture: architecture.clone(),
             applies: device.class() == Class::Host
-                && match architecture.is_plain() {
+                && match architecture.has_plain_head() {
                     true => {
                         architecture.activation.has_slopes()
                             && architecture.hidden <= scatter_pieces::LARGEST_HIDDEN
@@ -122,7 +121,7 @@ impl Scattered {
     /// The words of a micro-batch that the kernels read.
     pub(super) fn parts<'a>(&'a self, slice: &Slice<'a>, lists: Lists<'a>) -> ListParts<&'a [u32]> {
         let parts = ListParts::of(&self.architecture, slice, lists);
-        match self.architecture.is_plain() {
+        match self.architecture.has_plain_head() {
             true => parts,
             false => ListParts {
                 layers: &self.layers,
@@ -148,7 +147,7 @@ impl Scattered {
             ..
         } = *inputs;
         let offsets = list_buffer.record(recording, self.parts(slice, inputs.lists));
-        match architecture.is_plain() {
+        match architecture.has_plain_head() {
             true => self.record_plain(recording, inputs, offsets),
             false => self.record_deep(recording, inputs, offsets),
         }

@@ -77,7 +77,8 @@ pub fn variant_of(sink: Sink) -> usize {
     sink as usize - Sink::Sgd as usize
 }
 
-fn sink_of(variant: usize) -> Sink {
+/// The sink of a variant.
+pub(crate) fn sink_of(variant: usize) -> Sink {
     Sink::ALL[variant + Sink::Sgd as usize]
 }
 

@@ -5,7 +5,6 @@ use super::super::half;
 use super::super::head::Layer;
 use super::{Goal, Params, meaning};
 use crate::engine::kernel::Call;
-use crate::nnue::head::HeadActivation;
 use crate::nnue::loss::Loss;
 
 /// The layers of a sample's bucket.
@@ -19,29 +18,9 @@ pub(in crate::nnue::kernels) struct Head<'a> {
 
 /// The outputs of a layer.
 fn activated(layer: &Layer, z: &[f64]) -> Vec<f64> {
-    let clipped = z.iter().map(|z| z.clamp(0.0, 1.0));
-    match layer.activation {
-        None => z.to_vec(),
-        Some(HeadActivation::Relu) => z.iter().map(|z| z.max(0.0)).collect(),
-        Some(HeadActivation::CRelu) => clipped.collect(),
-        Some(HeadActivation::SCRelu) => clipped.map(|x| x * x).collect(),
-        Some(HeadActivation::Dual) => clipped.clone().chain(clipped.map(|x| x * x)).collect(),
-    }
-}
-
-/// ∂Loss/∂z of a layer from the gradient of its outputs.
-fn by_z(layer: &Layer, z: &[f64], gradient: &[f64]) -> Vec<f64> {
-    let one = |(o, &z): (usize, &f64)| {
-        let inside = z >= 0.0 && (z <= 1.0 || layer.activation == Some(HeadActivation::Relu));
-        match layer.activation {
-            None => gradient[o],
-            _ if !inside => 0.0,
-            Some(HeadActivation::Relu | HeadActivation::CRelu) => gradient[o],
-            Some(HeadActivation::SCRelu) => 2.0 * z * gradient[o],
-            Some(HeadActivation::Dual) => gradient[o] + 2.0 * z * gradient[layer.width + o],
-        }
-    };
-    z.iter().enumerate().map(one).collect()
+    let mut outputs = vec![0.0; layer.outputs()];
+    layer.activate(z, &mut outputs);
+    outputs
 }
 
 impl Head<'_> {
@@ -90,7 +69,8 @@ impl Head<'_> {
         let mut deltas = vec![Vec::new(); last + 1];
         for number in (0..=last).rev() {
             let layer = &self.layers[number];
-            deltas[number] = by_z(layer, &z[number], &gradients[number]);
+            deltas[number] = vec![0.0; layer.width];
+            layer.backward(&z[number], &gradients[number], &mut deltas[number]);
             if number == 0 {
                 break;
             }

@@ -2,7 +2,6 @@
 
 use super::super::head::Layer;
 use crate::engine::cpu::product::{Matrix, product_here};
-use crate::nnue::head::HeadActivation;
 use std::ops::Range;
 
 /// The samples of a block that have the same bucket.
@@ -237,23 +236,7 @@ fn activate(
 ) {
     let rows = z.chunks_exact(layer.width).zip(to.chunks_exact_mut(width));
     for (z, to) in rows.take(samples) {
-        let (to, squares) = to[first..].split_at_mut(layer.width);
-        let values = z.iter().zip(to);
-        match layer.activation {
-            None => values.for_each(|(&z, to)| *to = z),
-            Some(HeadActivation::Relu) => values.for_each(|(&z, to)| *to = z.clamp(0.0, f32::MAX)),
-            Some(HeadActivation::CRelu) => values.for_each(|(&z, to)| *to = z.clamp(0.0, 1.0)),
-            Some(HeadActivation::SCRelu) => values.for_each(|(&z, to)| {
-                let clipped = z.clamp(0.0, 1.0);
-                *to = clipped * clipped;
-            }),
-            Some(HeadActivation::Dual) => {
-                for ((&z, to), square) in values.zip(squares) {
-                    *to = z.clamp(0.0, 1.0);
-                    *square = *to * *to;
-                }
-            }
-        }
+        layer.activate(z, &mut to[first..][..layer.outputs()]);
     }
 }
 
@@ -272,29 +255,6 @@ fn slope(
         .zip(gradient.chunks_exact(width));
     let rows = rows.zip(to.chunks_exact_mut(layer.width));
     for ((z, gradient), to) in rows.take(samples) {
-        let (plain, squares) = gradient[first..].split_at(layer.width);
-        let lanes = z.iter().zip(plain).zip(to);
-        let inside = |z: f32, limit: f32| (z >= 0.0) & (z <= limit);
-        match layer.activation {
-            None => lanes.for_each(|((_, &g), to)| *to = g),
-            Some(HeadActivation::Relu) => lanes.for_each(|((&z, &g), to)| {
-                *to = if z >= 0.0 { g } else { 0.0 };
-            }),
-            Some(HeadActivation::CRelu) => lanes.for_each(|((&z, &g), to)| {
-                *to = if inside(z, 1.0) { g } else { 0.0 };
-            }),
-            Some(HeadActivation::SCRelu) => lanes.for_each(|((&z, &g), to)| {
-                *to = if inside(z, 1.0) { 2.0 * z * g } else { 0.0 };
-            }),
-            Some(HeadActivation::Dual) => {
-                for (((&z, &g), to), &square) in lanes.zip(squares) {
-                    *to = if inside(z, 1.0) {
-                        g + 2.0 * z * square
-                    } else {
-                        0.0
-                    };
-                }
-            }
-        }
+        layer.backward(z, &gradient[first..][..layer.outputs()], to);
     }
 }
