@@ -208,7 +208,7 @@ impl Step {
         let common = &mut self.common;
         grow(device, &mut common.y, "Y", Element::Float, samples)?;
         let work = plan.work(slice, goal);
-        if !matches!(work, Work::Masked(..)) {
+        if !matches!(work, Work::Masked(..) | Work::Deep(..)) {
             for (buffer, what) in [
                 (&mut common.e, "e"),
                 (&mut common.terms, "loss terms"),
@@ -221,6 +221,9 @@ impl Step {
         }
         match work {
             Work::Deep(lists, goal) => {
+                if let Some(Upstream::Given(_)) = goal.map(|goal| goal.upstream) {
+                    grow(device, &mut common.e, "e", Element::Float, samples)?;
+                }
                 let parts = self.deep.parts(lists, slice, goal);
                 self.lists.reserve(device, &parts)?;
                 self.deep.reserve(device, slice, lists, goal.is_some())
