@@ -60,8 +60,9 @@ fn every_executor_agrees_with_the_reference_on_every_case() {
     assert!(cases > 10 * table::kernels().count(), "only {cases} cases");
     let [on_cpu, on_vulkan, on_gl] = compared;
     assert_eq!(on_vulkan, cases);
+    // The CPU has no implementation of kernels that only adapters run.
     assert!(
-        on_cpu.min(on_gl) > 9 * cases / 10,
+        on_cpu > 3 * cases / 4 && on_gl > 9 * cases / 10,
         "{compared:?} of {cases}"
     );
 }

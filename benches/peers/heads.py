@@ -8,8 +8,9 @@ the sums of |∂Loss/∂z|, as d.grad is to the sum of |e|, because their terms 
 
     pip install torch numpy safetensors
     python benches/peers/heads.py --wgrad target/release/wgrad --cases 120 --device cpu
-    python benches/peers/heads.py --wgrad target/release/wgrad --cases 120 --device vulkan:llvmpipe
+    python benches/peers/heads.py --wgrad target/release/wgrad --cases 120 --device vulkan:llvmpipe --multiple 64
 
+The kernels for longer heads on adapters take a K that is a multiple of 64, so `--multiple 64` rounds K up to one.
 Z is exact in f32, as in `gradients.py`. The z of a hidden layer is not, so each bias is the one of 64 draws that keeps z
 farthest from the kinks at 0 and 1, over all samples of its bucket; the smallest distance is printed.
 Output: a line a case, then the count; exit status 0 if all passed, 1 if not. `--sabotage` leaves out the shared part
@@ -37,7 +38,8 @@ MOST_VALUES = 2_000_000  # L·K of a case, so that 120 cases take minutes
 class HeadCase(Case):
     """A case of `gradients.py` with a head."""
 
-    def __init__(self, index, sabotage=None):
+    def __init__(self, index, sabotage=None, multiple=1):
+        self.multiple = multiple
         self.head_rng = np.random.default_rng((gradients.SEED, 7, index))
         self.sabotage = sabotage
         super().__init__(index)
@@ -45,6 +47,7 @@ class HeadCase(Case):
     def draw_sizes(self, rng):
         while True:
             super().draw_sizes(rng)
+            self.k = -(-self.k // self.multiple) * self.multiple
             if self.l * self.k <= MOST_VALUES:
                 return
 
@@ -268,13 +271,14 @@ def main():
     parser.add_argument("--cases", type=int, default=120)
     parser.add_argument("--device", help="passed on; wgrad's own choice unless given")
     parser.add_argument("--only", type=int, help="the number of one case to run alone")
+    parser.add_argument("--multiple", type=int, default=1, help="round K up to a multiple of this")
     parser.add_argument("--timeout", type=float, default=300, help="seconds for one call")
     parser.add_argument("--sabotage", choices=("shared", "dual"), help="make the expected network wrong")
     options = parser.parse_args()
     indices = range(options.cases) if options.only is None else [options.only]
     failed, worst = [], (0.0, "", 0)
     for index in indices:
-        case = HeadCase(index, options.sabotage)
+        case = HeadCase(index, options.sabotage, options.multiple)
         with tempfile.TemporaryDirectory() as directory:
             net, batch, out = case.write(directory)
             trouble = run_wgrad(options.wgrad, options.device, options.timeout, net, batch, out)

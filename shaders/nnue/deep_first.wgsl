@@ -1,11 +1,11 @@
 // z[s, o] = c[b, o] + Σ_j W[b, o, j]·x[s, j] of the first layer of the head, with b the bucket of
 // sample s and x the activated accumulators, or their products of pairs if PAIRWISE is 1.
 //
-// A workgroup computes a split of at most SAMPLES samples of one bucket and 16 outputs. If SHARED is
-// 1, x and W go through workgroup memory, 16 columns at a time. Each invocation then has four samples,
-// 32 apart, and four outputs, 4 apart, and each half of the workgroup sums every other eight columns.
-// If SHARED is 0, an invocation has eight outputs of a sample and reads them itself, for software
-// adapters, where barriers take long.
+// A workgroup computes a split of at most SAMPLES samples of one bucket and 16 outputs. If SHARED
+// is 1, x and W go through workgroup memory, 16 columns at a time. Each invocation then has four
+// samples, 32 apart, and four outputs, 4 apart, and each half of the workgroup sums every other
+// eight columns. If SHARED is 0, an invocation has eight outputs of a sample and reads them itself,
+// for software adapters, where barriers take long.
 override SHARED: u32 = 1u;
 override PAIRWISE: u32 = 0u;
 
@@ -106,13 +106,24 @@ fn main(
         var high = vec4<f32>(0.0);
         for (var j = 0u; j < vectors; j++) {
             let x = x_at(sample, j);
-            low += vec4(dot(x, head[w0 + j]), dot(x, head[w1 + j]), dot(x, head[w2 + j]), dot(x, head[w3 + j]));
-            high += vec4(dot(x, head[w4 + j]), dot(x, head[w5 + j]), dot(x, head[w6 + j]), dot(x, head[w7 + j]));
+            low += vec4(
+                dot(x, head[w0 + j]),
+                dot(x, head[w1 + j]),
+                dot(x, head[w2 + j]),
+                dot(x, head[w3 + j]),
+            );
+            high += vec4(
+                dot(x, head[w4 + j]),
+                dot(x, head[w5 + j]),
+                dot(x, head[w6 + j]),
+                dot(x, head[w7 + j]),
+            );
         }
         if (begin + invocation % SAMPLES <= last) {
             for (var i = 0u; i < 8u; i++) {
                 let sum = select(high[i % 4u], low[i % 4u], i < 4u);
-                write(sample, output + i, bias, select(0.0, sum, output + i < layer.width), layer.width);
+                let live = output + i < layer.width;
+                write(sample, output + i, bias, select(0.0, sum, live), layer.width);
             }
         }
         return;
@@ -130,7 +141,8 @@ fn main(
     var sums2 = vec4<f32>(0.0);
     var sums3 = vec4<f32>(0.0);
     for (var column = 0u; column < vectors; column += 4u) {
-        x_tile[load_row * PITCH + load_vector] = x_at(min(begin + load_row, last), column + load_vector);
+        x_tile[load_row * PITCH + load_vector] =
+            x_at(min(begin + load_row, last), column + load_vector);
         x_tile[(load_row + 64u) * PITCH + load_vector] =
             x_at(min(begin + load_row + 64u, last), column + load_vector);
         if (load_row < OUTPUTS) {

@@ -1,10 +1,10 @@
-// Z[s, pK + r] = B_p[r] + Σ A_p[i, r] over the list of sample s in perspective p: the accumulators of
-// both perspectives.
+// Z[s, pK + r] = B_p[r] + Σ A_p[i, r] over the list of sample s in perspective p: the accumulators
+// of both perspectives.
 //
-// A team of invocations computes up to LANES lanes of a sample in a perspective. Each of them has two
-// vectors, as far apart as the team is long, so that neighboring invocations read neighboring vectors.
-// The samples of a perspective are consecutive, so that the invocations of a subgroup take the same
-// branch.
+// A team of invocations computes up to LANES lanes of a sample in a perspective. Each of them has
+// two vectors, as far apart as the team is long, so that neighboring invocations read neighboring
+// vectors. The samples of a perspective are consecutive, so that the invocations of a subgroup take
+// the same branch.
 struct Params {
     samples: u32,
     hidden: u32, // K, a multiple of 32

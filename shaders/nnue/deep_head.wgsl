@@ -1,8 +1,9 @@
-// The gradients of B and of all layers of the head into a sink, and the loss: the sums over the shares
-// of the splits, of all splits for B and for the loss, and of the splits of one bucket for a layer.
+// The gradients of B and of all layers of the head into a sink, and the loss: the sums over the
+// shares of the splits, of all splits for B and for the loss, and of the splits of one bucket for a
+// layer.
 //
-// A workgroup has COLUMNS consecutive elements of the head buffer, the loss after its end, and sums the
-// shares of each over LANES invocations.
+// A workgroup has COLUMNS consecutive elements of the head buffer, the loss after its end, and sums
+// the shares of each over LANES invocations.
 alias Value = f32;
 
 struct Params {
@@ -97,7 +98,8 @@ fn main(
     if (is_loss) {
         loss[0] = select(sum, loss[0] + sum, SINK == ADD);
     } else {
-        let region = select(0u, 1u, element >= params.output) + select(0u, 1u, element >= params.output_bias);
+        let is_weight = select(0u, 1u, element >= params.output);
+        let region = is_weight + select(0u, 1u, element >= params.output_bias);
         sink(element, sum, params.groups[region]);
     }
 }

@@ -1,11 +1,12 @@
-// Back through the first layer of the head: D[s, u] = ∂Loss/∂Z[s, u] = S·M·Σ_o W[b, o, j]·δ[s, o], times
-// the other activation of the pair if PAIRWISE is 1, where column j of W is the one of lane u; and what
-// each split adds to the gradients of W (Σ δ[s, o]·x[s, j]) and of B (Σ D[s, u]).
+// Back through the first layer of the head: D[s, u] = ∂Loss/∂Z[s, u] = S·M·Σ_o W[b, o, j]·δ[s, o],
+// times the other activation of the pair if PAIRWISE is 1, where column j of W is the one of lane
+// u; and what each split adds to the gradients of W (Σ δ[s, o]·x[s, j]) and of B (Σ D[s, u]).
 //
-// A workgroup has a split of samples of one bucket and 64 columns. An invocation has two neighboring
-// columns and every eighth sample, and computes 16 outputs of the layer at a time: their W and their
-// sums stay in registers. Then the sums of the eight slots are added in order. D is stored by tiles of
-// 64 lanes of all samples; in 16 bits, it is divided by the scale of its sample.
+// A workgroup has a split of samples of one bucket and 64 columns. An invocation has two
+// neighboring columns and every eighth sample, and computes 16 outputs of the layer at a time:
+// their W and their sums stay in registers. Then the sums of the eight slots are added in order. D
+// is stored by tiles of 64 lanes of all samples; in 16 bits, it is divided by the scale of its
+// sample.
 override PAIRWISE: u32 = 0u;
 
 struct Params {
@@ -159,6 +160,7 @@ fn main(
     var bias_high = vec2<f32>(0.0);
     for (var first = 0u; first < layer.width; first += OUTPUTS) {
         let last = layer.width - 1u;
+        let adds = first > 0u;
         // W of outputs past the last one meets a δ of 0.
         let w0 = head[weights + min(first + 0u, last) * row];
         let w1 = head[weights + min(first + 1u, last) * row];
@@ -222,11 +224,11 @@ fn main(
             if (PAIRWISE == 1u) {
                 let high = z_at(at + half);
                 let other = activate_2(high);
-                bias_low += put(s, lane, slope_2(low), other * derivative, inverse, first > 0u);
-                bias_high += put(s, lane + half, slope_2(high), x * derivative, inverse, first > 0u);
+                bias_low += put(s, lane, slope_2(low), other * derivative, inverse, adds);
+                bias_high += put(s, lane + half, slope_2(high), x * derivative, inverse, adds);
                 x *= other;
             } else {
-                bias_low += put(s, lane, slope_2(low), derivative, inverse, first > 0u);
+                bias_low += put(s, lane, slope_2(low), derivative, inverse, adds);
             }
             sum0 += d0.x * x;
             sum1 += d0.y * x;
@@ -246,11 +248,17 @@ fn main(
             sum15 += d3.w * x;
         }
         let at = share + 2u * params.hidden + first * layer.inputs + 2u * column;
+        let step = layer.inputs;
+        // Outputs from the 1st, 5th, 9th and 13th of these 16 on.
         let left = layer.width - first;
-        join(sum0, sum1, sum2, sum3, at, layer.inputs, left, invocation);
-        join(sum4, sum5, sum6, sum7, at + 4u * layer.inputs, layer.inputs, max(left, 4u) - 4u, invocation);
-        join(sum8, sum9, sum10, sum11, at + 8u * layer.inputs, layer.inputs, max(left, 8u) - 8u, invocation);
-        join(sum12, sum13, sum14, sum15, at + 12u * layer.inputs, layer.inputs, max(left, 12u) - 12u, invocation);
+        let left_4 = max(left, 4u) - 4u;
+        let left_8 = max(left, 8u) - 8u;
+        let left_12 = max(left, 12u) - 12u;
+        join(sum0, sum1, sum2, sum3, at, step, left, invocation);
+        join(sum4, sum5, sum6, sum7, at + 4u * step, step, left_4, invocation);
+        join(sum8, sum9, sum10, sum11, at + 8u * step, step, left_8, invocation);
+        join(sum12, sum13, sum14, sum15, at + 12u * step, step, left_12, invocation);
     }
-    join(bias_low, bias_high, bias_low, bias_low, share + 2u * lane, 2u * half, 1u + PAIRWISE, invocation);
+    let of_bias = share + 2u * lane;
+    join(bias_low, bias_high, bias_low, bias_low, of_bias, 2u * half, 1u + PAIRWISE, invocation);
 }

@@ -1,10 +1,11 @@
-// The layers of the head after the first one, from z of the first layer: Y and, if GRADIENT is 1, the
-// loss (if LOSS is 1; otherwise e is given), ∂Loss/∂z of the first layer in place of z and its scale,
-// and what each split adds to the gradients of these layers, of all c and to the loss.
+// The layers of the head after the first one, from z of the first layer: Y and, if GRADIENT is 1,
+// the loss (if LOSS is 1; otherwise e is given), ∂Loss/∂z of the first layer in place of z and its
+// scale, and what each split adds to the gradients of these layers, of all c and to the loss.
 //
-// A workgroup has a split of samples of one bucket and computes `tile` of them at a time. `units` has a
-// row per lane of each layer's z, the output's last, and one for the terms of the loss. Backward, the
-// derivatives by z replace z. A row has one place more than samples, to spread the banks.
+// A workgroup has a split of samples of one bucket and computes `tile` of them at a time. `units`
+// has a row per lane of each layer's z, the output's last, and one for the terms of the loss.
+// Backward, the derivatives by z replace z. A row has one place more than samples, to spread the
+// banks.
 override GRADIENT: u32 = 1u;
 override LOSS: u32 = 0u;
 
@@ -47,25 +48,61 @@ fn place(row: u32, s: u32) -> u32 {
     return row * (params.tile + 1u) + s;
 }
 
-// Output j of a layer whose z begin at row `first`.
-fn output_of(layer: Layer, first: u32, j: u32, s: u32) -> f32 {
-    let is_square = j >= layer.width;
-    let z = units[place(first + select(j, j - layer.width, is_square), s)];
-    let x = head_activate(layer.activation, z);
-    return select(x, x * x, is_square);
-}
-
-// Input j of the layer after `before`. The first `skipped` of them are outputs of the first layer.
-fn input_of(before: Layer, first: u32, skipped: u32, j: u32, s: u32) -> f32 {
-    if (j < skipped) {
-        return output_of(layer_at(0u), 0u, j, s);
+// A row of W, from `weights` on, times the outputs of a layer whose z begin at row `first`. The
+// squares of a dual layer follow its other outputs.
+fn product(layer: Layer, first: u32, weights: u32, s: u32) -> f32 {
+    let squares = weights + layer.width;
+    var sum = 0.0;
+    for (var j = 0u; j < layer.width; j++) {
+        let x = head_activate(layer.activation, units[place(first + j, s)]);
+        sum += head[weights + j] * x;
+        if (layer.activation == DUAL) {
+            sum += head[squares + j] * (x * x);
+        }
     }
-    return output_of(before, first, j - skipped, s);
+    return sum;
 }
 
 // Adds to a share, or begins it.
 fn put(at: u32, sum: f32, adds: bool) {
     shares[at] = select(0.0, shares[at], adds) + sum;
+}
+
+fn sum_of(row: u32, count: u32) -> f32 {
+    var sum = 0.0;
+    for (var s = 0u; s < count; s++) {
+        sum += units[place(row, s)];
+    }
+    return sum;
+}
+
+// Rows of `units` with the derivatives of a layer's z by `count` samples.
+struct Rows {
+    first: u32,
+    rows: u32,
+    count: u32,
+    adds: bool, // whether a share has sums of other samples
+}
+
+// What the samples add to the gradient of W: the products of each derivative and each output of a
+// layer whose z begin at row `first`. The share has a row of W each `step` places, from `at` on.
+fn put_products(layer: Layer, first: u32, derivatives: Rows, at: u32, step: u32, invocation: u32) {
+    for (var i = invocation; i < derivatives.rows * layer.width; i += INVOCATIONS) {
+        let o = i / layer.width;
+        let j = i % layer.width;
+        var sum = 0.0;
+        var squares = 0.0;
+        for (var s = 0u; s < derivatives.count; s++) {
+            let derivative = units[place(derivatives.first + o, s)];
+            let x = head_activate(layer.activation, units[place(first + j, s)]);
+            sum += derivative * x;
+            squares += derivative * (x * x);
+        }
+        put(at + o * step + j, sum, derivatives.adds);
+        if (layer.activation == DUAL) {
+            put(at + o * step + layer.width + j, squares, derivatives.adds);
+        }
+    }
 }
 
 @compute @workgroup_size(INVOCATIONS)
@@ -109,11 +146,12 @@ fn one_tile(split: u32, bucket: u32, first: u32, count: u32, adds: bool, invocat
         for (var i = invocation; i < next.width * count; i += INVOCATIONS) {
             let s = i % count;
             let o = i / count;
+            let of_row = weights + o * next.inputs;
             var sum = head[next.bias + bucket * next.width + o];
-            for (var j = 0u; j < next.inputs; j++) {
-                sum += head[weights + o * next.inputs + j] * input_of(layer, row, skipped, j, s);
+            if (skipped > 0u) {
+                sum += product(front, 0u, of_row, s);
             }
-            units[place(next_row + o, s)] = sum;
+            units[place(next_row + o, s)] = sum + product(layer, row, of_row + skipped, s);
         }
         workgroupBarrier();
         number += 1u;
@@ -139,8 +177,8 @@ fn one_tile(split: u32, bucket: u32, first: u32, count: u32, adds: bool, invocat
         return;
     }
     workgroupBarrier();
-    // Backward. The share of a split has both B, W of each layer for one bucket, c of each layer and
-    // the loss.
+    // Backward. The share of a split has both B, W of each layer for one bucket, c of each layer
+    // and the loss.
     let share = split * params.share;
     let of_layers = share + 2u * params.hidden;
     var skip = 0u;
@@ -148,23 +186,16 @@ fn one_tile(split: u32, bucket: u32, first: u32, count: u32, adds: bool, invocat
         let before = layer_at(number - 1u);
         let before_row = row - before.width;
         let skipped = layer.inputs - outputs_of(before);
-        let columns = layer.inputs + 1u;
         let of_weights = of_layers + (layer.weights - front.weights) / params.buckets;
         let of_bias = of_layers + (layer.bias - front.weights) / params.buckets;
-        for (var i = invocation; i < layer.width * columns; i += INVOCATIONS) {
-            let o = i / columns;
-            let j = i % columns;
-            var sum = 0.0;
-            if (j < layer.inputs) {
-                for (var s = 0u; s < count; s++) {
-                    sum += units[place(row + o, s)] * input_of(before, before_row, skipped, j, s);
-                }
-            } else {
-                for (var s = 0u; s < count; s++) {
-                    sum += units[place(row + o, s)];
-                }
-            }
-            put(select(of_bias + o, of_weights + o * layer.inputs + j, j < layer.inputs), sum, adds);
+        let derivatives = Rows(row, layer.width, count, adds);
+        if (skipped > 0u) {
+            put_products(front, 0u, derivatives, of_weights, layer.inputs, invocation);
+        }
+        let others = of_weights + skipped;
+        put_products(before, before_row, derivatives, others, layer.inputs, invocation);
+        for (var o = invocation; o < layer.width; o += INVOCATIONS) {
+            put(of_bias + o, sum_of(row + o, count), adds);
         }
         workgroupBarrier();
         let weights = layer.weights + bucket * layer.width * layer.inputs + skipped;
@@ -198,11 +229,8 @@ fn one_tile(split: u32, bucket: u32, first: u32, count: u32, adds: bool, invocat
     for (var o = invocation; o < front.width + 1u; o += INVOCATIONS) {
         let is_loss = o == front.width;
         let terms = select(o, output_row + 1u, is_loss);
-        var sum = 0.0;
-        for (var s = 0u; s < count; s++) {
-            sum += units[place(terms, s)];
-        }
-        put(select(of_bias + o, share + params.share - 1u, is_loss), sum, adds);
+        let at = select(of_bias + o, share + params.share - 1u, is_loss);
+        put(at, sum_of(terms, count), adds);
     }
     for (var s = invocation; s < count; s += INVOCATIONS) {
         var most = 0.0;

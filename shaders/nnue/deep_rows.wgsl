@@ -1,9 +1,10 @@
 // Rows of K lanes that are sums over samples: Σ D[s, pK + r] over a chunk of a feature's samples in
-// perspective p, with D = ∂Loss/∂Z. In 16 bits, D is divided by the scale of its sample. The rows of the second perspective follow the first's.
+// perspective p, with D = ∂Loss/∂Z. In 16 bits, D is divided by the scale of its sample. The rows
+// of the second perspective follow the first's.
 //
-// A workgroup sums 64 lanes of a row. An invocation has a vector and every fourth sample, four of them
-// at a time; then the sums of the four slots are added in order. Tiles of lanes are the slow axis, so
-// that D of a tile stays in a cache while the samples are gathered.
+// A workgroup sums 64 lanes of a row. An invocation has a vector and every fourth sample, four of
+// them at a time; then the sums of the four slots are added in order. Tiles of lanes are the slow
+// axis, so that D of a tile stays in a cache while the samples are gathered.
 struct Params {
     samples: u32,
     hidden: u32, // K, a multiple of 32
@@ -17,7 +18,8 @@ struct Params {
 
 // Per perspective: chunk starts, [chunks + 1], and samples.
 @group(0) @binding(0) var<storage, read> index: array<u32>;
-@group(0) @binding(1) var<storage, read> dz: array<vec4<f32>>; // D, [2K/64, samples, 64], unless HALF
+// D, [2K/64, samples, 64], unless HALF.
+@group(0) @binding(1) var<storage, read> dz: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> dz_halves: array<vec2<u32>>; // the same if HALF
 @group(0) @binding(3) var<storage, read> scales: array<f32>; // [samples], if HALF
 @group(0) @binding(4) var<storage, read_write> rows: array<vec4<f32>>; // [chunks, K]

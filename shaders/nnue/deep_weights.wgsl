@@ -1,5 +1,5 @@
-// The gradient of A, Σ of the rows of each feature's chunks in the perspectives that share A, into a
-// sink. An invocation has a vector of four lanes of a feature.
+// The gradient of A, Σ of the rows of each feature's chunks in the perspectives that share A, into
+// a sink. An invocation has a vector of four lanes of a feature.
 alias Value = vec4<f32>;
 
 struct Params {
@@ -42,8 +42,8 @@ fn main(
     }
     let lane = at % vectors;
     var sum = vec4<f32>(0.0);
-    // The end depends on the feature, because a loop whose end depends on parameters alone would make
-    // lavapipe compile the shader in every dispatch.
+    // The end depends on the feature, because a loop whose end depends on parameters alone would
+    // make lavapipe compile the shader in every dispatch.
     let all = params.inputs + 1u;
     let last = feature + (params.perspective + params.count) * all;
     for (var own = feature + params.perspective * all; own < last; own += all) {

@@ -212,8 +212,8 @@ fn main(
     }
 }
 
-// The input of the first layer that the own lanes give: of four columns, half lanes apart, or of two
-// if lanes are multiplied in pairs.
+// The input of the first layer that the own lanes give: of four columns, half lanes apart, or of
+// two if lanes are multiplied in pairs.
 fn x_of(own: vec4<f32>, clip: f32) -> vec4<f32> {
     let h = activate_4(own, vec4<f32>(clip));
     if (params.pairwise == 1u) {

@@ -1,5 +1,5 @@
-//! Devices and their buffers. Three executors play the same recordings: `gpu` through wgpu, `cpu` in f32 on threads,
-//! and `reference` in f64 by the kernels' twins.
+//! Devices and their buffers. Three executors play the same recordings: `gpu` through wgpu, `cpu`
+//! in f32 on threads, and `reference` in f64 by the kernels' twins.
 
 mod choice;
 mod gpu;
@@ -140,7 +140,8 @@ impl Readback {
     }
 }
 
-/// A device that plays recordings: a GPU adapter, the CPU, or the f64 reference. Clones are the same device.
+/// A device that plays recordings: a GPU adapter, the CPU, or the f64 reference. Clones are the
+/// same device.
 #[derive(Clone)]
 pub struct Device {
     executor: Arc<dyn Executor>,
@@ -236,8 +237,8 @@ impl Device {
         self.executor.class()
     }
 
-    /// Whether its shaders may pack floats of 16 bits in words. WebGPU has this everywhere, but a few
-    /// drivers that wgpu opens nevertheless do not.
+    /// Whether its shaders may pack floats of 16 bits in words. WebGPU has this everywhere, but a
+    /// few drivers that wgpu opens nevertheless do not.
     #[doc(hidden)]
     pub fn has_halves(&self) -> bool {
         self.executor.has_halves()
@@ -349,7 +350,8 @@ impl Device {
         self.stream.read(buffer, len)
     }
 
-    /// Plays every tensor operation so far, so that a recording that is played next comes after them.
+    /// Plays every tensor operation so far, so that a recording that is played next comes after
+    /// them.
     pub(crate) fn flush(&self) -> Result<()> {
         self.stream.flush()
     }

@@ -133,19 +133,19 @@ impl Learner {
         Ok(())
     }
 
-    /// Stores Z and ∂Loss/∂Z of each step in 16 bits instead of 32, or not, which is the default. The
-    /// sums stay in 32 bits, and so do the outputs of [`Network::forward`]. A step then needs about
-    /// half of the memory traffic. Section 1.18 of the mathematics has the errors.
+    /// Stores Z and ∂Loss/∂Z of each step in 16 bits instead of 32, or not, which is the default.
+    /// The sums stay in 32 bits, and so do the outputs of [`Network::forward`]. A step then needs
+    /// about half of the memory traffic. Section 1.18 of the mathematics has the errors.
     ///
     /// # Errors
-    /// If `half` is true, a CPU executor, and a network that is computed without Z in memory or from
-    /// tensor operations: one without a pairwise product and hidden layers, or with another K.
+    /// If `half` is true, a CPU executor, and a network that is computed without Z in memory or
+    /// from tensor operations: one without a pairwise product and hidden layers, or with another K.
     pub fn set_half(&mut self, half: bool) -> Result<()> {
         if self.network.step.set_half(half) || !half {
             return Ok(());
         }
-        let expected = "an adapter, and a network with a pairwise product and a K that is a multiple of \
-                        64, or with hidden layers and a K that is a multiple of 32";
+        let expected = "an adapter, and a network with a pairwise product and a K that is a \
+                        multiple of 64, or with hidden layers and a K that is a multiple of 32";
         let (architecture, device) = (self.network.architecture(), self.network.device());
         let found = format!("{architecture} on {}", device.name());
         Err(Error::argument("half", expected, found))

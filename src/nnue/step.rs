@@ -1,8 +1,9 @@
 //! One pass over a micro-batch, as commands: which kernels run, on which buffers, in which order.
 //!
-//! [`masked`], [`deep`] on adapters and [`scattered`] on the CPU are the fast paths, for index lists;
-//! [`layered`] and [`composed`] take every batch. Callers use only [`Step::plan`], [`Step::reserve`] and [`Step::record`], and the
-//! buffers of Y and the loss, so a new path changes only these files.
+//! [`masked`], [`deep`] on adapters and [`scattered`] on the CPU are the fast paths, for index
+//! lists; [`layered`] and [`composed`] take every batch. Callers use only [`Step::plan`],
+//! [`Step::reserve`] and [`Step::record`], and the buffers of Y and the loss, so a new path changes
+//! only these files.
 
 mod buffers;
 mod composed;
@@ -180,7 +181,8 @@ impl Step {
         })
     }
 
-    /// Stores Z and ∂Loss/∂Z of passes with gradients in 16 bits, or not. Returns whether a path can.
+    /// Stores Z and ∂Loss/∂Z of passes with gradients in 16 bits, or not. Returns whether a path
+    /// can.
     pub(super) fn set_half(&mut self, half: bool) -> bool {
         self.deep.set_half(half)
     }
@@ -206,7 +208,7 @@ impl Step {
         let common = &mut self.common;
         grow(device, &mut common.y, "Y", Element::Float, samples)?;
         let work = plan.work(slice, goal);
-        if !matches!(work, Work::Masked(..)) {
+        if !matches!(work, Work::Masked(..) | Work::Deep(..)) {
             for (buffer, what) in [
                 (&mut common.e, "e"),
                 (&mut common.terms, "loss terms"),
@@ -219,6 +221,9 @@ impl Step {
         }
         match work {
             Work::Deep(lists, goal) => {
+                if let Some(Upstream::Given(_)) = goal.map(|goal| goal.upstream) {
+                    grow(device, &mut common.e, "e", Element::Float, samples)?;
+                }
                 let parts = self.deep.parts(lists, slice, goal);
                 self.lists.reserve(device, &parts)?;
                 self.deep.reserve(device, slice, lists, goal.is_some())

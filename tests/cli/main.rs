@@ -6,6 +6,7 @@ mod bad_input;
 mod bench;
 mod commands;
 mod gradients;
+mod half;
 mod inputs;
 #[cfg(target_os = "linux")]
 mod paths;

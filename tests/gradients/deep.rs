@@ -144,8 +144,8 @@ fn updates_agree_with_the_composed_network() {
                 let [deep, composed] = [deep, composed]
                     .map(|values| values.iter().copied().map(f64::from).collect::<Vec<_>>());
                 let error = relative_l2(&composed, &deep);
-                // A gradient that is 0 but for roundings has a sign by chance, and moves a parameter
-                // by it.
+                // A gradient that is 0 but for roundings has a sign by chance, and moves a
+                // parameter by it.
                 let is_last = index + 1 == optimizer.moments().len() + 1;
                 let bound = if is_last { 1e-3 } else { BOUND };
                 assert!(error <= bound, "{seed}: {} {index}: {error:e}", tensor.name);
@@ -226,8 +226,8 @@ fn other_networks_stay_composed() {
     }
 }
 
-/// In 16 bits, Z and ∂Loss/∂Z have 11 significant bits, and a hidden layer's z near a kink may be on its
-/// other side.
+/// In 16 bits, Z and ∂Loss/∂Z have 11 significant bits, and a hidden layer's z near a kink may be
+/// on its other side.
 const HALF_BOUND: f64 = 1e-3;
 
 fn half(net: &Net) -> Learner {
@@ -280,20 +280,19 @@ fn sixteen_bits_learn_as_well_and_repeat_their_bits() {
         let (loss, optimizer) = (Loss::SIGMOID_MSE, Optimizer::ADAMW);
         let mut learner = Learner::new(&common::VULKAN, &initial, loss, optimizer).unwrap();
         learner.set_half(is_half).unwrap();
-        let losses = (0..60).map(|_| learner.step(&net.sparse, 5e-3).unwrap().wait().unwrap());
+        let losses = (0..60).map(|_| learner.step(&net.sparse, 1e-3).unwrap().wait().unwrap());
         (losses.collect::<Vec<f32>>(), learner.parameters().unwrap())
     };
     let (single, first, second) = (train(false).0, train(true), train(true));
     assert_eq!(first, second);
-    for (step, (half, single)) in first.0.iter().zip(&single).take(10).enumerate() {
+    let mut worst = 0.0f32;
+    for (step, (half, single)) in first.0.iter().zip(&single).enumerate() {
         let difference = (half - single).abs() / single;
-        assert!(difference <= 1e-3, "step {step}: {half} and {single}");
+        assert!(difference <= 2e-3, "step {step}: {half} and {single}");
+        worst = worst.max(difference);
     }
-    // Later the two have gone apart, as two trainings do, but learn alike.
-    let [half, end] = [&first.0, &single].map(|losses| losses[50..].iter().sum::<f32>() / 10.0);
-    println!("mean losses of the last 10 steps: {half} and, in 32 bits, {end}");
-    assert!((half - end).abs() <= 0.02 * end, "{half} {end}");
-    assert!(end < 0.8 * single[0], "{} {end}", single[0]);
+    println!("losses differ by up to {worst:e} of themselves");
+    assert!(single[59] < 0.75 * single[0], "{single:?}");
 }
 
 #[test]

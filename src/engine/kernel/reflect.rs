@@ -24,9 +24,9 @@ pub struct Reflected {
     pub workgroup_bytes: u32,
 }
 
-/// What naga counts as a capability although every implementation of WebGPU has it: floats of 16 bits
-/// in words, `pack2x16float`. A kernel that uses it needs a device that
-/// [has it](crate::engine::device::Device::has_halves).
+/// What naga counts as a capability although every implementation of WebGPU has it: floats of 16
+/// bits in words, `pack2x16float`. A kernel that uses it needs a device that [has
+/// it](crate::engine::device::Device::has_halves).
 pub const CAPABILITIES: naga::valid::Capabilities =
     naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
 

@@ -13,12 +13,12 @@
 //! deep_head      the shares       → the gradients of B and of the layers, into a sink; the loss
 //! ```
 //!
-//! The samples are in the order of their buckets. A *split* is at most [`SPLIT`] consecutive samples
-//! of one bucket. Its *share* is what it adds to the gradients: of B of each perspective, `[2K]`; of W
-//! of each layer for its bucket; of c of each layer; and to the loss.
+//! The samples are in the order of their buckets. A *split* is at most [`SPLIT`] consecutive
+//! samples of one bucket. Its *share* is what it adds to the gradients: of B of each perspective,
+//! `[2K]`; of W of each layer for its bucket; of c of each layer; and to the loss.
 //!
-//! A training may store Z and D in 16 bits: see [`half`]. D is then divided by a power of 2 per sample,
-//! about the largest of its |δ|.
+//! A training may store Z and D in 16 bits: see [`half`]. D is then divided by a power of 2 per
+//! sample, about the largest of its |δ|.
 
 pub(super) mod case;
 
@@ -124,7 +124,8 @@ pub(super) fn split(
     (samples, own)
 }
 
-/// An activation with T, and whether lanes are multiplied in pairs: from Z of a sample, `[2K]`, to x.
+/// An activation with T, and whether lanes are multiplied in pairs: from Z of a sample, `[2K]`, to
+/// x.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Front {
     pub(super) activation: Activation,

@@ -1,5 +1,5 @@
-//! Z\[s, pK + r\] = B_p\[r\] + Σ A_p\[i, r\] over the index list of sample s in perspective p (section
-//! 1.14): see [`deep`](super::deep).
+//! Z\[s, pK + r\] = B_p\[r\] + Σ A_p\[i, r\] over the index list of sample s in perspective p
+//! (section 1.14): see [`deep`](super::deep).
 
 use super::half::{self, Scale};
 use super::libraries::{HALF, STORAGES};
@@ -124,8 +124,8 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, F, N, tied]: 0, 1, teams − 1, teams, teams + 1, primes, long lists, teams that do
-    // not fill a workgroup, the largest K, and past 65,535 workgroups.
+    // [samples, K, F, N, tied]: 0, 1, teams − 1, teams, teams + 1, primes, long lists, teams that
+    // do not fill a workgroup, the largest K, and past 65,535 workgroups.
     let shapes = [
         [0, 32, 2, 5, 0],
         [1, 32, 1, 1, 1],

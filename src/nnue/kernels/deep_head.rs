@@ -1,5 +1,5 @@
-//! The gradients of B and of the layers of the head, and the loss, from the shares of the splits, into
-//! a sink (section 1.14): see [`deep`].
+//! The gradients of B and of the layers of the head, and the loss, from the shares of the splits,
+//! into a sink (section 1.14): see [`deep`].
 
 mod cases;
 

@@ -1,5 +1,5 @@
-//! D = ∂Loss/∂Z from δ = ∂Loss/∂z of the first layer of the head, and the shares of the splits in the
-//! gradients of its W and of B (section 1.14): see [`deep`].
+//! D = ∂Loss/∂Z from δ = ∂Loss/∂z of the first layer of the head, and the shares of the splits in
+//! the gradients of its W and of B (section 1.14): see [`deep`].
 
 use super::deep::{self, Front, OUTPUTS, Shares, TILE, case};
 use super::half::{self, Scale};
@@ -214,7 +214,8 @@ fn case(variant: usize, seed: usize, [samples, hidden, width, buckets]: [usize; 
         clip,
         limit: scale.limit,
     };
-    // In 16 bits every D must be exact, so that its word is the reference's: few bits in each factor.
+    // In 16 bits every D must be exact, so that its word is the reference's: few bits in each
+    // factor.
     let mut draw = |count: usize, steps: u32| match half {
         0 => inputs.floats(count, -1.0, 1.0),
         _ => {

@@ -1,5 +1,5 @@
-//! The layers of the head after the first one: Y, the loss, δ = ∂Loss/∂z of the first layer, and the
-//! shares of the splits in the gradients (section 1.14): see [`deep`].
+//! The layers of the head after the first one: Y, the loss, δ = ∂Loss/∂z of the first layer, and
+//! the shares of the splits in the gradients (section 1.14): see [`deep`].
 
 mod cases;
 pub(super) mod twin;
@@ -21,8 +21,8 @@ crate::interface! {
         pub buckets: u32,
         /// The offset of the buckets of the samples in `index`; not used with 1 bucket.
         pub bucket: u32,
-        /// The offset of the targets in `index`, stored as the bits of floats. Without a loss they are
-        /// not read.
+        /// The offset of the targets in `index`, stored as the bits of floats. Without a loss they
+        /// are not read.
         pub targets: u32,
         /// Splits.
         pub splits: u32,
@@ -68,7 +68,7 @@ const PLACES: usize = 3840;
 const LARGEST_TILE: usize = 64;
 
 /// The samples that fit in workgroup memory together, for layers of this width in all: the largest
-/// power of 2 up to [`LARGEST_TILE`], or `None` if it is below 8.
+/// power of 2 up to 64, or `None` if it is below 8.
 pub fn tile(width: usize) -> Option<usize> {
     let mut tile = LARGEST_TILE;
     while tile >= 8 {

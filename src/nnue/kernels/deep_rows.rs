@@ -109,8 +109,8 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, K, F, N]: 0, 1, slots − 1, slots, slots + 1, a chunk and one more, tiles that are not
-    // full, primes, and past 65,535 workgroups.
+    // [samples, K, F, N]: 0, 1, slots − 1, slots, slots + 1, a chunk and one more, tiles that are
+    // not full, primes, and past 65,535 workgroups.
     let shapes = [
         [0, 32, 2, 5],
         [1, 32, 1, 1],
@@ -151,7 +151,8 @@ fn cases() -> Vec<Case> {
         let lanes = samples * 2 * hidden;
         let exponents = inputs.words(samples, 4).into_iter();
         let scales: Vec<f32> = exponents.map(|word| (word as f32 - 2.0).exp2()).collect();
-        // Words have no magnitude from which a bound could follow, so what they hold adds up exactly.
+        // Words have no magnitude from which a bound could follow, so what they hold adds up
+        // exactly.
         let (dz, dz_halves, bound) = match variant {
             0 => {
                 let terms = samples.clamp(1, CHUNK);

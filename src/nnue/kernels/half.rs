@@ -85,8 +85,8 @@ impl Scale {
     }
 }
 
-/// The scale of a sample's ∂Loss/∂Z: the largest power of 2 up to the largest |δ|, or 1 if that is 0 or
-/// too small for one in f32.
+/// The scale of a sample's ∂Loss/∂Z: the largest power of 2 up to the largest |δ|, or 1 if that is
+/// 0 or too small for one in f32.
 pub(super) fn scale_of(delta: &[f64]) -> f64 {
     let largest = delta
         .iter()

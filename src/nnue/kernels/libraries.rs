@@ -24,8 +24,8 @@ pub const PAIRWISE: Axis = &[
     Choice::new("pairs", &[("PAIRWISE", 1)]),
 ];
 
-/// 16-bit floats: `pack_z`, `unpack_4` and `scale_of`. The override `HALF` says whether a kernel stores
-/// them.
+/// 16-bit floats: `pack_z`, `unpack_4` and `scale_of`. The override `HALF` says whether a kernel
+/// stores them.
 pub const HALF: &str = include_str!("../../../shaders/nnue/lib/half.wgsl");
 
 /// The axis of a kernel that stores Z and ∂Loss/∂Z in 32 or in 16 bits.
@@ -114,8 +114,8 @@ static EXTRA_CHOICES: [Choice; Link::ALL.len() + 2] = {
     with_links(&LINK_CONSTANTS, 2, &[], &others)
 };
 
-/// The axis of a kernel that computes the gradients from a loss with each link or from a given e, or
-/// only Y.
+/// The axis of a kernel that computes the gradients from a loss with each link or from a given e,
+/// or only Y.
 pub const PASSES: Axis = &PASS_CHOICES;
 static PASS_CHOICES: [Choice; Link::ALL.len() + 2] = {
     let others = [

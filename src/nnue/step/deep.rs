@@ -1,5 +1,5 @@
-//! The buffers of the deep path: networks with a pairwise product or hidden layers, on index lists, on
-//! adapters. The path stores Z and D = ∂Loss/∂Z of a micro-batch (see [`deep`]).
+//! The buffers of the deep path: networks with a pairwise product or hidden layers, on index lists,
+//! on adapters. The path stores Z and D = ∂Loss/∂Z of a micro-batch (see [`deep`]).
 
 mod pass;
 
@@ -84,8 +84,8 @@ impl Deep {
         })
     }
 
-    /// Stores Z and D of passes with gradients in 16 bits, or not. Returns whether the path serves the
-    /// network and the device.
+    /// Stores Z and D of passes with gradients in 16 bits, or not. Returns whether the path serves
+    /// the network and the device.
     pub(super) fn set_half(&mut self, half: bool) -> bool {
         self.half = half && self.applies;
         self.applies
@@ -110,8 +110,8 @@ impl Deep {
         rows.max(2 * self.fixed_bytes(batch, gradient)) <= self.binding_limit
     }
 
-    /// At least the chunks of both perspectives of a batch, and so of a micro-batch: each input has at
-    /// most one that is not full.
+    /// At least the chunks of both perspectives of a batch, and so of a micro-batch: each input has
+    /// at most one that is not full.
     fn most_chunks(&self, lists: &[SparseInputs; 2]) -> usize {
         let each = lists.iter().map(|lists| {
             let entries = lists.indices().len();
@@ -120,8 +120,8 @@ impl Deep {
         each.sum()
     }
 
-    /// The most bytes of a buffer that do not grow with the samples: the transposed index except its
-    /// samples, or the share of one split for each bucket.
+    /// The most bytes of a buffer that do not grow with the samples: the transposed index except
+    /// its samples, or the share of one split for each bucket.
     pub(super) fn fixed_bytes(&self, batch: &Batch, gradient: bool) -> u64 {
         let of_lists = match batch.inputs() {
             Inputs::Sparse(lists) if gradient => {

@@ -42,7 +42,8 @@ pub struct Settings {
     pub loss: Loss,
     /// The optimizer.
     pub optimizer: Optimizer,
-    /// Whether a step stores Z and its gradients in 16 bits: see [`Learner::set_half`](crate::nnue::Learner::set_half).
+    /// Whether a step stores Z and its gradients in 16 bits: see
+    /// [`Learner::set_half`](crate::nnue::Learner::set_half).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub half: bool,
     /// The schedule of the learning rate.
@@ -106,9 +107,9 @@ impl Settings {
     }
 
     /// The defaults for a network of N = `inputs`: K = 128, untied, CReLU with T = 1; squared error
-    /// on σ(Y); one output bucket; [`Optimizer::ADAMW`]; 20 epochs; a learning rate of 2e-3 that falls to 0 on a
-    /// cosine; batches of 4,096; λ = 0; scale 400; seed 0; 2²⁰ positions shuffled together, which
-    /// are 32 MiB of bulletformat records.
+    /// on σ(Y); one output bucket; [`Optimizer::ADAMW`]; 20 epochs; a learning rate of 2e-3 that
+    /// falls to 0 on a cosine; batches of 4,096; λ = 0; scale 400; seed 0; 2²⁰ positions shuffled
+    /// together, which are 32 MiB of bulletformat records.
     pub fn new(inputs: usize) -> Self {
         Self {
             architecture: Architecture::new(inputs, 128),

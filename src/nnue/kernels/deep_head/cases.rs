@@ -83,8 +83,9 @@ fn case(variant: usize, seed: usize, (samples, hidden, widths, buckets): Shape) 
     let update = |values: Vec<f32>, bound: Bound| Slot::Update { values, bound };
     let slots = Slots {
         index: Slot::Words(index.words),
-        // For an optimizer the gradients must be exact but for the last product's rounding: multiples
-        // of a power of two add up exactly, and multiples of 1/1024 stay about as large as the moments.
+        // For an optimizer the gradients must be exact but for the last product's rounding:
+        // multiples of a power of two add up exactly, and multiples of 1/1024 stay about as large
+        // as the moments.
         shares: Slot::Floats(match moves {
             true => {
                 let mut values = inputs.sixteenths(count);

@@ -39,8 +39,8 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// `count` multiples of 1/2 from −1 to 1. The kernel's sums of them are exact in f32, so that no z is
-/// on another side of a kink than the reference's.
+/// `count` multiples of 1/2 from −1 to 1. The kernel's sums of them are exact in f32, so that no z
+/// is on another side of a kink than the reference's.
 fn halves(inputs: &mut Inputs, count: usize) -> Vec<f32> {
     let words = inputs.words(count, 5).into_iter();
     words.map(|word| word as f32 / 2.0 - 1.0).collect()

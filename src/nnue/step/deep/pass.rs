@@ -47,8 +47,8 @@ struct Sizes {
 }
 
 impl<'a> DeepPass<'a> {
-    /// Computes Y and, if asked for, the gradients, and the loss if there is one. With a fused update
-    /// it updates all parameters and writes no gradient.
+    /// Computes Y and, if asked for, the gradients, and the loss if there is one. With a fused
+    /// update it updates all parameters and writes no gradient.
     pub(in crate::nnue::step) fn record(&self, recording: &mut Recording<'a>) {
         let sizes = self.sizes(recording);
         if let Some(goal) = self.goal
