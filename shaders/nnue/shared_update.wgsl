@@ -39,9 +39,10 @@ fn main(
     if (i >= params.length) {
         return;
     }
+    let end = params.buckets * params.length;
     var sum = 0.0;
-    for (var bucket = 0u; bucket < params.buckets; bucket++) {
-        sum += gradient[bucket * params.length + i];
+    for (var at = i; at < end; at += params.length) {
+        sum += gradient[at];
     }
     var state = State(shared_values[i], shared_first[i], 0.0);
     if (SINK == ADAMW) {
@@ -53,8 +54,7 @@ fn main(
     if (SINK == ADAMW) {
         shared_second[i] = state.second;
     }
-    for (var bucket = 0u; bucket < params.buckets; bucket++) {
-        let at = bucket * params.length + i;
+    for (var at = i; at < end; at += params.length) {
         sink(at, gradient[at], params.own_group);
         merged[at] = values[at] + state.value;
     }

@@ -101,7 +101,7 @@ pub(super) fn reference(
             }
         }
         scatter(p, read.lists, s, &pieces, |place, lane| {
-            put(place, d[lane], d_errors[lane])
+            put(place, d[lane], d_errors[lane]);
         });
     }
 }
