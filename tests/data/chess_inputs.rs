@@ -137,23 +137,27 @@ fn features_are_those_of_the_definition_also_from_a_loader() {
         let inputs = ChessInputs::from(set.clone());
         let mut batches = inputs.loader(&dataset, &settings(512, 0), Needs::default());
         let mut batches = batches.as_mut().unwrap().by_ref().map(Result::unwrap);
-        let mut batch = batches.next().unwrap();
-        let mut sample = 0;
-        for line in &lines {
-            let position: Position = line.parse().unwrap();
-            let expected = defined(&set, &position);
-            assert_eq!(written(&set, &position), expected, "{line}");
-            if sample == batch.len() {
-                (batch, sample) = (batches.next().unwrap(), 0);
-            }
+        for lines in lines.chunks(512) {
+            let of_line = |line: &String| {
+                let position: Position = line.parse().unwrap();
+                let expected = defined(&set, &position);
+                assert_eq!(written(&set, &position), expected, "{line}");
+                expected
+            };
+            let mut expected: Vec<[Vec<u32>; 2]> = lines.iter().map(of_line).collect();
+            // A batch is in the order of both kings' buckets, then in the order of the file.
+            expected.sort_by_key(|lists| lists.each_ref().map(|list| list[0] / 768));
+            let batch = batches.next().unwrap();
+            assert_eq!(batch.len(), lines.len());
             assert_eq!(batch.buckets(), None);
-            let loaded = lists(&batch).each_ref().map(|lists| {
-                let mut list = lists.list(sample).to_vec();
-                list.sort();
-                list
-            });
-            assert_eq!(loaded, expected, "{line}");
-            sample += 1;
+            for (sample, expected) in expected.into_iter().enumerate() {
+                let loaded = lists(&batch).each_ref().map(|lists| {
+                    let mut list = lists.list(sample).to_vec();
+                    list.sort();
+                    list
+                });
+                assert_eq!(loaded, expected);
+            }
         }
         assert!(batches.next().is_none());
     }
