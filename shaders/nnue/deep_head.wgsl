@@ -53,7 +53,7 @@ fn place_of(element: u32, is_bias: bool) -> Place {
     var layer = layer_at(0u);
     var size = select(layer.width * layer.inputs, layer.width, is_bias);
     var start = select(layer.weights, layer.bias, is_bias);
-    while (element >= start + params.buckets * size && layer.activation <= DUAL) {
+    while (element >= start + params.buckets * size && layer.activation != NO_ACTIVATION) {
         number += 1u;
         layer = layer_at(number);
         size = select(layer.width * layer.inputs, layer.width, is_bias);

@@ -138,7 +138,7 @@ fn one_tile(split: u32, bucket: u32, first: u32, count: u32, adds: bool, invocat
     var number = 0u;
     var row = 0u;
     var layer = front;
-    while (layer.activation <= DUAL) {
+    while (layer.activation != NO_ACTIVATION) {
         let next = layer_at(number + 1u);
         let next_row = row + layer.width;
         let skipped = next.inputs - outputs_of(layer);

@@ -5,13 +5,14 @@ const CRELU = 0u;
 const SCRELU = 1u;
 const RELU = 2u;
 const DUAL = 3u;
+const NO_ACTIVATION = 0xffffffffu; // of the output layer
 
 // z = W·x + c, then the activation. In the head buffer, W is `[buckets, width, inputs]` and c is
 // `[buckets, width]`.
 struct Layer {
     inputs: u32,
     width: u32,
-    activation: u32, // past DUAL: none
+    activation: u32,
     weights: u32, // offset of W
     bias: u32, // offset of c
 }
@@ -42,12 +43,12 @@ fn head_activate(activation: u32, z: f32) -> f32 {
     if (activation == SCRELU) {
         return clipped * clipped;
     }
-    return select(z, clipped, activation <= DUAL);
+    return select(clipped, z, activation == NO_ACTIVATION);
 }
 
 // ∂Loss/∂z from ∂Loss/∂output. `square` is the gradient of a dual layer's squared output.
 fn head_slope(activation: u32, z: f32, gradient: f32, square: f32) -> f32 {
-    if (activation > DUAL) {
+    if (activation == NO_ACTIVATION) {
         return gradient;
     }
     let inside = z >= 0.0 && (z <= 1.0 || activation == RELU);

@@ -26,7 +26,7 @@ pub struct Layer {
 /// Words of a layer.
 pub const LAYER_WORDS: usize = 5;
 /// The word for a layer without an activation.
-const NO_ACTIVATION: u32 = HeadActivation::ALL.len() as u32;
+const NO_ACTIVATION: u32 = u32::MAX;
 
 impl Layer {
     /// The number of outputs after the activation.
