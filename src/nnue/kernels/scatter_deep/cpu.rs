@@ -21,7 +21,7 @@ use std::ops::Range;
 
 /// Lanes of Z of a block of samples, and the fewest samples of a block. The bits of a run depend on
 /// these numbers.
-const BLOCK_LANES: usize = 1 << 19;
+const BLOCK_LANES: usize = 1 << 18;
 const SMALLEST_BLOCK: usize = 128;
 
 /// A shard: the shared inputs, and its own part of the outputs.
