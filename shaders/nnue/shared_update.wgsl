@@ -28,6 +28,7 @@ struct Params {
 @group(0) @binding(8) var<uniform> params: Params;
 
 const INVOCATIONS = 64u;
+const TERMS = 64u; // of a partial sum; one long sum would be less accurate
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(
@@ -41,8 +42,14 @@ fn main(
     }
     let end = params.buckets * params.length;
     var sum = 0.0;
-    for (var at = i; at < end; at += params.length) {
-        sum += gradient[at];
+    var at = i;
+    while (at < end) {
+        let stop = min(at + TERMS * params.length, end);
+        var part = 0.0;
+        for (; at < stop; at += params.length) {
+            part += gradient[at];
+        }
+        sum += part;
     }
     var state = State(shared_values[i], shared_first[i], 0.0);
     if (SINK == ADAMW) {
@@ -54,7 +61,7 @@ fn main(
     if (SINK == ADAMW) {
         shared_second[i] = state.second;
     }
-    for (var at = i; at < end; at += params.length) {
+    for (at = i; at < end; at += params.length) {
         sink(at, gradient[at], params.own_group);
         merged[at] = values[at] + state.value;
     }

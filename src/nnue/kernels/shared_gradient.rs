@@ -59,11 +59,27 @@ fn body(call: Call<'_, f32>) {
     let (gradient, sums) = (buffers.gradient, buffers.sums);
     let (length, buckets) = (p.length as usize, p.buckets as usize);
     cpu::pieces_of(1024, buckets, &mut sums[..length], |first, out| {
-        out.fill(0.0);
-        for bucket in 0..buckets {
-            cpu::add(out, &gradient[bucket * length + first..][..out.len()]);
-        }
+        let len = out.len();
+        let gradients = (0..buckets).map(|bucket| &gradient[bucket * length + first..][..len]);
+        sum(out, gradients);
     });
+}
+
+/// The terms of a partial sum. One long sum would be less accurate.
+const TERMS: usize = 64;
+
+/// Overwrites `to` by the sum of vectors that are as long.
+pub(super) fn sum<'a>(to: &mut [f32], terms: impl Iterator<Item = &'a [f32]>) {
+    to.fill(0.0);
+    let mut part = vec![0.0; to.len()];
+    for (index, term) in terms.enumerate() {
+        if index % TERMS == 0 {
+            cpu::vectorized(|| cpu::add(to, &part));
+            part.fill(0.0);
+        }
+        cpu::vectorized(|| cpu::add(&mut part, term));
+    }
+    cpu::vectorized(|| cpu::add(to, &part));
 }
 
 fn traffic(_: usize, params: &[u8]) -> Traffic {

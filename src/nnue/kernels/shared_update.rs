@@ -7,12 +7,14 @@
 //! A″[i] moves by Σ_b g[b, i]    A′[b, i] moves by g[b, i]    A[b, i] = A′[b, i] + A″[i]
 //! ```
 //!
-//! A and both parts are written in one pass through memory. The sum is in ascending order of b.
+//! A and both parts are written in one pass through memory. The sum is in ascending order of b, 64 terms
+//! at a time.
 
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Update};
 use crate::engine::libraries::GRID;
+use crate::nnue::kernels::shared_gradient;
 use crate::optim::kernels::update;
 use crate::optim::sinks::{Element, Group, OPTIMIZERS, SINK, Step, for_sink};
 use rayon::prelude::*;
@@ -180,9 +182,7 @@ fn run<const SINK: usize>(task: Task<'_>, p: &Params) {
     let [shared, first, second] = task.shared;
     let mut sums = [0.0; TASK];
     let sums = &mut sums[..shared.len()];
-    for gradient in &task.gradients {
-        cpu::vectorized(|| cpu::add(sums, gradient));
-    }
+    shared_gradient::sum(sums, task.gradients.iter().copied());
     put(&p.shared_group, sums, [&mut *shared, first, second]);
     let buckets = task.own.into_iter().zip(task.merged).zip(task.gradients);
     for (([values, first, second], merged), gradient) in buckets {
@@ -216,7 +216,7 @@ fn cases() -> Vec<Case> {
         [1023, 4],
         [1024, 2],
         [1025, 10],
-        [31, 64],
+        [31, 130],
         [997, 13],
         [4_194_400, 1],
     ];
