@@ -9,14 +9,14 @@
 //! cargo run --release --example 09_connect_four
 //! ```
 //!
-//! The first line names the device. The other lines, after a minute on two cores (these are the CPU
-//! executor's; on a GPU other games follow):
+//! The first line names the device. The other lines, after half a minute on two cores (these are the
+//! CPU executor's; on a GPU other games follow):
 //!
 //! ```text
 //! network (84 -> 64) x 2 -> 16:crelu -> 1 x 4, tied
-//! round 1: 341828 positions, loss 0.0260, score 51.3%
-//! round 2: 676063 positions, loss 0.0280, score 61.0%
-//! round 3: 1016238 positions, loss 0.0285, score 67.3%
+//! round 1: 341828 positions, loss 0.0260, score 50.8%
+//! round 2: 677604 positions, loss 0.0279, score 62.3%
+//! round 3: 1019751 positions, loss 0.0279, score 65.8%
 //! ```
 
 #[path = "support/connect_four.rs"]
