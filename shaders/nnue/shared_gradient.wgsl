@@ -10,7 +10,6 @@ struct Params {
 @group(0) @binding(2) var<uniform> params: Params;
 
 const INVOCATIONS = 64u;
-const TERMS = 64u; // of a partial sum; one long sum would be less accurate
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(
@@ -22,16 +21,5 @@ fn main(
     if (i >= params.length) {
         return;
     }
-    let end = params.buckets * params.length;
-    var sum = 0.0;
-    var at = i;
-    while (at < end) {
-        let stop = min(at + TERMS * params.length, end);
-        var part = 0.0;
-        for (; at < stop; at += params.length) {
-            part += gradient[at];
-        }
-        sum += part;
-    }
-    sums[i] = sum;
+    sums[i] = shared_sum(i);
 }

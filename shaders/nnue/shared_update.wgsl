@@ -28,7 +28,6 @@ struct Params {
 @group(0) @binding(8) var<uniform> params: Params;
 
 const INVOCATIONS = 64u;
-const TERMS = 64u; // of a partial sum; one long sum would be less accurate
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(
@@ -40,28 +39,18 @@ fn main(
     if (i >= params.length) {
         return;
     }
-    let end = params.buckets * params.length;
-    var sum = 0.0;
-    var at = i;
-    while (at < end) {
-        let stop = min(at + TERMS * params.length, end);
-        var part = 0.0;
-        for (; at < stop; at += params.length) {
-            part += gradient[at];
-        }
-        sum += part;
-    }
     var state = State(shared_values[i], shared_first[i], 0.0);
     if (SINK == ADAMW) {
         state.second = shared_second[i];
     }
-    state = moved(state, sum, params.shared_group);
+    state = moved(state, shared_sum(i), params.shared_group);
     shared_values[i] = state.value;
     shared_first[i] = state.first;
     if (SINK == ADAMW) {
         shared_second[i] = state.second;
     }
-    for (at = i; at < end; at += params.length) {
+    let end = params.buckets * params.length;
+    for (var at = i; at < end; at += params.length) {
         sink(at, gradient[at], params.own_group);
         merged[at] = values[at] + state.value;
     }

@@ -14,6 +14,8 @@ pub const LOSS: &str = include_str!("../../../shaders/nnue/lib/loss.wgsl");
 /// `put_head_gradients`: the gradients of B, C and d, and the loss. The shader declares the buffers
 /// and the functions that write to them.
 pub const HEAD_GRADIENTS: &str = include_str!("../../../shaders/nnue/lib/head_gradients.wgsl");
+/// `shared_sum`. The shader declares the gradient and the parameters.
+pub const SHARED_SUM: &str = include_str!("../../../shaders/nnue/lib/shared_sum.wgsl");
 /// `layer_at`, `outputs_of`, `head_activate` and `head_slope`: the layers of a head. The shader
 /// declares `head_word`.
 pub const HEAD: &str = include_str!("../../../shaders/nnue/lib/head.wgsl");

@@ -4,6 +4,7 @@ use crate::engine::cpu;
 use crate::engine::kernel::inputs::{Inputs, sum_bound};
 use crate::engine::kernel::{Call, Case, Kernel, PLAIN, Pass, Read, Slot, Traffic, Write};
 use crate::engine::libraries::GRID;
+use crate::nnue::kernels::libraries::SHARED_SUM;
 
 crate::interface! {
     /// The sizes of the shared part.
@@ -34,7 +35,7 @@ pub static KERNEL: Kernel = Kernel {
     operation: Some("accumulator"),
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/shared_gradient.wgsl"),
-    libraries: &[GRID],
+    libraries: &[GRID, SHARED_SUM],
     axes: PLAIN,
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,

@@ -14,6 +14,7 @@ use crate::engine::cpu;
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Update};
 use crate::engine::libraries::GRID;
+use crate::nnue::kernels::libraries::SHARED_SUM;
 use crate::nnue::kernels::shared_gradient;
 use crate::optim::kernels::update;
 use crate::optim::sinks::{Element, Group, OPTIMIZERS, SINK, Step, for_sink};
@@ -66,7 +67,7 @@ pub static KERNEL: Kernel = Kernel {
     operation: Some("accumulator"),
     pass: Pass::Update,
     wgsl: include_str!("../../../shaders/nnue/shared_update.wgsl"),
-    libraries: &[GRID, SINK],
+    libraries: &[GRID, SINK, SHARED_SUM],
     axes: &[OPTIMIZERS],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
