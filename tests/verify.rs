@@ -30,6 +30,8 @@ fn every_executor_agrees_with_the_reference_on_every_case() {
     let cpu = Device::cpu().unwrap();
     let devices = [&cpu, &*common::VULKAN, &*common::GL];
     let (mut cases, mut compared, mut failures) = (0, [0; 3], Vec::new());
+    // Only adapters run the deep path, so its kernels have no CPU implementation.
+    let mut of_adapters = 0;
     let (send, receive) = sync_channel(1);
     std::thread::scope(|scope| {
         scope.spawn(move || {
@@ -43,6 +45,7 @@ fn every_executor_agrees_with_the_reference_on_every_case() {
         });
         for (kernel, case, expected) in receive {
             cases += 1;
+            of_adapters += usize::from(kernel.name.starts_with("deep_"));
             for (device, compared) in devices.iter().zip(&mut compared) {
                 if !takes(device, kernel, &case) {
                     continue;
@@ -60,9 +63,8 @@ fn every_executor_agrees_with_the_reference_on_every_case() {
     assert!(cases > 10 * table::kernels().count(), "only {cases} cases");
     let [on_cpu, on_vulkan, on_gl] = compared;
     assert_eq!(on_vulkan, cases);
-    // The CPU has no implementation of kernels that only adapters run.
     assert!(
-        on_cpu > 3 * cases / 4 && on_gl > 9 * cases / 10,
+        on_cpu > 9 * (cases - of_adapters) / 10 && on_gl > 9 * cases / 10,
         "{compared:?} of {cases}"
     );
 }
