@@ -14,6 +14,7 @@ mod lists;
 mod masked;
 mod plan;
 mod scattered;
+mod update;
 
 use super::architecture::Architecture;
 use super::layout::HeadLayout;
@@ -24,7 +25,7 @@ use crate::engine::kernel::Element;
 use crate::engine::recording::{BufferId, Recording};
 use crate::error::Result;
 use crate::nnue::kernels::{loss, sum};
-use crate::optim::{Optimizer, StepAt, UpdateBuffers, sinks};
+use crate::optim::UpdateBuffers;
 use crate::tensor::lists::SparseInputs;
 use buffers::grow;
 use composed::Composed;
@@ -37,6 +38,7 @@ pub(super) use plan::Plan;
 use plan::Work;
 use scattered::Scattered;
 use std::borrow::Cow;
+pub(super) use update::Update;
 
 /// The buffers of a pass, as large as the largest micro-batch so far.
 #[derive(Debug)]
@@ -83,36 +85,6 @@ pub(super) struct Goal<'a> {
     pub(super) gradients: ParameterBuffers<'a>,
     /// The update with the gradients of the whole batch.
     pub(super) update: Option<Update<'a>>,
-}
-
-/// A step of an optimizer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Update<'a> {
-    pub(super) optimizer: Optimizer,
-    pub(super) at: StepAt,
-    pub(super) groups: super::ParameterGroups,
-    /// For each moment, buffers with the sizes of the parameter buffers.
-    pub(super) moments: &'a [Vec<Buffer>],
-}
-
-impl Update<'_> {
-    /// The moments of a buffer of parameters.
-    fn moments(&self, buffer: usize) -> Vec<BufferId> {
-        let moments = self.moments.iter();
-        moments.map(|buffers| buffers[buffer].id()).collect()
-    }
-
-    /// The numbers of A's group.
-    fn weights(&self) -> sinks::Group {
-        self.optimizer.group(self.at, &self.groups.weights)
-    }
-
-    /// The numbers of the groups of B, C and d.
-    fn head(&self) -> [sinks::Group; 3] {
-        let groups = &self.groups;
-        [&groups.bias, &groups.output_weights, &groups.output_bias]
-            .map(|group| self.optimizer.group(self.at, group))
-    }
 }
 
 /// The buffers of one parameter set: see [`layout`](super::layout).

@@ -5,7 +5,7 @@
 use super::{ParameterBuffers, Update};
 use crate::engine::device::Buffer;
 use crate::engine::recording::{BufferId, Recording};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nnue::architecture::Architecture;
 use crate::nnue::kernels::{shared_gradient, shared_update};
 use crate::tensor::kernels::binary::{self, Binary};
@@ -46,7 +46,11 @@ pub(in crate::nnue) fn record_merge(
     let whole = Shape::new(&[sizes.buckets, sizes.length])?;
     let own = Layout::contiguous(whole);
     let shared = Layout::contiguous(Shape::new(&[sizes.length])?).broadcast_to(whole);
-    let params = binary::Params::new(&own, &shared.unwrap_or(own));
+    let shared = shared.ok_or_else(|| {
+        let expected = format!("a divisor of N = {}", architecture.inputs);
+        Error::argument("shared inputs (M)", expected, architecture.shared)
+    })?;
+    let params = binary::Params::new(&own, &shared);
     let (own, shared) = parameters.split_at(sizes.accumulators);
     for ((own, shared), merged) in own.iter().zip(shared).zip(merged) {
         let buffers = binary::Buffers {
@@ -102,12 +106,8 @@ pub(super) fn record_update(
     let variant = shared_update::variant_of(update.optimizer.sink());
     for (accumulator, merged) in parameters.merged.iter().enumerate() {
         let shared = sizes.accumulators + accumulator;
-        let moments = |buffer: usize, spare: BufferId| {
-            let moments = update.moments(buffer);
-            [0, 1].map(|index| moments.get(index).copied().unwrap_or(spare))
-        };
-        let [first, second] = moments(accumulator, spares[0]);
-        let [shared_first, shared_second] = moments(shared, spares[1]);
+        let [first, second] = update.state(accumulator, spares[0]);
+        let [shared_first, shared_second] = update.state(shared, spares[1]);
         let buffers = shared_update::Buffers {
             gradient: gradients.buffers[accumulator].id(),
             values: parameters.buffers[accumulator].id(),

@@ -10,6 +10,8 @@ use crate::error::Result;
 use crate::nnue::architecture::Architecture;
 use crate::nnue::batch::{Batch, Inputs};
 use crate::nnue::slices::Slice;
+use crate::tensor::lists::SparseInputs;
+use std::borrow::Borrow;
 
 /// The parts of the buffer, in their order. The second perspective's part follows the first's. If T
 /// is a slice, a part holds its contents; if T is a number, its offset. A part that a pass does not
@@ -69,6 +71,12 @@ impl<T: Copy> ListParts<T> {
             layers: f(self.layers),
         }
     }
+}
+
+/// Indices of both perspectives.
+pub(super) fn entries<L: Borrow<SparseInputs>>(lists: &[L; 2]) -> usize {
+    let each = lists.iter().map(|lists| lists.borrow().indices().len());
+    each.sum()
 }
 
 /// The buffer.

@@ -6,7 +6,7 @@
 //! while this path writes whole rows.
 
 use super::buffers::grow;
-use super::lists::{ListBuffer, ListParts};
+use super::lists::{ListBuffer, ListParts, entries};
 use super::plan::WORKSPACE_BYTES;
 use super::{Common, Goal, Lists, ParameterBuffers};
 use crate::engine::device::{Buffer, Class, Device};
@@ -44,11 +44,6 @@ pub(super) struct Inputs<'a> {
     pub(super) common: &'a Common,
     pub(super) parameters: ParameterBuffers<'a>,
     pub(super) goal: Goal<'a>,
-}
-
-/// Indices of both perspectives.
-fn entries(lists: Lists<'_>) -> usize {
-    lists.iter().map(|lists| lists.indices().len()).sum()
 }
 
 /// Whether `scatter_deep` computes a head.
@@ -135,8 +130,7 @@ impl Scattered {
         let batch::Inputs::Sparse(lists) = batch.inputs() else {
             return false;
         };
-        let entries = lists.iter().map(|lists| lists.indices().len()).sum();
-        self.fits(batch.len(), entries)
+        self.fits(batch.len(), entries(lists))
     }
 
     /// The same for index lists with this many samples and, in all, this many indices.

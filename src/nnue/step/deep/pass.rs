@@ -8,10 +8,10 @@ use crate::nnue::kernels::{
 };
 use crate::nnue::layout::HeadLayout;
 use crate::nnue::slices::Slice;
-use crate::nnue::step::lists::{ListBuffer, ListParts};
-use crate::nnue::step::{Common, Goal, Lists, ParameterBuffers, Update};
+use crate::nnue::step::lists::{ListBuffer, ListParts, entries};
+use crate::nnue::step::{Common, Goal, Lists, ParameterBuffers, Update, update};
 use crate::nnue::upstream::Upstream;
-use crate::optim::sinks::{self, Sink, Step};
+use crate::optim::sinks;
 
 /// A pass over a micro-batch.
 pub(in crate::nnue::step) struct DeepPass<'a> {
@@ -81,7 +81,6 @@ impl<'a> DeepPass<'a> {
         let chunks = parts
             .chunk_starts
             .map(|starts| starts.len().max(1) as u32 - 1);
-        let lengths = self.lists.iter().map(|lists| lists.indices().len());
         Sizes {
             splits: parts.block_starts.len() as u32 - 1,
             chunks,
@@ -90,7 +89,7 @@ impl<'a> DeepPass<'a> {
             samples: self.slice.samples() as u32,
             hidden: architecture.hidden as u32,
             buckets: architecture.buckets as u32,
-            entries: lengths.sum::<usize>() as u32,
+            entries: entries(self.lists) as u32,
             stride: deep::stride(layers) as u32,
             share: self.buffers.share() as u32,
             width: layers[0].width as u32,
@@ -240,32 +239,16 @@ impl<'a> DeepPass<'a> {
         recording.dispatch(usize::from(self.half()), params, buffers);
     }
 
-    /// The sink of the gradients, and the numbers of the optimizer's step.
-    fn sink(&self) -> (Sink, Step) {
-        match self.fused {
-            Some(update) => (update.optimizer.sink(), update.optimizer.step(update.at)),
-            None if self.slice.range.start > 0 => (Sink::Add, Step::default()),
-            None => (Sink::Write, Step::default()),
-        }
-    }
-
-    /// The buffers that a sink changes: the gradient and a spare one, or the optimizer's moments.
+    /// The buffers that a sink changes.
     fn state(&self, buffer: usize, gradient: BufferId) -> [BufferId; 2] {
-        let spare = self.common.spare.id();
-        match self.fused {
-            Some(update) => {
-                let moments = update.moments(buffer);
-                [0, 1].map(|index| moments.get(index).copied().unwrap_or(spare))
-            }
-            None => [gradient, spare],
-        }
+        update::state(self.fused, buffer, gradient, self.common.spare.id())
     }
 
     /// The gradient of A, from the rows.
     fn record_weights(&self, recording: &mut Recording<'_>, sizes: &Sizes, goal: Goal<'_>) {
         let architecture = &self.buffers.architecture;
         let (accumulators, count) = if architecture.tied { (1, 2) } else { (2, 1) };
-        let (sink, step) = self.sink();
+        let (sink, step) = update::sink(self.fused, self.slice);
         let group: sinks::Group = self.fused.map_or([0.0; 4], |update| update.weights());
         for accumulator in 0..accumulators {
             let params = deep_weights::Params {
@@ -297,12 +280,10 @@ impl<'a> DeepPass<'a> {
     /// The gradients of B and of the layers, and the loss if there is one, from the shares.
     fn record_head(&self, recording: &mut Recording<'_>, sizes: &Sizes, goal: Goal<'_>) {
         let architecture = &self.buffers.architecture;
-        let (sink, step) = self.sink();
+        let (sink, step) = update::sink(self.fused, self.slice);
         let groups: [sinks::Group; 3] = self
             .fused
             .map_or_else(Default::default, |update| update.head());
-        let widths = self.buffers.layers.iter().map(|layer| layer.width);
-        let biases = architecture.buckets * widths.sum::<usize>();
         let params = deep_head::Params {
             groups: bytemuck::cast(groups),
             hidden: sizes.hidden,
@@ -314,7 +295,7 @@ impl<'a> DeepPass<'a> {
             share: sizes.share,
             output: sizes.head.output,
             output_bias: sizes.head.output_bias,
-            length: sizes.head.output_bias + biases as u32,
+            length: sizes.head.len,
             totals: u32::from(goal.upstream.loss().is_some()),
             step,
         };

@@ -9,9 +9,9 @@ use crate::nnue::kernels::{masked_head, masked_rows, masked_weights};
 use crate::nnue::layout::HeadLayout;
 use crate::nnue::slices::Slice;
 use crate::nnue::step::lists::{ListBuffer, ListParts};
-use crate::nnue::step::{Common, Goal, Lists, ParameterBuffers, Update};
+use crate::nnue::step::{Common, Goal, Lists, ParameterBuffers, Update, update};
 use crate::nnue::upstream::Upstream;
-use crate::optim::sinks::{self, Sink, Step};
+use crate::optim::sinks;
 use crate::tensor::lists::SparseInputs;
 use std::ops::Range;
 
@@ -184,25 +184,9 @@ impl<'a> MaskedPass<'a> {
         recording.dispatch(architecture.activation as usize, params, buffers);
     }
 
-    /// The sink of the gradients, and the numbers of the optimizer's step.
-    fn sink(&self) -> (Sink, Step) {
-        match self.fused {
-            Some(update) => (update.optimizer.sink(), update.optimizer.step(update.at)),
-            None if self.slice.range.start > 0 => (Sink::Add, Step::default()),
-            None => (Sink::Write, Step::default()),
-        }
-    }
-
-    /// The buffers that a sink changes: the gradient and a spare one, or the optimizer's moments.
+    /// The buffers that a sink changes.
     fn state(&self, buffer: usize, gradient: BufferId) -> [BufferId; 2] {
-        let spare = self.common.spare.id();
-        match self.fused {
-            Some(update) => {
-                let moments = update.moments(buffer);
-                [0, 1].map(|index| moments.get(index).copied().unwrap_or(spare))
-            }
-            None => [gradient, spare],
-        }
+        update::state(self.fused, buffer, gradient, self.common.spare.id())
     }
 
     /// The gradient of A and the shares of the bands, from the rows.
@@ -212,7 +196,7 @@ impl<'a> MaskedPass<'a> {
         let [total_1, total_2] = places.sizes.totals.map(|total| total as u32);
         let [chunks_1, chunks_2] = places.sizes.chunks.map(|chunks| chunks as u32);
         let (accumulators, count) = if architecture.tied { (1, 2) } else { (2, 1) };
-        let (sink, step) = self.sink();
+        let (sink, step) = update::sink(self.fused, self.slice);
         let group: sinks::Group = self.fused.map_or([0.0; 4], |update| update.weights());
         for accumulator in 0..accumulators {
             let params = masked_weights::Params {
@@ -253,7 +237,7 @@ impl<'a> MaskedPass<'a> {
         let architecture = &self.buffers.architecture;
         let hidden = architecture.hidden as u32;
         let [total_1, total_2] = places.sizes.totals.map(|total| total as u32);
-        let (sink, step) = self.sink();
+        let (sink, step) = update::sink(self.fused, self.slice);
         let groups: [sinks::Group; 3] = self
             .fused
             .map_or_else(Default::default, |update| update.head());
