@@ -44,6 +44,14 @@ impl<'a> Needs<'a> {
         }
     }
 
+    /// Whether the samples of a batch should be in the order of their groups, and those of a group in
+    /// the order of their output buckets, instead of the buckets first. The arguments are those of
+    /// [`Self::transpose`].
+    pub(super) fn by_group(&self, samples: usize, entries: usize) -> bool {
+        let network = self.network.filter(|_| self.gradients);
+        network.is_some_and(|network| network.orders_by_group(samples, entries))
+    }
+
     /// The device of the network, if it computes on threads that can make batches between steps.
     pub(super) fn threads(&self) -> Option<&'a Device> {
         let device = self.network?.device();

@@ -194,6 +194,12 @@ impl Network {
         self.step.reads_transposed(samples, entries)
     }
 
+    /// Whether gradients of such lists are faster if the samples are in the order of their groups
+    /// before that of their output buckets.
+    pub(super) fn orders_by_group(&self, samples: usize, entries: usize) -> bool {
+        self.step.orders_by_group(samples, entries)
+    }
+
     /// Y, `[L]`. Blocks the thread.
     ///
     /// # Errors

@@ -2,9 +2,12 @@
 //! definition, their names, and the tables that are refused.
 
 use crate::support::{lists, sample_lines, settings, shipped};
-use wgrad::nnue::Needs;
+use wgrad::engine::device::Device;
 use wgrad::nnue::data::{
-    Chess768, ChessInputs, Dataset, FeatureSet, KingBuckets, Perspective, Position,
+    Chess768, ChessInputs, Dataset, FeatureSet, KingBuckets, OutputBuckets, Perspective, Position,
+};
+use wgrad::nnue::{
+    Activation, Architecture, HeadActivation, HiddenLayer, Needs, Network, Parameters,
 };
 
 const PERSPECTIVES: [Perspective; 2] = [Perspective::Own, Perspective::Other];
@@ -161,6 +164,42 @@ fn features_are_those_of_the_definition_also_from_a_loader() {
         }
         assert!(batches.next().is_none());
     }
+}
+
+#[test]
+fn a_loader_orders_by_king_buckets_first_where_the_network_gains_from_it() {
+    let kings = KingBuckets::new(&four_of_board()).unwrap();
+    let dataset = Dataset::open(&[shipped("chess_sample.txt")]).unwrap();
+    let settings = settings(512, 0).output_buckets(OutputBuckets::material(8).unwrap());
+    let keys = |inputs: usize, layers: &[HiddenLayer]| {
+        let architecture = Architecture::new(inputs, 32).tied().buckets(8);
+        let architecture = architecture
+            .activation(Activation::SCRelu)
+            .layers(layers.to_vec());
+        let network = Network::new(
+            &Device::cpu().unwrap(),
+            &Parameters::initial(architecture, 1).unwrap(),
+        );
+        let network = network.unwrap();
+        let chosen = ChessInputs::from(kings.clone());
+        let mut batches = chosen.loader(&dataset, &settings, network.needs()).unwrap();
+        let batch = batches.next().unwrap().unwrap();
+        let own = batch.buckets().unwrap();
+        (0..batch.len())
+            .map(|sample| {
+                let kings = lists(&batch)
+                    .each_ref()
+                    .map(|lists| lists.list(sample)[0] / 768);
+                (kings, own[sample])
+            })
+            .collect::<Vec<_>>()
+    };
+    let by_kings = keys(3072, &[]);
+    assert!(by_kings.is_sorted());
+    let mut by_bucket = by_kings;
+    by_bucket.sort_by_key(|(kings, bucket)| (*bucket, *kings));
+    let layers = [HiddenLayer::new(8, HeadActivation::CRelu)];
+    assert_eq!(keys(3072, &layers), by_bucket);
 }
 
 #[test]

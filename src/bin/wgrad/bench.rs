@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use wgrad::Error;
 use wgrad::engine::device::{Class, Device, adapters};
-use wgrad::nnue::gradient_error;
+use wgrad::nnue::{Needs, gradient_error};
 
 /// The largest relative L2 error of a gradient that a timed step may have.
 const TOLERANCE: f64 = 1e-5;
@@ -81,6 +81,7 @@ pub fn run(options: &Options) -> Outcome {
             file,
             shape,
             options.threads.loader_threads(),
+            Needs::default(),
         )?),
         _ => None,
     };

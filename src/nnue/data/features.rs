@@ -73,8 +73,8 @@ pub trait FeatureSet: Send + Sync {
     /// The group of a position, below [`Self::groups`]. Positions of a group have features in
     /// common.
     ///
-    /// A loader puts the samples of a batch in the order of their output buckets and then of their
-    /// groups. A step then finds more of the weights that it reads in its caches.
+    /// A loader puts the samples of a batch in the order of their groups and of their output buckets.
+    /// A step then finds more of the weights that it reads in its caches.
     fn group(&self, _position: &Self::Position) -> usize {
         0
     }

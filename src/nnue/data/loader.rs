@@ -12,7 +12,7 @@
 
 use super::dataset::Dataset;
 use super::features::FeatureSet;
-use super::maker::{BatchMaker, Contents, LoadedBatch};
+use super::maker::{BatchMaker, Contents, Form, LoadedBatch};
 use super::output_buckets::OutputBuckets;
 use super::pool::Pool;
 use super::record::Position;
@@ -21,7 +21,6 @@ use super::target::Target;
 use super::turns::Turns;
 use crate::error::{Error, Result};
 use crate::nnue::needs::Needs;
-use crate::tensor::lists::Transpose;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -208,9 +207,12 @@ impl Loader {
             spares: Pool::new(),
         };
         let entries = 2 * settings.batch_size * features.max_indices();
-        let transpose = needs.transpose(settings.batch_size, entries);
+        let form = Form {
+            transpose: needs.transpose(settings.batch_size, entries),
+            by_group: needs.by_group(settings.batch_size, entries),
+        };
         let raw_spares = Pool::new();
-        let make = loader.maker(dataset, features, settings, transpose, raw_spares.clone());
+        let make = loader.maker(dataset, features, settings, form, raw_spares.clone());
         if let Some(device) = needs.threads() {
             let batches = loader.read(dataset, settings, raw_spares)?;
             let makers = (0..device.threads()).map(|_| make()).collect();
@@ -240,13 +242,13 @@ impl Loader {
         dataset: &Dataset,
         features: Arc<F>,
         settings: &LoaderSettings,
-        transpose: Transpose,
+        form: Form,
         raw_spares: Pool<RawBatch>,
     ) -> impl Fn() -> Make + use<F> {
         let (dataset, spares) = (dataset.clone(), self.spares.clone());
         let (target, buckets) = (settings.target, settings.output_buckets);
         move || {
-            let mut maker = BatchMaker::new(&dataset, features.clone(), target, buckets, transpose);
+            let mut maker = BatchMaker::new(&dataset, features.clone(), target, buckets, form);
             let (spares, raw_spares) = (spares.clone(), raw_spares.clone());
             Box::new(move |mut raw| {
                 raw.gather();

@@ -94,6 +94,15 @@ impl Debug for LoadedBatch {
     }
 }
 
+/// The form in which a network reads its batches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    /// When the transposed index is built.
+    pub(crate) transpose: Transpose,
+    /// Whether samples are in the order of their groups before that of their output buckets.
+    pub(crate) by_group: bool,
+}
+
 /// Makes batches on one thread.
 pub(crate) struct BatchMaker<F: ?Sized> {
     dataset: Dataset,
@@ -102,8 +111,8 @@ pub(crate) struct BatchMaker<F: ?Sized> {
     targets: Targets,
     /// `None` for a single bucket.
     buckets: Option<OutputBuckets>,
-    transpose: Transpose,
-    /// The memory of records in the order of their buckets.
+    form: Form,
+    /// The memory of records in the order of their buckets and groups.
     ordered: RawBatch,
 }
 
@@ -113,7 +122,7 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
         features: Arc<F>,
         target: Target,
         buckets: OutputBuckets,
-        transpose: Transpose,
+        form: Form,
     ) -> Self {
         Self {
             dataset: dataset.clone(),
@@ -121,13 +130,13 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
             features,
             targets: Targets::new(target),
             buckets: (buckets.count() > 1).then_some(buckets),
-            transpose,
+            form,
             ordered: RawBatch::default(),
         }
     }
 
-    /// The batch of these records, in the memory of `spare`. Its samples are in the order of their
-    /// buckets, in which a step computes them, and those of a bucket in the order of their groups.
+    /// The batch of these records, in the memory of `spare`. Its samples are in the order in which a
+    /// step computes them: by bucket and then by group, or by group and then by bucket.
     pub(crate) fn make(&mut self, raw: &RawBatch, spare: Option<Contents>) -> Result<Contents> {
         if self.buckets.is_none() && self.features.groups() == 1 {
             return self.make_in_order(raw, spare);
@@ -156,7 +165,11 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
                 1 => 0,
                 _ => Position::from_bytes(record).map_or(0, |at| self.features.group(&at)),
             };
-            (bucket * groups + group) as u32
+            let key = match self.form.by_group {
+                true => group * buckets + bucket,
+                false => bucket * groups + group,
+            };
+            key as u32
         };
         let keys: Vec<u32> = from.records.iter().map(key).collect();
         to.records.clear();
@@ -183,7 +196,7 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
         pulp::Arch::new().dispatch(fill)?;
         let names = self.other_names.as_deref();
         Ok(Contents {
-            batch: draft.finish(&*self.features, names, self.transpose)?,
+            batch: draft.finish(&*self.features, names, self.form.transpose)?,
             scores,
             results,
         })

@@ -65,6 +65,14 @@ impl Step {
         }
     }
 
+    /// Whether gradients of such index lists are faster if the samples are in the order of their
+    /// groups before that of their output buckets.
+    pub(in crate::nnue) fn orders_by_group(&self, samples: usize, entries: usize) -> bool {
+        !self.composes()
+            && self.scattered.orders_by_group()
+            && self.scattered.fits(samples, entries)
+    }
+
     /// Whether every batch takes the composed path.
     fn composes(&self) -> bool {
         self.composed_only || !self.architecture.has_plain_head()
@@ -125,12 +133,13 @@ impl Step {
             path,
             samples,
             factorised: self.architecture.is_factorised(),
-            // The scattered path needs no order, but then it reads C once for many samples, and
-            // samples of one bucket have much in common.
+            // The scattered path needs no order. With few inputs it gains from reading C once for
+            // many samples, and samples of one bucket have much in common.
             by_bucket: buckets > 1
                 && match path {
                     Path::Deep => true,
-                    Path::Masked | Path::Scattered => gradient,
+                    Path::Masked => gradient,
+                    Path::Scattered => gradient && !self.scattered.orders_by_group(),
                     Path::Composed | Path::Layered => false,
                 },
             sums: match path {

@@ -32,6 +32,10 @@ const LONG_PIECE: usize = 4096;
 /// of the row.
 const FEW: usize = 16;
 
+/// With more inputs, the rows of A that a shard uses exceed the second cache of a processor. The
+/// order of the samples then matters more for A than for C.
+const MANY: usize = 1024;
+
 /// A batch takes this path if it has at least this many indices per row of a shard's gradients, so
 /// that few rows without a gradient are summed.
 const USES: usize = 4;
@@ -110,6 +114,12 @@ impl Scattered {
     /// Floats of the gradients of all shards.
     fn len(&self, samples: usize, entries: usize) -> usize {
         self.count(samples, entries) * self.geometry().stride()
+    }
+
+    /// Whether the kernels gain more from samples that have rows of A in common than from samples
+    /// that have their output bucket in common. Longer heads compute samples of one bucket together.
+    pub(super) fn orders_by_group(&self) -> bool {
+        self.architecture.has_plain_head() && self.architecture.inputs > MANY
     }
 
     /// Whether the path is faster than the masked one. For SCReLU it is, and where the masked path

@@ -2,7 +2,7 @@
 
 use super::shape::Shape;
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use wgrad::error::{Error, Result};
 use wgrad::nnue::data::{Dataset, LoaderSettings};
 use wgrad::nnue::{Batch, Inputs, Needs, SparseInputs, Transpose, random_lists};
@@ -25,8 +25,8 @@ pub struct Positions {
     batches: Vec<Prepared>,
     /// The mean number of active features per position and perspective.
     pub indices: f64,
-    /// `random`, or the name of the file.
-    pub source: String,
+    /// The file that they come from; `None` for random ones.
+    file: Option<PathBuf>,
 }
 
 enum Prepared {
@@ -49,11 +49,11 @@ impl Positions {
             let lists = [lists(2 * index)?, lists(2 * index + 1)?];
             Ok((lists, targets.collect(), buckets))
         });
-        Self::new("random".to_owned(), shape, batches)
+        Self::new(None, shape, batches)
     }
 
-    /// The first batches of a file.
-    pub fn from_file(path: &Path, shape: &Shape, threads: usize) -> Result<Self> {
+    /// The first batches of a file, in the order that suits a network with these needs.
+    pub fn from_file(path: &Path, shape: &Shape, threads: usize, needs: Needs<'_>) -> Result<Self> {
         let dataset = Dataset::open(&[path.to_path_buf()])?;
         let positions = dataset.positions();
         if positions < shape.batch as u64 {
@@ -65,9 +65,7 @@ impl Positions {
             .shuffle_buffer(0)
             .threads(threads);
         let whole = (positions / shape.batch as u64).min(count(shape) as u64) as usize;
-        let loader = shape
-            .encoding
-            .loader(&dataset, settings, Needs::default())?;
+        let loader = shape.encoding.loader(&dataset, settings, needs)?;
         let batches = loader.take(whole).map(|loaded| {
             let batch = loaded?;
             let lists = match batch.inputs() {
@@ -81,11 +79,25 @@ impl Positions {
             let buckets = batch.buckets().map(<[u32]>::to_vec);
             Ok((lists, batch.targets().to_vec(), buckets))
         });
-        Self::new(path.display().to_string(), shape, batches)
+        Self::new(Some(path.to_path_buf()), shape, batches)
+    }
+
+    /// The same positions in the order that suits a network with these needs; `None` if they are
+    /// random, which has no order.
+    pub fn in_form(&self, shape: &Shape, threads: usize, needs: Needs<'_>) -> Result<Option<Self>> {
+        let file = self.file.as_deref();
+        file.map(|file| Self::from_file(file, shape, threads, needs))
+            .transpose()
+    }
+
+    /// `random`, or the name of the file.
+    pub fn source(&self) -> String {
+        let file = self.file.as_ref();
+        file.map_or_else(|| "random".to_owned(), |file| file.display().to_string())
     }
 
     fn new(
-        source: String,
+        file: Option<PathBuf>,
         shape: &Shape,
         batches: impl Iterator<Item = Result<Parts>>,
     ) -> Result<Self> {
@@ -107,7 +119,7 @@ impl Positions {
             inputs,
             batches: prepared,
             indices: entries as f64 / samples.max(1) as f64,
-            source,
+            file,
         })
     }
 

@@ -78,7 +78,7 @@ impl Measurement {
             dense: shape.dense,
             half: shape.half,
             optimizer: shape.optimizer_name(),
-            source: positions.source.clone(),
+            source: positions.source(),
             gradient_error,
             positions_per_second: shape.batch as f64 / timing.seconds,
             seconds_per_step: timing.seconds,

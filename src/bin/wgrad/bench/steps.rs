@@ -132,6 +132,8 @@ pub fn time(
     seconds: Duration,
 ) -> Result<Timing> {
     let mut engine = Engine::new(device, shape)?;
+    let own = positions.in_form(shape, threads, engine.needs())?;
+    let positions = own.as_ref().unwrap_or(positions);
     let entries = 2.0 * positions.indices * shape.batch as f64;
     let transpose = engine.needs().transpose(shape.batch, entries as usize);
     let maker = Maker::new(positions, transpose);
