@@ -48,6 +48,7 @@ mod network;
 mod order;
 mod parameters;
 mod pending;
+mod records;
 mod slices;
 mod step;
 pub mod train;

@@ -1,12 +1,13 @@
-//! A batch of samples: inputs, targets and output buckets. It depends on neither chess nor a
-//! device.
+//! A batch of samples: inputs, targets and output buckets.
 
 mod random;
 
 pub use random::random_lists;
 
+use super::records::Records;
 use crate::error::{Error, Result};
 use crate::tensor::lists::SparseInputs;
+use std::sync::OnceLock;
 
 /// The inputs of both perspectives. Perspective 0 is the side to move.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,9 +54,14 @@ impl Inputs {
 
 /// L samples: inputs, targets t and, for networks with several output buckets, the bucket of each
 /// sample.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// A batch from a loader may hold records instead of inputs, for a device that decodes them. Then
+/// the inputs are computed when they are first read.
+#[derive(Clone, Debug)]
 pub struct Batch {
-    inputs: Inputs,
+    inputs: OnceLock<Inputs>,
+    /// The samples as records, if they came as records.
+    records: Option<Records>,
     targets: Vec<f32>,
     buckets: Option<Vec<u32>>,
 }
@@ -93,7 +99,8 @@ impl Batch {
             ));
         }
         Ok(Self {
-            inputs,
+            inputs: inputs.into(),
+            records: None,
             targets,
             buckets: None,
         })
@@ -102,15 +109,39 @@ impl Batch {
     /// A batch without samples, which only holds memory.
     pub(crate) fn empty() -> Self {
         Self {
-            inputs: Inputs::Sparse(Default::default()),
+            inputs: Inputs::Sparse(Default::default()).into(),
+            records: None,
             targets: Vec::new(),
             buckets: None,
         }
     }
 
+    /// A batch of records with the same targets, at least one.
+    pub(crate) fn from_records(records: Records, targets: Vec<f32>) -> Self {
+        Self {
+            inputs: OnceLock::new(),
+            records: Some(records),
+            targets,
+            buckets: None,
+        }
+    }
+
+    /// The samples as records, if they came as records.
+    pub(crate) fn records(&self) -> Option<&Records> {
+        self.records.as_ref()
+    }
+
+    /// Takes the records away, for their memory.
+    pub(crate) fn take_records(&mut self) -> Option<Records> {
+        self.records.take()
+    }
+
     /// The inputs, the targets and the buckets, so that the caller can reuse their memory.
     pub fn into_parts(self) -> (Inputs, Vec<f32>, Option<Vec<u32>>) {
-        (self.inputs, self.targets, self.buckets)
+        self.inputs();
+        let inputs = self.inputs.into_inner();
+        let inputs = inputs.unwrap_or_else(|| Inputs::Sparse(Default::default()));
+        (inputs, self.targets, self.buckets)
     }
 
     /// The same batch with an output bucket for each sample, `[L]`. A step is faster if they
@@ -142,7 +173,18 @@ impl Batch {
 
     /// The inputs of both perspectives.
     pub fn inputs(&self) -> &Inputs {
-        &self.inputs
+        self.inputs.get_or_init(|| match &self.records {
+            Some(records) => Inputs::Sparse(records.lists()),
+            None => Inputs::Sparse(Default::default()),
+        })
+    }
+
+    /// N, the number of inputs of one perspective.
+    pub(crate) fn width(&self) -> usize {
+        match &self.records {
+            Some(records) => records.inputs(),
+            None => self.inputs().inputs(),
+        }
     }
 
     /// The targets t, `[L]`.
@@ -153,6 +195,14 @@ impl Batch {
     /// The output bucket of each sample, `[L]`, if the batch has buckets.
     pub fn buckets(&self) -> Option<&[u32]> {
         self.buckets.as_deref()
+    }
+}
+
+impl PartialEq for Batch {
+    fn eq(&self, other: &Self) -> bool {
+        self.inputs() == other.inputs()
+            && self.targets == other.targets
+            && self.buckets == other.buckets
     }
 }
 

@@ -10,6 +10,7 @@
 pub mod accumulator_dense;
 pub mod activation_gradient;
 pub mod bias_gradient;
+pub mod decode_records;
 pub mod deep;
 pub mod deep_first;
 pub mod deep_forward;
@@ -22,6 +23,8 @@ pub mod forward_sparse;
 pub mod grouped;
 pub mod half;
 pub mod head;
+pub mod index_chunks;
+pub mod index_samples;
 pub mod join_pieces;
 pub mod libraries;
 pub mod loss;
@@ -86,6 +89,9 @@ pub static KERNELS: &[&Kernel] = &[
     &output_gradient::KERNEL,
     &bias_gradient::KERNEL,
     &weights_gradient_dense::KERNEL,
+    &decode_records::KERNEL,
+    &index_chunks::KERNEL,
+    &index_samples::KERNEL,
     &forward_sparse::KERNEL,
     &masked_rows::KERNEL,
     &masked_weights::KERNEL,

@@ -52,6 +52,13 @@ impl<'a> Needs<'a> {
         network.is_some_and(|network| network.orders_by_group(samples, entries))
     }
 
+    /// Whether the samples of a batch should be records, which the device decodes. The arguments are
+    /// those of [`Self::transpose`].
+    pub(super) fn records(&self, samples: usize, entries: usize) -> bool {
+        let network = self.network.filter(|_| self.gradients);
+        network.is_some_and(|network| network.takes_records(samples, entries))
+    }
+
     /// The device of the network, if it computes on threads that can make batches between steps.
     pub(super) fn threads(&self) -> Option<&'a Device> {
         let device = self.network?.device();

@@ -200,6 +200,12 @@ impl Network {
         self.step.orders_by_group(samples, entries)
     }
 
+    /// Whether the device decodes records for gradients of `samples` samples with `entries` indices
+    /// in all.
+    pub(super) fn takes_records(&self, samples: usize, entries: usize) -> bool {
+        self.step.takes_records(samples, entries)
+    }
+
     /// Y, `[L]`. Blocks the thread.
     ///
     /// # Errors
@@ -361,9 +367,9 @@ impl Network {
     /// Checks that a batch fits the network.
     pub(super) fn check(&self, batch: &Batch) -> Result<()> {
         let architecture = &self.architecture;
-        if batch.inputs().inputs() != architecture.inputs {
+        if batch.width() != architecture.inputs {
             let expected = format!("{} inputs (N)", architecture.inputs);
-            return Err(Error::argument("batch", expected, batch.inputs().inputs()));
+            return Err(Error::argument("batch", expected, batch.width()));
         }
         match batch.buckets() {
             None if architecture.buckets > 1 => Err(Error::argument(

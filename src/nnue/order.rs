@@ -18,12 +18,12 @@ impl Ordered {
     /// Orders a batch of index lists by its buckets, which are below `buckets`, and an e that the caller
     /// gave; `None` if the batch has that order, or no lists.
     pub(super) fn new(batch: &Batch, buckets: usize, e: Option<&[f32]>) -> Result<Option<Self>> {
-        let (Inputs::Sparse(lists), Some(own)) = (batch.inputs(), batch.buckets()) else {
+        let Some(own) = batch.buckets().filter(|own| !own.is_sorted()) else {
             return Ok(None);
         };
-        if own.is_sorted() {
+        let Inputs::Sparse(lists) = batch.inputs() else {
             return Ok(None);
-        }
+        };
         let places = places(own, buckets);
         let lists = lists.each_ref().map(|lists| lists.reordered(&places));
         let targets = taken(&places, batch.targets());

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::nnue::batch::{Batch, Inputs};
 use crate::nnue::kernels::accumulator_dense::filled_up;
+use crate::nnue::records::Records;
 use crate::tensor::lists::{CHUNK, Chunks, SparseInputs, blocks};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -21,6 +22,8 @@ pub(super) enum SliceInputs<'a> {
 pub(super) struct Slice<'a> {
     pub(super) range: Range<usize>,
     pub(super) inputs: SliceInputs<'a>,
+    /// The samples as records, for the masked path. Then there are no inputs.
+    pub(super) records: Option<&'a Records>,
     pub(super) targets: &'a [f32],
     pub(super) buckets: Option<&'a [u32]>,
     /// The samples that are summed together, for gradients from index lists by bucket.
@@ -69,21 +72,25 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    fn new(lists: &[Cow<'_, SparseInputs>; 2], own: Option<&[u32]>, of: SumsOf) -> Self {
-        let samples = lists[0].len() as u32;
-        let buckets = of.buckets;
-        let Some(own) = own.filter(|_| buckets > 1) else {
-            return Self {
-                chunks: None,
-                blocks: blocks(&[samples], of.block),
-            };
+    /// `lists` are `None` for records, whose chunks the device makes.
+    fn new(
+        lists: Option<&[Cow<'_, SparseInputs>; 2]>,
+        samples: usize,
+        own: Option<&[u32]>,
+        of: SumsOf,
+    ) -> Self {
+        let own = own.filter(|_| of.buckets > 1);
+        let ends = match own {
+            None => vec![samples as u32],
+            Some(own) => {
+                let buckets = 0..of.buckets as u32;
+                let ends = buckets.map(|bucket| own.partition_point(|&other| other <= bucket));
+                ends.map(|end| end as u32).collect()
+            }
         };
-        let ends = (0..buckets as u32).map(|bucket| own.partition_point(|&other| other <= bucket));
-        let ends: Vec<u32> = ends.map(|end| end as u32).collect();
+        let lists = lists.filter(|_| own.is_some() && of.by_bucket);
         Self {
-            chunks: of
-                .by_bucket
-                .then(|| lists.each_ref().map(|lists| lists.chunks(&ends))),
+            chunks: lists.map(|lists| lists.each_ref().map(|lists| lists.chunks(&ends))),
             blocks: blocks(&ends, of.block),
         }
     }
@@ -117,6 +124,18 @@ impl Slice<'_> {
     }
 }
 
+/// A batch of records as one slice, for sums by bucket.
+pub(super) fn whole<'a>(batch: &'a Batch, records: &'a Records, sums: SumsOf) -> Slice<'a> {
+    Slice {
+        range: 0..batch.len(),
+        inputs: SliceInputs::Sparse(Default::default()),
+        records: Some(records),
+        targets: batch.targets(),
+        buckets: batch.buckets(),
+        sums: Some(Sums::new(None, batch.len(), batch.buckets(), sums)),
+    }
+}
+
 /// The micro-batches of at most `most` samples each, in order. A batch that fits is one
 /// micro-batch, and its lists are not copied. If there are `sums`, the batch is in the order of its
 /// buckets.
@@ -143,11 +162,14 @@ pub(super) fn cut(batch: &Batch, most: usize, sums: Option<SumsOf>) -> Result<Ve
             };
             let own = batch.buckets().map(|own| &own[range.clone()]);
             let sums = match (&inputs, sums) {
-                (SliceInputs::Sparse(lists), Some(of)) => Some(Sums::new(lists, own, of)),
+                (SliceInputs::Sparse(lists), Some(of)) => {
+                    Some(Sums::new(Some(lists), range.len(), own, of))
+                }
                 _ => None,
             };
             Ok(Slice {
                 inputs,
+                records: None,
                 targets: &batch.targets()[range.clone()],
                 buckets: own,
                 sums,

@@ -13,6 +13,7 @@ mod layered;
 mod lists;
 mod masked;
 mod plan;
+mod records;
 mod scattered;
 mod update;
 
@@ -32,10 +33,11 @@ use composed::Composed;
 use deep::{Deep, DeepPass};
 pub(super) use factorised::record_merge;
 use layered::Layered;
-use lists::ListBuffer;
+use lists::{ListBuffer, Source};
 use masked::{Masked, MaskedPass};
 pub(super) use plan::Plan;
 use plan::Work;
+use records::Feed;
 use scattered::Scattered;
 use std::borrow::Cow;
 pub(super) use update::Update;
@@ -47,6 +49,7 @@ pub(super) struct Step {
     architecture: Architecture,
     common: Common,
     lists: ListBuffer,
+    feed: Feed,
     composed: Composed,
     deep: Deep,
     layered: Layered,
@@ -144,6 +147,7 @@ impl Step {
                 other_spare: floats("spare")?,
             },
             lists: ListBuffer::new(device)?,
+            feed: Feed::new(device, architecture.clone())?,
             composed: Composed::new(device, architecture.clone()),
             deep: Deep::new(device, architecture.clone())?,
             layered: Layered::new(device, architecture.clone())?,
@@ -200,13 +204,18 @@ impl Step {
                 self.lists.reserve(device, &parts)?;
                 self.deep.reserve(device, slice, lists, goal.is_some())
             }
-            Work::Masked(lists, goal) => {
-                self.lists.reserve(
-                    device,
-                    &masked::parts(&self.architecture, lists, slice, goal),
-                )?;
+            Work::Masked(source, goal) => {
+                match source {
+                    Source::Lists(lists) => {
+                        let parts = masked::parts(&self.architecture, lists, slice, goal);
+                        self.lists.reserve(device, &parts)?;
+                    }
+                    Source::Records(records) => {
+                        self.feed.reserve(device, &mut self.lists, slice, records)?;
+                    }
+                }
                 match goal {
-                    Some(_) => self.masked.reserve(device, slice, lists),
+                    Some(_) => self.masked.reserve(device, slice, source),
                     None => Ok(()),
                 }
             }
@@ -245,13 +254,14 @@ impl Step {
                 };
                 pass.record(recording);
             }
-            Work::Masked(lists, goal) => {
+            Work::Masked(source, goal) => {
                 let pass = MaskedPass {
                     buffers: &self.masked,
                     list_buffer: &self.lists,
                     common: &self.common,
                     slice,
-                    lists,
+                    feed: &self.feed,
+                    source,
                     parameters,
                     goal,
                     fused,

@@ -111,6 +111,18 @@ impl SparseInputs {
         Ok(lists)
     }
 
+    /// As [`SparseInputs::from_lists`], for lists that are known to be sound.
+    pub(crate) fn of_sound(inputs: usize, starts: Vec<u32>, indices: Vec<u32>) -> Self {
+        let lengths = starts.windows(2).map(|list| list[1] - list[0]);
+        Self {
+            inputs,
+            longest: lengths.max().unwrap_or(0),
+            starts,
+            indices,
+            ..Self::default()
+        }
+    }
+
     /// As [`SparseInputs::from_lists`], in the memory of these lists. New memory for each batch
     /// would take longer than the check.
     ///

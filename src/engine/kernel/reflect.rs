@@ -64,12 +64,12 @@ pub fn reflect(source: &str) -> Result<Reflected, String> {
                     return Err(format!("{name}: expected an array, found {inner:?}"));
                 };
                 let element = match module.types[base].inner {
-                    TypeInner::Scalar(scalar) | TypeInner::Vector { scalar, .. } => {
-                        match scalar.kind {
-                            ScalarKind::Float => Element::Float,
-                            _ => Element::Word,
-                        }
-                    }
+                    TypeInner::Scalar(scalar)
+                    | TypeInner::Atomic(scalar)
+                    | TypeInner::Vector { scalar, .. } => match scalar.kind {
+                        ScalarKind::Float => Element::Float,
+                        _ => Element::Word,
+                    },
                     ref other => return Err(format!("{name}: elements of {other:?}")),
                 };
                 let place = place.ok_or_else(|| format!("{name}: no binding"))?;

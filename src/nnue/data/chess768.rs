@@ -2,6 +2,7 @@
 
 use super::features::{FeatureSet, Perspective};
 use super::record::Position;
+use crate::nnue::records::{Decoder, VIEWS};
 
 /// N.
 pub(super) const INPUTS: usize = 768;
@@ -90,6 +91,13 @@ impl FeatureSet for Chess768 {
             *to = other_name(feature);
         }
         [count; 2]
+    }
+
+    fn decoder(&self) -> Option<Decoder> {
+        Some(Decoder {
+            inputs: INPUTS,
+            views: [0; VIEWS],
+        })
     }
 
     fn is_distinct(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Feature sets: the inputs of a network that a position sets to 1.
 
+use crate::nnue::records::Decoder;
+
 /// One of the two views of a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Perspective {
@@ -77,6 +79,13 @@ pub trait FeatureSet: Send + Sync {
     /// A step then finds more of the weights that it reads in its caches.
     fn group(&self, _position: &Self::Position) -> usize {
         0
+    }
+
+    /// How a device computes the features from bulletformat records of chess positions; `None` if it
+    /// cannot.
+    #[doc(hidden)]
+    fn decoder(&self) -> Option<Decoder> {
+        None
     }
 
     /// Whether [`Self::write`] never writes a feature twice, for any position.

@@ -5,6 +5,7 @@ use super::chess768::{Chess768, INPUTS, PIECES};
 use super::features::{FeatureSet, Perspective};
 use super::record::Position;
 use crate::error::{Error, Result};
+use crate::nnue::records::{Decoder, FLIP_SHIFT};
 use std::fmt::{self, Debug, Formatter};
 
 /// The squares of a board.
@@ -171,6 +172,14 @@ impl FeatureSet for KingBuckets {
             first as usize / INPUTS
         });
         own * self.buckets + other
+    }
+
+    fn decoder(&self) -> Option<Decoder> {
+        let view = |&View { flip, first }: &View| (flip << FLIP_SHIFT) | first;
+        Some(Decoder {
+            inputs: self.inputs(),
+            views: self.views.each_ref().map(view),
+        })
     }
 
     fn is_distinct(&self) -> bool {

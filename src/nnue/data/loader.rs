@@ -210,6 +210,7 @@ impl Loader {
         let form = Form {
             transpose: needs.transpose(settings.batch_size, entries),
             by_group: needs.by_group(settings.batch_size, entries),
+            records: needs.records(settings.batch_size, entries),
         };
         let raw_spares = Pool::new();
         let make = loader.maker(dataset, features, settings, form, raw_spares.clone());

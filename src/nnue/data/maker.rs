@@ -12,6 +12,7 @@ use super::target::{Target, Targets};
 use crate::error::Result;
 use crate::nnue::batch::Batch;
 use crate::nnue::order::places;
+use crate::nnue::records::{Decoder, PIECE_COUNTS, Records};
 use crate::tensor::lists::{ListWriter, Transpose};
 use std::fmt::{self, Debug, Formatter};
 use std::ops::Deref;
@@ -101,6 +102,8 @@ pub(crate) struct Form {
     pub(crate) transpose: Transpose,
     /// Whether samples are in the order of their groups before that of their output buckets.
     pub(crate) by_group: bool,
+    /// Whether samples are records, if the feature set has a decoder.
+    pub(crate) records: bool,
 }
 
 /// Makes batches on one thread.
@@ -112,6 +115,8 @@ pub(crate) struct BatchMaker<F: ?Sized> {
     /// `None` for a single bucket.
     buckets: Option<OutputBuckets>,
     form: Form,
+    /// The decoder, if samples are records.
+    decoder: Option<Decoder>,
     /// The memory of records in the order of their buckets and groups.
     ordered: RawBatch,
 }
@@ -127,6 +132,7 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
         Self {
             dataset: dataset.clone(),
             other_names: features.other_names(),
+            decoder: features.decoder().filter(|_| form.records),
             features,
             targets: Targets::new(target),
             buckets: (buckets.count() > 1).then_some(buckets),
@@ -183,6 +189,9 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
     fn make_in_order(&mut self, raw: &RawBatch, spare: Option<Contents>) -> Result<Contents> {
         let (samples, max_indices) = (raw.records.len(), self.features.max_indices());
         let spare = spare.unwrap_or_else(Contents::empty);
+        if let Some(decoder) = self.decoder.clone() {
+            return self.make_records(&decoder, raw, spare);
+        }
         let mut draft = Draft::new(samples, max_indices, spare.batch);
         let mut scores = emptied(spare.scores, samples);
         let mut results = emptied(spare.results, samples);
@@ -200,6 +209,50 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
             scores,
             results,
         })
+    }
+}
+
+impl<F: ?Sized> BatchMaker<F> {
+    /// The batch of these records as records.
+    fn make_records(
+        &mut self,
+        decoder: &Decoder,
+        raw: &RawBatch,
+        mut spare: Contents,
+    ) -> Result<Contents> {
+        let memory = spare.batch.take_records().map(Records::into_memory);
+        let (_, targets, buckets) = spare.batch.into_parts();
+        let samples = raw.records.len();
+        let mut made = Contents {
+            batch: Batch::empty(),
+            scores: emptied(spare.scores, samples),
+            results: emptied(spare.results, samples),
+        };
+        let mut targets = emptied(targets, samples);
+        let mut own = emptied(buckets.unwrap_or_default(), 0);
+        let of_pieces = match &self.buckets {
+            Some(buckets) => buckets.table().map(|bucket| bucket as u32),
+            None => [0; PIECE_COUNTS],
+        };
+        let mut records = Records::new(decoder, of_pieces, memory.unwrap_or_default());
+        for (record, &position) in raw.records.iter().zip(&raw.positions) {
+            let read = Position::from_bytes(record)
+                .map_err(|fault| self.dataset.blame(position, fault))?;
+            let target = self.targets.of(&read);
+            records.push(record, target);
+            targets.push(target);
+            if let Some(buckets) = &self.buckets {
+                own.push(buckets.of(&read));
+            }
+            made.scores.push(read.score());
+            made.results.push(read.result());
+        }
+        let batch = Batch::from_records(records, targets);
+        made.batch = match self.buckets {
+            Some(_) => batch.with_buckets(own)?,
+            None => batch,
+        };
+        Ok(made)
     }
 }
 

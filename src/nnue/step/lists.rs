@@ -9,6 +9,7 @@ use crate::engine::recording::{BufferId, Recording};
 use crate::error::Result;
 use crate::nnue::architecture::Architecture;
 use crate::nnue::batch::{Batch, Inputs};
+use crate::nnue::records::Records;
 use crate::nnue::slices::Slice;
 use crate::tensor::lists::SparseInputs;
 use std::borrow::Borrow;
@@ -57,7 +58,7 @@ impl<'a> ListParts<&'a [u32]> {
 
 impl<T: Copy> ListParts<T> {
     /// The result of `f` for each part, in the order of the buffer.
-    fn map<U>(self, mut f: impl FnMut(T) -> U) -> ListParts<U> {
+    pub(super) fn map<U>(self, mut f: impl FnMut(T) -> U) -> ListParts<U> {
         ListParts {
             starts: self.starts.map(&mut f),
             indices: self.indices.map(&mut f),
@@ -71,6 +72,27 @@ impl<T: Copy> ListParts<T> {
             layers: f(self.layers),
         }
     }
+}
+
+impl ListParts<usize> {
+    /// The offsets of parts of these lengths.
+    pub(super) fn offsets(self) -> ListParts<u32> {
+        let mut end = 0;
+        self.map(|len| {
+            let begin = end;
+            end += len;
+            begin as u32
+        })
+    }
+}
+
+/// Where the lists of a micro-batch come from.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// Lists that the host uploads with their transposed index.
+    Lists(Lists<'a>),
+    /// Records that the device decodes.
+    Records(&'a Records),
 }
 
 /// Indices of both perspectives.
@@ -89,8 +111,17 @@ impl ListBuffer {
     }
 
     pub(super) fn reserve(&mut self, device: &Device, parts: &ListParts<&[u32]>) -> Result<()> {
+        self.reserve_words(device, parts.map(<[u32]>::len))
+    }
+
+    /// Makes room for parts of these lengths.
+    pub(super) fn reserve_words(
+        &mut self,
+        device: &Device,
+        lengths: ListParts<usize>,
+    ) -> Result<()> {
         let mut len = 0;
-        parts.map(|part| len += part.len());
+        lengths.map(|part| len += part);
         grow_roomy(device, &mut self.0, "index lists", Element::Word, len)
     }
 

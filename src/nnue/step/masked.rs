@@ -3,14 +3,14 @@
 
 mod pass;
 
-use super::Lists;
 use super::buffers::{grow, grow_roomy};
-use super::lists::ListBuffer;
+use super::lists::{ListBuffer, Source};
 use crate::engine::device::{Buffer, Class, Device};
 use crate::engine::kernel::Element;
 use crate::error::Result;
 use crate::nnue::architecture::Architecture;
 use crate::nnue::batch::{Batch, Inputs};
+use crate::nnue::kernels::index_chunks::most_chunks;
 use crate::nnue::kernels::{forward_sparse, masked};
 use crate::nnue::slices::Slice;
 use crate::tensor::lists::{CHUNK, SparseInputs};
@@ -20,6 +20,9 @@ pub(super) use pass::{MaskedPass, parts};
 /// From this many samples on, each invocation of the forward kernel computes several samples on a
 /// software adapter. On a GPU it always computes one, because a GPU is faster with more workgroups.
 const MANY_SAMPLES: usize = 16_384;
+
+/// The most pieces of a record.
+const PIECES: usize = 32;
 
 /// Lanes of slopes that stay in the caches of a processor.
 const NEAR_LANES: usize = 1 << 19;
@@ -64,14 +67,18 @@ impl Sizes {
     }
 
     /// Without gradients there are no rows, and the transposed index is not read.
-    fn of(architecture: &Architecture, slice: &Slice<'_>, lists: Lists<'_>) -> Self {
-        let (chunks, blocks) = match &slice.sums {
-            None => ([0; 2], 0),
-            Some(sums) => {
-                let chunks = sums.chunk_starts(lists).map(|starts| starts.len() - 1);
-                (chunks, sums.blocks.len())
+    fn of(architecture: &Architecture, slice: &Slice<'_>, source: Source<'_>) -> Self {
+        let chunks = match (&slice.sums, source) {
+            (None, _) => [0; 2],
+            (Some(sums), Source::Lists(lists)) => {
+                sums.chunk_starts(lists).map(|starts| starts.len() - 1)
+            }
+            (Some(_), Source::Records(records)) => {
+                let lists = architecture.inputs * architecture.buckets;
+                [most_chunks(lists, records.entries()); 2]
             }
         };
+        let blocks = slice.sums.as_ref().map_or(0, |sums| sums.blocks.len());
         Self::new(architecture, slice.samples(), chunks, blocks)
     }
 
@@ -147,11 +154,27 @@ impl Masked {
         let architecture = &self.architecture;
         // A micro-batch has no more chunks than the batch.
         let sizes = Sizes::most(architecture, batch.len(), lists, gradient);
+        self.fits(&sizes) && 2 * self.fixed_bytes(batch, gradient) <= self.binding_limit
+    }
+
+    /// Whether the kernels can compute gradients of this many samples with room for `chunks` in each
+    /// perspective.
+    pub(super) fn takes_rows(&self, chunks: usize, samples: usize) -> bool {
+        let blocks = samples.div_ceil(CHUNK) + self.architecture.buckets - 1;
+        self.fits(&Sizes::new(
+            &self.architecture,
+            samples,
+            [chunks; 2],
+            blocks,
+        ))
+    }
+
+    fn fits(&self, sizes: &Sizes) -> bool {
+        let architecture = &self.architecture;
         let rows = (sizes.totals[0] + sizes.totals[1]) * architecture.hidden;
         let shares = sizes.bands * architecture.buckets * 2 * architecture.hidden;
         architecture.hidden <= forward_sparse::LARGEST_HIDDEN
             && 4 * rows.max(shares) as u64 <= self.binding_limit
-            && 2 * self.fixed_bytes(batch, gradient) <= self.binding_limit
     }
 
     /// Bytes that do not grow with the samples: one more start for the lists of each perspective,
@@ -188,10 +211,19 @@ impl Masked {
 
     /// The most bytes that a sample of a batch takes in one buffer.
     pub(super) fn sample_bytes(&self, batch: &Batch, gradient: bool) -> u64 {
-        let architecture = &self.architecture;
         // Gradients also need the target, and each entry once more in the transposed index.
-        let lists = ListBuffer::sample_words(architecture, batch);
-        let lists = if gradient { 2 * lists } else { lists };
+        let lists = ListBuffer::sample_words(&self.architecture, batch);
+        self.bytes_beside(if gradient { 2 * lists } else { lists })
+    }
+
+    /// The same for gradients of a record, which has at most [`PIECES`] pieces.
+    pub(super) fn most_sample_bytes(&self) -> u64 {
+        self.bytes_beside(2 * (2 * (PIECES + 1) + 1))
+    }
+
+    /// The most bytes of a sample in one buffer, with this many words of its lists.
+    fn bytes_beside(&self, lists: usize) -> u64 {
+        let architecture = &self.architecture;
         let bits = 2 * 2 * architecture.hidden / 32;
         let slopes = match architecture.activation {
             activation if activation.has_slopes() && self.strip().is_none() => {
@@ -208,10 +240,10 @@ impl Masked {
         &mut self,
         device: &Device,
         slice: &Slice<'_>,
-        lists: Lists<'_>,
+        source: Source<'_>,
     ) -> Result<()> {
         let (architecture, strip) = (&self.architecture, self.strip());
-        let sizes = Sizes::of(architecture, slice, lists);
+        let sizes = Sizes::of(architecture, slice, source);
         let samples = slice.samples();
         let lanes = samples * 2 * architecture.hidden;
         let words = 2 * lanes / 32;

@@ -2,7 +2,7 @@
 
 use super::composed::Composed;
 use super::layered::Layered;
-use super::lists::ListBuffer;
+use super::lists::{ListBuffer, Source};
 use super::{Goal, Lists, Step, Update};
 use crate::engine::device::Class;
 use crate::error::{Error, Result};
@@ -32,6 +32,8 @@ pub(in crate::nnue) struct Plan {
     pub(in crate::nnue) by_bucket: bool,
     /// Whether A is the sum of two parts, whose update has a kernel of its own.
     factorised: bool,
+    /// Whether the device decodes the batch's records.
+    records: bool,
     /// The sums over samples from which gradients are made, and tiles of samples of one bucket.
     sums: Option<SumsOf>,
 }
@@ -48,7 +50,7 @@ enum Path {
 /// A micro-batch on its path, with the inputs and the goal that the path takes.
 pub(super) enum Work<'a> {
     Deep(Lists<'a>, Option<Goal<'a>>),
-    Masked(Lists<'a>, Option<Goal<'a>>),
+    Masked(Source<'a>, Option<Goal<'a>>),
     Scattered(Lists<'a>, Goal<'a>),
     Layered(Option<Goal<'a>>),
     Composed(Option<Goal<'a>>),
@@ -62,6 +64,28 @@ impl Step {
             // The micro-batches of the composed path on the CPU need indices of their own.
             true => self.device.class() != Class::Host,
             false => !self.scattered.fits(samples, entries),
+        }
+    }
+
+    /// Whether the device decodes records for gradients of a batch of this size, with `entries`
+    /// indices in all. The batch must be one micro-batch also as lists, so that both forms give the
+    /// same bits.
+    pub(in crate::nnue) fn takes_records(&self, samples: usize, entries: usize) -> bool {
+        let bytes = self.masked.most_sample_bytes();
+        let limit = self.workspace().min(self.device.binding_limit() / 2);
+        !self.composes()
+            && self.feed.takes(samples, entries / 2)
+            && self
+                .masked
+                .takes_rows(self.feed.chunks(entries / 2), samples)
+            && samples as u64 * bytes <= limit
+    }
+
+    /// The most bytes of a buffer that grows with the samples of a fused path.
+    fn workspace(&self) -> u64 {
+        match self.device.class() {
+            Class::Gpu => GPU_WORKSPACE_BYTES,
+            Class::Host | Class::Software => WORKSPACE_BYTES,
         }
     }
 
@@ -83,6 +107,21 @@ impl Step {
     /// # Errors
     /// [`Error::Limit`] if not even one sample fits.
     pub(in crate::nnue) fn plan(&self, batch: &Batch, gradient: bool) -> Result<Plan> {
+        let buckets = self.architecture.buckets;
+        if let Some(records) = batch.records()
+            && gradient
+            && batch.buckets().is_none_or(<[u32]>::is_sorted)
+            && self.takes_records(batch.len(), 2 * records.entries())
+        {
+            return Ok(Plan {
+                path: Path::Masked,
+                samples: batch.len(),
+                factorised: self.architecture.is_factorised(),
+                by_bucket: buckets > 1,
+                records: true,
+                sums: Some(SumsOf::buckets(buckets)),
+            });
+        }
         let path = if !self.composed_only && self.deep.takes(batch, gradient) {
             Path::Deep
         } else if gradient && !self.composed_only && self.scattered.takes(batch) {
@@ -123,16 +162,15 @@ impl Step {
         }
         let workspace = match self.device.class() {
             Class::Host if path == Path::Composed => NEAR_BYTES,
-            Class::Gpu => GPU_WORKSPACE_BYTES,
-            Class::Host | Class::Software => WORKSPACE_BYTES,
+            _ => self.workspace(),
         };
         let room = workspace.min(limit.saturating_sub(fixed));
         let samples = (room / bytes).max(1) as usize;
-        let buckets = self.architecture.buckets;
         Ok(Plan {
             path,
             samples,
             factorised: self.architecture.is_factorised(),
+            records: false,
             // The scattered path needs no order. With few inputs it gains from reading C once for
             // many samples, and samples of one bucket have much in common.
             by_bucket: buckets > 1
@@ -152,7 +190,10 @@ impl Step {
 
     /// The micro-batches of a batch, which is in the order of its buckets if the plan says so.
     pub(in crate::nnue) fn cut<'a>(&self, plan: Plan, batch: &'a Batch) -> Result<Vec<Slice<'a>>> {
-        slices::cut(batch, plan.samples, plan.sums)
+        match (batch.records().filter(|_| plan.records), plan.sums) {
+            (Some(records), Some(sums)) => Ok(vec![slices::whole(batch, records, sums)]),
+            _ => slices::cut(batch, plan.samples, plan.sums),
+        }
     }
 }
 
@@ -163,10 +204,16 @@ impl Plan {
     }
 
     pub(super) fn work<'a>(self, slice: &'a Slice<'a>, goal: Option<Goal<'a>>) -> Work<'a> {
+        if let Some(records) = slice.records {
+            return Work::Masked(Source::Records(records), goal);
+        }
         match (&slice.inputs, self.path, goal) {
             (_, Path::Composed, _) => Work::Composed(goal),
             (SliceInputs::Sparse(lists), Path::Deep, _) => Work::Deep(lists, goal),
-            (SliceInputs::Sparse(lists), Path::Masked, _) => Work::Masked(lists, goal),
+            (SliceInputs::Sparse(lists), Path::Masked, _) => {
+                Work::Masked(Source::Lists(lists), goal)
+            }
+
             (SliceInputs::Sparse(lists), Path::Scattered, Some(goal)) => {
                 Work::Scattered(lists, goal)
             }

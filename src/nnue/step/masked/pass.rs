@@ -8,7 +8,8 @@ use crate::nnue::kernels::forward_sparse::{self, Beside};
 use crate::nnue::kernels::{masked_head, masked_rows, masked_weights};
 use crate::nnue::layout::HeadLayout;
 use crate::nnue::slices::Slice;
-use crate::nnue::step::lists::{ListBuffer, ListParts};
+use crate::nnue::step::lists::{ListBuffer, ListParts, Source};
+use crate::nnue::step::records::Feed;
 use crate::nnue::step::{Common, Goal, Lists, ParameterBuffers, Update, update};
 use crate::nnue::upstream::Upstream;
 use crate::optim::sinks;
@@ -47,7 +48,8 @@ pub(in crate::nnue::step) struct MaskedPass<'a> {
     pub(in crate::nnue::step) list_buffer: &'a ListBuffer,
     pub(in crate::nnue::step) common: &'a Common,
     pub(in crate::nnue::step) slice: &'a Slice<'a>,
-    pub(in crate::nnue::step) lists: Lists<'a>,
+    pub(in crate::nnue::step) feed: &'a Feed,
+    pub(in crate::nnue::step) source: Source<'a>,
     pub(in crate::nnue::step) parameters: ParameterBuffers<'a>,
     pub(in crate::nnue::step) goal: Option<Goal<'a>>,
     /// The update that the kernels apply. They then write no gradients.
@@ -67,10 +69,19 @@ impl<'a> MaskedPass<'a> {
     pub(in crate::nnue::step) fn record(&self, recording: &mut Recording<'a>) {
         let architecture = &self.buffers.architecture;
         let gradient = self.goal;
-        let parts = parts(architecture, self.lists, self.slice, self.goal);
+        let offsets = match self.source {
+            Source::Lists(lists) => {
+                let parts = parts(architecture, lists, self.slice, self.goal);
+                self.list_buffer.record(recording, parts)
+            }
+            Source::Records(records) => {
+                self.feed
+                    .record(recording, self.list_buffer, self.slice, records)
+            }
+        };
         let places = Places {
-            offsets: self.list_buffer.record(recording, parts),
-            sizes: Sizes::of(architecture, self.slice, self.lists),
+            offsets,
+            sizes: Sizes::of(architecture, self.slice, self.source),
             head: HeadLayout::new(architecture),
         };
         if let Some(goal) = gradient
@@ -103,7 +114,11 @@ impl<'a> MaskedPass<'a> {
     /// The entries of both perspectives in a strip.
     fn entries(&self, strip: &Range<usize>) -> u32 {
         let starts = |lists: &SparseInputs| lists.starts()[strip.end] - lists.starts()[strip.start];
-        self.lists.iter().map(|lists| starts(lists)).sum()
+        match self.source {
+            Source::Lists(lists) => lists.iter().map(|lists| starts(lists)).sum(),
+            // Only the host cuts a batch into strips, and it decodes no records.
+            Source::Records(records) => 2 * records.entries() as u32,
+        }
     }
 
     /// Y and, for gradients, the bits, the slopes and e.
