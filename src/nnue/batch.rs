@@ -126,6 +126,12 @@ impl Batch {
         }
     }
 
+    /// Whether the samples are records, which a device can decode.
+    #[doc(hidden)]
+    pub fn has_records(&self) -> bool {
+        self.records.is_some()
+    }
+
     /// The samples as records, if they came as records.
     pub(crate) fn records(&self) -> Option<&Records> {
         self.records.as_ref()

@@ -19,6 +19,12 @@ type Lists = (Vec<u32>, Vec<u32>);
 /// The lists of both perspectives, the targets and the output buckets of a batch.
 type Parts = ([Lists; 2], Vec<f32>, Option<Vec<u32>>);
 
+/// A batch of a source.
+enum Found {
+    Lists(Parts),
+    Records(Batch),
+}
+
 /// The positions of the batches.
 pub struct Positions {
     inputs: usize,
@@ -34,6 +40,8 @@ enum Prepared {
     Lists(Parts),
     /// Dense inputs, which need no check and no transposed index.
     Dense(Batch),
+    /// Records, which a loader has checked.
+    Records(Batch),
 }
 
 impl Positions {
@@ -47,7 +55,7 @@ impl Positions {
             let bucket = |sample| (sample % buckets) as u32;
             let buckets = (buckets > 1).then(|| (0..shape.batch).map(bucket).collect());
             let lists = [lists(2 * index)?, lists(2 * index + 1)?];
-            Ok((lists, targets.collect(), buckets))
+            Ok(Found::Lists((lists, targets.collect(), buckets)))
         });
         Self::new(None, shape, batches)
     }
@@ -68,6 +76,9 @@ impl Positions {
         let loader = shape.encoding.loader(&dataset, settings, needs)?;
         let batches = loader.take(whole).map(|loaded| {
             let batch = loaded?;
+            if batch.has_records() {
+                return Ok(Found::Records(Batch::clone(&batch)));
+            }
             let lists = match batch.inputs() {
                 Inputs::Sparse(lists) => lists.each_ref(),
                 Inputs::Dense { .. } => {
@@ -77,7 +88,7 @@ impl Positions {
             };
             let lists = lists.map(|lists| (lists.starts().to_vec(), lists.indices().to_vec()));
             let buckets = batch.buckets().map(<[u32]>::to_vec);
-            Ok((lists, batch.targets().to_vec(), buckets))
+            Ok(Found::Lists((lists, batch.targets().to_vec(), buckets)))
         });
         Self::new(Some(path.to_path_buf()), shape, batches)
     }
@@ -99,12 +110,28 @@ impl Positions {
     fn new(
         file: Option<PathBuf>,
         shape: &Shape,
-        batches: impl Iterator<Item = Result<Parts>>,
+        batches: impl Iterator<Item = Result<Found>>,
     ) -> Result<Self> {
         let inputs = shape.architecture.inputs;
         let (mut prepared, mut entries, mut samples) = (Vec::new(), 0, 0);
         for batch in batches {
-            let (lists, targets, buckets) = batch?;
+            let (lists, targets, buckets) = match batch? {
+                Found::Lists(parts) => parts,
+                Found::Records(batch) => {
+                    // The copy computes its lists; the batch that is measured does not.
+                    let counted = batch.clone();
+                    if let Inputs::Sparse(lists) = counted.inputs() {
+                        entries += lists
+                            .each_ref()
+                            .map(|lists| lists.indices().len())
+                            .iter()
+                            .sum::<usize>();
+                    }
+                    samples += 2 * batch.len();
+                    prepared.push(Prepared::Records(batch));
+                    continue;
+                }
+            };
             samples += 2 * targets.len();
             entries += lists.iter().map(|lists| lists.1.len()).sum::<usize>();
             prepared.push(if shape.dense {
@@ -124,7 +151,7 @@ impl Positions {
     }
 
     /// The batch of a step, in the memory of `spare`. Index lists are checked here, one thread per
-    /// perspective, and get a transposed index if it is wanted.
+    /// perspective, and get a transposed index if it is wanted. Records are only copied.
     pub fn batch(
         &self,
         step: usize,
@@ -133,6 +160,7 @@ impl Positions {
     ) -> Result<Cow<'_, Batch>> {
         match &self.batches[step % self.batches.len()] {
             Prepared::Dense(batch) => Ok(Cow::Borrowed(batch)),
+            Prepared::Records(batch) => Ok(Cow::Owned(batch.clone())),
             Prepared::Lists(([first, second], targets, buckets)) => {
                 let inputs = |spare: SparseInputs, (starts, indices): &Lists| {
                     spare.refill(self.inputs, starts, indices, transpose)
