@@ -75,6 +75,8 @@ struct Decoder<'a> {
     device: &'a Device,
     set: &'a dyn FeatureSet<Position = Position>,
     buckets: OutputBuckets,
+    /// Lists of a feature: one for each bucket, or 1.
+    ranges: usize,
     records: Buffer,
     lists: Buffer,
     bits: Buffer,
@@ -89,13 +91,15 @@ impl<'a> Decoder<'a> {
         device: &'a Device,
         set: &'a dyn FeatureSet<Position = Position>,
         buckets: OutputBuckets,
+        ranges: usize,
     ) -> Self {
         let words = |what, len| device.allocate(what, Element::Word, len).unwrap();
-        let lists = set.inputs() * buckets.count();
+        let lists = set.inputs() * ranges;
         Self {
             device,
             set,
             buckets,
+            ranges,
             records: words("records", 100 + 8 * MOST),
             lists: words("lists", 4 * (lists + 1) + (4 * 32 + 8) * (MOST + 1)),
             bits: words("bits", 2 * set.inputs() * MOST.div_ceil(32)),
@@ -124,7 +128,7 @@ impl<'a> Decoder<'a> {
             start += position.piece_count() as u32;
         }
         let entries = start as usize;
-        let lists = inputs * count;
+        let lists = inputs * self.ranges;
         let chunks = index_chunks::most_chunks(lists, entries);
         let mut end = 0;
         let mut place = |len: usize| {
@@ -148,6 +152,7 @@ impl<'a> Decoder<'a> {
             samples: samples as u32,
             inputs: inputs as u32,
             buckets: count as u32,
+            ranges: self.ranges as u32,
             words: bit_words,
             indices_1,
             indices_2,
@@ -171,7 +176,7 @@ impl<'a> Decoder<'a> {
         recording.dispatch(0, params, index_chunks::Buffers { counts, index });
         let params = index_samples::Params {
             inputs: inputs as u32,
-            buckets: count as u32,
+            ranges: self.ranges as u32,
             words: bit_words,
             chunks: chunks as u32,
             first_chunks,
@@ -230,10 +235,9 @@ impl<'a> Decoder<'a> {
         SparseInputs::from_lists(self.set.inputs(), starts, indices).unwrap()
     }
 
-    /// The chunks of each pair of a feature and a bucket, by their definition.
+    /// The chunks of each list, by their definition.
     fn check_chunks(&self, lists: &SparseInputs, own: &[u32], first: &[u32], starts: &[u32]) {
-        let count = self.buckets.count();
-        if count == 1 {
+        if self.ranges == 1 {
             assert_eq!(first, lists.first_chunks());
             assert_eq!(starts[..lists.chunk_starts().len()], *lists.chunk_starts());
         }
@@ -242,9 +246,10 @@ impl<'a> Decoder<'a> {
             let of_feature =
                 lists.offsets()[feature] as usize..lists.offsets()[feature + 1] as usize;
             let samples = &lists.samples()[of_feature];
-            for bucket in 0..count as u32 {
-                assert_eq!(first[feature * count + bucket as usize] as usize, chunk);
-                let is_in = |sample: &&u32| own[**sample as usize] == bucket;
+            for range in 0..self.ranges {
+                assert_eq!(first[feature * self.ranges + range] as usize, chunk);
+                let is_in =
+                    |sample: &&u32| self.ranges == 1 || own[**sample as usize] as usize == range;
                 let len = samples.iter().filter(is_in).count();
                 for start in (0..len).step_by(CHUNK) {
                     assert_eq!(starts[chunk] as usize, begin + start);
@@ -263,17 +268,22 @@ fn king_buckets() -> KingBuckets {
     KingBuckets::mirrored(&table).unwrap()
 }
 
-fn every_set() -> [(Box<dyn FeatureSet<Position = Position>>, OutputBuckets); 4] {
+/// Feature sets, output buckets and lists of a feature.
+type Form = (
+    Box<dyn FeatureSet<Position = Position>>,
+    OutputBuckets,
+    usize,
+);
+
+fn every_form() -> [Form; 4] {
     let board: Vec<usize> = (0..64).map(|square| square % 3).collect();
+    let board = KingBuckets::new(&board).unwrap();
     let eight = OutputBuckets::material(8).unwrap();
     [
-        (Box::new(Chess768), OutputBuckets::ONE),
-        (Box::new(Chess768), eight),
-        (Box::new(king_buckets()), eight),
-        (
-            Box::new(KingBuckets::new(&board).unwrap()),
-            OutputBuckets::ONE,
-        ),
+        (Box::new(Chess768), OutputBuckets::ONE, 1),
+        (Box::new(Chess768), eight, 8),
+        (Box::new(king_buckets()), eight, 8),
+        (Box::new(board), eight, 1),
     ]
 }
 
@@ -282,8 +292,8 @@ fn the_index_of_random_batches_is_that_of_the_host() {
     let _turn = common::turn();
     let mut random = ChaCha8Rng::seed_from_u64(5);
     for device in [&*common::VULKAN, &*common::GL] {
-        for (set, buckets) in &every_set() {
-            let decoder = Decoder::new(device, &**set, *buckets);
+        for (set, buckets, ranges) in &every_form() {
+            let decoder = Decoder::new(device, &**set, *buckets, *ranges);
             for batch in 0..125 {
                 let samples = match batch {
                     0 => 1,
@@ -308,8 +318,8 @@ fn the_index_of_real_batches_is_that_of_the_host() {
     let _turn = common::turn();
     let bytes = std::fs::read("examples/data/chess_train.bin").unwrap();
     let (records, _) = bytes.as_chunks::<{ Position::BYTES }>();
-    for (set, buckets) in &every_set() {
-        let decoder = Decoder::new(&common::VULKAN, &**set, *buckets);
+    for (set, buckets, ranges) in &every_form() {
+        let decoder = Decoder::new(&common::VULKAN, &**set, *buckets, *ranges);
         for batch in records.chunks(2000).take(25) {
             let positions = batch
                 .iter()
@@ -371,6 +381,7 @@ fn a_training_from_records_has_the_bits_of_lists_and_uploads_less() {
     let _turn = common::turn();
     let plain = ChessInputs::default();
     let kings = ChessInputs::from(king_buckets());
+    let layers = ["16:dual", "32:crelu"].map(|text| text.parse().unwrap());
     for device in [&*common::VULKAN, &*common::GL] {
         for (inputs, architecture) in [
             (&plain, Architecture::new(768, 64).tied()),
@@ -378,6 +389,14 @@ fn a_training_from_records_has_the_bits_of_lists_and_uploads_less() {
                 &plain,
                 Architecture::new(768, 32)
                     .activation(Activation::SCRelu)
+                    .buckets(8),
+            ),
+            (
+                &plain,
+                Architecture::new(768, 64)
+                    .tied()
+                    .pairwise(true)
+                    .layers(layers.to_vec())
                     .buckets(8),
             ),
             (

@@ -1,10 +1,11 @@
 // Decodes chess records: writes the index lists of both perspectives, the targets and the output
 // buckets, marks each pair of a feature and a sample by a bit, and counts the samples of each
-// feature in each output bucket. Or and addition of integers give the same words in any order.
+// feature, in each output bucket or in all. Or and addition of integers give the same words in any order.
 struct Params {
     samples: u32,
     inputs: u32, // N
     buckets: u32, // output buckets
+    ranges: u32, // lists of a feature in the transposed index: one for each bucket, or 1
     words: u32, // words of bits per feature, a bit per sample
     indices_1: u32, // offset of each perspective's indices in `lists`
     indices_2: u32,
@@ -17,7 +18,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read> records: array<u32>;
 @group(0) @binding(1) var<storage, read_write> lists: array<u32>; // starts, [2, samples + 1]; indices
 @group(0) @binding(2) var<storage, read_write> bits: array<atomic<u32>>; // [2, N, words]
-@group(0) @binding(3) var<storage, read_write> counts: array<atomic<u32>>; // [2, N, buckets]
+@group(0) @binding(3) var<storage, read_write> counts: array<atomic<u32>>; // [2, N, ranges]
 @group(0) @binding(4) var<uniform> params: Params;
 
 const INVOCATIONS = 32u;
@@ -51,7 +52,7 @@ fn put(perspective: u32, place: u32, view: u32, feature: u32, sample: u32, bucke
     lists[place] = index;
     let row = perspective * params.inputs + index;
     atomicOr(&bits[row * params.words + sample / 32u], 1u << (sample % 32u));
-    atomicAdd(&counts[row * params.buckets + bucket], 1u);
+    atomicAdd(&counts[row * params.ranges + select(0u, bucket, params.ranges > 1u)], 1u);
 }
 
 @compute @workgroup_size(INVOCATIONS)

@@ -1,9 +1,9 @@
 // The chunks of the transposed index, from the number of samples of each list. A list has the
-// samples of one feature in one output bucket, and a chunk has at most CHUNK of them. A workgroup
-// serves one perspective. It sets the counts to 0 for the next batch.
+// samples of one feature, or of one feature in one output bucket, and a chunk has at most CHUNK of
+// them. A workgroup serves one perspective. It sets the counts to 0 for the next batch.
 struct Params {
     perspectives: u32,
-    lists: u32, // lists of a perspective, N·buckets
+    lists: u32, // lists of a perspective
     chunks: u32, // room for the chunks of a perspective
     first_chunks: u32, // offset of the first chunk of each list in `index`, [perspectives, lists + 1]
     starts: u32, // offset of the chunk starts in `index`, [perspectives, chunks + 1]

@@ -2,10 +2,10 @@
 // A workgroup serves one feature of a perspective. It sets the bits to 0 for the next batch.
 struct Params {
     inputs: u32, // N
-    buckets: u32, // output buckets
+    ranges: u32, // lists of a feature
     words: u32, // words of bits per feature
     chunks: u32, // room for the chunks of a perspective
-    first_chunks: u32, // offset of the first chunk of each list in `index`, [2, N·buckets + 1]
+    first_chunks: u32, // offset of the first chunk of each list in `index`, [2, N·ranges + 1]
     starts: u32, // offset of the chunk starts in `index`, [2, chunks + 1]
     samples_1: u32, // offset of each perspective's samples in `index`
     samples_2: u32,
@@ -52,8 +52,8 @@ fn main(
         sums[invocation] = sum;
     }
 
-    let lists = params.inputs * params.buckets;
-    let list = params.first_chunks + perspective * (lists + 1u) + feature * params.buckets;
+    let lists = params.inputs * params.ranges;
+    let list = params.first_chunks + perspective * (lists + 1u) + feature * params.ranges;
     let start = index[params.starts + perspective * (params.chunks + 1u) + index[list]];
     var at = select(params.samples_1, params.samples_2, perspective == 1u) + start;
     at += sums[invocation] - own;

@@ -196,13 +196,22 @@ impl Step {
             grow(device, &mut common.bucket, what, Element::Word, samples)?;
         }
         match work {
-            Work::Deep(lists, goal) => {
+            Work::Deep(source, goal) => {
                 if let Some(Upstream::Given(_)) = goal.map(|goal| goal.upstream) {
                     grow(device, &mut common.e, "e", Element::Float, samples)?;
                 }
-                let parts = self.deep.parts(lists, slice, goal);
-                self.lists.reserve(device, &parts)?;
-                self.deep.reserve(device, slice, lists, goal.is_some())
+                match source {
+                    Source::Lists(lists) => {
+                        let parts = self.deep.parts(lists, slice, goal);
+                        self.lists.reserve(device, &parts)?;
+                    }
+                    Source::Records(records) => {
+                        let (samples, layers) = ((slice, records), self.deep.words());
+                        self.feed
+                            .reserve(device, &mut self.lists, samples, layers)?;
+                    }
+                }
+                self.deep.reserve(device, slice, source, goal.is_some())
             }
             Work::Masked(source, goal) => {
                 match source {
@@ -211,7 +220,8 @@ impl Step {
                         self.lists.reserve(device, &parts)?;
                     }
                     Source::Records(records) => {
-                        self.feed.reserve(device, &mut self.lists, slice, records)?;
+                        let samples = (slice, records);
+                        self.feed.reserve(device, &mut self.lists, samples, &[])?;
                     }
                 }
                 match goal {
@@ -241,13 +251,14 @@ impl Step {
     ) -> Result<()> {
         let fused = plan.fused(slice, goal);
         match plan.work(slice, goal) {
-            Work::Deep(lists, goal) => {
+            Work::Deep(source, goal) => {
                 let pass = DeepPass {
                     buffers: &self.deep,
                     list_buffer: &self.lists,
                     common: &self.common,
                     slice,
-                    lists,
+                    feed: &self.feed,
+                    source,
                     parameters,
                     goal,
                     fused,

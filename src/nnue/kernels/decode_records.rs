@@ -7,8 +7,7 @@
 //! the feature f of [`Chess768`](crate::nnue::data::Chess768) and the view v of the perspective's
 //! king, the index is (f ^ (v >> 28)) + v % 2²⁸.
 //!
-//! A bit for each pair of a feature and a sample, and the number of samples of each feature in each
-//! output bucket, become the transposed index in [`index_chunks`](super::index_chunks) and
+//! A bit for each pair of a feature and a sample, and the number of samples of each list, become the transposed index in [`index_chunks`](super::index_chunks) and
 //! [`index_samples`](super::index_samples).
 
 use crate::engine::kernel::inputs::Inputs;
@@ -27,6 +26,8 @@ crate::interface! {
         pub inputs: u32,
         /// Output buckets.
         pub buckets: u32,
+        /// Lists of a feature in the transposed index: one for each output bucket, or 1.
+        pub ranges: u32,
         /// Words of bits per feature, with a bit per sample.
         pub words: u32,
         /// The offset of the first perspective's indices in `lists`.
@@ -47,7 +48,7 @@ crate::interface! {
         pub lists: Update<u32>,
         /// A bit for each pair of a feature and a sample, `[2, N, words]`, 0 before.
         pub bits: Update<u32>,
-        /// The samples of each feature in each output bucket, `[2, N, buckets]`, 0 before.
+        /// The samples of each list, `[2, N, ranges]`, 0 before.
         pub counts: Update<u32>,
     }
 }
@@ -77,7 +78,8 @@ pub static KERNEL: Kernel = Kernel {
 
 fn twin(call: Call<'_, f64>) {
     let (p, b) = call.open::<Params>();
-    let (inputs, words, buckets) = (p.inputs as usize, p.words as usize, p.buckets as usize);
+    let [inputs, words, buckets, ranges] =
+        [p.inputs, p.words, p.buckets, p.ranges].map(|number| number as usize);
     let (views, of_pieces) = b.records.split_at(VIEWS);
     let samples = p.samples as usize;
     let of_samples = b.records[FIRST..].chunks_exact(RECORD).take(samples);
@@ -101,7 +103,8 @@ fn twin(call: Call<'_, f64>) {
                 b.lists[(indices + start) as usize + piece] = feature;
                 let row = perspective * inputs + feature as usize;
                 b.bits[row * words + sample / 32] |= 1 << (sample % 32);
-                b.counts[row * buckets + bucket as usize] += 1;
+                let range = if ranges > 1 { bucket as usize } else { 0 };
+                b.counts[row * ranges + range] += 1;
             }
         }
     }
@@ -119,7 +122,7 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
         read: 4 * (FIRST as u64 + RECORD as u64 * samples),
         written: 4 * (entries + 3 * samples),
         gathered_issued: issued,
-        gathered_distinct: issued.min(4 * rows * u64::from(p.words + p.buckets)),
+        gathered_distinct: issued.min(4 * rows * u64::from(p.words + p.ranges)),
         ..Traffic::default()
     }
 }
@@ -166,10 +169,13 @@ fn case((seed, [samples, kings, buckets]): (usize, [usize; 3])) -> Case {
     let targets = indices_2 + entries;
     let bucket = targets + samples as u32;
     let words = samples.div_ceil(32);
+    // Every other case has one list per feature.
+    let ranges = if seed % 2 == 0 { buckets } else { 1 };
     let params = Params {
         samples: samples as u32,
         inputs: 768 * kings as u32,
         buckets: buckets as u32,
+        ranges: ranges as u32,
         words: words as u32,
         indices_1,
         indices_2,
@@ -178,14 +184,17 @@ fn case((seed, [samples, kings, buckets]): (usize, [usize; 3])) -> Case {
     };
     let rows = 2 * 768 * kings;
     Case::new(
-        format!("L={samples} N={} buckets={buckets}", 768 * kings),
+        format!(
+            "L={samples} N={} buckets={buckets} ranges={ranges}",
+            768 * kings
+        ),
         0,
         params,
         Slots {
             records: Slot::Words(data),
             lists: Slot::UpdateWords(vec![7; bucket as usize + samples]),
             bits: Slot::UpdateWords(vec![0; rows * words]),
-            counts: Slot::UpdateWords(vec![0; rows * buckets]),
+            counts: Slot::UpdateWords(vec![0; rows * ranges]),
         },
     )
 }

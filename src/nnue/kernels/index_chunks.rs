@@ -1,6 +1,6 @@
 //! The chunks of the transposed index on a device, from the number of samples of each list.
 //!
-//! A list has the samples of one feature in one output bucket, and number f·buckets + b. The chunks
+//! A list has the samples of one feature, or those of one feature in one output bucket. The chunks
 //! are those of [`SparseInputs`](crate::tensor::lists::SparseInputs). Their number is known on the
 //! device alone, so the host makes room for as many as there can be, and the rest have no samples.
 
@@ -15,7 +15,7 @@ crate::interface! {
     pub struct Params {
         /// Perspectives.
         pub perspectives: u32,
-        /// Lists of a perspective, N·buckets.
+        /// Lists of a perspective.
         pub lists: u32,
         /// Room for the chunks of a perspective.
         pub chunks: u32,

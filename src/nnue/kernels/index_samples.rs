@@ -12,13 +12,13 @@ crate::interface! {
     pub struct Params {
         /// N.
         pub inputs: u32,
-        /// Output buckets.
-        pub buckets: u32,
+        /// Lists of a feature.
+        pub ranges: u32,
         /// Words of bits per feature, with a bit per sample.
         pub words: u32,
         /// Room for the chunks of a perspective.
         pub chunks: u32,
-        /// The offset of the first chunk of each list in `index`, `[2, N·buckets + 1]`.
+        /// The offset of the first chunk of each list in `index`, `[2, N·ranges + 1]`.
         pub first_chunks: u32,
         /// The offset of the chunk starts in `index`, `[2, chunks + 1]`.
         pub starts: u32,
@@ -62,13 +62,13 @@ pub static KERNEL: Kernel = Kernel {
 
 fn twin(call: Call<'_, f64>) {
     let (p, b) = call.open::<Params>();
-    let (inputs, words, buckets) = (p.inputs as usize, p.words as usize, p.buckets as usize);
+    let (inputs, words, ranges) = (p.inputs as usize, p.words as usize, p.ranges as usize);
     for perspective in 0..2 {
-        let first_chunks = p.first_chunks as usize + perspective * (inputs * buckets + 1);
+        let first_chunks = p.first_chunks as usize + perspective * (inputs * ranges + 1);
         let starts = p.starts as usize + perspective * (p.chunks as usize + 1);
         let samples = [p.samples_1, p.samples_2][perspective] as usize;
         for feature in 0..inputs {
-            let chunk = b.index[first_chunks + feature * buckets] as usize;
+            let chunk = b.index[first_chunks + feature * ranges] as usize;
             let mut at = samples + b.index[starts + chunk] as usize;
             let row = (perspective * inputs + feature) * words;
             for (word, bits) in b.bits[row..row + words].iter_mut().enumerate() {
@@ -97,7 +97,7 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [samples, F, N, buckets]: no samples, 1, a word − 1, a word, a word + 1, a word per
+    // [samples, F, N, ranges]: no samples, 1, a word − 1, a word, a word + 1, a word per
     // invocation and one more, several words per invocation, primes, and more than 65,535
     // workgroups.
     let shapes = [
@@ -114,15 +114,15 @@ fn cases() -> Vec<Case> {
     shapes.into_iter().enumerate().map(case).collect()
 }
 
-fn case((seed, [samples, width, features, buckets]): (usize, [usize; 4])) -> Case {
+fn case((seed, [samples, width, features, ranges]): (usize, [usize; 4])) -> Case {
     let mut inputs = Inputs::new(2300 + seed as u64);
     let lists = [(); 2].map(|()| inputs.sparse(samples, width, features));
-    let mut ends = inputs.words(buckets - 1, samples as u32 + 1);
+    let mut ends = inputs.words(ranges - 1, samples as u32 + 1);
     ends.push(samples as u32);
     ends.sort_unstable();
     let entries = lists.each_ref().map(|lists| lists.indices().len());
     let most = entries[0].max(entries[1]);
-    let chunks = most_chunks(features * buckets, most);
+    let chunks = most_chunks(features * ranges, most);
     let mut index = vec![7; seed % 3];
     let first_chunks = index.len();
     let parts = lists.each_ref().map(|lists| lists.chunks(&ends));
@@ -139,7 +139,7 @@ fn case((seed, [samples, width, features, buckets]): (usize, [usize; 4])) -> Cas
     let words = samples.div_ceil(32);
     let params = Params {
         inputs: features as u32,
-        buckets: buckets as u32,
+        ranges: ranges as u32,
         words: words as u32,
         chunks: chunks as u32,
         first_chunks: first_chunks as u32,
@@ -149,7 +149,7 @@ fn case((seed, [samples, width, features, buckets]): (usize, [usize; 4])) -> Cas
         entries: most as u32,
     };
     Case::new(
-        format!("L={samples} F={width} N={features} buckets={buckets}"),
+        format!("L={samples} F={width} N={features} ranges={ranges}"),
         0,
         params,
         Slots {

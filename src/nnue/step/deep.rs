@@ -4,7 +4,7 @@
 mod pass;
 
 use super::buffers::{grow, grow_roomy};
-use super::lists::{ListBuffer, ListParts};
+use super::lists::{ListBuffer, ListParts, Source};
 use super::{Goal, Lists};
 use crate::engine::device::{Buffer, Class, Device};
 use crate::engine::kernel::Element;
@@ -13,10 +13,11 @@ use crate::nnue::architecture::Architecture;
 use crate::nnue::batch::{Batch, Inputs};
 use crate::nnue::kernels::half::Scale;
 use crate::nnue::kernels::head::{self, Layer};
+use crate::nnue::kernels::index_chunks::most_chunks;
 use crate::nnue::kernels::{deep, deep_layers};
 use crate::nnue::slices::Slice;
 use crate::nnue::upstream::Upstream;
-use crate::tensor::lists::{CHUNK, SparseInputs};
+use crate::tensor::lists::SparseInputs;
 
 pub(super) use pass::DeepPass;
 
@@ -113,11 +114,30 @@ impl Deep {
     /// At least the chunks of both perspectives of a batch, and so of a micro-batch: each input has
     /// at most one that is not full.
     fn most_chunks(&self, lists: &[SparseInputs; 2]) -> usize {
-        let each = lists.iter().map(|lists| {
-            let entries = lists.indices().len();
-            entries.min(self.architecture.inputs + entries / CHUNK)
-        });
+        let each = lists.iter().map(|lists| self.room(lists.indices().len()));
         each.sum()
+    }
+
+    /// The same for one perspective with this many indices.
+    fn room(&self, entries: usize) -> usize {
+        most_chunks(self.architecture.inputs, entries)
+    }
+
+    /// Whether the kernels can compute gradients of a batch of records with this many indices in one
+    /// perspective as one micro-batch, where a buffer has at most `limit` bytes.
+    pub(super) fn takes_records(&self, samples: usize, entries: usize, limit: u64) -> bool {
+        let rows = 2 * self.room(entries) * self.architecture.hidden;
+        // As many words as lists of 32 indices.
+        let bytes = self.bytes_beside(2 * (2 * 33 + 2), true);
+        let shares = (samples.div_ceil(deep::SPLIT) + self.architecture.buckets) * self.share();
+        self.applies
+            && 4 * rows.max(shares) as u64 <= self.binding_limit
+            && samples as u64 * bytes <= limit
+    }
+
+    /// The layers of the head as the kernels read them.
+    pub(super) fn words(&self) -> &[u32] {
+        &self.words
     }
 
     /// The most bytes of a buffer that do not grow with the samples: the transposed index except
@@ -138,7 +158,11 @@ impl Deep {
     pub(super) fn sample_bytes(&self, batch: &Batch, gradient: bool) -> u64 {
         // Gradients also need the target, and each entry once more in the transposed index.
         let lists = ListBuffer::sample_words(&self.architecture, batch) + 1;
-        let lists = if gradient { 2 * lists } else { lists };
+        self.bytes_beside(if gradient { 2 * lists } else { lists }, gradient)
+    }
+
+    /// The same, with this many words of its lists.
+    fn bytes_beside(&self, lists: usize, gradient: bool) -> u64 {
         let shares = self.share().div_ceil(deep::SPLIT);
         // Words of Z.
         let lanes = match self.half && gradient {
@@ -184,7 +208,7 @@ impl Deep {
         &mut self,
         device: &Device,
         slice: &Slice<'_>,
-        lists: Lists<'_>,
+        source: Source<'_>,
         gradient: bool,
     ) -> Result<()> {
         let (samples, hidden) = (slice.samples(), self.architecture.hidden);
@@ -209,7 +233,10 @@ impl Deep {
         }
         let what = "scales of the gradient of Z";
         grow(device, &mut self.scales, what, float, samples)?;
-        let chunks = sums.chunk_starts(lists).map(|starts| starts.len() - 1);
+        let chunks = match source {
+            Source::Lists(lists) => sums.chunk_starts(lists).map(|starts| starts.len() - 1),
+            Source::Records(records) => [self.room(records.entries()); 2],
+        };
         let rows = (chunks[0] + chunks[1]) * hidden;
         grow_roomy(device, &mut self.rows, "sums over chunks", float, rows)?;
         let shares = sums.blocks.len() * self.share();

@@ -21,9 +21,6 @@ pub(super) use pass::{MaskedPass, parts};
 /// software adapter. On a GPU it always computes one, because a GPU is faster with more workgroups.
 const MANY_SAMPLES: usize = 16_384;
 
-/// The most pieces of a record.
-const PIECES: usize = 32;
-
 /// Lanes of slopes that stay in the caches of a processor.
 const NEAR_LANES: usize = 1 << 19;
 
@@ -157,16 +154,16 @@ impl Masked {
         self.fits(&sizes) && 2 * self.fixed_bytes(batch, gradient) <= self.binding_limit
     }
 
-    /// Whether the kernels can compute gradients of this many samples with room for `chunks` in each
-    /// perspective.
-    pub(super) fn takes_rows(&self, chunks: usize, samples: usize) -> bool {
-        let blocks = samples.div_ceil(CHUNK) + self.architecture.buckets - 1;
-        self.fits(&Sizes::new(
-            &self.architecture,
-            samples,
-            [chunks; 2],
-            blocks,
-        ))
+    /// Whether the kernels can compute gradients of a batch of records with this many indices in one
+    /// perspective as one micro-batch, where a buffer has at most `limit` bytes.
+    pub(super) fn takes_records(&self, samples: usize, entries: usize, limit: u64) -> bool {
+        let architecture = &self.architecture;
+        let chunks = most_chunks(architecture.inputs * architecture.buckets, entries);
+        let blocks = samples.div_ceil(CHUNK) + architecture.buckets - 1;
+        // As many words as lists of 32 indices.
+        let bytes = self.bytes_beside(2 * (2 * 33 + 1));
+        self.fits(&Sizes::new(architecture, samples, [chunks; 2], blocks))
+            && samples as u64 * bytes <= limit
     }
 
     fn fits(&self, sizes: &Sizes) -> bool {
@@ -214,11 +211,6 @@ impl Masked {
         // Gradients also need the target, and each entry once more in the transposed index.
         let lists = ListBuffer::sample_words(&self.architecture, batch);
         self.bytes_beside(if gradient { 2 * lists } else { lists })
-    }
-
-    /// The same for gradients of a record, which has at most [`PIECES`] pieces.
-    pub(super) fn most_sample_bytes(&self) -> u64 {
-        self.bytes_beside(2 * (2 * (PIECES + 1) + 1))
     }
 
     /// The most bytes of a sample in one buffer, with this many words of its lists.

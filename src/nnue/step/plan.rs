@@ -49,7 +49,7 @@ enum Path {
 
 /// A micro-batch on its path, with the inputs and the goal that the path takes.
 pub(super) enum Work<'a> {
-    Deep(Lists<'a>, Option<Goal<'a>>),
+    Deep(Source<'a>, Option<Goal<'a>>),
     Masked(Source<'a>, Option<Goal<'a>>),
     Scattered(Lists<'a>, Goal<'a>),
     Layered(Option<Goal<'a>>),
@@ -71,14 +71,13 @@ impl Step {
     /// indices in all. The batch must be one micro-batch also as lists, so that both forms give the
     /// same bits.
     pub(in crate::nnue) fn takes_records(&self, samples: usize, entries: usize) -> bool {
-        let bytes = self.masked.most_sample_bytes();
         let limit = self.workspace().min(self.device.binding_limit() / 2);
-        !self.composes()
-            && self.feed.takes(samples, entries / 2)
-            && self
-                .masked
-                .takes_rows(self.feed.chunks(entries / 2), samples)
-            && samples as u64 * bytes <= limit
+        let entries = entries / 2;
+        let fits = || match self.architecture.has_plain_head() {
+            true => self.masked.takes_records(samples, entries, limit),
+            false => self.deep.takes_records(samples, entries, limit),
+        };
+        !self.composed_only && self.feed.takes(samples, entries) && fits()
     }
 
     /// The most bytes of a buffer that grows with the samples of a fused path.
@@ -113,13 +112,17 @@ impl Step {
             && batch.buckets().is_none_or(<[u32]>::is_sorted)
             && self.takes_records(batch.len(), 2 * records.entries())
         {
+            let (path, sums) = match self.architecture.has_plain_head() {
+                true => (Path::Masked, SumsOf::buckets(buckets)),
+                false => (Path::Deep, SumsOf::blocks(buckets, deep::SPLIT)),
+            };
             return Ok(Plan {
-                path: Path::Masked,
+                path,
                 samples: batch.len(),
                 factorised: self.architecture.is_factorised(),
                 by_bucket: buckets > 1,
                 records: true,
-                sums: Some(SumsOf::buckets(buckets)),
+                sums: Some(sums),
             });
         }
         let path = if !self.composed_only && self.deep.takes(batch, gradient) {
@@ -205,11 +208,15 @@ impl Plan {
 
     pub(super) fn work<'a>(self, slice: &'a Slice<'a>, goal: Option<Goal<'a>>) -> Work<'a> {
         if let Some(records) = slice.records {
-            return Work::Masked(Source::Records(records), goal);
+            let source = Source::Records(records);
+            return match self.path {
+                Path::Deep => Work::Deep(source, goal),
+                _ => Work::Masked(source, goal),
+            };
         }
         match (&slice.inputs, self.path, goal) {
             (_, Path::Composed, _) => Work::Composed(goal),
-            (SliceInputs::Sparse(lists), Path::Deep, _) => Work::Deep(lists, goal),
+            (SliceInputs::Sparse(lists), Path::Deep, _) => Work::Deep(Source::Lists(lists), goal),
             (SliceInputs::Sparse(lists), Path::Masked, _) => {
                 Work::Masked(Source::Lists(lists), goal)
             }

@@ -45,9 +45,17 @@ impl Feed {
         })
     }
 
-    /// Lists of a perspective: one for each pair of a feature and an output bucket.
+    /// Lists of a feature. The chunks of the masked path end with their output bucket.
+    fn ranges(&self) -> usize {
+        match self.architecture.has_plain_head() {
+            true => self.architecture.buckets,
+            false => 1,
+        }
+    }
+
+    /// Lists of a perspective.
     fn lists(&self) -> usize {
-        self.architecture.inputs * self.architecture.buckets
+        self.architecture.inputs * self.ranges()
     }
 
     /// The room for the chunks of a perspective that has this many indices.
@@ -62,7 +70,8 @@ impl Feed {
     /// Whether the device decodes a batch of this size. `entries` counts the indices of one
     /// perspective.
     pub(super) fn takes(&self, samples: usize, entries: usize) -> bool {
-        let mut words = 2 * self.architecture.buckets + 2 + samples / 1024 + 1;
+        // Blocks have at least as many samples as a word has bits, except the last of a bucket.
+        let mut words = samples / 32 + 2 * (self.architecture.buckets + 1);
         self.lengths(samples, entries).map(|len| words += len);
         let records = FIRST + RECORD * samples;
         let largest = words.max(records).max(2 * self.lists());
@@ -89,28 +98,30 @@ impl Feed {
         }
     }
 
-    /// The words of all parts.
-    fn all_lengths(&self, slice: &Slice<'_>, records: &Records) -> ListParts<usize> {
+    /// The words of all parts, with this many words of layers.
+    fn all_lengths(&self, slice: &Slice<'_>, records: &Records, layers: usize) -> ListParts<usize> {
         let lengths = self.lengths(records.len(), records.entries());
         match &slice.sums {
             Some(sums) => ListParts {
                 first_blocks: sums.blocks.first.len(),
                 block_starts: sums.blocks.starts.len(),
+                layers,
                 ..lengths
             },
-            None => lengths,
+            None => ListParts { layers, ..lengths },
         }
     }
 
-    /// Makes the buffers large enough for a batch.
+    /// Makes the buffers large enough for a batch and the layers of its head.
     pub(super) fn reserve(
         &mut self,
         device: &Device,
         list_buffer: &mut ListBuffer,
-        slice: &Slice<'_>,
-        records: &Records,
+        (slice, records): (&Slice<'_>, &Records),
+        layers: &[u32],
     ) -> Result<()> {
-        list_buffer.reserve_words(device, self.all_lengths(slice, records))?;
+        let lengths = self.all_lengths(slice, records, layers.len());
+        list_buffer.reserve_words(device, lengths)?;
         let (bits, counts) = (self.bits(records.len()), 2 * self.lists());
         let words = |buffer: &mut Buffer, what, len| grow(device, buffer, what, Element::Word, len);
         words(&mut self.bits, "bits of features and samples", bits)?;
@@ -119,15 +130,16 @@ impl Feed {
         grow_roomy(device, &mut self.records, "records", Element::Word, len)
     }
 
-    /// Decodes a batch into the parts of the buffer, and returns their offsets.
+    /// Decodes a batch into the parts of the buffer, uploads the layers of its head, and returns the
+    /// offsets of all parts.
     pub(super) fn record<'a>(
         &self,
         recording: &mut Recording<'a>,
         list_buffer: &ListBuffer,
-        slice: &'a Slice<'a>,
-        records: &'a Records,
+        (slice, records): (&'a Slice<'a>, &'a Records),
+        layers: &'a [u32],
     ) -> ListParts<u32> {
-        let offsets = self.all_lengths(slice, records).offsets();
+        let offsets = self.all_lengths(slice, records, layers.len()).offsets();
         recording.upload(self.records.id(), records.words());
         if let Some(sums) = &slice.sums {
             let to = list_buffer.id();
@@ -142,13 +154,17 @@ impl Feed {
                 sums.blocks.starts.as_slice(),
             );
         }
-        let (inputs, buckets) = (self.architecture.inputs, self.architecture.buckets);
+        if !layers.is_empty() {
+            recording.upload_at(list_buffer.id(), offsets.layers as usize, layers);
+        }
+        let inputs = self.architecture.inputs;
         let words = records.len().div_ceil(32) as u32;
         let chunks = self.chunks(records.entries()) as u32;
         let params = decode_records::Params {
             samples: records.len() as u32,
             inputs: inputs as u32,
-            buckets: buckets as u32,
+            buckets: self.architecture.buckets as u32,
+            ranges: self.ranges() as u32,
             words,
             indices_1: offsets.indices[0],
             indices_2: offsets.indices[1],
@@ -176,7 +192,7 @@ impl Feed {
         recording.dispatch(0, params, buffers);
         let params = index_samples::Params {
             inputs: inputs as u32,
-            buckets: buckets as u32,
+            ranges: self.ranges() as u32,
             words,
             chunks,
             first_chunks: offsets.first_chunks[0],

@@ -8,8 +8,9 @@ use crate::nnue::kernels::{
 };
 use crate::nnue::layout::HeadLayout;
 use crate::nnue::slices::Slice;
-use crate::nnue::step::lists::{ListBuffer, ListParts, entries};
-use crate::nnue::step::{Common, Goal, Lists, ParameterBuffers, Update, update};
+use crate::nnue::step::lists::{ListBuffer, ListParts, Source, entries};
+use crate::nnue::step::records::Feed;
+use crate::nnue::step::{Common, Goal, ParameterBuffers, Update, update};
 use crate::nnue::upstream::Upstream;
 use crate::optim::sinks;
 
@@ -19,7 +20,8 @@ pub(in crate::nnue::step) struct DeepPass<'a> {
     pub(in crate::nnue::step) list_buffer: &'a ListBuffer,
     pub(in crate::nnue::step) common: &'a Common,
     pub(in crate::nnue::step) slice: &'a Slice<'a>,
-    pub(in crate::nnue::step) lists: Lists<'a>,
+    pub(in crate::nnue::step) feed: &'a Feed,
+    pub(in crate::nnue::step) source: Source<'a>,
     pub(in crate::nnue::step) parameters: ParameterBuffers<'a>,
     pub(in crate::nnue::step) goal: Option<Goal<'a>>,
     /// The update that the kernels apply. They then write no gradients.
@@ -77,19 +79,32 @@ impl<'a> DeepPass<'a> {
             layers,
             ..
         } = self.buffers;
-        let parts = self.buffers.parts(self.lists, self.slice, self.goal);
-        let chunks = parts
-            .chunk_starts
-            .map(|starts| starts.len().max(1) as u32 - 1);
+        let (offsets, chunks, entries) = match self.source {
+            Source::Lists(lists) => {
+                let parts = self.buffers.parts(lists, self.slice, self.goal);
+                let chunks = parts.chunk_starts.map(|starts| starts.len().max(1) - 1);
+                let offsets = self.list_buffer.record(recording, parts);
+                (offsets, chunks, entries(lists))
+            }
+            Source::Records(records) => {
+                let (samples, layers) = ((self.slice, records), self.buffers.words());
+                let offsets = self
+                    .feed
+                    .record(recording, self.list_buffer, samples, layers);
+                let entries = records.entries();
+                (offsets, [self.buffers.room(entries); 2], 2 * entries)
+            }
+        };
+        let splits = self.slice.sums.as_ref().map_or(0, |sums| sums.blocks.len());
         Sizes {
-            splits: parts.block_starts.len() as u32 - 1,
-            chunks,
-            offsets: self.list_buffer.record(recording, parts),
+            splits: splits as u32,
+            chunks: chunks.map(|chunks| chunks as u32),
+            offsets,
             head: HeadLayout::new(architecture),
             samples: self.slice.samples() as u32,
             hidden: architecture.hidden as u32,
             buckets: architecture.buckets as u32,
-            entries: entries(self.lists) as u32,
+            entries: entries as u32,
             stride: deep::stride(layers) as u32,
             share: self.buffers.share() as u32,
             width: layers[0].width as u32,

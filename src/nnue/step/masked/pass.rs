@@ -75,8 +75,8 @@ impl<'a> MaskedPass<'a> {
                 self.list_buffer.record(recording, parts)
             }
             Source::Records(records) => {
-                self.feed
-                    .record(recording, self.list_buffer, self.slice, records)
+                let samples = (self.slice, records);
+                self.feed.record(recording, self.list_buffer, samples, &[])
             }
         };
         let places = Places {
