@@ -104,7 +104,7 @@ pub fn lines(measurement: &Measurement) -> Vec<String> {
     }));
     lines.push(format!(
         "  {:<NAME$}{:>5}{:>10}   wall time of the step {}, host and gaps {}",
-        "sum",
+        "total",
         kernels.iter().map(|row| row.runs_per_step).sum::<usize>(),
         scaled(Some(*device), 1e6),
         scaled(Some(*step), 1e6),
