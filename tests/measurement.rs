@@ -4,12 +4,15 @@
 mod common;
 
 use wgrad::Tensor;
-use wgrad::engine::device::{Device, Work};
+use wgrad::engine::device::{Device, Values, Work};
 use wgrad::engine::kernel::Traffic;
+use wgrad::engine::recording::{Dispatch, Recording};
 use wgrad::nnue::{
     Activation, Architecture, Batch, Learner, Loss, Network, Parameters, gradient_error,
 };
 use wgrad::optim::Optimizer;
+use wgrad::tensor::kernels::copy;
+use wgrad::tensor::shape::{Layout, Shape};
 
 #[test]
 fn gradients_of_the_cpu_are_those_of_the_reference() {
@@ -159,6 +162,57 @@ fn operations_on_tensors_are_timed() {
         let kernels: Vec<_> = kernels.copied().collect();
         let expected = ["matmul", "reduce"].map(|name| (Work::Kernel(name), 1));
         assert_eq!(kernels, expected, "{}", device.name());
+    }
+}
+
+/// More dispatches than one set of timestamps serves, and dispatches and copies of nothing.
+#[test]
+fn every_run_of_a_long_recording_is_timed() {
+    let _turn = common::turn();
+    let cpu = Device::cpu().unwrap();
+    for device in [&cpu, &*common::VULKAN, &*common::GL] {
+        let x = device.upload("x", &[1.0_f32, 2.0, 3.0, 4.0]).unwrap();
+        let y = device.upload("y", &[0.0_f32; 4]).unwrap();
+        let layout = Layout::contiguous(Shape::new(&[4]).unwrap());
+        let params = copy::Params::new(&layout, &layout);
+        let buffers = || copy::Buffers {
+            source: x.id(),
+            destination: y.id(),
+        };
+        let mut recording = Recording::new();
+        for _ in 0..2100 {
+            recording.dispatch(0, params, buffers());
+        }
+        recording.push(Dispatch {
+            kernel: &copy::KERNEL,
+            variant: 0,
+            params: bytemuck::bytes_of(&params).to_vec(),
+            groups: 0,
+            buffers: vec![x.id(), y.id()],
+        });
+        recording.copy(y.id(), x.id(), 0, 0);
+        recording.copy(y.id(), x.id(), 0, 4);
+        recording.read(x.id(), 4);
+        let mut values = Vec::new();
+        let times = device.kernel_times(1, || {
+            values = device.play(&recording)?.wait()?;
+            Ok(())
+        });
+        let runs: Vec<_> = times
+            .unwrap()
+            .iter()
+            .map(|time| (time.work, time.runs))
+            .collect();
+        let mut expected = vec![
+            (Work::Kernel("copy"), 2100),
+            (Work::Copy, 1),
+            (Work::Read, 1),
+        ];
+        if device.objects().buffers > 0 {
+            expected.insert(0, (Work::Upload, 1));
+        }
+        assert_eq!(runs, expected, "{}", device.name());
+        assert_eq!(values, [Values::F32(vec![1.0, 2.0, 3.0, 4.0])]);
     }
 }
 

@@ -110,6 +110,11 @@ impl Clock {
         all.extend(times);
     }
 
+    /// The times since the last call.
+    pub(super) fn take(&self) -> Vec<WorkTime> {
+        std::mem::take(&mut *self.times.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Starts the clock. `None` if it runs already.
     fn start(&self) -> Option<Running<'_>> {
         if self.on.swap(true, Ordering::AcqRel) {
@@ -117,20 +122,13 @@ impl Clock {
         }
         let running = Running(self);
         // A command that ended after the last clock stopped may have left its time.
-        running.take();
+        self.take();
         Some(running)
     }
 }
 
 /// A clock that runs until this is dropped.
 struct Running<'a>(&'a Clock);
-
-impl Running<'_> {
-    /// The times since the last call.
-    fn take(&self) -> Vec<WorkTime> {
-        std::mem::take(&mut *self.0.times.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
@@ -177,7 +175,7 @@ impl Device {
         let round = |_| {
             work()?;
             self.finish()?;
-            Ok(joined(&running.take()))
+            Ok(joined(&running.0.take()))
         };
         let rounds = (0..rounds).map(round).collect::<Result<Vec<_>>>()?;
         Ok(medians(&rounds))
@@ -247,6 +245,6 @@ mod tests {
         clock.add([time(Work::Copy, 1)]);
         drop(running);
         assert!(!clock.is_on());
-        assert_eq!(clock.start().unwrap().take().len(), 0);
+        assert_eq!(clock.start().unwrap().0.take().len(), 0);
     }
 }

@@ -18,8 +18,8 @@ use wgrad::optim::Optimizer;
 const IN_FLIGHT: usize = 4;
 /// The number of timed rounds. The result is their median.
 const ROUNDS: usize = 5;
-/// The number of steps for which only the call is timed, or each kernel: as many as the time allows,
-/// within this range.
+/// The number of steps for which only the call is timed, or each kernel: as many as the time
+/// allows, within this range.
 const CALLS: RangeInclusive<usize> = 9..=999;
 /// The share of the time for finding the number of steps per round.
 const WARM_UP: f64 = 0.1;

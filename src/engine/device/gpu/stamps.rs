@@ -179,3 +179,40 @@ pub(super) fn around_copy(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_become_times_and_wrong_ones_are_refused() {
+        let timer = Timer {
+            clock: Clock::default(),
+            stamps: Mutex::new(Stamps {
+                around_copies: true,
+                sets: Vec::new(),
+                resolved: None,
+                works: Vec::new(),
+            }),
+            period: 2.5,
+        };
+        let record = |words: &[u32]| {
+            let works = vec![WorkTime::copy(Work::Read)];
+            timer.record(works, Some(Values::Words(words.to_vec())))
+        };
+        // From 2³² + 7 to 2·2³² + 1, and room that no timestamp used.
+        record(&[7, 1, 1, 2, 9, 9, 9, 9]).unwrap();
+        let times = timer.clock.take();
+        let expected = Duration::from_nanos(((1u64 << 32) - 6) * 5 / 2);
+        assert_eq!(
+            times.iter().map(|one| one.time).collect::<Vec<_>>(),
+            [expected]
+        );
+        for wrong in [[7, 1, 6, 1], [0, 0, 6, 1]] {
+            let reason = record(&wrong).unwrap_err();
+            assert!(reason.contains("(reads): timestamps from"), "{reason}");
+        }
+        assert!(timer.record(Vec::new(), None).is_err());
+        assert!(timer.clock.take().is_empty());
+    }
+}
