@@ -2,15 +2,18 @@
 //! in f32 on threads, and `reference` in f64 by the kernels' twins.
 
 mod choice;
+mod clock;
 mod gpu;
 mod host;
 mod stream;
 
 pub use choice::{AdapterReport, adapters};
+pub use clock::{Work, WorkTime};
 
 use crate::engine::kernel::{Element, Params};
 use crate::engine::recording::{BufferId, Data, Recording};
 use crate::error::{Error, Result};
+use clock::Clock;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +82,10 @@ trait Executor: Send + Sync {
     /// it does.
     fn staging(&self) -> Duration {
         Duration::ZERO
+    }
+    /// The clock that collects the times of its commands, if it can measure them.
+    fn clock(&self) -> Option<&Clock> {
+        None
     }
 }
 

@@ -114,6 +114,66 @@ fn the_grid_is_a_table_and_pictures() {
 }
 
 #[test]
+fn kernels_are_listed_in_json_and_in_a_table_and_drawn() {
+    let (_guard, directory) = scratch();
+    let plots = directory.join("plots");
+    let line = format!("{QUICK} --kernels --hidden 32 --batch 50 --inputs 30 --indices 4");
+    let stdout = wgrad(&format!("{line} --json"), &[]).success().stdout;
+    let [one] = lines(&stdout).try_into().unwrap();
+    let rows = one["kernels"].as_array().unwrap();
+    let names: Vec<_> = rows
+        .iter()
+        .map(|row| row["kernel"].as_str().unwrap())
+        .collect();
+    let kernels: Vec<_> = names.iter().filter(|name| !name.starts_with('(')).collect();
+    assert_eq!(kernels[0], &"forward_sparse");
+    assert!(kernels.len() > 2, "{names:?}");
+    let near = |found: f64, expected: f64| (found / expected - 1.0).abs() < 1e-9;
+    let number = |value: &Value| {
+        let number = value.as_f64().unwrap_or_else(|| panic!("{value}"));
+        assert!(number > 0.0 && number.is_finite(), "{number}");
+        number
+    };
+    let sum = |key: &str| -> f64 { rows.iter().filter_map(|row| row[key].as_f64()).sum() };
+    let device = number(&one["device_seconds_per_step"]);
+    assert!(near(sum("seconds_per_step"), device));
+    assert!(near(sum("share_of_device"), 1.0));
+    assert_eq!(sum("bytes_per_step"), number(&one["bytes_per_step"]));
+    assert_eq!(
+        sum("operations_per_step"),
+        number(&one["operations_per_step"])
+    );
+    for row in rows {
+        let seconds = number(&row["seconds_per_step"]);
+        assert!(row["runs_per_step"].as_u64() > Some(0), "{row}");
+        if row["kernel"].as_str().unwrap().starts_with('(') {
+            assert_eq!(row["bytes_per_step"], Value::Null);
+            continue;
+        }
+        let bytes = number(&row["bytes_per_step"]);
+        let operations = row["operations_per_step"].as_f64().unwrap();
+        assert!(near(number(&row["bytes_per_second"]), bytes / seconds));
+        let memory = bytes / number(&one["copy_bandwidth"]);
+        let arithmetic = operations / (2.0 * number(&one["multiply_adds_per_second"]));
+        assert!(near(number(&row["floor_seconds"]), memory.max(arithmetic)));
+        let share = number(&row["share_of_floor"]);
+        assert!(near(share, memory.max(arithmetic) / seconds));
+    }
+
+    let ended = wgrad(&line, &[("--plot", &plots)]).success();
+    let svg = fs::read_to_string(plots.join("kernels.svg")).unwrap();
+    for name in names {
+        let starts = |line: &&str| line.split_whitespace().next() == Some(name);
+        assert_eq!(ended.stdout.lines().filter(starts).count(), 1, "{name}");
+        assert!(svg.contains(&format!("{name}: ")), "{name}");
+    }
+    for words in ["of floor", "on cpu:", "wall time of the step"] {
+        assert!(ended.stdout.contains(words), "{words}");
+    }
+    assert!(!plots.join("hidden.svg").exists());
+}
+
+#[test]
 fn what_cannot_be_timed_is_named() {
     let data = shipped("chess_validation.bin");
     let file = data.to_str().unwrap();

@@ -1,7 +1,9 @@
 //! `wgrad bench`: the positions per second of a training step, and the limit that the device's
 //! memory and arithmetic set.
 
+mod bars;
 mod batches;
+mod kernels;
 mod plot;
 mod positions;
 mod rates;
@@ -11,7 +13,7 @@ mod steps;
 
 use crate::head::HeadOptions;
 use crate::options::ThreadsOption;
-use crate::{Outcome, print, print_json, warn};
+use crate::{Failure, Outcome, print, print_json, warn};
 use positions::Positions;
 use rates::Rates;
 use report::{Measurement, Table};
@@ -20,6 +22,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use steps::How;
 use wgrad::Error;
 use wgrad::engine::device::{Class, Device, adapters};
 use wgrad::nnue::{Needs, gradient_error};
@@ -64,23 +67,36 @@ pub struct Options {
     /// Print one JSON object per shape and device
     #[arg(long)]
     json: bool,
-    /// Draw the speed and the limit of the grid over K and over L, as SVG pictures in this
-    /// directory
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["shape", "head"])]
+    /// List each kernel of a step: its time on the device, its bytes and operations, and its floor.
+    /// The steps are timed once more for this
+    #[arg(long)]
+    kernels: bool,
+    /// Draw SVG pictures in this directory: the speed and the limit of the grid over K and over L,
+    /// and with `--kernels` the kernels of each step
+    #[arg(long, value_name = "DIR")]
     plot: Option<PathBuf>,
 }
 
 /// Times every shape on every device. The exit status is 1 if the gradients of any of them are
 /// wrong.
 pub fn run(options: &Options) -> Outcome {
-    let seconds = seconds(options.seconds)?;
+    let how = How {
+        threads: options.threads.loader_threads(),
+        seconds: seconds(options.seconds)?,
+        kernels: options.kernels,
+    };
+    let given = options.shape.given(&options.head);
+    if let Some(given) = given.filter(|_| options.plot.is_some() && !options.kernels) {
+        let message = format!("--plot draws the grid; with {given} it goes with --kernels");
+        return Err(Failure::Usage("bench", message));
+    }
     let one = options.shape.one(&options.head)?;
     // This reports a wrong option before anything is measured.
-    let mut given = match (&one, &options.shape.data) {
+    let mut positions_of_file = match (&one, &options.shape.data) {
         (Some(shape), Some(file)) => Some(Positions::from_file(
             file,
             shape,
-            options.threads.loader_threads(),
+            how.threads,
             Needs::default(),
         )?),
         _ => None,
@@ -94,22 +110,26 @@ pub fn run(options: &Options) -> Outcome {
         let made = std::fs::create_dir_all(directory);
         made.map_err(Error::io(directory, "create the directory"))?;
     }
+    if how.kernels {
+        // An adapter without timestamps is refused before anything is measured.
+        let timed = |device: &Device| device.kernel_times(1, || Ok(())).map(drop);
+        devices.iter().try_for_each(timed)?;
+    }
     let rates = devices.iter().map(Rates::measure);
     let rates = rates.collect::<wgrad::Result<Vec<_>>>()?;
     let table = Table::new(&devices);
     if !options.json {
         table.heading(&rates).iter().try_for_each(print)?;
     }
-    let threads = options.threads.loader_threads();
     let (mut measured, mut right) = (Vec::new(), true);
     for shape in &shapes {
-        let positions = match given.take() {
+        let positions = match positions_of_file.take() {
             Some(positions) => positions,
             None => Positions::random(shape)?,
         };
-        let mut cells = Vec::new();
+        let (mut cells, mut kernels) = (Vec::new(), Vec::new());
         for (device, rates) in devices.iter().zip(&rates) {
-            let measurement = measure(device, rates, shape, &positions, threads, seconds)?;
+            let measurement = measure(device, rates, shape, &positions, &how)?;
             match &measurement {
                 Ok(measurement) if options.json => print_json(measurement)?,
                 Ok(_) => {}
@@ -118,14 +138,23 @@ pub fn run(options: &Options) -> Outcome {
             right &= measurement.is_ok();
             let measurement = measurement.ok();
             cells.push(table.cell(measurement.as_ref()));
+            kernels.extend(measurement.iter().flat_map(kernels::lines));
             measured.extend(measurement);
         }
         if !options.json {
             print(table.row(shape, &positions, &cells))?;
+            kernels.iter().try_for_each(print)?;
         }
     }
     if let Some(directory) = &options.plot {
-        for path in plot::draw(directory, &measured, shape::base(software))? {
+        let mut paths = Vec::new();
+        if given.is_none() {
+            paths.extend(plot::draw(directory, &measured, shape::base(software))?);
+        }
+        if how.kernels {
+            paths.extend(bars::draw(directory, &measured)?);
+        }
+        for path in paths {
             warn(format_args!("{}", path.display()));
         }
     }
@@ -180,8 +209,7 @@ fn measure(
     rates: &Rates,
     shape: &Shape,
     positions: &Positions,
-    threads: usize,
-    seconds: Duration,
+    how: &How,
 ) -> wgrad::Result<Result<Measurement, String>> {
     let inputs = positions.small(shape, CHECKED_SAMPLES)?;
     let (tensor, error) = gradient_error(device, &shape.architecture, inputs)?;
@@ -193,7 +221,7 @@ fn measure(
             "FAILED {shape} on {name}: the gradient of {tensor} is off by {error:.3e} (relative L2 error), expected at most {TOLERANCE:.0e}; not timed"
         )));
     }
-    let timing = steps::time(device, shape, positions, threads, seconds)?;
+    let timing = steps::time(device, shape, positions, how)?;
     Ok(Ok(Measurement::new(
         device, rates, shape, positions, error, &timing,
     )))

@@ -26,9 +26,18 @@ pub struct HeadOptions {
 const BUCKET_INPUTS: usize = 768;
 
 impl HeadOptions {
-    /// Whether one of the options is given.
-    pub fn is_given(&self) -> bool {
-        self.pairwise || self.layers.is_some() || self.skip || self.factorise
+    /// The first of the options that is given.
+    pub fn given(&self) -> Option<&'static str> {
+        let options = [
+            (self.pairwise, "--pairwise"),
+            (self.layers.is_some(), "--layers"),
+            (self.skip, "--skip"),
+            (self.factorise, "--factorise"),
+        ];
+        options
+            .iter()
+            .find(|option| option.0)
+            .map(|option| option.1)
     }
 
     /// Overwrites the head of a network, whose inputs are set, with the given options.

@@ -46,16 +46,25 @@ pub fn draw(path: &Path, curve: &Curve, title: &str, steps_per_epoch: u64) -> Re
 /// The error of a drawing.
 pub type Drawing = std::result::Result<(), Box<dyn std::error::Error>>;
 
-/// Writes a painting to `path`. The file is replaced atomically. The canvas is [`SIZE`] times
-/// [`UNITS`].
+/// As [`save_sized`], with a canvas of [`SIZE`] times [`UNITS`].
 pub fn save(path: &Path, paint: impl FnOnce(&mut String) -> Drawing) -> Result<()> {
+    save_sized(path, SIZE, paint)
+}
+
+/// Writes a painting to `path`. The file is replaced atomically. The canvas is `size` times
+/// [`UNITS`].
+pub fn save_sized(
+    path: &Path,
+    size: (u32, u32),
+    paint: impl FnOnce(&mut String) -> Drawing,
+) -> Result<()> {
     let mut svg = String::new();
     // The backend writes to memory, so it fails only if the drawing itself is wrong.
     let painted = paint(&mut svg).map_err(|error| std::io::Error::other(error.to_string()));
     painted.map_err(wgrad::Error::io(path, "draw the picture"))?;
-    let (width, height) = (UNITS as u32 * SIZE.0, UNITS as u32 * SIZE.1);
+    let (width, height) = (UNITS as u32 * size.0, UNITS as u32 * size.1);
     let drawn = format!("<svg width=\"{width}\" height=\"{height}\"");
-    let shown = format!("<svg width=\"{}\" height=\"{}\"", SIZE.0, SIZE.1);
+    let shown = format!("<svg width=\"{}\" height=\"{}\"", size.0, size.1);
     let svg = svg.replacen(&drawn, &shown, 1);
     write_atomically(path, |out| out.write_all(svg.as_bytes()))
 }

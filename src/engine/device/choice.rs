@@ -29,7 +29,8 @@ pub struct AdapterReport {
     pub max_invocations: u32,
     /// The most bytes of workgroup memory; wgrad needs 16,384.
     pub max_workgroup_bytes: u32,
-    /// Optional features that faster variants could use: `subgroups`, `f16`, `timestamps`.
+    /// Optional features: `timestamps`, which time kernels, and `subgroups` and `f16`, which faster
+    /// variants could use.
     pub features: Vec<String>,
     /// The reason why wgrad cannot run on it, if there is one.
     pub unfit: Option<String>,

@@ -5,21 +5,25 @@
 //! done. Pipelines, bind groups and the buffers for parameters, uploads and reads are kept, so that
 //! playing a recording again creates nothing.
 
+mod encode;
 mod limits;
 mod pipeline;
 mod readback;
 mod staging;
+mod stamps;
 
 pub(super) use limits::unfit;
 pub(super) use readback::GpuReadback;
 
+use super::clock::Clock;
 use super::{Class, Executor, Objects, Pending};
 use crate::engine::kernel::Element;
-use crate::engine::recording::{BufferId, Command, Dispatch, Known, Recording};
+use crate::engine::recording::{BufferId, Dispatch, Known, Recording};
 use crate::error::{Error, Result};
 use pipeline::Pipeline;
 use readback::ReadBuffers;
 use staging::{Sheets, Staged};
+use stamps::{Stamps, Timer};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -72,6 +76,8 @@ pub(super) struct Gpu {
     reads: Arc<ReadBuffers>,
     lost: Arc<Mutex<Option<String>>>,
     counts: Counts,
+    /// `None` if the adapter has no timestamps.
+    timer: Option<Timer>,
 }
 
 #[derive(Default)]
@@ -94,7 +100,7 @@ impl Gpu {
             & !15;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
-            required_features: wgpu::Features::empty(),
+            required_features: stamps::features(adapter.features()),
             required_limits: limits,
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
@@ -137,6 +143,7 @@ impl Gpu {
             reads: Arc::default(),
             lost,
             counts,
+            timer: Timer::new(&device, &queue),
             device,
             queue,
         })
@@ -215,81 +222,6 @@ impl Gpu {
         });
         Ok((&pipeline.pipeline, group))
     }
-
-    fn encode(
-        &self,
-        state: &mut State,
-        recording: &Recording<'_>,
-        staged: &Staged,
-        reads: Option<&wgpu::Buffer>,
-    ) -> Result<wgpu::CommandBuffer> {
-        let mut encoder = self.device.create_command_encoder(&Default::default());
-        let mut sources = staged.sources();
-        if let Some((from, start, size)) = sources.next().flatten() {
-            if size > state.uniforms.size() {
-                state.uniforms =
-                    self.create_buffer("parameters", size.next_power_of_two(), UNIFORMS);
-                state.forget_bind_groups();
-            }
-            encoder.copy_buffer_to_buffer(from, start, &state.uniforms, 0, size);
-        }
-        let (mut slot, mut read) = (0, 0);
-        let mut commands = recording.commands().iter().peekable();
-        while let Some(command) = commands.next() {
-            match command {
-                Command::Upload(id, at, _) => {
-                    if let Some((from, start, size)) = sources.next().flatten() {
-                        let (to, at) = (&state.buffers[id].buffer, 4 * *at as u64);
-                        encoder.copy_buffer_to_buffer(from, start, to, at, size);
-                    }
-                }
-                Command::Copy {
-                    from,
-                    to,
-                    first,
-                    len,
-                } => {
-                    let (from, to) = (&state.buffers[from].buffer, &state.buffers[to].buffer);
-                    let (at, size) = (4 * *first as u64, 4 * *len as u64);
-                    encoder.copy_buffer_to_buffer(from, 0, to, at, size);
-                }
-                Command::Read(id, len) => {
-                    let size = 4 * *len as u64;
-                    if let Some(to) = reads.filter(|_| size > 0) {
-                        let from = &state.buffers[id].buffer;
-                        encoder.copy_buffer_to_buffer(from, 0, to, read, size);
-                    }
-                    read += size;
-                }
-                Command::Dispatch(dispatch) => {
-                    let mut pass = encoder.begin_compute_pass(&Default::default());
-                    let mut next = Some(dispatch);
-                    while let Some(dispatch) = next {
-                        if dispatch.groups > 0 {
-                            let (pipeline, group) = self.bound(state, dispatch)?;
-                            pass.set_pipeline(pipeline);
-                            pass.set_bind_group(0, &group, &[slot]);
-                            let x = dispatch.groups.min(MAX_GROUPS);
-                            pass.dispatch_workgroups(x, dispatch.groups.div_ceil(x), 1);
-                        }
-                        slot += UNIFORM_SLOT as u32;
-                        next = next_dispatch(&mut commands);
-                    }
-                }
-            }
-        }
-        Ok(encoder.finish())
-    }
-}
-
-/// The next command if it is a dispatch; it then shares the compute pass of the dispatch before it.
-fn next_dispatch<'a, 'd: 'a>(
-    commands: &mut std::iter::Peekable<impl Iterator<Item = &'a Command<'d>>>,
-) -> Option<&'a Dispatch> {
-    match commands.next_if(|command| matches!(command, Command::Dispatch(_))) {
-        Some(Command::Dispatch(dispatch)) => Some(dispatch),
-        _ => None,
-    }
 }
 
 impl State {
@@ -364,24 +296,35 @@ impl Executor for Gpu {
     fn play(&self, recording: &Recording<'_>) -> Result<Pending> {
         let mut state = lock(&self.state);
         recording.check(|id| state.buffers.get(&id).map(GpuBuffer::known))?;
+        let mut stamps = self.timer.as_ref().and_then(Timer::stamps);
         let pending = self.scoped("play a recording", || {
             let staged = state.sheets.stage(recording, |size| {
                 let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
                 self.create_buffer("uploads", size, usage)
             });
-            let wanted = readback::wanted(recording, |id| state.buffers[&id].element);
+            let mut wanted = readback::wanted(recording, |id| state.buffers[&id].element);
+            if let Some(stamps) = stamps.as_deref_mut() {
+                // The parameters are copied as well.
+                let works = recording.commands().len() + 1;
+                stamps.make_room(works, &self.device, |size| {
+                    let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+                    self.create_buffer("timestamps", size, usage)
+                });
+                wanted.extend(Stamps::wanted(works));
+            }
             let reads = self.reads.take(&wanted, |size| {
                 let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
                 self.create_buffer("read back", size, usage)
             });
-            let commands = self.encode(&mut state, recording, &staged, reads.as_ref())?;
+            let stamps = stamps.as_deref_mut();
+            let commands = self.encode(&mut state, recording, &staged, reads.as_ref(), stamps)?;
             // Uploads are copied last, because several megabytes would evict the encoder's working
             // set.
             self.write(&staged, recording)?;
             let submission = self.queue.submit([commands]);
             let held = state.sheets.take_back(staged);
             self.counts.submissions.fetch_add(1, Ordering::Relaxed);
-            Ok(Pending::Gpu(GpuReadback::new(
+            Ok(GpuReadback::new(
                 &self.name,
                 &self.device,
                 (submission, held),
@@ -389,14 +332,27 @@ impl Executor for Gpu {
                 reads,
                 &self.reads,
                 &self.lost,
-            )))
+            ))
         });
         if pending.is_err() {
             // The objects that failed may be among those that were kept.
             state.forget_bind_groups();
             self.reads.forget_idle();
         }
-        pending
+        let readback = pending?;
+        let works = stamps.map(|mut stamps| stamps.take());
+        let Some((timer, works)) = self.timer.as_ref().zip(works) else {
+            return Ok(Pending::Gpu(readback));
+        };
+        drop(state);
+        let mut values = readback.wait()?;
+        let recorded = timer.record(works, values.pop());
+        recorded.map_err(|reason| self.failure("time kernels", reason))?;
+        Ok(Pending::Ready(values))
+    }
+
+    fn clock(&self) -> Option<&Clock> {
+        self.timer.as_ref().map(|timer| &timer.clock)
     }
 
     fn objects(&self) -> Objects {

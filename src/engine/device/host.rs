@@ -1,6 +1,7 @@
 //! The executors on the host. `reference` runs the twins in f64; `cpu` runs the CPU implementations
 //! in f32 on its own threads.
 
+use super::clock::{Clock, WorkTime};
 use super::{Class, Executor, Pending, Values};
 use crate::engine::kernel::{Access, Call, Element, Kernel, Real, Slice};
 use crate::engine::recording::{BufferId, Command, Data, Dispatch, Known, Recording};
@@ -9,6 +10,7 @@ use aligned_vec::{AVec, CACHELINE_ALIGN};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// The CPU executor cuts a batch into micro-batches beyond this size, as a GPU does at its binding
 /// limit. The bits of a run depend on it, so it is a constant and not a property of the machine.
@@ -54,6 +56,7 @@ pub(super) struct Host<R> {
     pool: Option<Arc<rayon::ThreadPool>>,
     run: fn(&Kernel, Call<'_, R>),
     buffers: Mutex<Buffers<R>>,
+    clock: Clock,
 }
 
 /// The number types that a host executor computes in.
@@ -112,6 +115,7 @@ impl<R: HostReal> Host<R> {
             pool,
             run,
             buffers: Mutex::default(),
+            clock: Clock::default(),
         }
     }
 
@@ -285,38 +289,56 @@ impl<R: HostReal> Executor for Host<R> {
         };
         Ok(Pending::Ready(values))
     }
+
+    fn clock(&self) -> Option<&Clock> {
+        Some(&self.clock)
+    }
 }
 
 impl<R: HostReal> Host<R> {
-    /// Performs the commands of a checked recording.
+    /// Performs the commands of a checked recording, and times them if the clock is on.
     fn perform(&self, buffers: &mut Buffers<R>, recording: &Recording<'_>) -> Vec<Values> {
         let mut values = Vec::new();
-        for command in recording.commands() {
-            match command {
-                Command::Upload(id, first, data) => {
-                    if let Some(buffer) = buffers.get_mut(id) {
-                        fill(&mut buffer.storage, *first, *data);
-                    }
-                }
-                Command::Copy {
-                    from,
-                    to,
-                    first,
-                    len,
-                } => {
-                    if let Some((id, mut target)) = buffers.remove_entry(to) {
-                        let place = *first..*first + *len;
-                        copy(&mut target.storage, &buffers[from].storage, place);
-                        buffers.insert(id, target);
-                    }
-                }
-                Command::Dispatch(dispatch) => self.dispatch(buffers, dispatch),
-                Command::Read(id, len) => values.push(match &buffers[id].storage {
-                    Storage::Floats(floats) => R::values(&floats[..*len]),
-                    Storage::Words(words) => Values::Words(words[..*len].to_vec()),
-                }),
-            }
+        let commands = recording.commands();
+        if !self.clock.is_on() {
+            let values = &mut values;
+            commands
+                .iter()
+                .for_each(|command| self.command(buffers, command, values));
+        } else {
+            self.clock.add(commands.iter().filter_map(|command| {
+                let start = Instant::now();
+                self.command(buffers, command, &mut values);
+                WorkTime::of(command, start.elapsed())
+            }));
         }
         values
+    }
+
+    fn command(&self, buffers: &mut Buffers<R>, command: &Command<'_>, values: &mut Vec<Values>) {
+        match command {
+            Command::Upload(id, first, data) => {
+                if let Some(buffer) = buffers.get_mut(id) {
+                    fill(&mut buffer.storage, *first, *data);
+                }
+            }
+            Command::Copy {
+                from,
+                to,
+                first,
+                len,
+            } => {
+                if let Some((id, mut target)) = buffers.remove_entry(to) {
+                    let place = *first..*first + *len;
+                    copy(&mut target.storage, &buffers[from].storage, place);
+                    buffers.insert(id, target);
+                }
+            }
+            Command::Dispatch(dispatch) => self.dispatch(buffers, dispatch),
+            Command::Read(id, len) => values.push(match &buffers[id].storage {
+                Storage::Floats(floats) => R::values(&floats[..*len]),
+                Storage::Words(words) => Values::Words(words[..*len].to_vec()),
+            }),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 use wgrad::engine::device::{Class, Device};
-use wgrad::engine::kernel::Element;
+use wgrad::engine::kernel::{Element, Traffic};
 use wgrad::engine::kernels::multiply_add;
 use wgrad::engine::recording::{BufferId, Recording};
 use wgrad::error::Result;
@@ -74,6 +74,13 @@ impl Rates {
             copy_bandwidth: 8.0 * copied as f64 / f64::min(by_kernel, by_driver),
             multiply_adds: chains * f64::from(CHAIN) / arithmetic,
         })
+    }
+
+    /// The seconds for these bytes or for these operations, whichever takes longer.
+    pub fn floor(&self, traffic: Traffic) -> f64 {
+        let memory = traffic.bytes() as f64 / self.copy_bandwidth;
+        let arithmetic = traffic.operations as f64 / (2.0 * self.multiply_adds);
+        memory.max(arithmetic)
     }
 }
 

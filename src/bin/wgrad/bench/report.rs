@@ -1,5 +1,6 @@
 //! A measurement as JSON, and all measurements as a table.
 
+use super::kernels::{self, KernelRow};
 use super::positions::Positions;
 use super::rates::Rates;
 use super::shape::Shape;
@@ -11,6 +12,9 @@ use wgrad::engine::device::Device;
 #[derive(Clone, Debug, Serialize)]
 pub struct Measurement {
     pub device: String,
+    /// The name of the shape, as in the table.
+    #[serde(skip)]
+    pub shape: String,
     pub hidden: usize,
     pub batch: usize,
     pub inputs: usize,
@@ -49,6 +53,12 @@ pub struct Measurement {
     pub floor_seconds: Option<f64>,
     /// `floor_seconds` ÷ `seconds_per_step`: 1 is as fast as memory and arithmetic allow.
     pub share_of_floor: Option<f64>,
+    /// With `--kernels`: the time of all kernels and copies of a step on the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_seconds_per_step: Option<f64>,
+    /// With `--kernels`: the kernels and copies of a step, in the order of their first runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernels: Option<Vec<KernelRow>>,
 }
 
 impl Measurement {
@@ -61,13 +71,11 @@ impl Measurement {
         timing: &Timing,
     ) -> Self {
         let architecture = &shape.architecture;
-        let floor = timing.traffic.map(|traffic| {
-            let memory = traffic.bytes() as f64 / rates.copy_bandwidth;
-            let arithmetic = traffic.operations as f64 / (2.0 * rates.multiply_adds);
-            memory.max(arithmetic)
-        });
+        let floor = timing.traffic.map(|traffic| rates.floor(traffic));
+        let kernels = timing.kernels.as_deref();
         Self {
             device: device.name().to_owned(),
+            shape: shape.to_string(),
             hidden: architecture.hidden,
             batch: shape.batch,
             inputs: architecture.inputs,
@@ -93,6 +101,8 @@ impl Measurement {
             multiply_adds_per_second: rates.multiply_adds,
             floor_seconds: floor,
             share_of_floor: floor.map(|floor| floor / timing.seconds),
+            device_seconds_per_step: kernels.map(kernels::seconds),
+            kernels: kernels.map(|times| kernels::rows(times, rates)),
         }
     }
 }

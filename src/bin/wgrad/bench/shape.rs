@@ -161,24 +161,32 @@ pub fn grid(software: bool) -> Vec<Shape> {
 }
 
 impl ShapeOptions {
+    /// The first option that is given and that selects a single shape.
+    pub fn given(&self, head: &HeadOptions) -> Option<&'static str> {
+        let options = [
+            (self.hidden.is_some(), "--hidden"),
+            (self.batch_size.is_some(), "--batch-size"),
+            (self.inputs.is_some(), "--inputs"),
+            (self.buckets.is_some(), "--buckets"),
+            (self.output_buckets.is_some(), "--output-buckets"),
+            (self.indices.is_some(), "--indices"),
+            (self.activation.is_some(), "--activation"),
+            (self.tied, "--tied"),
+            (self.dense, "--dense"),
+            (self.data.is_some(), "--data"),
+            (self.optimizer.is_some(), "--optimizer"),
+            (self.half, "--half"),
+        ];
+        let given = options.iter().find(|option| option.0);
+        given.map(|option| option.1).or_else(|| head.given())
+    }
+
     /// The single shape, if any option of it or of its head is given.
     ///
     /// # Errors
     /// Sizes with which no network can be trained.
     pub fn one(&self, head: &HeadOptions) -> Result<Option<Shape>, Failure> {
-        let sizes = [self.hidden, self.batch_size, self.indices];
-        let given = sizes.iter().any(Option::is_some)
-            || self.inputs.is_some()
-            || self.buckets.is_some()
-            || self.output_buckets.is_some()
-            || self.tied
-            || self.dense
-            || self.half
-            || head.is_given()
-            || self.activation.is_some()
-            || self.data.is_some()
-            || self.optimizer.is_some();
-        if !given {
+        if self.given(head).is_none() {
             return Ok(None);
         }
         let (hidden, batch) = base(false);

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
-use wgrad::engine::device::{Class, Device};
+use wgrad::engine::device::{Class, Device, WorkTime};
 use wgrad::engine::kernel::Traffic;
 use wgrad::error::{Error, Result};
 use wgrad::nnue::loss::Loss;
@@ -18,8 +18,8 @@ use wgrad::optim::Optimizer;
 const IN_FLIGHT: usize = 4;
 /// The number of timed rounds. The result is their median.
 const ROUNDS: usize = 5;
-/// The number of steps for which only the call is timed: as many as the time allows, within this
-/// range.
+/// The number of steps for which only the call is timed, or each kernel: as many as the time
+/// allows, within this range.
 const CALLS: RangeInclusive<usize> = 9..=999;
 /// The share of the time for finding the number of steps per round.
 const WARM_UP: f64 = 0.1;
@@ -37,6 +37,8 @@ pub struct Timing {
     pub submissions: f64,
     /// `None` if a kernel does not count its traffic.
     pub traffic: Option<Traffic>,
+    /// The time of each kernel on the device; `None` if nobody asked for it.
+    pub kernels: Option<Vec<WorkTime>>,
 }
 
 /// A network on a device, with or without an optimizer.
@@ -122,15 +124,20 @@ fn wait_for_all_but(left: usize, pending: &mut VecDeque<PendingLoss>) -> Result<
     Ok(())
 }
 
-/// Times steps for about this long, including the time to build their batches. If the device does
-/// not compute on threads of the host, `threads` threads build the batches.
-pub fn time(
-    device: &Device,
-    shape: &Shape,
-    positions: &Positions,
-    threads: usize,
-    seconds: Duration,
-) -> Result<Timing> {
+/// How steps are timed.
+pub struct How {
+    /// The number of threads that build the batches if the device does not compute on threads of
+    /// the host.
+    pub threads: usize,
+    /// The time for the steps, including the time to build their batches.
+    pub seconds: Duration,
+    /// Whether to time each kernel as well, for as long again.
+    pub kernels: bool,
+}
+
+/// Times steps.
+pub fn time(device: &Device, shape: &Shape, positions: &Positions, how: &How) -> Result<Timing> {
+    let (threads, seconds) = (how.threads, how.seconds);
     let mut engine = Engine::new(device, shape)?;
     let own = positions.in_form(shape, threads, engine.needs())?;
     let positions = own.as_ref().unwrap_or(positions);
@@ -151,9 +158,13 @@ pub fn time(
         Class::Host => None,
         Class::Gpu | Class::Software => Some(host(device, &mut engine, &maker, seconds)?),
     };
+    let kernels = how
+        .kernels
+        .then(|| kernels(device, &mut engine, &maker, seconds, timing.seconds));
     Ok(Timing {
         host_seconds,
         traffic,
+        kernels: kernels.transpose()?,
         ..timing
     })
 }
@@ -193,6 +204,7 @@ fn rounds(
         host_seconds: None,
         submissions: (device.objects().submissions - before) as f64 / all,
         traffic: None,
+        kernels: None,
     })
 }
 
@@ -220,4 +232,23 @@ fn host(
         times.sort();
         times[times.len() / 2].as_secs_f64()
     }))
+}
+
+/// The time of each kernel in a step, the median over as many steps as the time allows if a step
+/// takes `step` seconds.
+fn kernels(
+    device: &Device,
+    engine: &mut Engine,
+    maker: &Maker<'_>,
+    seconds: Duration,
+    step: f64,
+) -> Result<Vec<WorkTime>> {
+    let batches = [maker.make(None)?, maker.make(None)?];
+    let steps = ((seconds.as_secs_f64() / step) as usize).clamp(*CALLS.start(), *CALLS.end());
+    let (mut next, mut pending) = (batches.iter().cycle(), VecDeque::new());
+    device.kernel_times(steps, || {
+        let batch = next.next().unwrap_or(&batches[0]);
+        pending.push_back(engine.step(batch)?);
+        wait_for_all_but(0, &mut pending)
+    })
 }
