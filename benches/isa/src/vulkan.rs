@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use vk::PipelineExecutableStatisticFormatKHR as Format;
 
-/// An opened device. It lives until the process ends: some null devices crash when they are
-/// destroyed.
+/// An opened device. Like its instance, it lives until the process ends.
 pub struct Device {
     device: ash::Device,
     executables: khr::pipeline_executable_properties::Device,
