@@ -331,8 +331,8 @@ fn the_index_of_real_batches_is_that_of_the_host() {
     }
 }
 
-/// The parameters after a few steps on the batches of a loader, and the words per position that the
-/// steps upload. With `needs` the loader knows the network.
+/// The parameters after a few steps on the batches of a loader, the words per position that the
+/// steps upload, and whether the device decodes records. With `with_needs` the loader makes records.
 fn trained(
     device: &Device,
     architecture: &Architecture,
@@ -348,7 +348,7 @@ fn trained(
         .shuffle_buffer(0)
         .output_buckets(buckets);
     let needs = match with_needs {
-        true => learner.needs(),
+        true => learner.needs().with_records(true),
         false => Needs::default(),
     };
     let loader = inputs.loader(&shipped(), &settings, needs).unwrap();
@@ -424,7 +424,7 @@ fn records_are_lists_for_other_paths() {
         let loader = inputs.loader(&shipped(), &settings, needs).unwrap();
         loader.take(2).map(Result::unwrap)
     };
-    for (records, lists) in batches(network.needs()).zip(batches(Needs::default())) {
+    for (records, lists) in batches(network.needs().with_records(true)).zip(batches(Needs::default())) {
         assert_eq!(records.targets(), lists.targets());
         assert_eq!(records.inputs(), lists.inputs());
         assert_eq!(records.scores(), lists.scores());

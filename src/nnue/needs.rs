@@ -1,7 +1,7 @@
 //! The form in which a network reads its batches.
 
 use super::network::Network;
-use crate::engine::device::Device;
+use crate::engine::device::{Class, Device};
 use crate::tensor::lists::Transpose;
 
 /// The requirements of the network that reads the batches of a [`Loader`](super::data::Loader).
@@ -14,6 +14,9 @@ use crate::tensor::lists::Transpose;
 pub struct Needs<'a> {
     network: Option<&'a Network>,
     gradients: bool,
+    /// Whether samples are records where the device can decode them; `None` lets the device's class
+    /// decide.
+    records: Option<bool>,
 }
 
 impl<'a> Needs<'a> {
@@ -22,6 +25,7 @@ impl<'a> Needs<'a> {
         Self {
             network: Some(network),
             gradients: true,
+            records: None,
         }
     }
 
@@ -30,6 +34,18 @@ impl<'a> Needs<'a> {
         Self {
             network: Some(network),
             gradients: false,
+            records: None,
+        }
+    }
+
+    /// The same with records of chess positions wherever the device can decode them, or never.
+    /// Without this call a GPU gets records, and a software adapter, whose driver decodes them on
+    /// the cores that make the batches, gets lists. Both give the same bits.
+    #[must_use]
+    pub fn with_records(self, records: bool) -> Self {
+        Self {
+            records: Some(records),
+            ..self
         }
     }
 
@@ -56,7 +72,10 @@ impl<'a> Needs<'a> {
     /// those of [`Self::transpose`].
     pub(super) fn records(&self, samples: usize, entries: usize) -> bool {
         let network = self.network.filter(|_| self.gradients);
-        network.is_some_and(|network| network.takes_records(samples, entries))
+        network.is_some_and(|network| {
+            let is_gpu = network.device().class() == Class::Gpu;
+            self.records.unwrap_or(is_gpu) && network.takes_records(samples, entries)
+        })
     }
 
     /// The device of the network, if it computes on threads that can make batches between steps.

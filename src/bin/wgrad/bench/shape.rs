@@ -45,6 +45,10 @@ pub struct ShapeOptions {
     /// Use the positions of this data file instead of random ones
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
+    /// Give the positions of the data file to the device as records, which it decodes, or as index
+    /// lists; without this option, as in a training
+    #[arg(long, value_name = "FORM", requires = "data", value_parser = PossibleValuesParser::new(["records", "lists"]).map(|form| form == "records"))]
+    feed: Option<bool>,
     /// AdamW, or only the gradients
     #[arg(long, value_parser = PossibleValuesParser::new(["adamw", "none"]).map(|name| name == "adamw"))]
     optimizer: Option<bool>,
@@ -85,6 +89,8 @@ pub struct Shape {
     pub optimizer: bool,
     /// Whether steps store Z and its gradients in 16 bits.
     pub half: bool,
+    /// Whether positions are records for the device; `None` lets the device decide.
+    pub records: Option<bool>,
 }
 
 const INPUTS: usize = 768;
@@ -100,6 +106,7 @@ impl Shape {
             dense: false,
             optimizer: true,
             half: false,
+            records: None,
         }
     }
 
@@ -132,6 +139,8 @@ impl Display for Shape {
             (architecture.tied, "tied"),
             (self.dense, "dense"),
             (self.half, "half"),
+            (self.records == Some(true), "records"),
+            (self.records == Some(false), "lists"),
             (true, if self.optimizer { "adamw" } else { "gradients" }),
         ];
         words
@@ -176,6 +185,7 @@ impl ShapeOptions {
             (self.data.is_some(), "--data"),
             (self.optimizer.is_some(), "--optimizer"),
             (self.half, "--half"),
+            (self.feed.is_some(), "--feed"),
         ];
         let given = options.iter().find(|option| option.0);
         given.map(|option| option.1).or_else(|| head.given())
@@ -209,6 +219,7 @@ impl ShapeOptions {
         shape.dense = self.dense;
         shape.optimizer = self.optimizer.unwrap_or(true);
         shape.half = self.half;
+        shape.records = self.feed;
         if shape.half && !shape.optimizer {
             let message = "--half goes with --optimizer adamw".to_owned();
             return Err(Failure::Usage("bench", message));

@@ -139,7 +139,11 @@ pub struct How {
 pub fn time(device: &Device, shape: &Shape, positions: &Positions, how: &How) -> Result<Timing> {
     let (threads, seconds) = (how.threads, how.seconds);
     let mut engine = Engine::new(device, shape)?;
-    let own = positions.in_form(shape, threads, engine.needs())?;
+    let needs = match shape.records {
+        Some(records) => engine.needs().with_records(records),
+        None => engine.needs(),
+    };
+    let own = positions.in_form(shape, threads, needs)?;
     let positions = own.as_ref().unwrap_or(positions);
     let entries = 2.0 * positions.indices * shape.batch as f64;
     let transpose = engine.needs().transpose(shape.batch, entries as usize);
