@@ -424,7 +424,9 @@ fn records_are_lists_for_other_paths() {
         let loader = inputs.loader(&shipped(), &settings, needs).unwrap();
         loader.take(2).map(Result::unwrap)
     };
-    for (records, lists) in batches(network.needs().with_records(true)).zip(batches(Needs::default())) {
+    for (records, lists) in
+        batches(network.needs().with_records(true)).zip(batches(Needs::default()))
+    {
         assert_eq!(records.targets(), lists.targets());
         assert_eq!(records.inputs(), lists.inputs());
         assert_eq!(records.scores(), lists.scores());

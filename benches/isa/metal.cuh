@@ -140,6 +140,14 @@ INLINE float4 fma(float4 a, float4 b, float4 c) {
 INLINE float dot(float2 a, float2 b) { return a.x * b.x + a.y * b.y; }
 INLINE float dot(float4 a, float4 b) { return a.x * b.x + a.y * b.y + a.z * b.z + a.w * b.w; }
 
+// Functions of bits, and atomic words of device memory.
+INLINE uint popcount(uint a) { return __popc(a); }
+INLINE uint ctz(uint a) { return a == 0 ? 32 : __ffs(a) - 1; }
+typedef uint atomic_uint;
+enum memory_order { memory_order_relaxed };
+INLINE uint atomic_fetch_or_explicit(uint* to, uint a, memory_order) { return atomicOr(to, a); }
+INLINE uint atomic_fetch_add_explicit(uint* to, uint a, memory_order) { return atomicAdd(to, a); }
+
 enum class mem_flags { mem_none, mem_device, mem_threadgroup };
 INLINE void threadgroup_barrier(mem_flags) { __syncthreads(); }
 }  // namespace metal
