@@ -185,7 +185,15 @@ impl<'a> Decoder<'a> {
             samples_2,
             entries: entries as u32,
         };
-        recording.dispatch(0, params, index_samples::Buffers { bits, index });
+        recording.dispatch(
+            0,
+            params,
+            index_samples::Buffers {
+                bits,
+                counts,
+                index,
+            },
+        );
         recording.read(index, end);
         recording.read(bits, self.bits.len());
         recording.read(counts, self.counts.len());

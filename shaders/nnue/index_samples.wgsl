@@ -1,5 +1,6 @@
 // The samples of the transposed index: the numbers of the bits of each feature, in ascending order.
-// A workgroup serves one feature of a perspective. It sets the bits to 0 for the next batch.
+// A workgroup serves one feature of a perspective. It sets the bits and the feature's counts to 0
+// for the next batch.
 struct Params {
     inputs: u32, // N
     ranges: u32, // lists of a feature
@@ -13,8 +14,9 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read_write> bits: array<u32>; // [2, N, words]
-@group(0) @binding(1) var<storage, read_write> index: array<u32>;
-@group(0) @binding(2) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> counts: array<u32>; // [2, N, ranges]
+@group(0) @binding(2) var<storage, read_write> index: array<u32>;
+@group(0) @binding(3) var<uniform> params: Params;
 
 const INVOCATIONS = 64u;
 
@@ -52,6 +54,9 @@ fn main(
         sums[invocation] = sum;
     }
 
+    for (var range = invocation; range < params.ranges; range += INVOCATIONS) {
+        counts[row * params.ranges + range] = 0u;
+    }
     let lists = params.inputs * params.ranges;
     let list = params.first_chunks + perspective * (lists + 1u) + feature * params.ranges;
     let start = index[params.starts + perspective * (params.chunks + 1u) + index[list]];

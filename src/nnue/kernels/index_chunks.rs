@@ -5,7 +5,7 @@
 //! device alone, so the host makes room for as many as there can be, and the rest have no samples.
 
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Call, Case, Kernel, PLAIN, Pass, Slot, Traffic, Update};
+use crate::engine::kernel::{Call, Case, Kernel, PLAIN, Pass, Read, Slot, Traffic, Update};
 use crate::engine::libraries::GRID;
 use crate::tensor::lists::CHUNK;
 use rand::RngExt;
@@ -25,8 +25,8 @@ crate::interface! {
         pub starts: u32,
     }
     pub struct Buffers {
-        /// The samples of each list, `[perspectives, lists]`; 0 afterwards.
-        pub counts: Update<u32>,
+        /// The samples of each list, `[perspectives, lists]`.
+        pub counts: Read<u32>,
         /// Index lists, targets and transposed index of a batch.
         pub index: Update<u32>,
     }
@@ -35,7 +35,7 @@ crate::interface! {
 impl crate::engine::kernel::Params for Params {
     const KERNEL: &'static Kernel = &KERNEL;
     fn groups(&self) -> u32 {
-        self.perspectives
+        self.perspectives * self.lists.div_ceil(TILE).max(1)
     }
 }
 
@@ -55,6 +55,9 @@ pub static KERNEL: Kernel = Kernel {
     cases,
 };
 
+/// Lists of a workgroup.
+const TILE: u32 = 1024;
+
 /// The most chunks of lists with this many samples in all.
 pub fn most_chunks(lists: usize, entries: usize) -> usize {
     // Each list has at most one chunk that is not full.
@@ -68,17 +71,14 @@ fn twin(call: Call<'_, f64>) {
         let first_chunks = p.first_chunks as usize + perspective * (lists + 1);
         let starts = p.starts as usize + perspective * (room + 1);
         let (mut chunk, mut sample) = (0, 0);
-        for (list, count) in b.counts[perspective * lists..][..lists]
-            .iter_mut()
-            .enumerate()
-        {
+        let counts = &b.counts[perspective * lists..][..lists];
+        for (list, &count) in counts.iter().enumerate() {
             b.index[first_chunks + list] = chunk as u32;
-            for begin in (0..*count).step_by(CHUNK) {
+            for begin in (0..count).step_by(CHUNK) {
                 b.index[starts + chunk] = sample + begin;
                 chunk += 1;
             }
-            sample += *count;
-            *count = 0;
+            sample += count;
         }
         b.index[first_chunks + lists] = chunk as u32;
         b.index[starts + chunk..=starts + room].fill(sample);
@@ -91,20 +91,21 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
     let perspectives = u64::from(p.perspectives);
     Traffic {
         read: 4 * perspectives * lists,
-        written: 4 * perspectives * (2 * lists + 1 + chunks + 1),
+        written: 4 * perspectives * (lists + 1 + chunks + 1),
         ..Traffic::default()
     }
 }
 
 fn cases() -> Vec<Case> {
-    // [perspectives, lists]: none, 1, a workgroup − 1, a workgroup, a workgroup + 1, several per
-    // invocation, and more than 65,535 workgroups.
+    // [perspectives, lists]: none, 1, a workgroup − 1, a workgroup, a workgroup + 1, several
+    // workgroups, and more than 65,535 workgroups.
     let shapes = [
         [2, 0],
         [2, 1],
         [2, 255],
-        [1, 256],
-        [2, 257],
+        [2, 1023],
+        [1, 1024],
+        [2, 1025],
         [2, 768],
         [3, 6144],
         [2, 61_440],
@@ -143,7 +144,7 @@ fn case((seed, [perspectives, lists]): (usize, [usize; 2])) -> Case {
         0,
         params,
         Slots {
-            counts: Slot::UpdateWords(counts),
+            counts: Slot::Words(counts),
             index: Slot::UpdateWords(vec![7; starts + perspectives * (chunks + 1)]),
         },
     )

@@ -32,6 +32,8 @@ crate::interface! {
     pub struct Buffers {
         /// A bit for each pair of a feature and a sample, `[2, N, words]`; 0 afterwards.
         pub bits: Update<u32>,
+        /// The samples of each list, `[2, N, ranges]`; 0 afterwards.
+        pub counts: Update<u32>,
         /// Index lists, targets and transposed index of a batch.
         pub index: Update<u32>,
     }
@@ -63,6 +65,7 @@ pub static KERNEL: Kernel = Kernel {
 fn twin(call: Call<'_, f64>) {
     let (p, b) = call.open::<Params>();
     let (inputs, words, ranges) = (p.inputs as usize, p.words as usize, p.ranges as usize);
+    b.counts[..2 * inputs * ranges].fill(0);
     for perspective in 0..2 {
         let first_chunks = p.first_chunks as usize + perspective * (inputs * ranges + 1);
         let starts = p.starts as usize + perspective * (p.chunks as usize + 1);
@@ -88,7 +91,7 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
     let bits = rows * u64::from(p.words);
     Traffic {
         read: 4 * bits,
-        written: 4 * (bits + entries),
+        written: 4 * (bits + rows * u64::from(p.ranges) + entries),
         // The first chunk of each feature, and its start.
         gathered_issued: 8 * rows,
         gathered_distinct: 4 * (rows + rows.min(2 * u64::from(p.chunks + 1))),
@@ -154,6 +157,7 @@ fn case((seed, [samples, width, features, ranges]): (usize, [usize; 4])) -> Case
         params,
         Slots {
             bits: Slot::UpdateWords(lists.iter().flat_map(|lists| bits(lists, words)).collect()),
+            counts: Slot::UpdateWords(vec![9; 2 * features * ranges]),
             index: Slot::UpdateWords(index),
         },
     )

@@ -203,6 +203,7 @@ impl Feed {
         };
         let buffers = index_samples::Buffers {
             bits: self.bits.id(),
+            counts: self.counts.id(),
             index: list_buffer.id(),
         };
         recording.dispatch(0, params, buffers);
