@@ -142,8 +142,9 @@ fn main(
     sum = joined(s6, sum, invocation, 6u);
     sum = joined(s7, sum, invocation, 7u);
     let part = invocation / 8u;
-    let is_other_strip = !is_chunk && begin >= end;
-    if (row >= total || part >= words || is_other_strip) {
+    // A block of another strip, or the room for a chunk that does not exist.
+    let is_nothing = begin >= end;
+    if (row >= total || part >= words || is_nothing) {
         return;
     }
     let round = invocation % 8u;

@@ -23,7 +23,8 @@ crate::interface! {
         pub total: u32,
         /// K, a multiple of 32.
         pub hidden: u32,
-        /// Chunks of the first perspective's transposed index.
+        /// Chunks of the first perspective's transposed index. A chunk without samples is only room,
+        /// and its row is not written.
         pub chunks_1: u32,
         /// Chunks of the second perspective's transposed index.
         pub chunks_2: u32,
@@ -135,6 +136,9 @@ fn twin(call: Call<'_, f64>) {
         let (starts, list) = (&index[side.starts..], &index[side.list..]);
         for row in 0..side.total {
             let of_row: Vec<usize> = if row < side.chunks {
+                if starts[row] == starts[row + 1] {
+                    continue;
+                }
                 let entries = &list[starts[row] as usize..starts[row + 1] as usize];
                 let entries = entries.iter().map(|&sample| sample as usize);
                 entries.filter(|sample| strip.contains(sample)).collect()
@@ -235,7 +239,12 @@ fn case(variant: usize, seed: usize, shape: [usize; 6]) -> Case {
     let mut ends = inputs.words(buckets - 1, samples as u32 + 1);
     ends.push(samples as u32);
     ends.sort_unstable();
-    let chunks = sparse.each_ref().map(|sparse| sparse.chunks(&ends));
+    let mut chunks = sparse.each_ref().map(|sparse| sparse.chunks(&ends));
+    // Room for more chunks than there are.
+    for chunks in &mut chunks {
+        let room = chunks.len() + [0, 0, 3][seed % 3];
+        chunks.starts.resize(room + 1, chunks.starts[chunks.len()]);
+    }
     let blocks = lists::blocks(&ends, CHUNK);
     // Other words precede it.
     let mut index = vec![u32::MAX; seed % 3];

@@ -151,7 +151,11 @@ impl Work for Band<'_> {
             let out = &mut rows[index * units..][..units];
             let (plane, entries) = entries(row);
             let adds = row < side.chunks && strip.start > 0;
-            if row >= side.chunks && entries.is_empty() {
+            let is_nothing = match row < side.chunks {
+                true => sums.is_room(side, row),
+                false => entries.is_empty(),
+            };
+            if is_nothing {
                 continue;
             }
             let row = Row {
@@ -182,6 +186,12 @@ struct Row<'a> {
 }
 
 impl Sums<'_> {
+    /// Whether a chunk has no samples in any strip.
+    fn is_room(&self, side: Side, row: usize) -> bool {
+        let starts = &self.index[side.starts + row..];
+        starts[0] == starts[1]
+    }
+
     /// The samples of a chunk that belong to the strip.
     fn chunk(&self, side: Side, row: usize) -> &[u32] {
         let strip = self.params.strip();
