@@ -48,6 +48,14 @@ fn add_where(sum: vec4<f32>, value: f32, word: u32, shift: u32) -> vec4<f32> {
     return added;
 }
 
+// The sample of an entry of a chunk or a block.
+fn sample_at(entry: u32, is_chunk: bool) -> u32 {
+    if (is_chunk) {
+        return index[entry];
+    }
+    return entry;
+}
+
 @compute @workgroup_size(SLOTS * WORDS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -99,37 +107,43 @@ fn main(
     var s5 = vec4<f32>(0.0);
     var s6 = vec4<f32>(0.0);
     var s7 = vec4<f32>(0.0);
-    if (own < words) {
+    let has_entries = begin < end;
+    // The samples of a chunk ascend, so those of the strip are consecutive.
+    if (is_chunk) {
+        while (begin < end && index[begin] < params.first) {
+            begin++;
+        }
+        while (begin < end && index[end - 1u] >= params.first + params.samples) {
+            end--;
+        }
+    }
+    if (own < words && sloped) {
         for (var i = begin + slot; i < end; i += SLOTS) {
-            var sample = i;
-            if (is_chunk) {
-                sample = index[i];
-            }
-            if (sample < params.first || sample >= params.first + params.samples) {
-                continue;
-            }
+            let sample = sample_at(i, is_chunk);
             let value = e[sample];
-            if (sloped) {
-                let at = (sample - params.first) * (params.hidden / 4u) + slope;
-                s0 += value * slopes[at];
-                s1 += value * slopes[at + stride];
-                s2 += value * slopes[at + 2u * stride];
-                s3 += value * slopes[at + 3u * stride];
-                s4 += value * slopes[at + 4u * stride];
-                s5 += value * slopes[at + 5u * stride];
-                s6 += value * slopes[at + 6u * stride];
-                s7 += value * slopes[at + 7u * stride];
-            } else {
-                let mask = bits[sample * of_sample + word];
-                s0 = add_where(s0, value, mask, 0u);
-                s1 = add_where(s1, value, mask, 4u);
-                s2 = add_where(s2, value, mask, 8u);
-                s3 = add_where(s3, value, mask, 12u);
-                s4 = add_where(s4, value, mask, 16u);
-                s5 = add_where(s5, value, mask, 20u);
-                s6 = add_where(s6, value, mask, 24u);
-                s7 = add_where(s7, value, mask, 28u);
-            }
+            let at = (sample - params.first) * (params.hidden / 4u) + slope;
+            s0 += value * slopes[at];
+            s1 += value * slopes[at + stride];
+            s2 += value * slopes[at + 2u * stride];
+            s3 += value * slopes[at + 3u * stride];
+            s4 += value * slopes[at + 4u * stride];
+            s5 += value * slopes[at + 5u * stride];
+            s6 += value * slopes[at + 6u * stride];
+            s7 += value * slopes[at + 7u * stride];
+        }
+    } else if (own < words) {
+        for (var i = begin + slot; i < end; i += SLOTS) {
+            let sample = sample_at(i, is_chunk);
+            let value = e[sample];
+            let mask = bits[sample * of_sample + word];
+            s0 = add_where(s0, value, mask, 0u);
+            s1 = add_where(s1, value, mask, 4u);
+            s2 = add_where(s2, value, mask, 8u);
+            s3 = add_where(s3, value, mask, 12u);
+            s4 = add_where(s4, value, mask, 16u);
+            s5 = add_where(s5, value, mask, 20u);
+            s6 = add_where(s6, value, mask, 24u);
+            s7 = add_where(s7, value, mask, 28u);
         }
     }
     var sum = vec4<f32>(0.0);
@@ -142,9 +156,8 @@ fn main(
     sum = joined(s6, sum, invocation, 6u);
     sum = joined(s7, sum, invocation, 7u);
     let part = invocation / 8u;
-    // A block of another strip, or the room for a chunk that does not exist.
-    let is_nothing = begin >= end;
-    if (row >= total || part >= words || is_nothing) {
+    // A block of another strip and the room for a chunk that does not exist have no entries.
+    if (row >= total || part >= words || !has_entries) {
         return;
     }
     let round = invocation % 8u;

@@ -1,7 +1,9 @@
 // Two results from the rows of G. The gradient of A, C[b, r]·G[f, b, r] summed over the buckets and
 // over the perspectives that share A, goes into a sink. For each bucket, the share of each band in
-// Σ_f A[f, r]·G[f, b, r], with A before the update, is written for the gradient of C. A workgroup
-// has a band of features and 64 vectors of four lanes.
+// Σ_f A[f, r]·G[f, b, r], with A before the update, is written for the gradient of C.
+//
+// With one bucket a workgroup has a band of features and 16 vectors of four lanes, and each of its
+// SLOTS has every fourth feature of the band. With several buckets it has a band and 64 vectors.
 alias Value = vec4<f32>;
 
 struct Params {
@@ -37,8 +39,14 @@ struct Params {
 
 override SEVERAL: u32 = 0u; // 1 for several buckets
 
-const VECTORS = 64u;
+const INVOCATIONS = 64u;
+const VECTORS = 16u;
+const SLOTS = 4u;
 const BAND = 8u;
+
+// The shares of the slots.
+var<workgroup> of_one: array<vec4<f32>, INVOCATIONS>;
+var<workgroup> of_two: array<vec4<f32>, INVOCATIONS>;
 
 // The sum of the rows of a pair of feature and bucket, `feature`·buckets + bucket, or 0 if it is
 // not `wanted`.
@@ -54,49 +62,78 @@ fn sum_of(perspective: u32, pair: u32, start: u32, width: u32, wanted: bool) -> 
     return sum;
 }
 
-@compute @workgroup_size(VECTORS)
+// The rows of a vector of each perspective. Rows lie in groups of 32 vectors: all rows of the first
+// group, then all of the second.
+fn starts_of(vector: u32) -> vec2<u32> {
+    let lane_group = vector / 32u;
+    let lane = vector % 32u;
+    return vec2(
+        lane_group * 32u * params.total_1 + lane,
+        params.rows_2 / 4u + lane_group * 32u * params.total_2 + lane,
+    );
+}
+
+// The vectors of a row in the group of a vector.
+fn width_of(vector: u32) -> u32 {
+    return min(32u, params.hidden / 4u - vector / 32u * 32u);
+}
+
+@compute @workgroup_size(INVOCATIONS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) invocation: u32,
 ) {
     let row = params.hidden / 4u;
-    let tiles = (row + VECTORS - 1u) / VECTORS;
     let own = group_index(group, groups);
-    let band = own / tiles;
-    let vector = own % tiles * VECTORS + invocation;
-    let end = min(params.inputs, (band + 1u) * BAND);
-    if (band * BAND >= params.inputs || vector >= row) {
-        return;
-    }
-    // Rows lie in groups of 32 vectors: all rows of the first group, then all of the second.
-    let lane_group = vector / 32u;
-    let width = min(32u, row - lane_group * 32u);
-    let lane = vector % 32u;
-    let one = params.perspective;
-    let start_1 = lane_group * 32u * params.total_1 + lane;
-    let start_2 = params.rows_2 / 4u + lane_group * 32u * params.total_2 + lane;
-    let output = params.output / 4u + vector;
     if (SEVERAL == 1u) {
-        put_buckets(band, vector, row, width, vec2<u32>(start_1, start_2), output);
+        let tiles = (row + INVOCATIONS - 1u) / INVOCATIONS;
+        let vector = own % tiles * INVOCATIONS + invocation;
+        if (own / tiles * BAND < params.inputs && vector < row) {
+            put_buckets(own / tiles, vector, row);
+        }
         return;
     }
-    let c_one = head[output + one * row];
-    let c_two = head[output + row];
+    let tiles = (row + VECTORS - 1u) / VECTORS;
+    let band = own / tiles;
+    if (band * BAND >= params.inputs) {
+        return;
+    }
+    let vector = own % tiles * VECTORS + invocation % VECTORS;
+    let slot = invocation / VECTORS;
+    let one = params.perspective;
     // A branch on a parameter alone would make lavapipe compile the shader in every dispatch.
     let both = params.count == 2u;
     var share_one = vec4<f32>(0.0);
     var share_two = vec4<f32>(0.0);
-    for (var feature = band * BAND; feature < end; feature++) {
-        let at = feature * row + vector;
-        let value = values[at];
-        let sum_one = sum_of(one, feature, select(start_1, start_2, one == 1u), width, true);
-        share_one += value * sum_one;
-        let sum_two = sum_of(1u, feature, start_2, width, both);
-        share_two += value * sum_two;
-        let gradient_one = c_one * sum_one;
-        let gradient = select(gradient_one, gradient_one + c_two * sum_two, both);
-        sink(at, gradient, params.group);
+    if (vector < row) {
+        let starts = starts_of(vector);
+        let width = width_of(vector);
+        let output = params.output / 4u + vector;
+        let c_one = head[output + one * row];
+        let c_two = head[output + row];
+        let end = min(params.inputs, (band + 1u) * BAND);
+        for (var feature = band * BAND + slot; feature < end; feature += SLOTS) {
+            let at = feature * row + vector;
+            let value = values[at];
+            let sum_one = sum_of(one, feature, select(starts.x, starts.y, one == 1u), width, true);
+            share_one += value * sum_one;
+            let sum_two = sum_of(1u, feature, starts.y, width, both);
+            share_two += value * sum_two;
+            let gradient_one = c_one * sum_one;
+            let gradient = select(gradient_one, gradient_one + c_two * sum_two, both);
+            sink(at, gradient, params.group);
+        }
+    }
+    of_one[invocation] = share_one;
+    of_two[invocation] = share_two;
+    workgroupBarrier();
+    if (slot > 0u || vector >= row) {
+        return;
+    }
+    for (var other = invocation + VECTORS; other < INVOCATIONS; other += VECTORS) {
+        share_one += of_one[other];
+        share_two += of_two[other];
     }
     let place = (band * 2u + one) * row + vector;
     shares[place] = share_one;
@@ -105,7 +142,10 @@ fn main(
 
 // The same for several buckets. The gradients of the band are kept while the buckets follow each
 // other, so that the shares of only one bucket are.
-fn put_buckets(band: u32, vector: u32, row: u32, width: u32, starts: vec2<u32>, output: u32) {
+fn put_buckets(band: u32, vector: u32, row: u32) {
+    let starts = starts_of(vector);
+    let width = width_of(vector);
+    let output = params.output / 4u + vector;
     let one = params.perspective;
     let start_one = select(starts.x, starts.y, one == 1u);
     let both = params.count == 2u;

@@ -66,7 +66,9 @@ crate::interface! {
 impl crate::engine::kernel::Params for Params {
     const KERNEL: &'static Kernel = &KERNEL;
     fn groups(&self) -> u32 {
-        self.inputs.div_ceil(BAND as u32) * (self.hidden / 4).div_ceil(64)
+        // Vectors of a workgroup.
+        let vectors = if self.buckets == 1 { 16 } else { 64 };
+        self.inputs.div_ceil(BAND as u32) * (self.hidden / 4).div_ceil(vectors)
     }
 }
 
