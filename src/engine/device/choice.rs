@@ -106,6 +106,10 @@ fn enumerate() -> Vec<Found> {
             | wgpu::Backends::METAL
             | wgpu::Backends::DX12
             | wgpu::Backends::GL,
+        // No kernel is dispatched indirectly, and the check of such dispatches has kernels of its
+        // own, which a driver may refuse.
+        flags: wgpu::InstanceFlags::default()
+            .difference(wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL),
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     });
     let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
