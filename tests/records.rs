@@ -11,8 +11,8 @@ use wgrad::engine::device::{Buffer, Device, Values};
 use wgrad::engine::kernel::Element;
 use wgrad::engine::recording::{Command, Recording};
 use wgrad::nnue::data::{
-    Chess768, ChessInputs, Dataset, FeatureSet, KingBuckets, LoaderSettings, OutputBuckets,
-    Perspective, Position,
+    Chess768, ChessInputs, Dataset, FeatureSet, KingBuckets, LoadedBatch, LoaderSettings,
+    OutputBuckets, Perspective, Position,
 };
 use wgrad::nnue::kernels::{decode_records, index_chunks, index_samples};
 use wgrad::nnue::{
@@ -419,6 +419,32 @@ fn a_training_from_records_has_the_bits_of_lists_and_uploads_less() {
             // A record has 8 words and a share in the tables and the starts of the blocks.
             assert!(few < 8.1 && many > 60.0, "{few} and {many}");
         }
+    }
+}
+
+#[test]
+fn a_steady_state_from_records_makes_no_objects_but_submissions() {
+    let _turn = common::turn();
+    for device in [&*common::VULKAN, &*common::GL] {
+        let parameters = Parameters::initial(Architecture::new(768, 64).tied(), 3).unwrap();
+        let (loss, optimizer) = (Loss::SIGMOID_MSE, Optimizer::ADAMW);
+        let mut learner = Learner::new(device, &parameters, loss, optimizer).unwrap();
+        let settings = LoaderSettings::default().batch_size(2000);
+        let needs = learner.needs().with_records(true);
+        let loader = ChessInputs::default().loader(&shipped(), &settings, needs);
+        let batches: Vec<_> = loader.unwrap().take(16).map(Result::unwrap).collect();
+        let (warm_up, steady) = batches.split_at(8);
+        let mut steps = |batches: &[LoadedBatch]| {
+            for batch in batches {
+                assert!(batch.has_records());
+                learner.step(batch, 1e-3).unwrap().wait().unwrap();
+            }
+        };
+        steps(warm_up);
+        let mut expected = device.objects();
+        steps(steady);
+        expected.submissions += steady.len() as u64;
+        assert_eq!(device.objects(), expected, "{}", device.name());
     }
 }
 
