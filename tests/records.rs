@@ -6,6 +6,7 @@ mod common;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::VecDeque;
 use std::path::Path;
 use wgrad::engine::device::{Buffer, Device, Values};
 use wgrad::engine::kernel::Element;
@@ -435,15 +436,23 @@ fn a_steady_state_from_records_makes_no_objects_but_submissions() {
         let batches: Vec<_> = loader.unwrap().take(16).map(Result::unwrap).collect();
         let (warm_up, steady) = batches.split_at(8);
         let mut steps = |batches: &[LoadedBatch]| {
-            for batch in batches {
+            // Several losses in flight, as in a training, so that every kept buffer is in use.
+            let mut in_flight = VecDeque::new();
+            for batch in batches.iter().cycle().take(15) {
                 assert!(batch.has_records());
-                learner.step(batch, 1e-3).unwrap().wait().unwrap();
+                in_flight.push_back(learner.step(batch, 1e-3).unwrap());
+                if in_flight.len() > 4 {
+                    in_flight.pop_front().unwrap().wait().unwrap();
+                }
+            }
+            for loss in in_flight {
+                loss.wait().unwrap();
             }
         };
         steps(warm_up);
         let mut expected = device.objects();
         steps(steady);
-        expected.submissions += steady.len() as u64;
+        expected.submissions += 15;
         assert_eq!(device.objects(), expected, "{}", device.name());
     }
 }
