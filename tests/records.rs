@@ -17,7 +17,7 @@ use wgrad::nnue::data::{
 };
 use wgrad::nnue::kernels::{decode_records, index_chunks, index_samples};
 use wgrad::nnue::{
-    Activation, Architecture, Learner, Loss, Needs, Network, Parameters, SparseInputs,
+    Activation, Architecture, Batch, Learner, Loss, Needs, Network, Parameters, SparseInputs,
 };
 use wgrad::optim::Optimizer;
 
@@ -473,7 +473,15 @@ fn records_are_lists_for_other_paths() {
         assert_eq!(records.targets(), lists.targets());
         assert_eq!(records.inputs(), lists.inputs());
         assert_eq!(records.scores(), lists.scores());
-        let outputs = |device: &Device, batch: &wgrad::nnue::Batch| {
+        // Other buckets than those of the records.
+        let buckets: Vec<u32> = (0..records.len() as u32).map(|s| s % 3).collect();
+        let other = Batch::clone(&records)
+            .with_buckets(buckets.clone())
+            .unwrap();
+        assert!(records.has_records() && !other.has_records());
+        assert_eq!(other.inputs(), lists.inputs());
+        assert_eq!(other.buckets(), Some(&buckets[..]));
+        let outputs = |device: &Device, batch: &Batch| {
             let mut network = Network::new(device, &parameters).unwrap();
             network.forward(batch).unwrap()
         };

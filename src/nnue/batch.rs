@@ -116,13 +116,17 @@ impl Batch {
         }
     }
 
-    /// A batch of records with the same targets, at least one.
-    pub(crate) fn from_records(records: Records, targets: Vec<f32>) -> Self {
+    /// A batch of at least one record, with the targets and the buckets that the records have.
+    pub(crate) fn from_records(
+        records: Records,
+        targets: Vec<f32>,
+        buckets: Option<Vec<u32>>,
+    ) -> Self {
         Self {
             inputs: OnceLock::new(),
             records: Some(records),
             targets,
-            buckets: None,
+            buckets,
         }
     }
 
@@ -163,6 +167,9 @@ impl Batch {
                 buckets.len(),
             ));
         }
+        // Records have buckets of their own.
+        self.inputs();
+        self.records = None;
         self.buckets = Some(buckets);
         Ok(self)
     }

@@ -72,6 +72,7 @@ fn pieces(record: &[u32]) -> impl Iterator<Item = (u32, u32)> {
 }
 
 /// The number of pieces.
+#[inline(always)]
 pub(crate) fn count(record: &[u32]) -> u32 {
     record[0].count_ones() + record[1].count_ones()
 }
@@ -108,6 +109,7 @@ impl Records {
     }
 
     /// Adds a bulletformat record, which is sound, with its target.
+    #[inline(always)]
     pub(crate) fn push(&mut self, record: &[u8; 4 * RECORD], target: f32) {
         let (words, _) = record.as_chunks::<4>();
         let words = words.iter().map(|&bytes| u32::from_le_bytes(bytes));

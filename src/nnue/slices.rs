@@ -22,7 +22,7 @@ pub(super) enum SliceInputs<'a> {
 pub(super) struct Slice<'a> {
     pub(super) range: Range<usize>,
     pub(super) inputs: SliceInputs<'a>,
-    /// The samples as records, for the masked path. Then there are no inputs.
+    /// The samples as records, for the masked and the deep path. Then there are no inputs.
     pub(super) records: Option<&'a Records>,
     pub(super) targets: &'a [f32],
     pub(super) buckets: Option<&'a [u32]>,

@@ -235,23 +235,24 @@ impl<F: ?Sized> BatchMaker<F> {
             None => [0; PIECE_COUNTS],
         };
         let mut records = Records::new(decoder, of_pieces, memory.unwrap_or_default());
-        for (record, &position) in raw.records.iter().zip(&raw.positions) {
-            let read = Position::from_bytes(record)
-                .map_err(|fault| self.dataset.blame(position, fault))?;
-            let target = self.targets.of(&read);
-            records.push(record, target);
-            targets.push(target);
-            if let Some(buckets) = &self.buckets {
-                own.push(buckets.of(&read));
+        // As in `Fill`, the loop is compiled for several SIMD levels.
+        pulp::Arch::new().dispatch(|| -> Result<()> {
+            for (record, &position) in raw.records.iter().zip(&raw.positions) {
+                let read = Position::from_bytes(record)
+                    .map_err(|fault| self.dataset.blame(position, fault))?;
+                let target = self.targets.of(&read);
+                records.push(record, target);
+                targets.push(target);
+                if let Some(buckets) = &self.buckets {
+                    own.push(buckets.of(&read));
+                }
+                made.scores.push(read.score());
+                made.results.push(read.result());
             }
-            made.scores.push(read.score());
-            made.results.push(read.result());
-        }
-        let batch = Batch::from_records(records, targets);
-        made.batch = match self.buckets {
-            Some(_) => batch.with_buckets(own)?,
-            None => batch,
-        };
+            Ok(())
+        })?;
+        let own = self.buckets.is_some().then_some(own);
+        made.batch = Batch::from_records(records, targets, own);
         Ok(made)
     }
 }
