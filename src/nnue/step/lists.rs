@@ -75,6 +75,13 @@ impl<T: Copy> ListParts<T> {
 }
 
 impl ListParts<usize> {
+    /// The length of all parts together.
+    pub(super) fn total(self) -> usize {
+        let mut total = 0;
+        self.map(|len| total += len);
+        total
+    }
+
     /// The offsets of parts of these lengths.
     pub(super) fn offsets(self) -> ListParts<u32> {
         let mut end = 0;
@@ -120,8 +127,7 @@ impl ListBuffer {
         device: &Device,
         lengths: ListParts<usize>,
     ) -> Result<()> {
-        let mut len = 0;
-        lengths.map(|part| len += part);
+        let len = lengths.total();
         grow_roomy(device, &mut self.0, "index lists", Element::Word, len)
     }
 

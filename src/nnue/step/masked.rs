@@ -91,10 +91,7 @@ impl Sizes {
             (false, _) => 0,
             (true, 1) => lists.chunk_starts().len() - 1,
             // Each pair of a feature and a bucket has one that is not full.
-            (true, _) => {
-                let entries = lists.indices().len();
-                entries.min(inputs * buckets + entries / CHUNK)
-            }
+            (true, _) => most_chunks(inputs * buckets, lists.indices().len()),
         });
         let blocks = if gradient {
             samples.div_ceil(CHUNK) + buckets - 1

@@ -120,7 +120,8 @@ impl Step {
                 path,
                 samples: batch.len(),
                 factorised: self.architecture.is_factorised(),
-                by_bucket: buckets > 1,
+                // The samples are in this order already.
+                by_bucket: false,
                 records: true,
                 sums: Some(sums),
             });

@@ -59,7 +59,7 @@ impl Feed {
     }
 
     /// The room for the chunks of a perspective that has this many indices.
-    pub(super) fn chunks(&self, entries: usize) -> usize {
+    fn chunks(&self, entries: usize) -> usize {
         most_chunks(self.lists(), entries)
     }
 
@@ -71,8 +71,8 @@ impl Feed {
     /// perspective.
     pub(super) fn takes(&self, samples: usize, entries: usize) -> bool {
         // Blocks have at least as many samples as a word has bits, except the last of a bucket.
-        let mut words = samples / 32 + 2 * (self.architecture.buckets + 1);
-        self.lengths(samples, entries).map(|len| words += len);
+        let of_blocks = samples / 32 + 2 * (self.architecture.buckets + 1);
+        let words = of_blocks + self.lengths(samples, entries).total();
         let records = FIRST + RECORD * samples;
         let largest = words.max(records).max(2 * self.lists());
         let bits = 4 * self.bits(samples) as u64;

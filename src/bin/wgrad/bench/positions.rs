@@ -19,12 +19,6 @@ type Lists = (Vec<u32>, Vec<u32>);
 /// The lists of both perspectives, the targets and the output buckets of a batch.
 type Parts = ([Lists; 2], Vec<f32>, Option<Vec<u32>>);
 
-/// A batch of a source.
-enum Found {
-    Lists(Parts),
-    Records(Batch),
-}
-
 /// The positions of the batches.
 pub struct Positions {
     inputs: usize,
@@ -55,7 +49,7 @@ impl Positions {
             let bucket = |sample| (sample % buckets) as u32;
             let buckets = (buckets > 1).then(|| (0..shape.batch).map(bucket).collect());
             let lists = [lists(2 * index)?, lists(2 * index + 1)?];
-            Ok(Found::Lists((lists, targets.collect(), buckets)))
+            Ok(Prepared::Lists((lists, targets.collect(), buckets)))
         });
         Self::new(None, shape, batches)
     }
@@ -77,7 +71,7 @@ impl Positions {
         let batches = loader.take(whole).map(|loaded| {
             let batch = loaded?;
             if batch.has_records() {
-                return Ok(Found::Records(Batch::clone(&batch)));
+                return Ok(Prepared::Records(Batch::clone(&batch)));
             }
             let lists = match batch.inputs() {
                 Inputs::Sparse(lists) => lists.each_ref(),
@@ -88,7 +82,7 @@ impl Positions {
             };
             let lists = lists.map(|lists| (lists.starts().to_vec(), lists.indices().to_vec()));
             let buckets = batch.buckets().map(<[u32]>::to_vec);
-            Ok(Found::Lists((lists, batch.targets().to_vec(), buckets)))
+            Ok(Prepared::Lists((lists, batch.targets().to_vec(), buckets)))
         });
         Self::new(Some(path.to_path_buf()), shape, batches)
     }
@@ -110,36 +104,36 @@ impl Positions {
     fn new(
         file: Option<PathBuf>,
         shape: &Shape,
-        batches: impl Iterator<Item = Result<Found>>,
+        batches: impl Iterator<Item = Result<Prepared>>,
     ) -> Result<Self> {
         let inputs = shape.architecture.inputs;
         let (mut prepared, mut entries, mut samples) = (Vec::new(), 0, 0);
         for batch in batches {
-            let (lists, targets, buckets) = match batch? {
-                Found::Lists(parts) => parts,
-                Found::Records(batch) => {
+            let batch = batch?;
+            let (of_lists, len) = match &batch {
+                Prepared::Lists((lists, targets, _)) => {
+                    (lists.each_ref().map(|lists| lists.1.len()), targets.len())
+                }
+                Prepared::Records(batch) | Prepared::Dense(batch) => {
                     // The copy computes its lists; the batch that is measured does not.
-                    let counted = batch.clone();
-                    if let Inputs::Sparse(lists) = counted.inputs() {
-                        entries += lists
-                            .each_ref()
-                            .map(|lists| lists.indices().len())
-                            .iter()
-                            .sum::<usize>();
-                    }
-                    samples += 2 * batch.len();
-                    prepared.push(Prepared::Records(batch));
-                    continue;
+                    let of_lists = match batch.clone().inputs() {
+                        Inputs::Sparse(lists) => {
+                            lists.each_ref().map(|lists| lists.indices().len())
+                        }
+                        Inputs::Dense { .. } => [0; 2],
+                    };
+                    (of_lists, batch.len())
                 }
             };
-            samples += 2 * targets.len();
-            entries += lists.iter().map(|lists| lists.1.len()).sum::<usize>();
-            prepared.push(if shape.dense {
-                let [first, second] = lists.each_ref().map(|lists| sparse(inputs, lists));
-                let inputs = Inputs::Sparse([first?, second?]).to_dense();
-                Prepared::Dense(batch_of(inputs, targets, buckets)?)
-            } else {
-                Prepared::Lists((lists, targets, buckets))
+            samples += 2 * len;
+            entries += of_lists.iter().sum::<usize>();
+            prepared.push(match batch {
+                Prepared::Lists((lists, targets, buckets)) if shape.dense => {
+                    let [first, second] = lists.each_ref().map(|lists| sparse(inputs, lists));
+                    let inputs = Inputs::Sparse([first?, second?]).to_dense();
+                    Prepared::Dense(batch_of(inputs, targets, buckets)?)
+                }
+                batch => batch,
             });
         }
         Ok(Self {
