@@ -47,7 +47,7 @@ pub struct ShapeOptions {
     pub data: Option<PathBuf>,
     /// Give the positions of the data file to the device as records, which it decodes, or as index
     /// lists; without this option, as in a training
-    #[arg(long, value_name = "FORM", requires = "data", value_parser = PossibleValuesParser::new(["records", "lists"]).map(|form| form == "records"))]
+    #[arg(long, value_name = "FORM", requires = "data", conflicts_with = "dense", value_parser = PossibleValuesParser::new(["records", "lists"]).map(|form| form == "records"))]
     feed: Option<bool>,
     /// AdamW, or only the gradients
     #[arg(long, value_parser = PossibleValuesParser::new(["adamw", "none"]).map(|name| name == "adamw"))]

@@ -140,6 +140,8 @@ pub fn time(device: &Device, shape: &Shape, positions: &Positions, how: &How) ->
     let (threads, seconds) = (how.threads, how.seconds);
     let mut engine = Engine::new(device, shape)?;
     let needs = match shape.records {
+        // Dense inputs are made of lists.
+        _ if shape.dense => engine.needs().with_records(false),
         Some(records) => engine.needs().with_records(records),
         None => engine.needs(),
     };
