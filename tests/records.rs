@@ -459,6 +459,7 @@ fn a_steady_state_from_records_makes_no_objects_but_submissions() {
 
 #[test]
 fn records_are_lists_for_other_paths() {
+    let _turn = common::turn();
     let inputs = ChessInputs::from(king_buckets());
     let parameters = Parameters::initial(Architecture::new(6144, 32), 3).unwrap();
     let network = Network::new(&common::VULKAN, &parameters).unwrap();
