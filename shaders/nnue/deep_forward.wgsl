@@ -16,6 +16,7 @@ struct Params {
     limit: f32, // of Z in 16 bits: see lib/half.wgsl
     top: f32,
     above: f32,
+    second: u32, // offset of A of the second perspective in `half_weights`
 }
 
 @group(0) @binding(0) var<storage, read> lists: array<u32>; // starts, [2, samples + 1]; indices
@@ -24,7 +25,11 @@ struct Params {
 @group(0) @binding(3) var<storage, read> head: array<vec4<f32>>; // B of each accumulator, and more
 @group(0) @binding(4) var<storage, read_write> z: array<vec4<f32>>; // [samples, 2K], unless HALF
 @group(0) @binding(5) var<storage, read_write> halves: array<vec2<u32>>; // the same if HALF
-@group(0) @binding(6) var<uniform> params: Params;
+// A of each accumulator in 16 bits if HALF_WEIGHTS: a load has both vectors of an invocation.
+@group(0) @binding(6) var<storage, read> half_weights: array<vec4<u32>>;
+@group(0) @binding(7) var<uniform> params: Params;
+
+override HALF_WEIGHTS: u32 = 0u;
 
 const INVOCATIONS = 64u;
 const LANES = 512u;
@@ -57,7 +62,14 @@ fn main(
 
     var low = head[bias];
     var high = head[bias + team];
-    if (second) {
+    if (HALF_WEIGHTS == 1u) {
+        let copy = select(0u, params.second / 4u, second) + first / 8u + invocation % team;
+        for (var i = indices + lists[start]; i < end; i++) {
+            let pair = half_weights[copy + lists[i] * (vectors / 2u)];
+            low += unpack_4(pair.xy);
+            high += unpack_4(pair.zw);
+        }
+    } else if (second) {
         for (var i = indices + lists[start]; i < end; i++) {
             let source = lists[i] * vectors + own;
             low += weights_2[source];

@@ -29,8 +29,8 @@ struct Params {
 @group(0) @binding(0) var<storage, read> index: array<u32>;
 @group(0) @binding(1) var<storage, read> rows: array<f32>;
 @group(0) @binding(2) var<storage, read> shares: array<f32>; // [bands, buckets, 2K]
-// e [samples], then what each sample adds to the loss.
-@group(0) @binding(3) var<storage, read> errors: array<f32>;
+// Y [samples], e [samples], and what each sample adds to the loss.
+@group(0) @binding(3) var<storage, read> results: array<f32>;
 // B of each accumulator, C [buckets, 2K], d [buckets].
 @group(0) @binding(4) var<storage, read_write> values: array<f32>;
 @group(0) @binding(5) var<storage, read_write> first: array<f32>; // like `values`

@@ -21,15 +21,20 @@ struct Params {
     block_starts: u32, // where they begin in `index`, [blocks + 1]
     interleave: u32,
     entries: u32,
+    unit: f32, // of slopes in 16 bits
 }
 
 // Per perspective: chunk starts, [chunks + 1], and samples.
 @group(0) @binding(0) var<storage, read> index: array<u32>;
-@group(0) @binding(1) var<storage, read> e: array<f32>; // [total]
+@group(0) @binding(1) var<storage, read> results: array<f32>; // Y [total], then e [total]
 @group(0) @binding(2) var<storage, read> bits: array<u32>; // [conditions, 2, total, K/32]
 @group(0) @binding(3) var<storage, read> slopes: array<vec4<f32>>; // [2, samples, K] if POWER > 1
-@group(0) @binding(4) var<storage, read_write> rows: array<vec4<f32>>;
-@group(0) @binding(5) var<uniform> params: Params;
+// Z inside the mask in 16 bits if SHORT.
+@group(0) @binding(4) var<storage, read> short_slopes: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read_write> rows: array<vec4<f32>>;
+@group(0) @binding(6) var<uniform> params: Params;
+
+override SHORT: u32 = 0u; // 1 if slopes are stored in 16 bits
 
 const SLOTS = 16u;
 const WORDS = 4u;
@@ -48,6 +53,16 @@ fn add_where(sum: vec4<f32>, value: f32, word: u32, shift: u32) -> vec4<f32> {
     return added;
 }
 
+// POWER·Z^(POWER − 1) of four Z in units. The exponent 2²³ makes the units the last bits of a float.
+fn slope_of(units: vec2<u32>) -> vec4<f32> {
+    let shorts = vec4(units.x & 0xffffu, units.x >> 16u, units.y & 0xffffu, units.y >> 16u);
+    let z = (bitcast<vec4<f32>>(shorts | vec4(0x4b000000u)) - vec4(8388608.0)) * params.unit;
+    if (POWER == 2u) {
+        return 2.0 * z;
+    }
+    return 3.0 * z * z;
+}
+
 // The sample of an entry of a chunk or a block.
 fn sample_at(entry: u32, is_chunk: bool) -> u32 {
     if (is_chunk) {
@@ -63,8 +78,14 @@ fn main(
     @builtin(local_invocation_index) invocation: u32,
 ) {
     let lane_groups = (params.hidden + 127u) / 128u;
-    let own_row = group_index(group, groups) / lane_groups;
-    let lane_group = group_index(group, groups) % lane_groups;
+    // Neighboring workgroups have rows of one lane group, so that the bits and slopes that are in
+    // use at a time stay in a cache.
+    let most_rows = params.chunks_1 + params.chunks_2 + 4u * params.blocks;
+    let own_row = group_index(group, groups) % most_rows;
+    let lane_group = group_index(group, groups) / most_rows;
+    if (lane_group >= lane_groups) {
+        return;
+    }
     let extra = (1u + CLIP) * params.blocks;
     let total_1 = params.chunks_1 + extra;
     let perspective = select(0u, 1u, own_row >= total_1);
@@ -96,7 +117,9 @@ fn main(
     let word = plane * params.total * of_sample + lane_group * WORDS + own;
     let stride = params.interleave;
     let vector = first_vector(lane_group * WORDS + own, stride);
-    let slope = perspective * params.samples * (params.hidden / 4u) + vector;
+    let side = perspective * params.samples;
+    let slope = side * (params.hidden / 4u) + vector;
+    let short_slope = side * (params.hidden / 8u) + first_pair(lane_group * WORDS + own, stride);
     let sloped = POWER > 1u && is_bias;
 
     var s0 = vec4<f32>(0.0);
@@ -117,10 +140,29 @@ fn main(
             end--;
         }
     }
-    if (own < words && sloped) {
+    if (own < words && sloped && SHORT == 1u) {
+        let row_of_sample = params.hidden / 8u;
         for (var i = begin + slot; i < end; i += SLOTS) {
             let sample = sample_at(i, is_chunk);
-            let value = e[sample];
+            let value = results[params.total + sample];
+            let at = (sample - params.first) * row_of_sample + short_slope;
+            let pair_0 = short_slopes[at];
+            let pair_1 = short_slopes[at + stride];
+            let pair_2 = short_slopes[at + 2u * stride];
+            let pair_3 = short_slopes[at + 3u * stride];
+            s0 += value * slope_of(pair_0.xy);
+            s1 += value * slope_of(pair_0.zw);
+            s2 += value * slope_of(pair_1.xy);
+            s3 += value * slope_of(pair_1.zw);
+            s4 += value * slope_of(pair_2.xy);
+            s5 += value * slope_of(pair_2.zw);
+            s6 += value * slope_of(pair_3.xy);
+            s7 += value * slope_of(pair_3.zw);
+        }
+    } else if (own < words && sloped) {
+        for (var i = begin + slot; i < end; i += SLOTS) {
+            let sample = sample_at(i, is_chunk);
+            let value = results[params.total + sample];
             let at = (sample - params.first) * (params.hidden / 4u) + slope;
             s0 += value * slopes[at];
             s1 += value * slopes[at + stride];
@@ -134,7 +176,7 @@ fn main(
     } else if (own < words) {
         for (var i = begin + slot; i < end; i += SLOTS) {
             let sample = sample_at(i, is_chunk);
-            let value = e[sample];
+            let value = results[params.total + sample];
             let mask = bits[sample * of_sample + word];
             s0 = add_where(s0, value, mask, 0u);
             s1 = add_where(s1, value, mask, 4u);

@@ -19,9 +19,12 @@ pub mod deep_input;
 pub mod deep_layers;
 pub mod deep_rows;
 pub mod deep_weights;
+pub mod forward;
+pub mod forward_half;
 pub mod forward_sparse;
 pub mod grouped;
 pub mod half;
+pub mod half_weights;
 pub mod head;
 pub mod index_chunks;
 pub mod index_samples;
@@ -92,7 +95,9 @@ pub static KERNELS: &[&Kernel] = &[
     &decode_records::KERNEL,
     &index_chunks::KERNEL,
     &index_samples::KERNEL,
+    &half_weights::KERNEL,
     &forward_sparse::KERNEL,
+    &forward_half::KERNEL,
     &masked_rows::KERNEL,
     &masked_weights::KERNEL,
     &masked_head::KERNEL,

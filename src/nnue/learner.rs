@@ -133,22 +133,46 @@ impl Learner {
         Ok(())
     }
 
-    /// Stores Z and ∂Loss/∂Z of each step in 16 bits instead of 32, or not, which is the default.
-    /// The sums stay in 32 bits, and so do the outputs of [`Network::forward`]. A step then needs
-    /// about half of the memory traffic. Section 1.18 of the mathematics has the errors.
+    /// Stores Z and ∂Loss/∂Z of each step, or the slopes of SCReLU, in 16 bits instead of 32, or
+    /// not, which is the default. The sums stay in 32 bits, and so do the outputs of
+    /// [`Network::forward`]. A step then needs about half of the memory traffic. Sections 1.18 and
+    /// 1.19 of the mathematics have the errors.
     ///
     /// # Errors
-    /// If `half` is true, a CPU executor, and a network that is computed without Z in memory or
-    /// from tensor operations: one without a pairwise product and hidden layers, or with another K.
+    /// If `half` is true, a CPU executor, and a network that is computed without Z or slopes in
+    /// memory, or from tensor operations: one without SCReLU, a pairwise product and hidden layers,
+    /// or with another K.
     pub fn set_half(&mut self, half: bool) -> Result<()> {
         if self.network.step.set_half(half) || !half {
             return Ok(());
         }
-        let expected = "an adapter, and a network with a pairwise product and a K that is a \
-                        multiple of 64, or with hidden layers and a K that is a multiple of 32";
+        let expected = "an adapter, and a network with SCReLU and one layer, with a pairwise \
+                        product and a K that is a multiple of 64, or with hidden layers and a K \
+                        that is a multiple of 32";
+        Err(self.no_half("half", expected))
+    }
+
+    /// Lets the forward pass of each step read A in 16 bits, from a copy that the step makes, or
+    /// not, which is the default. The parameters stay in 32 bits, and so do the gradients, the
+    /// update and [`Network::forward`]. A forward pass then reads half of the bytes. Section 1.19
+    /// of the mathematics has the errors.
+    ///
+    /// # Errors
+    /// If `half` is true, a CPU executor, an A whose copy is too large for a buffer, and a network
+    /// that is computed from tensor operations.
+    pub fn set_half_weights(&mut self, half: bool) -> Result<()> {
+        if self.network.step.set_half_weights(half) || !half {
+            return Ok(());
+        }
+        let expected = "an adapter, and a network with one layer or with a K that is a multiple \
+                        of 64 (of 32 without a pairwise product)";
+        Err(self.no_half("half weights", expected))
+    }
+
+    fn no_half(&self, what: &str, expected: &str) -> Error {
         let (architecture, device) = (self.network.architecture(), self.network.device());
         let found = format!("{architecture} on {}", device.name());
-        Err(Error::argument("half", expected, found))
+        Error::argument(what, expected, found)
     }
 
     /// One training step: forward, loss, gradients and update. Returns the loss of the batch before

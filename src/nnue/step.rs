@@ -9,6 +9,7 @@ mod buffers;
 mod composed;
 mod deep;
 mod factorised;
+mod half_weights;
 mod layered;
 mod lists;
 mod masked;
@@ -32,6 +33,7 @@ use buffers::grow;
 use composed::Composed;
 use deep::{Deep, DeepPass};
 pub(super) use factorised::record_merge;
+use half_weights::HalfWeights;
 use layered::Layered;
 use lists::{ListBuffer, Source};
 use masked::{Masked, MaskedPass};
@@ -50,6 +52,7 @@ pub(super) struct Step {
     common: Common,
     lists: ListBuffer,
     feed: Feed,
+    half_weights: HalfWeights,
     composed: Composed,
     deep: Deep,
     layered: Layered,
@@ -65,7 +68,7 @@ type Lists<'a> = &'a [Cow<'a, SparseInputs>; 2];
 /// Buffers that several paths share.
 #[derive(Debug)]
 struct Common {
-    /// Y, `[samples]`.
+    /// Y, `[samples]`. On the masked path e and the loss terms follow it.
     y: Buffer,
     /// e = ∂Loss/∂Y, `[samples]`.
     e: Buffer,
@@ -148,6 +151,7 @@ impl Step {
             },
             lists: ListBuffer::new(device)?,
             feed: Feed::new(device, architecture.clone())?,
+            half_weights: HalfWeights::new(device, &architecture)?,
             composed: Composed::new(device, architecture.clone()),
             deep: Deep::new(device, architecture.clone())?,
             layered: Layered::new(device, architecture.clone())?,
@@ -157,10 +161,16 @@ impl Step {
         })
     }
 
-    /// Stores Z and ∂Loss/∂Z of passes with gradients in 16 bits, or not. Returns whether a path
-    /// can.
+    /// Stores Z and ∂Loss/∂Z, or slopes, of passes with gradients in 16 bits, or not. Returns
+    /// whether a path can.
     pub(super) fn set_half(&mut self, half: bool) -> bool {
-        self.deep.set_half(half)
+        self.deep.set_half(half) | self.masked.set_half(half)
+    }
+
+    /// Lets forward passes of passes with gradients read A in 16 bits, or not. Returns whether a
+    /// path can.
+    pub(super) fn set_half_weights(&mut self, half: bool) -> bool {
+        (self.architecture.has_plain_head() || self.deep.applies()) && self.half_weights.set(half)
     }
 
     /// Y, `[samples]`, after a pass.
@@ -184,6 +194,9 @@ impl Step {
         let common = &mut self.common;
         grow(device, &mut common.y, "Y", Element::Float, samples)?;
         let work = plan.work(slice, goal);
+        if goal.is_some() {
+            self.half_weights.reserve(device)?;
+        }
         if !matches!(work, Work::Masked(..) | Work::Deep(..)) {
             for (buffer, what) in [
                 (&mut common.e, "e"),
@@ -225,7 +238,16 @@ impl Step {
                     }
                 }
                 match goal {
-                    Some(_) => self.masked.reserve(device, slice, source),
+                    Some(_) => {
+                        grow(
+                            device,
+                            &mut common.y,
+                            "Y, e and losses",
+                            Element::Float,
+                            3 * samples,
+                        )?;
+                        self.masked.reserve(device, slice, source)
+                    }
                     None => Ok(()),
                 }
             }
@@ -256,6 +278,7 @@ impl Step {
                     buffers: &self.deep,
                     list_buffer: &self.lists,
                     common: &self.common,
+                    half_weights: &self.half_weights,
                     slice,
                     feed: &self.feed,
                     source,
@@ -270,6 +293,7 @@ impl Step {
                     buffers: &self.masked,
                     list_buffer: &self.lists,
                     common: &self.common,
+                    half_weights: &self.half_weights,
                     slice,
                     feed: &self.feed,
                     source,

@@ -1,4 +1,5 @@
-//! `wgrad train --half` and `wgrad bench --half`: trainings that store accumulators in 16 bits.
+//! `--half` and `--half-weights` of `wgrad train` and `wgrad bench`: trainings that store or read
+//! numbers in 16 bits.
 
 use crate::support::{assert_holds, checkpoint, cut, names, scratch, wgrad};
 use std::fs;
@@ -8,26 +9,35 @@ const HEAD: &str = "--hidden 64 --pairwise --layers 4:dual --output-buckets mate
 
 #[test]
 fn a_run_in_16_bits_repeats_resumes_and_keeps_its_setting() {
+    check_run(HEAD, "--half", "half");
+}
+
+#[test]
+fn a_run_with_weights_in_16_bits_repeats_resumes_and_keeps_its_setting() {
+    check_run("--hidden 64 --tied", "--half-weights", "half_weights");
+}
+
+fn check_run(network: &str, option: &str, setting: &str) {
     let (_guard, directory) = scratch();
     let data = cut(&directory, 2000);
     let line =
-        format!("train --device vulkan:llvmpipe --epochs 2 --batch 500 --save-every 1 {HEAD}");
+        format!("train --device vulkan:llvmpipe --epochs 2 --batch 500 --save-every 1 {network}");
     let train = |name: &str, option: &str| {
         let run = directory.join(name);
         let line = format!("{line} {option}");
         let ended = wgrad(&line, &[("--data", &data), ("--out", &run)]).success();
         (run, ended.stdout)
     };
-    let (first, shown) = train("first", "--half");
+    let (first, shown) = train("first", option);
     assert!(shown.contains("16 bits"), "{shown}");
-    let (second, _) = train("second", "--half");
+    let (second, _) = train("second", option);
     assert_holds(&second, &first);
     let (single, shown) = train("single", "");
     assert!(!shown.contains("16 bits"), "{shown}");
     let net = |run: &Path| fs::read(run.join("net.safetensors")).unwrap();
     assert!(net(&first) != net(&single), "nothing was stored in 16 bits");
     let log = |run: &Path| fs::read_to_string(run.join("log.jsonl")).unwrap();
-    assert!(log(&first).contains(r#""half":true"#));
+    assert!(log(&first).contains(&format!(r#""{setting}":true"#)));
     assert!(!log(&single).contains("half"));
 
     // As if killed after step 3.
@@ -47,7 +57,8 @@ fn a_run_in_16_bits_repeats_resumes_and_keeps_its_setting() {
     };
     resume(&second, "").success();
     assert_holds(&second, &first);
-    resume(&single, "--half").refused(2, &["--half true (the run has false)"]);
+    let refusal = format!("{option} true (the run has false)");
+    resume(&single, option).refused(2, &[&refusal]);
 }
 
 #[test]

@@ -17,19 +17,19 @@ fn put_head_gradients(own_group: u32, invocation: u32) {
         let bucket = own_group - of_lanes;
         let begin = index[params.block_starts + index[params.first_blocks + bucket]];
         let end = index[params.block_starts + index[params.first_blocks + bucket + 1u]];
-        let sum = sum_of_samples(begin, end - begin, invocation);
+        let sum = sum_of_samples(params.samples + begin, end - begin, invocation);
         if (invocation == 0u) {
             put(params.output + params.buckets * 2u * params.hidden + bucket, sum, 2u);
         }
     } else if (own_group < of_lanes + params.buckets + params.totals) {
-        let sum = sum_of_samples(params.samples, params.samples, invocation);
+        let sum = sum_of_samples(2u * params.samples, params.samples, invocation);
         if (invocation == 0u) {
             put_loss(sum);
         }
     }
 }
 
-// The sum of `count` of the errors. Four sums per invocation keep four reads in flight.
+// The sum of `count` of the results. Four sums per invocation keep four reads in flight.
 fn sum_of_samples(start: u32, count: u32, invocation: u32) -> f32 {
     var sum = vec4<f32>(0.0);
     for (var s = invocation; s < count; s += 4u * LANES * COLUMNS) {
@@ -44,7 +44,7 @@ fn sum_of_samples(start: u32, count: u32, invocation: u32) -> f32 {
 }
 
 fn of_sample(start: u32, count: u32, s: u32) -> f32 {
-    return select(0.0, errors[start + min(s, count - 1u)], s < count);
+    return select(0.0, results[start + min(s, count - 1u)], s < count);
 }
 
 fn put_lanes(accumulator: u32, first_lane: u32, invocation: u32) {

@@ -84,10 +84,14 @@ impl Progress {
             HumanCount(weights as u64),
         ));
         self.say(format_args!(
-            "training    {} on batches of {}{}, {}, learning rate {} ({}), {}, seed {}",
+            "training    {} on batches of {}{}{}, {}, learning rate {} ({}), {}, seed {}",
             crate::counted(settings.epochs as usize, "epoch"),
             HumanCount(settings.batch_size as u64),
             if settings.half { ", Z in 16 bits" } else { "" },
+            match settings.half_weights {
+                true => ", A in 16 bits",
+                false => "",
+            },
             settings.optimizer,
             settings.learning_rate,
             settings.schedule.name(),

@@ -60,10 +60,13 @@ pub struct SettingsOptions {
     /// [default: none]
     #[arg(long, value_name = "LOW..HIGH", visible_alias = "weight-clip", allow_hyphen_values = true, value_parser = range)]
     weight_range: Option<(f32, f32)>,
-    /// Store Z and its gradients in 16 bits. Adapters do it for networks with a pairwise product or
-    /// hidden layers [default: 32 bits]
+    /// Store Z and its gradients in 16 bits. Adapters do it for SCReLU and for networks with a
+    /// pairwise product or hidden layers [default: 32 bits]
     #[arg(long)]
     half: bool,
+    /// Read A in 16 bits in the forward pass of a step. Adapters do it [default: 32 bits]
+    #[arg(long)]
+    half_weights: bool,
     /// Seed of the initial parameters and of the shuffle [default: 0]
     #[arg(long)]
     seed: Option<u64>,
@@ -97,6 +100,7 @@ impl SettingsOptions {
         put(&mut settings.learning_rate, self.learning_rate);
         put(&mut settings.schedule, self.schedule);
         settings.half |= self.half;
+        settings.half_weights |= self.half_weights;
         put(&mut settings.seed, self.seed);
         put(&mut settings.shuffle_buffer, self.shuffle_buffer);
         let objective = self.objective.over(settings.objective());
@@ -181,6 +185,7 @@ pub fn differences(own: &Settings, given: &Settings) -> Vec<String> {
             ("--schedule", settings.schedule.name().to_owned()),
             ("optimizer", format!("{:?}", settings.optimizer)),
             ("--half", settings.half.to_string()),
+            ("--half-weights", settings.half_weights.to_string()),
             ("--lambda", settings.lambda.to_string()),
             ("--scale", settings.scale.to_string()),
             ("--loss", settings.loss.name().to_owned()),

@@ -2,7 +2,7 @@
 //! (section 1.14): see [`deep`](super::deep).
 
 use super::half::{self, Scale};
-use super::libraries::{HALF, STORAGES};
+use super::libraries::{HALF, STORAGES, WEIGHTS};
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Update, Write};
 use crate::engine::libraries::GRID;
@@ -30,6 +30,8 @@ crate::interface! {
         pub top: f32,
         /// [`Scale::above`].
         pub above: f32,
+        /// The offset of A of the second perspective in `half_weights`. That of the first is 0.
+        pub second: u32,
     }
     pub struct Buffers {
         /// Index lists and more: the starts of both perspectives come first.
@@ -44,6 +46,8 @@ crate::interface! {
         pub z: Write<f32>,
         /// Z in 16 bits, two lanes in a word.
         pub halves: Update<u32>,
+        /// A of each accumulator in 16 bits, `[N, K]`, with tiles of [`TILE`] vectors.
+        pub half_weights: Read<u32>,
     }
 }
 
@@ -52,6 +56,14 @@ const INVOCATIONS: u32 = 64;
 
 /// The most lanes of a workgroup: eight per invocation.
 const LANES: u32 = 8 * INVOCATIONS;
+
+/// Vectors of a tile of A in 16 bits: the lanes of a workgroup.
+pub const TILE: usize = LANES as usize / 4;
+
+/// The variant that stores Z in 16 bits or not and that reads A in 16 bits or not.
+pub fn variant_for(half: bool, half_weights: bool) -> usize {
+    KERNEL.variant([usize::from(half), usize::from(half_weights)])
+}
 
 impl crate::engine::kernel::Params for Params {
     const KERNEL: &'static Kernel = &KERNEL;
@@ -70,7 +82,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/nnue/deep_forward.wgsl"),
     libraries: &[GRID, HALF],
-    axes: &[STORAGES],
+    axes: &[STORAGES, WEIGHTS],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,
@@ -80,7 +92,7 @@ pub static KERNEL: Kernel = Kernel {
 };
 
 fn twin(call: Call<'_, f64>) {
-    let is_half = call.variant == 1;
+    let [is_half, has_half_weights] = KERNEL.choices(call.variant).map(|choice| choice == 1);
     let (p, b) = call.open::<Params>();
     let scale = Scale {
         limit: p.limit,
@@ -95,7 +107,13 @@ fn twin(call: Call<'_, f64>) {
         for s in 0..samples {
             let list = &indices[starts[s] as usize..starts[s + 1] as usize];
             for r in 0..hidden {
-                let rows = list.iter().map(|&i| weights[i as usize * hidden + r]);
+                let rows = list.iter().map(|&i| match has_half_weights {
+                    false => weights[i as usize * hidden + r],
+                    true => {
+                        let copy = &b.half_weights[perspective * p.second as usize..];
+                        half::get(copy, i as usize * hidden + half::place(hidden, r, TILE))
+                    }
+                });
                 let to = (2 * s + perspective) * hidden + r;
                 let z = b.head[bias + r] + rows.sum::<f64>();
                 match is_half {
@@ -114,11 +132,13 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     // The parameters say by the place of the second B whether the network is tied.
     let accumulators = if p.bias_2 == 0 { 1 } else { 2 };
     let distinct = entries.min(accumulators * inputs);
+    let [half, half_weights] = KERNEL.choices(variant);
+    let bytes = if half_weights == 1 { 2 } else { 4 };
     Traffic {
         read: 4 * (2 * (samples + 1) + entries + accumulators * hidden),
-        written: if variant == 1 { 2 } else { 4 } * 2 * samples * hidden,
-        gathered_issued: 4 * entries * hidden,
-        gathered_distinct: 4 * distinct * hidden,
+        written: if half == 1 { 2 } else { 4 } * 2 * samples * hidden,
+        gathered_issued: bytes * entries * hidden,
+        gathered_distinct: bytes * distinct * hidden,
         operations: entries * hidden,
     }
 }
@@ -162,11 +182,20 @@ fn cases() -> Vec<Case> {
                 limit: scale.limit,
                 top: scale.top,
                 above: scale.above,
+                second: ((1 - tied) * features * hidden / 2) as u32,
             };
+            let [half, half_weights] = KERNEL.choices(variant);
             let one = inputs.sixteenths(features * hidden);
             let two = match tied {
                 1 => one.clone(),
                 _ => inputs.sixteenths(features * hidden),
+            };
+            // Sixteenths are exact in 16 bits.
+            let copies = match half_weights {
+                1 => [&one, &two]
+                    .map(|rows| half::packed(rows, hidden, TILE))
+                    .concat(),
+                _ => Vec::new(),
             };
             let slots = Slots {
                 lists: Slot::Words(lists),
@@ -175,10 +204,11 @@ fn cases() -> Vec<Case> {
                 head: Slot::Floats(inputs.sixteenths((2 - tied) * hidden)),
                 // Sixteenths add up exactly.
                 z: Slot::Output {
-                    len: (1 - variant) * samples * 2 * hidden,
+                    len: (1 - half) * samples * 2 * hidden,
                     bound: Bound::Exact,
                 },
-                halves: Slot::UpdateWords(vec![7; variant * samples * hidden]),
+                halves: Slot::UpdateWords(vec![7; half * samples * hidden]),
+                half_weights: Slot::Words(copies),
             };
             let name = format!("L={samples} K={hidden} F={width} N={features} tied={tied}");
             Case::new(name, variant, params, slots)

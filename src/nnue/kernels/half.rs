@@ -35,14 +35,49 @@ fn decode(bits: u16) -> f64 {
 
 /// Element `i` of 16-bit floats in words.
 pub(super) fn get(words: &[u32], i: usize) -> f64 {
-    decode((words[i / 2] >> (16 * (i % 2))) as u16)
+    decode(get_units(words, i))
 }
 
 /// Sets element `i` of 16-bit floats in words.
 pub(super) fn put(words: &mut [u32], i: usize, value: f64) {
+    put_units(words, i, encode(value));
+}
+
+/// Element `i` of unsigned integers of 16 bits in words.
+pub(super) fn get_units(words: &[u32], i: usize) -> u16 {
+    (words[i / 2] >> (16 * (i % 2))) as u16
+}
+
+/// Sets element `i` of unsigned integers of 16 bits in words.
+pub(super) fn put_units(words: &mut [u32], i: usize, value: u16) {
     let shift = 16 * (i % 2);
     let word = &mut words[i / 2];
-    *word = *word & !(0xffff << shift) | u32::from(encode(value)) << shift;
+    *word = *word & !(0xffff << shift) | u32::from(value) << shift;
+}
+
+/// The place of a lane in a row of K = `hidden` 16-bit elements. A tile is `tile` consecutive
+/// vectors of four lanes; the last tile may have fewer. Vector v of the first half of a tile and
+/// vector v of the other half come one after the other, so that one load of 16 bytes reads both.
+pub(super) fn place(hidden: usize, lane: usize, tile: usize) -> usize {
+    let vector = lane / 4;
+    let first = vector / tile * tile;
+    let apart = tile.min(hidden / 4 - first) / 2;
+    let (half, own) = ((vector - first) / apart, (vector - first) % apart);
+    4 * (first + 2 * own + half) + lane % 4
+}
+
+/// Rows of K = `hidden` lanes as 16-bit floats in words, in the order of [`place`].
+pub(super) fn packed(rows: &[f32], hidden: usize, tile: usize) -> Vec<u32> {
+    let mut words = vec![0; rows.len() / 2];
+    for (i, &value) in rows.iter().enumerate() {
+        let (row, lane) = (i / hidden, i % hidden);
+        put(
+            &mut words,
+            row * hidden + place(hidden, lane, tile),
+            f64::from(value),
+        );
+    }
+    words
 }
 
 /// The places of Z in 16 bits: Z ÷ `limit`, −1 for a Z below 0, `above` for a Z above `top`. No

@@ -2,6 +2,7 @@
 
 use crate::engine::kernel::{Axis, Choice};
 use crate::nnue::activation::Activation;
+use crate::nnue::kernels::masked::Kind;
 use crate::nnue::loss::Link;
 
 /// `activate` and `activation_slope`, for floats and for vectors. The overrides `CLIP` and `POWER`
@@ -33,6 +34,12 @@ pub const HALF: &str = include_str!("../../../shaders/nnue/lib/half.wgsl");
 /// The axis of a kernel that stores Z and ∂Loss/∂Z in 32 or in 16 bits.
 pub const STORAGES: Axis = &[Choice::new("f32", &[]), Choice::new("f16", &[("HALF", 1)])];
 
+/// The axis of a kernel that reads A in 32 or in 16 bits.
+pub const WEIGHTS: Axis = &[
+    Choice::new("f32_weights", &[]),
+    Choice::new("f16_weights", &[("HALF_WEIGHTS", 1)]),
+];
+
 const FORMS: usize = Activation::ALL.len();
 
 static ACTIVATION_CONSTANTS: [[(&str, u32); 2]; FORMS] = {
@@ -55,6 +62,36 @@ static ACTIVATION_CHOICES: [Choice; FORMS] = {
     }
     choices
 };
+
+/// `forward`: the forward pass of the masked path. The shader declares the parameters, the buffers
+/// and `accumulated`.
+pub const FORWARD: &str = include_str!("../../../shaders/nnue/lib/forward.wgsl");
+
+static KIND_CONSTANTS: [[(&str, u32); 3]; Kind::ALL.len()] = {
+    let mut constants = [[("CLIP", 0), ("POWER", 0), ("SHORT", 0)]; Kind::ALL.len()];
+    let mut i = 0;
+    while i < Kind::ALL.len() {
+        let form = Kind::ALL[i].activation.form();
+        constants[i][0].1 = form.clip as u32;
+        constants[i][1].1 = form.power;
+        constants[i][2].1 = Kind::ALL[i].short as u32;
+        i += 1;
+    }
+    constants
+};
+
+static KIND_CHOICES: [Choice; Kind::ALL.len()] = {
+    let mut choices = [Choice::new("", &[]); Kind::ALL.len()];
+    let mut i = 0;
+    while i < Kind::ALL.len() {
+        choices[i] = Choice::new(Kind::ALL[i].name(), &KIND_CONSTANTS[i]);
+        i += 1;
+    }
+    choices
+};
+
+/// The axis of a kernel of the masked path, in the order of [`Kind::ALL`].
+pub const KINDS: Axis = &KIND_CHOICES;
 
 /// The axis of a kernel that uses [`ACTIVATION`], in the order of [`Activation::ALL`].
 pub const ACTIVATIONS: Axis = &ACTIVATION_CHOICES;

@@ -25,6 +25,60 @@
 use crate::nnue::activation::Activation;
 use std::ops::Range;
 
+/// What the path stores of Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// The activation.
+    pub activation: Activation,
+    /// Whether slopes are stored in 16 bits: Z inside the mask in [`units`], from which the
+    /// gradients compute the slope, and 0 outside.
+    pub short: bool,
+}
+
+impl Kind {
+    /// Every kind. The index of a kind is its choice on the kernels' axis.
+    pub const ALL: [Self; Activation::ALL.len() + 1] = {
+        let mut all = [Self::new(Activation::SCRelu, true); Activation::ALL.len() + 1];
+        let mut i = 0;
+        while i < Activation::ALL.len() {
+            all[i] = Self::new(Activation::ALL[i], false);
+            i += 1;
+        }
+        all
+    };
+
+    /// Of an activation, with slopes in 16 bits if it has slopes and a clip and `short` asks for
+    /// them.
+    pub const fn new(activation: Activation, short: bool) -> Self {
+        Self {
+            activation,
+            short: short && activation.has_slopes() && activation.has_clip(),
+        }
+    }
+
+    /// The name in kernel variants.
+    pub const fn name(self) -> &'static str {
+        match self.short {
+            true => "screlu_16_bits",
+            false => self.activation.name(),
+        }
+    }
+
+    /// The index among [`Kind::ALL`].
+    pub fn index(self) -> usize {
+        match self.short {
+            true => Activation::ALL.len(),
+            false => self.activation as usize,
+        }
+    }
+}
+
+/// The units of a Z up to T = `clip` in 16 bits, per 1: the largest power of 2 with which T fits. A
+/// rounding moves Z by at most half a unit, which is less than T ÷ 65,535.
+pub fn units(clip: f32) -> f32 {
+    (65_535.0 / f64::from(clip)).log2().floor().exp2() as f32
+}
+
 /// Lanes of a lane group.
 pub const GROUP: usize = 128;
 

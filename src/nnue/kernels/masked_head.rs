@@ -43,7 +43,7 @@ crate::interface! {
         pub bias_2: u32,
         /// The offset of C in the head buffer. d follows C.
         pub output: u32,
-        /// L. Each sample has an e and a loss in `errors`.
+        /// L. Each sample has an e and a loss in `results`.
         pub samples: u32,
         /// 1 if the losses are summed, 0 if they are not read.
         pub totals: u32,
@@ -59,8 +59,8 @@ crate::interface! {
         pub rows: Read<f32>,
         /// The shares of Σ A·G, `[bands, buckets, 2K]`.
         pub shares: Read<f32>,
-        /// e of each sample, then the losses, `[2L]`.
-        pub errors: Read<f32>,
+        /// Y, then e, then the losses, `[3L]`.
+        pub results: Read<f32>,
         /// The head buffer: B of each accumulator, C and d.
         pub values: Update<f32>,
         /// The gradient of the head buffer, or its first moment.
@@ -146,13 +146,13 @@ struct Sources<'a, R> {
     index: &'a [u32],
     rows: &'a [R],
     shares: &'a [R],
-    errors: &'a [R],
+    results: &'a [R],
 }
 
 impl<R> Sources<'_, R> {
     /// The terms of the loss.
     fn terms(&self, p: &Params) -> &[R] {
-        &self.errors[p.samples as usize..][..p.samples as usize]
+        &self.results[2 * p.samples as usize..][..p.samples as usize]
     }
 }
 
@@ -195,7 +195,7 @@ impl Sources<'_, f64> {
             gradient[bias] += head[output] * inside;
         }
         for bucket in 0..buckets {
-            let e = &self.errors[p.of_bucket(self.index, bucket)];
+            let e = &self.results[p.samples as usize..][p.of_bucket(self.index, bucket)];
             gradient[p.output_bias() + bucket] = e.iter().sum();
         }
         gradient
@@ -251,7 +251,7 @@ impl Sources<'_, f32> {
             }
         }
         for bucket in 0..buckets {
-            let e = &self.errors[p.of_bucket(self.index, bucket)];
+            let e = &self.results[p.samples as usize..][p.of_bucket(self.index, bucket)];
             gradient[p.output_bias() + bucket] = cpu::sum_lanes(e.len(), |s| e[s]);
         }
         gradient
@@ -309,7 +309,7 @@ fn twin(call: Call<'_, f64>) {
         index: b.index,
         rows: b.rows,
         shares: b.shares,
-        errors: b.errors,
+        results: b.results,
     };
     let gradients = sources.gradients(&p, activation, b.values);
     if p.totals == 1 {
@@ -328,7 +328,7 @@ fn body(call: Call<'_, f32>) {
         index: b.index,
         rows: b.rows,
         shares: b.shares,
-        errors: b.errors,
+        results: b.results,
     };
     let gradients = sources.gradients_f32(&p, activation, b.values);
     if p.totals == 1 {

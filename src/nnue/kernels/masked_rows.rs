@@ -3,8 +3,9 @@
 
 mod cpu;
 
-use super::libraries::{ACTIVATION, ACTIVATIONS, BITS};
-use super::masked::{self, GROUP};
+use super::half;
+use super::libraries::{ACTIVATION, BITS, KINDS};
+use super::masked::{self, GROUP, Kind};
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Update};
 use crate::engine::libraries::GRID;
@@ -42,16 +43,20 @@ crate::interface! {
         pub interleave: u32,
         /// Samples in all chunks.
         pub entries: u32,
+        /// The unit of slopes in 16 bits: 1 ÷ [`units`](masked::units).
+        pub unit: f32,
     }
     pub struct Buffers {
         /// Index lists, targets and transposed index of a batch.
         pub index: Read<u32>,
-        /// e = ∂Loss/∂Y, `[L]`.
-        pub e: Read<f32>,
+        /// Y, then e = ∂Loss/∂Y, `[2L]`.
+        pub results: Read<f32>,
         /// The mask words of each sample, by plane.
         pub bits: Read<u32>,
         /// The slope of each lane, `[samples, 2K]`.
         pub slopes: Read<f32>,
+        /// Z of each lane inside the mask in 16 bits instead of the slope.
+        pub short_slopes: Read<u32>,
         /// The rows of sums.
         pub rows: Update<f32>,
     }
@@ -112,7 +117,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/masked_rows.wgsl"),
     libraries: &[GRID, ACTIVATION, BITS],
-    axes: &[ACTIVATIONS],
+    axes: &[KINDS],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,
@@ -124,10 +129,19 @@ pub static KERNEL: Kernel = Kernel {
 fn twin(call: Call<'_, f64>) {
     let variant = call.variant;
     let (p, buffers) = call.open::<Params>();
-    let activation = Activation::ALL[variant];
+    let Kind { activation, short } = Kind::ALL[variant];
     let index = buffers.index;
-    let (e, bits, slopes) = (buffers.e, buffers.bits, buffers.slopes);
+    let (e, bits) = (&buffers.results[p.total as usize..], buffers.bits);
     let rows = buffers.rows;
+    let clip = f64::INFINITY;
+    let slope = |place: usize, lane: usize| match short {
+        false => buffers.slopes[place + lane],
+        true => {
+            let of_lane = half::place(p.hidden as usize, lane, 2 * p.interleave as usize);
+            let z = f64::from(half::get_units(buffers.short_slopes, place + of_lane));
+            activation.slope(z * f64::from(p.unit), clip)
+        }
+    };
     let (total, hidden) = (p.total as usize, p.hidden as usize);
     let (blocks, words) = (p.blocks as usize, hidden / 32);
     let strip = p.strip();
@@ -159,9 +173,8 @@ fn twin(call: Call<'_, f64>) {
                     if row >= side.chunks + blocks {
                         sum += if is_set(1) { e[s] } else { 0.0 };
                     } else if activation.has_slopes() {
-                        sum += e[s]
-                            * slopes
-                                [(side.perspective * strip.len() + s - strip.start) * hidden + r];
+                        let sample = side.perspective * strip.len() + s - strip.start;
+                        sum += e[s] * slope(sample * hidden, r);
                     } else {
                         sum += if is_set(0) { e[s] } else { 0.0 };
                     }
@@ -178,15 +191,15 @@ fn twin(call: Call<'_, f64>) {
 
 fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let p: Params = bytemuck::pod_read_unaligned(params);
-    let activation = Activation::ALL[variant];
+    let Kind { activation, short } = Kind::ALL[variant];
     let [samples, hidden, chunks, entries] =
         [p.samples, p.hidden, p.chunks_1 + p.chunks_2, p.entries].map(u64::from);
     let blocks = u64::from(p.blocks);
     // Bytes per lane that G and G_B read, and bytes per lane that G_T reads.
-    let of_lane = if activation.has_slopes() {
-        4 * hidden
-    } else {
-        hidden / 8
+    let of_lane = match (activation.has_slopes(), short) {
+        (true, false) => 4 * hidden,
+        (true, true) => 2 * hidden,
+        _ => hidden / 8,
     };
     let above = if activation.has_clip() { hidden / 8 } else { 0 };
     let kinds = activation.conditions() as u64;
@@ -221,7 +234,7 @@ fn cases() -> Vec<Case> {
         [2301, 160, 4, 11, 1, 8],
     ];
     let mut cases = Vec::new();
-    for variant in 0..ACTIVATIONS.len() {
+    for variant in 0..KINDS.len() {
         for (seed, shape) in shapes.into_iter().enumerate() {
             cases.push(case(variant, seed, shape));
         }
@@ -233,7 +246,7 @@ fn cases() -> Vec<Case> {
 
 fn case(variant: usize, seed: usize, shape: [usize; 6]) -> Case {
     let [samples, hidden, width, features, interleave, buckets] = shape;
-    let activation = Activation::ALL[variant];
+    let Kind { activation, short } = Kind::ALL[variant];
     let mut inputs = Inputs::new(1400 + seed as u64);
     let sparse = [(); 2].map(|()| inputs.sparse(samples, width, features));
     let mut ends = inputs.words(buckets - 1, samples as u32 + 1);
@@ -278,12 +291,15 @@ fn case(variant: usize, seed: usize, shape: [usize; 6]) -> Case {
             .iter()
             .map(|lists| lists.samples().len() as u32)
             .sum(),
+        unit: 1.0 / masked::units([1.0, 127.0 / 64.0][seed % 2]),
     };
     let words = samples * 2 * hidden / 32;
     let kinds = activation.conditions();
-    let slopes = match activation.has_slopes() {
-        true => (samples - first) * 2 * hidden,
-        false => 0,
+    let lanes = (samples - first) * 2 * hidden;
+    let [slopes, short_slopes] = match (activation.has_slopes(), short) {
+        (true, false) => [lanes, 0],
+        (true, true) => [0, lanes / 2],
+        _ => [0; 2],
     };
     let rows: usize = params.sides(activation).iter().map(|side| side.total).sum();
     Case::new(
@@ -294,9 +310,10 @@ fn case(variant: usize, seed: usize, shape: [usize; 6]) -> Case {
         params,
         Slots {
             index: Slot::Words(index),
-            e: Slot::Floats(inputs.floats(samples, -1.0, 1.0)),
+            results: Slot::Floats(inputs.floats(2 * samples, -1.0, 1.0)),
             bits: Slot::Words(inputs.words(kinds * words, u32::MAX)),
             slopes: Slot::Floats(inputs.floats(slopes, -1.0, 1.0)),
+            short_slopes: Slot::Words(inputs.words(short_slopes, u32::MAX)),
             rows: Slot::Update {
                 values: inputs.floats(rows * hidden, -1.0, 1.0),
                 bound: Bound::Sum {

@@ -92,6 +92,11 @@ impl Deep {
         self.applies
     }
 
+    /// Whether the path serves the network and the device.
+    pub(super) fn applies(&self) -> bool {
+        self.applies
+    }
+
     /// Z in 16 bits.
     fn scale(&self) -> Scale {
         let clip = self.architecture.clip;

@@ -11,7 +11,8 @@ use crate::error::Result;
 use crate::nnue::architecture::Architecture;
 use crate::nnue::batch::{Batch, Inputs};
 use crate::nnue::kernels::index_chunks::most_chunks;
-use crate::nnue::kernels::{forward_sparse, masked};
+use crate::nnue::kernels::masked::Kind;
+use crate::nnue::kernels::{forward, masked};
 use crate::nnue::slices::Slice;
 use crate::tensor::lists::{CHUNK, SparseInputs};
 
@@ -31,10 +32,11 @@ pub(super) struct Masked {
     class: Class,
     binding_limit: u64,
     interleave: u32,
+    /// What passes with gradients store of Z.
+    kind: Kind,
     bits: Buffer,
     slopes: Buffer,
-    /// e of each sample, then the loss term of each sample.
-    errors: Buffer,
+    short_slopes: Buffer,
     /// The sums over chunks and blocks of both perspectives.
     rows: Buffer,
     shares: Buffer,
@@ -132,12 +134,28 @@ impl Masked {
                 _ if architecture.hidden.is_multiple_of(64) => 2,
                 _ => 1,
             },
+            kind: Kind::new(architecture.activation, false),
             bits: words("mask bits")?,
             slopes: floats("slopes")?,
-            errors: floats("e and the losses of the samples")?,
+            short_slopes: words("slopes in 16 bits")?,
             rows: floats("sums over chunks")?,
             shares: floats("shares of the gradient of C")?,
         })
+    }
+
+    /// Stores slopes in 16 bits, or not. Returns whether the network has slopes on this device.
+    pub(super) fn set_half(&mut self, half: bool) -> bool {
+        self.kind = Kind::new(
+            self.architecture.activation,
+            half && self.class != Class::Host,
+        );
+        let can = Kind::new(self.architecture.activation, true).short;
+        can && self.class != Class::Host && self.architecture.has_plain_head()
+    }
+
+    /// Lanes of an invocation of the forward kernel.
+    fn lanes(&self) -> u32 {
+        forward::LANES[0]
     }
 
     /// Whether the kernels can compute a batch, whole or in micro-batches.
@@ -167,7 +185,7 @@ impl Masked {
         let architecture = &self.architecture;
         let rows = (sizes.totals[0] + sizes.totals[1]) * architecture.hidden;
         let shares = sizes.bands * architecture.buckets * 2 * architecture.hidden;
-        architecture.hidden <= forward_sparse::LARGEST_HIDDEN
+        architecture.hidden <= forward::largest_hidden(forward::LANES[0])
             && 4 * rows.max(shares) as u64 <= self.binding_limit
     }
 
@@ -215,6 +233,7 @@ impl Masked {
         let architecture = &self.architecture;
         let bits = 2 * 2 * architecture.hidden / 32;
         let slopes = match architecture.activation {
+            _ if self.kind.short => architecture.hidden,
             activation if activation.has_slopes() && self.strip().is_none() => {
                 2 * architecture.hidden
             }
@@ -239,12 +258,10 @@ impl Masked {
         grow(device, &mut self.bits, "mask bits", Element::Word, words)?;
         let floats =
             |buffer: &mut Buffer, what, len| grow(device, buffer, what, Element::Float, len);
-        floats(
-            &mut self.errors,
-            "e and the losses of the samples",
-            2 * samples,
-        )?;
-        if architecture.activation.has_slopes() {
+        if self.kind.short {
+            let (short, what) = (&mut self.short_slopes, "slopes in 16 bits");
+            grow(device, short, what, Element::Word, lanes / 2)?;
+        } else if architecture.activation.has_slopes() {
             let lanes = samples.min(strip.unwrap_or(samples)) * 2 * architecture.hidden;
             floats(&mut self.slopes, "slopes", lanes)?;
         }

@@ -42,10 +42,14 @@ pub struct Settings {
     pub loss: Loss,
     /// The optimizer.
     pub optimizer: Optimizer,
-    /// Whether a step stores Z and its gradients in 16 bits: see
+    /// Whether a step stores Z and its gradients, or slopes, in 16 bits: see
     /// [`Learner::set_half`](crate::nnue::Learner::set_half).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub half: bool,
+    /// Whether the forward pass of a step reads A in 16 bits: see
+    /// [`Learner::set_half_weights`](crate::nnue::Learner::set_half_weights).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub half_weights: bool,
     /// The schedule of the learning rate.
     pub schedule: Schedule,
     /// η, the learning rate at the start.
@@ -78,6 +82,7 @@ crate::setters! { Settings {
     loss: Loss,
     optimizer: Optimizer,
     half: bool,
+    half_weights: bool,
     schedule: Schedule,
     learning_rate: f32,
     epochs: u64,
@@ -118,6 +123,7 @@ impl Settings {
             loss: Loss::SIGMOID_MSE,
             optimizer: Optimizer::ADAMW,
             half: false,
+            half_weights: false,
             schedule: Schedule::Cosine,
             learning_rate: 2e-3,
             epochs: 20,

@@ -27,6 +27,7 @@ pub struct Measurement {
     pub tied: bool,
     pub dense: bool,
     pub half: bool,
+    pub half_weights: bool,
     pub optimizer: &'static str,
     /// `random`, or the name of the file.
     pub source: String,
@@ -85,6 +86,7 @@ impl Measurement {
             tied: architecture.tied,
             dense: shape.dense,
             half: shape.half,
+            half_weights: shape.half_weights,
             optimizer: shape.optimizer_name(),
             source: positions.source(),
             gradient_error,

@@ -55,6 +55,9 @@ pub struct ShapeOptions {
     /// Store Z and its gradients in 16 bits, as `wgrad train --half` does
     #[arg(long)]
     half: bool,
+    /// Read A in 16 bits in the forward pass, as `wgrad train --half-weights` does
+    #[arg(long)]
+    half_weights: bool,
 }
 
 /// N, or a feature set.
@@ -89,6 +92,7 @@ pub struct Shape {
     pub optimizer: bool,
     /// Whether steps store Z and its gradients in 16 bits.
     pub half: bool,
+    pub half_weights: bool,
     /// Whether positions are records for the device; `None` lets the device decide.
     pub records: Option<bool>,
 }
@@ -106,6 +110,7 @@ impl Shape {
             dense: false,
             optimizer: true,
             half: false,
+            half_weights: false,
             records: None,
         }
     }
@@ -139,6 +144,7 @@ impl Display for Shape {
             (architecture.tied, "tied"),
             (self.dense, "dense"),
             (self.half, "half"),
+            (self.half_weights, "half-weights"),
             (self.records == Some(true), "records"),
             (self.records == Some(false), "lists"),
             (true, if self.optimizer { "adamw" } else { "gradients" }),
@@ -185,6 +191,7 @@ impl ShapeOptions {
             (self.data.is_some(), "--data"),
             (self.optimizer.is_some(), "--optimizer"),
             (self.half, "--half"),
+            (self.half_weights, "--half-weights"),
             (self.feed.is_some(), "--feed"),
         ];
         let given = options.iter().find(|option| option.0);
@@ -219,9 +226,15 @@ impl ShapeOptions {
         shape.dense = self.dense;
         shape.optimizer = self.optimizer.unwrap_or(true);
         shape.half = self.half;
+        shape.half_weights = self.half_weights;
         shape.records = self.feed;
-        if shape.half && !shape.optimizer {
-            let message = "--half goes with --optimizer adamw".to_owned();
+        if (shape.half || shape.half_weights) && !shape.optimizer {
+            let option = if shape.half {
+                "--half"
+            } else {
+                "--half-weights"
+            };
+            let message = format!("{option} goes with --optimizer adamw");
             return Err(Failure::Usage("bench", message));
         }
         let most = i32::MAX as usize / (2 * architecture.inputs.max(shape.indices));

@@ -54,6 +54,7 @@ impl Engine {
             let (loss, optimizer) = (Loss::SIGMOID_MSE, Optimizer::ADAMW);
             let mut learner = Learner::new(device, &parameters, loss, optimizer)?;
             learner.set_half(shape.half)?;
+            learner.set_half_weights(shape.half_weights)?;
             Self::Learner(learner.into())
         } else {
             Self::Network(Network::new(device, &parameters)?.into())

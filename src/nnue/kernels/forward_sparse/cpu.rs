@@ -5,9 +5,10 @@ use crate::engine::cpu::simd::{Simd, Sixteen, Work, widest};
 use crate::engine::cpu::tree;
 use crate::engine::kernel::Call;
 use crate::nnue::activation::Activation;
-use crate::nnue::kernels::forward_sparse::{Beside, Params, meaning};
+use crate::nnue::kernels::forward::{Beside, Forward, Variant};
+use crate::nnue::kernels::forward_sparse::{KERNEL, Params};
 use crate::nnue::kernels::grouped::{Grouped, powered};
-use crate::nnue::kernels::{bucket_of, masked, runs};
+use crate::nnue::kernels::{bucket_of, half, masked, runs};
 use crate::nnue::loss::Loss;
 use aligned_vec::avec;
 use rayon::prelude::*;
@@ -18,7 +19,7 @@ const BLOCK: usize = 512;
 
 /// A block of samples: the shared inputs, and its own part of the outputs.
 struct Block<'a> {
-    params: Params,
+    params: Forward,
     activation: Activation,
     beside: Beside,
     first: usize,
@@ -32,15 +33,17 @@ struct Block<'a> {
     inside: [&'a mut [u32]; 2],
     above: [&'a mut [u32]; 2],
     slopes: [&'a mut [f32]; 2],
+    /// Z inside the mask in 16 bits, if it is stored in place of the slopes.
+    short_slopes: [&'a mut [u32]; 2],
     /// e, and the terms of the loss.
     errors: [&'a mut [f32]; 2],
 }
 
 /// The CPU implementation.
 pub(super) fn body(call: Call<'_, f32>) {
-    let variant = call.variant;
-    let (params, buffers) = call.open::<Params>();
-    let (activation, beside) = meaning(variant);
+    let variant = Variant::new(&KERNEL, call.variant);
+    let (Params { pass: params }, buffers) = call.open();
+    let (activation, beside) = (variant.kind.activation, variant.beside);
     let gradient = beside != Beside::Nothing;
     let (lists, small) = (buffers.lists, buffers.small);
     let bucket = params.sample_buckets(lists);
@@ -52,19 +55,23 @@ pub(super) fn body(call: Call<'_, f32>) {
     let first = Grouped::new(first, units, reads);
     let second = (!is_tied).then(|| Grouped::new(second, units, reads));
     let weights = [&first, second.as_ref().unwrap_or(&first)];
-    let (y, bits, slopes) = (buffers.y, buffers.bits, buffers.slopes);
+    let (bits, slopes) = (buffers.bits, buffers.slopes);
     let (samples, hidden) = (params.samples as usize, params.hidden as usize);
     let (strip, total) = (params.first as usize, params.total as usize);
     let sizes = |used: bool, each: usize| if used { each } else { 0 };
     let inside_words = sizes(gradient, hidden / 32);
     let above_words = sizes(gradient && activation.has_clip(), hidden / 32);
-    let slope_lanes = sizes(gradient && activation.has_slopes(), hidden);
+    let [has_floats, has_shorts] = variant.slopes();
+    let slope_lanes = sizes(has_floats, hidden);
+    let short_words = sizes(has_shorts, hidden / 2);
     let of_loss = sizes(beside.link().is_some(), 1);
     let (inside, above) = bits.split_at_mut(2 * total * inside_words);
     let mut inside = sides(inside, total * inside_words, strip * inside_words);
     let mut above = sides(above, total * above_words, strip * above_words);
     let mut slopes = sides(slopes, samples * slope_lanes, 0);
-    let mut errors = sides(buffers.errors, total * of_loss, strip * of_loss);
+    let mut short_slopes = sides(buffers.short_slopes, samples * short_words, 0);
+    let (y, errors) = buffers.results.split_at_mut(total);
+    let mut errors = sides(errors, total * of_loss, strip * of_loss);
     let blocks = y[strip..strip + samples].chunks_mut(BLOCK).enumerate();
     let blocks = blocks.map(|(index, y)| Block {
         params,
@@ -78,6 +85,7 @@ pub(super) fn body(call: Call<'_, f32>) {
         inside: take(&mut inside, y.len() * inside_words),
         above: take(&mut above, y.len() * above_words),
         slopes: take(&mut slopes, y.len() * slope_lanes),
+        short_slopes: take(&mut short_slopes, y.len() * short_words),
         errors: take(&mut errors, y.len() * of_loss),
         y,
     });
@@ -201,7 +209,15 @@ impl Block<'_> {
                         above[at + i] = simd.above(z[i], clip);
                     }
                 }
-                if self.activation.has_slopes() {
+                let mut shorts =
+                    self.short_slopes[perspective].chunks_exact_mut(p.hidden as usize / 2);
+                if let Some(row) = shorts.nth(s) {
+                    for i in 0..U {
+                        let mut lanes = [0.0; 16];
+                        simd.store(&mut lanes, z[i]);
+                        put_short(p, row, unit + i, lanes, inside[at + i]);
+                    }
+                } else if self.activation.has_slopes() {
                     for i in 0..U {
                         let slope = powered(simd, power - 1, z[i]);
                         let slope = simd.multiply(simd.splat(power as f32), slope);
@@ -212,6 +228,17 @@ impl Block<'_> {
             }
         }
         U
+    }
+}
+
+/// Writes Z of the lanes of a sixteen, inside the mask, in 16 bits.
+fn put_short(p: &Forward, row: &mut [u32], unit: usize, z: Sixteen, inside: u16) {
+    let tile = 2 * p.interleave as usize;
+    for (i, z) in z.into_iter().enumerate() {
+        let inner = if inside >> i & 1 == 1 { z } else { 0.0 };
+        let units = (inner * p.units).round_ties_even();
+        let place = half::place(p.hidden as usize, 16 * unit + i, tile);
+        half::put_units(row, place, units as u16);
     }
 }
 

@@ -96,9 +96,9 @@ pub(super) fn cases() -> Vec<Case> {
             false => inputs.floats(count, -1.0, 1.0),
         };
         let update = |values: Vec<f32>, bound: Bound| Slot::Update { values, bound };
-        let errors = match moves {
-            true => factors(&mut inputs, 2 * samples),
-            false => inputs.for_sum(2 * samples, samples + 1),
+        let results = match moves {
+            true => factors(&mut inputs, 3 * samples),
+            false => inputs.for_sum(3 * samples, samples + 1),
         };
         let mut first = inputs.floats(len, -1.0, 1.0);
         let mut second = inputs.floats(len, 0.01, 1.0);
@@ -118,7 +118,7 @@ pub(super) fn cases() -> Vec<Case> {
             index: Slot::Words(index),
             rows: Slot::Floats(floats(&mut inputs, rows)),
             shares: Slot::Floats(floats(&mut inputs, bands * buckets * 2 * hidden)),
-            errors: Slot::Floats(errors),
+            results: Slot::Floats(results),
             values: match moves {
                 // |m̂|/√v̂ is at most 10 here, times η.
                 true => update(

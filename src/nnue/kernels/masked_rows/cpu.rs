@@ -4,7 +4,8 @@
 use crate::engine::cpu::simd::{Simd, Sixteen, UNITS_OF_ROW, Work, widest};
 use crate::engine::kernel::Call;
 use crate::nnue::activation::Activation;
-use crate::nnue::kernels::masked::{self, GROUP};
+use crate::nnue::kernels::half;
+use crate::nnue::kernels::masked::{self, GROUP, Kind};
 use crate::nnue::kernels::masked_rows::{Params, Side};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -50,13 +51,31 @@ struct Sums<'a> {
     slopes: &'a [Sixteen],
 }
 
+/// The slopes of the lanes in order, from Z in 16 bits.
+fn unpacked(p: &Params, activation: Activation, short_slopes: &[u32]) -> Vec<Sixteen> {
+    let (hidden, tile) = (p.hidden as usize, 2 * p.interleave as usize);
+    let units = (0..2 * p.samples as usize * hidden / 16).map(|unit| {
+        std::array::from_fn(|i| {
+            let (row, lane) = (16 * unit / hidden, 16 * unit % hidden + i);
+            let place = row * hidden + half::place(hidden, lane, tile);
+            let z = f32::from(half::get_units(short_slopes, place)) * p.unit;
+            activation.slope(z, f32::INFINITY)
+        })
+    });
+    units.collect()
+}
+
 /// The CPU implementation.
 pub(super) fn body(call: Call<'_, f32>) {
     let variant = call.variant;
     let (params, buffers) = call.open::<Params>();
-    let activation = Activation::ALL[variant];
+    let Kind { activation, short } = Kind::ALL[variant];
     let index = buffers.index;
-    let (e, bits, slopes) = (buffers.e, buffers.bits, buffers.slopes);
+    let (e, bits) = (&buffers.results[params.total as usize..], buffers.bits);
+    let slopes = match short {
+        false => Cow::Borrowed(buffers.slopes.as_chunks().0),
+        true => Cow::Owned(unpacked(&params, activation, buffers.short_slopes)),
+    };
     let mut rows = buffers.rows;
     let (total, hidden) = (params.total as usize, params.hidden as usize);
     let kinds = activation.conditions();
@@ -80,7 +99,7 @@ pub(super) fn body(call: Call<'_, f32>) {
             true => Cow::default(),
             false => whole_groups(bits, total, hidden / 32),
         },
-        slopes: slopes.as_chunks().0,
+        slopes: &slopes,
     };
     let most = if activation.has_slopes() {
         SLOPED_BAND

@@ -8,6 +8,7 @@ use crate::nnue::kernels::{
 };
 use crate::nnue::layout::HeadLayout;
 use crate::nnue::slices::Slice;
+use crate::nnue::step::half_weights::HalfWeights;
 use crate::nnue::step::lists::{ListBuffer, ListParts, Source, entries};
 use crate::nnue::step::records::Feed;
 use crate::nnue::step::{Common, Goal, ParameterBuffers, Update, update};
@@ -19,6 +20,7 @@ pub(in crate::nnue::step) struct DeepPass<'a> {
     pub(in crate::nnue::step) buffers: &'a Deep,
     pub(in crate::nnue::step) list_buffer: &'a ListBuffer,
     pub(in crate::nnue::step) common: &'a Common,
+    pub(in crate::nnue::step) half_weights: &'a HalfWeights,
     pub(in crate::nnue::step) slice: &'a Slice<'a>,
     pub(in crate::nnue::step) feed: &'a Feed,
     pub(in crate::nnue::step) source: Source<'a>,
@@ -116,6 +118,11 @@ impl<'a> DeepPass<'a> {
         let architecture = &self.buffers.architecture;
         let [indices_1, indices_2] = sizes.offsets.indices;
         let scale = self.buffers.scale();
+        let copies = self.goal.and_then(|_| {
+            let (slice, parameters) = (self.slice, self.parameters);
+            self.half_weights
+                .record(recording, slice, parameters, deep_forward::TILE)
+        });
         let params = deep_forward::Params {
             samples: sizes.samples,
             hidden: sizes.hidden,
@@ -127,6 +134,7 @@ impl<'a> DeepPass<'a> {
             limit: scale.limit,
             top: scale.top,
             above: scale.above,
+            second: copies.map_or(0, |copies| copies.second),
         };
         let buffers = deep_forward::Buffers {
             lists: self.list_buffer.id(),
@@ -135,8 +143,11 @@ impl<'a> DeepPass<'a> {
             head: self.parameters.head(),
             z: self.buffers.z.id(),
             halves: self.buffers.halves.id(),
+            // Without copies it is not read.
+            half_weights: copies.map_or(self.list_buffer.id(), |copies| copies.id),
         };
-        recording.dispatch(usize::from(self.half()), params, buffers);
+        let variant = deep_forward::variant_for(self.half(), copies.is_some());
+        recording.dispatch(variant, params, buffers);
 
         let params = deep_first::Params {
             samples: sizes.samples,

@@ -4,10 +4,14 @@ use super::{Masked, Sizes};
 use crate::engine::device::Buffer;
 use crate::engine::recording::{BufferId, Recording};
 use crate::nnue::architecture::Architecture;
-use crate::nnue::kernels::forward_sparse::{self, Beside};
-use crate::nnue::kernels::{masked_head, masked_rows, masked_weights};
+use crate::nnue::kernels::forward::{Beside, Forward, Variant};
+use crate::nnue::kernels::masked;
+use crate::nnue::kernels::{
+    forward_half, forward_sparse, masked_head, masked_rows, masked_weights,
+};
 use crate::nnue::layout::HeadLayout;
 use crate::nnue::slices::Slice;
+use crate::nnue::step::half_weights::{Copies, HalfWeights};
 use crate::nnue::step::lists::{ListBuffer, ListParts, Source};
 use crate::nnue::step::records::Feed;
 use crate::nnue::step::{Common, Goal, Lists, ParameterBuffers, Update, update};
@@ -47,6 +51,7 @@ pub(in crate::nnue::step) struct MaskedPass<'a> {
     pub(in crate::nnue::step) buffers: &'a Masked,
     pub(in crate::nnue::step) list_buffer: &'a ListBuffer,
     pub(in crate::nnue::step) common: &'a Common,
+    pub(in crate::nnue::step) half_weights: &'a HalfWeights,
     pub(in crate::nnue::step) slice: &'a Slice<'a>,
     pub(in crate::nnue::step) feed: &'a Feed,
     pub(in crate::nnue::step) source: Source<'a>,
@@ -88,10 +93,13 @@ impl<'a> MaskedPass<'a> {
             && let Upstream::Given(e) = goal.upstream
         {
             let e = &e[self.slice.range.clone()];
-            recording.upload(self.buffers.errors.id(), e);
+            recording.upload_at(self.common.y.id(), e.len(), e);
         }
+        let (weights, parameters) = (self.half_weights, self.parameters);
+        let tile = 2 * self.buffers.interleave as usize;
+        let copies = gradient.and_then(|_| weights.record(recording, self.slice, parameters, tile));
         for strip in self.strips() {
-            self.record_forward(recording, &places, strip.clone());
+            self.record_forward(recording, &places, strip.clone(), copies);
             if gradient.is_some() {
                 self.record_rows(recording, &places, strip);
             }
@@ -122,7 +130,13 @@ impl<'a> MaskedPass<'a> {
     }
 
     /// Y and, for gradients, the bits, the slopes and e.
-    fn record_forward(&self, recording: &mut Recording<'_>, places: &Places, strip: Range<usize>) {
+    fn record_forward(
+        &self,
+        recording: &mut Recording<'_>,
+        places: &Places,
+        strip: Range<usize>,
+        copies: Option<Copies>,
+    ) {
         let Masked {
             architecture,
             interleave,
@@ -136,7 +150,12 @@ impl<'a> MaskedPass<'a> {
             },
         };
         let [indices_1, indices_2] = places.offsets.indices;
-        let params = forward_sparse::Params {
+        let variant = Variant {
+            kind: self.buffers.kind,
+            beside,
+            lanes: self.buffers.lanes(),
+        };
+        let pass = Forward {
             samples: strip.len() as u32,
             first: strip.start as u32,
             total: places.sizes.samples as u32,
@@ -155,19 +174,42 @@ impl<'a> MaskedPass<'a> {
             power,
             scale: 1.0 / total as f32,
             clip: architecture.clip,
+            units: masked::units(architecture.clip),
+            lanes: variant.lanes,
         };
-        let buffers = forward_sparse::Buffers {
-            lists: self.list_buffer.id(),
-            weights_1: self.parameters.weights(0),
-            weights_2: self.parameters.weights(1),
-            small: self.parameters.head(),
-            y: self.common.y.id(),
-            bits: self.buffers.bits.id(),
-            slopes: self.buffers.slopes.id(),
-            errors: self.buffers.errors.id(),
-        };
-        let variant = forward_sparse::variant_for(architecture.activation, beside);
-        recording.dispatch(variant, params, buffers);
+        let (lists, small) = (self.list_buffer.id(), self.parameters.head());
+        let (results, bits) = (self.common.y.id(), self.buffers.bits.id());
+        let slopes = self.buffers.slopes.id();
+        let short_slopes = self.buffers.short_slopes.id();
+        match copies {
+            None => {
+                let buffers = forward_sparse::Buffers {
+                    lists,
+                    weights_1: self.parameters.weights(0),
+                    weights_2: self.parameters.weights(1),
+                    small,
+                    results,
+                    bits,
+                    slopes,
+                    short_slopes,
+                };
+                let variant = variant.index(&forward_sparse::KERNEL);
+                recording.dispatch(variant, forward_sparse::Params { pass }, buffers);
+            }
+            Some(Copies { id, second }) => {
+                let buffers = forward_half::Buffers {
+                    lists,
+                    weights: id,
+                    small,
+                    results,
+                    bits,
+                    slopes,
+                    short_slopes,
+                };
+                let variant = variant.index(&forward_half::KERNEL);
+                recording.dispatch(variant, forward_half::Params { pass, second }, buffers);
+            }
+        }
     }
 
     /// The sums over chunks, from e and the bits or slopes.
@@ -188,15 +230,17 @@ impl<'a> MaskedPass<'a> {
             block_starts: places.offsets.block_starts,
             interleave: self.buffers.interleave,
             entries: self.entries(&strip),
+            unit: 1.0 / masked::units(architecture.clip),
         };
         let buffers = masked_rows::Buffers {
             index: self.list_buffer.id(),
-            e: self.buffers.errors.id(),
+            results: self.common.y.id(),
             bits: self.buffers.bits.id(),
             slopes: self.buffers.slopes.id(),
+            short_slopes: self.buffers.short_slopes.id(),
             rows: self.buffers.rows.id(),
         };
-        recording.dispatch(architecture.activation as usize, params, buffers);
+        recording.dispatch(self.buffers.kind.index(), params, buffers);
     }
 
     /// The buffers that a sink changes.
@@ -275,18 +319,14 @@ impl<'a> MaskedPass<'a> {
             clip: architecture.clip,
             step,
         };
-        let [rows, shares, errors] = [
-            &self.buffers.rows,
-            &self.buffers.shares,
-            &self.buffers.errors,
-        ]
-        .map(Buffer::id);
+        let [rows, shares, results] =
+            [&self.buffers.rows, &self.buffers.shares, &self.common.y].map(Buffer::id);
         let [first, second] = self.state(self.parameters.head_index(), goal.gradients.head());
         let buffers = masked_head::Buffers {
             index: self.list_buffer.id(),
             rows,
             shares,
-            errors,
+            results,
             values: self.parameters.head(),
             first,
             second,

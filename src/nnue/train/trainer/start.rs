@@ -29,6 +29,7 @@ impl Trainer {
         let parameters = Parameters::initial(settings.architecture.clone(), settings.seed)?;
         let mut learner = Learner::new(device, &parameters, settings.loss, settings.optimizer)?;
         learner.set_half(settings.half)?;
+        learner.set_half_weights(settings.half_weights)?;
         let fingerprint = dataset.fingerprint()?;
         let run = Run {
             out: run.create_directory()?,
@@ -106,6 +107,7 @@ impl Trainer {
             checkpoint.step,
         )?;
         learner.set_half(checkpoint.settings.half)?;
+        learner.set_half_weights(checkpoint.settings.half_weights)?;
         let before = log::read(&run.log()).unwrap_or_default();
         let started = before.iter().find_map(|entry| match entry {
             Entry::Start { settings, .. } => Some(settings),
