@@ -48,8 +48,8 @@ struct Options {
     /// missing
     #[arg(long, value_name = "DIR", conflicts_with_all = ["chip", "record", "asm"])]
     msl: Option<PathBuf>,
-    /// Write what training steps ask of a device to the file benches/isa/traffic.tsv, and do nothing
-    /// else; no step is computed
+    /// Write what training steps ask of a device to the file benches/isa/traffic.tsv, and do
+    /// nothing else; no step is computed
     #[arg(long, conflicts_with_all = ["chip", "kernel", "record", "asm", "msl"])]
     traffic: bool,
     /// The adapter whose kernels --traffic counts

@@ -20,8 +20,8 @@ const DATA: &str = concat!(
 
 const INPUTS: usize = 768;
 const HIDDEN: [usize; 5] = [128, 256, 512, 1024, 2048];
-/// Two sizes that every adapter takes whole. The counts are affine in the number of samples, so that
-/// they give those of any larger batch.
+/// Two sizes that every adapter takes whole. The counts are affine in the number of samples, so
+/// that they give those of any larger batch.
 const BATCHES: [usize; 2] = [2048, 4096];
 const ACTIVATIONS: [Activation; 2] = [Activation::CRelu, Activation::SCRelu];
 
@@ -118,7 +118,7 @@ impl Step<'_> {
         let batch = self.batch_for(&learner, output_buckets)?;
         let (mut rows, mut uploads) = (Vec::new(), 0);
         learner.recordings(&batch, |recording| {
-            uploads += add_rows(recording, &mut rows)
+            uploads += add_rows(recording, &mut rows);
         })?;
         rows.push(format!("(uploads)\t0\t0\t{uploads}\t0\t0\t0"));
         Ok(rows)
