@@ -17,6 +17,7 @@ mod files;
 mod kernels;
 mod radv;
 mod table;
+mod traffic;
 mod translate;
 mod vulkan;
 
@@ -47,6 +48,18 @@ struct Options {
     /// missing
     #[arg(long, value_name = "DIR", conflicts_with_all = ["chip", "record", "asm"])]
     msl: Option<PathBuf>,
+    /// Write what training steps ask of a device to the file benches/isa/traffic.tsv, and do
+    /// nothing else; no step is computed
+    #[arg(long, conflicts_with_all = ["chip", "kernel", "record", "asm", "msl"])]
+    traffic: bool,
+    /// The adapter whose kernels --traffic counts
+    #[arg(
+        long,
+        value_name = "D",
+        default_value = "vulkan:llvmpipe",
+        requires = "traffic"
+    )]
+    device: String,
     /// Compile in this process, whose environment chooses the driver and the chip
     #[arg(long, hide = true)]
     child: bool,
@@ -85,6 +98,11 @@ fn run(options: &Options) -> Result<ExitCode, Failure> {
     let kernel = options.kernel.as_deref();
     if let Some(directory) = &options.msl {
         return write_msl(directory, kernel);
+    }
+    if options.traffic {
+        let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/traffic.tsv"));
+        files::write(path, traffic::table(&options.device)?.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
     }
     let chips = radv::chips(&options.chip)?;
     if let Some(directory) = &options.asm {
