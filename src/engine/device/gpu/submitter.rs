@@ -129,3 +129,29 @@ impl Submitter {
         made.map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::device::{Device, Pending, Values};
+    use crate::engine::recording::Recording;
+    use std::num::NonZeroUsize;
+
+    #[test]
+    fn a_device_that_is_dropped_submits_what_waits() {
+        let request = std::env::var("WGRAD_TEST_VULKAN");
+        let device = Device::open(Some(request.as_deref().unwrap_or("vulkan:llvmpipe"))).unwrap();
+        let buffer = device.upload("words", &[0_u32; 4][..]).unwrap();
+        device.set_recordings_per_submission(NonZeroUsize::new(4).unwrap());
+        let mut recording = Recording::new();
+        recording.upload(buffer.id(), &[1_u32, 2, 3, 4][..]);
+        recording.read(buffer.id(), 4);
+        let Pending::Gpu(readback) = device.play(&recording).unwrap().0 else {
+            panic!("{} is no adapter", device.name());
+        };
+        let before = readback.submitter.submissions();
+        drop((buffer, device));
+        assert_eq!(readback.submitter.submissions(), before + 1);
+        let words = Values::Words(vec![1, 2, 3, 4]);
+        assert_eq!(readback.wait().unwrap(), [words]);
+    }
+}
