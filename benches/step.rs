@@ -17,8 +17,6 @@ use wgrad::nnue::{
 };
 use wgrad::optim::Optimizer;
 
-/// The number of losses in flight, as in the trainer.
-const IN_FLIGHT: usize = 4;
 /// F.
 const INDICES: usize = 32;
 /// The largest relative L2 error of a gradient that a timed step may have.
@@ -87,7 +85,7 @@ fn renewed(spare: Batch, batch: &Batch, transpose: Transpose) -> Batch {
 }
 
 /// The time of this many steps, until the last loss arrives.
-fn run(learner: &mut Learner, batch: &Batch, count: u64) -> Duration {
+fn run(device: &Device, learner: &mut Learner, batch: &Batch, count: u64) -> Duration {
     let (mut pending, mut spare) = (VecDeque::new(), batch.clone());
     let transpose = match batch.inputs() {
         Inputs::Sparse(lists) => {
@@ -96,11 +94,12 @@ fn run(learner: &mut Learner, batch: &Batch, count: u64) -> Duration {
         }
         Inputs::Dense { .. } => Transpose::OnDemand,
     };
+    let in_flight = device.steps_in_flight();
     let start = Instant::now();
     for _ in 0..count {
         spare = renewed(spare, batch, transpose);
         pending.push_back(learner.step(&spare, 1e-3).unwrap());
-        if pending.len() > IN_FLIGHT {
+        if pending.len() > in_flight {
             assert!(pending.pop_front().unwrap().wait().unwrap().is_finite());
         }
     }
@@ -151,7 +150,7 @@ fn steps(criterion: &mut Criterion) {
                         ),
                     }
                 });
-                bencher.iter_custom(|count| run(learner, batch, count));
+                bencher.iter_custom(|count| run(&device, learner, batch, count));
             });
         }
         group.finish();

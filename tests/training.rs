@@ -194,7 +194,7 @@ fn has_a_steady_state(device: &Device, architecture: &wgrad::nnue::Architecture)
     let mut steps = |nets: &[common::nets::Net], count: usize| {
         for net in nets.iter().cycle().take(count) {
             in_flight.push_back(learner.step(&net.sparse, 1e-3).unwrap());
-            if in_flight.len() > 4 {
+            if in_flight.len() > device.steps_in_flight() {
                 in_flight.pop_front().unwrap().wait().unwrap();
             }
         }
@@ -207,7 +207,7 @@ fn has_a_steady_state(device: &Device, architecture: &wgrad::nnue::Architecture)
     steps(&warm_up, 15);
     let mut expected = device.objects();
     steps(&steady, 15);
-    expected.submissions += 15;
+    expected.submissions += 15_u64.div_ceil(device.recordings_per_submission() as u64);
     assert_eq!(device.objects(), expected, "{}", device.name());
 }
 

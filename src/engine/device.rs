@@ -52,7 +52,15 @@ impl Values {
     }
 }
 
-/// What an executor must do. A GPU may still be at work when `play` returns.
+/// A loop leaves the losses of at least this many steps unread, which keeps a device busy.
+const LEAST_IN_FLIGHT: usize = 4;
+
+/// [`Device::steps_in_flight`] for this number of recordings per submission.
+fn steps_in_flight(recordings_per_submission: usize) -> usize {
+    (2 * recordings_per_submission).max(LEAST_IN_FLIGHT)
+}
+
+/// What an executor must do. A GPU may still be at work when `play` returns, or may not have begun.
 trait Executor: Send + Sync {
     /// Its name in messages: "cpu", "reference" or "vulkan:llvmpipe (LLVM 15.0.6)".
     fn name(&self) -> &str;
@@ -70,6 +78,17 @@ trait Executor: Send + Sync {
     fn free(&self, buffer: BufferId);
     /// Plays the commands in order.
     fn play(&self, recording: &Recording<'_>) -> Result<Pending>;
+    /// Hands recordings that still wait to the device, which otherwise happens when there are enough
+    /// of them, or when somebody waits for their values.
+    fn submit(&self) -> Result<()> {
+        Ok(())
+    }
+    /// The most recordings that it hands to the device together.
+    fn recordings_per_submission(&self) -> usize {
+        1
+    }
+    /// Sets that number, if it hands recordings to a device.
+    fn set_recordings_per_submission(&self, _recordings: NonZeroUsize) {}
     /// The thread pool that it computes on, if it has one.
     fn threads(&self) -> Option<Arc<rayon::ThreadPool>> {
         None
@@ -311,7 +330,12 @@ impl Device {
     }
 
     /// Plays the commands in order, and returns the values that they read, which may still be in
-    /// flight.
+    /// flight. On a GPU the recording may wait for others, to share their submission, until
+    /// somebody waits for values or drops the device.
+    ///
+    /// # Errors
+    /// A recording that does not fit its buffers, and [`Error::Device`], also if earlier recordings
+    /// fail that were submitted with this one.
     #[doc(hidden)]
     pub fn play(&self, recording: &Recording<'_>) -> Result<Readback> {
         Ok(Readback(self.executor.play(recording)?))
@@ -382,6 +406,27 @@ impl Device {
             Some(pool) => pool.install(work),
             None => work(),
         }
+    }
+
+    /// The most recordings that a GPU gets in one submission; 1 for other devices.
+    #[doc(hidden)]
+    pub fn recordings_per_submission(&self) -> usize {
+        self.executor.recordings_per_submission()
+    }
+
+    /// Sets the most recordings that a GPU gets in one submission, for all clones of the device and
+    /// from the next recording on. The bits do not depend on it. It changes nothing on other
+    /// devices.
+    #[doc(hidden)]
+    pub fn set_recordings_per_submission(&self, recordings: NonZeroUsize) {
+        self.executor.set_recordings_per_submission(recordings);
+    }
+
+    /// The number of steps whose losses a loop should leave unread to keep the device busy: those
+    /// of the submission that it waits for, and those of another one.
+    #[doc(hidden)]
+    pub fn steps_in_flight(&self) -> usize {
+        steps_in_flight(self.recordings_per_submission())
     }
 
     /// The number of objects that the executor has created.

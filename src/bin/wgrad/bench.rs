@@ -14,6 +14,7 @@ mod steps;
 use crate::head::HeadOptions;
 use crate::options::ThreadsOption;
 use crate::{Failure, Outcome, print, print_json, warn};
+use clap::builder::TypedValueParser;
 use positions::Positions;
 use rates::Rates;
 use report::{Measurement, Table};
@@ -64,6 +65,10 @@ pub struct Options {
         allow_negative_numbers = true
     )]
     seconds: f64,
+    /// The most steps that an adapter gets in one submission [default: 4 on a GPU, 1 on a software
+    /// adapter]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64).map(usize::from))]
+    submit: Option<usize>,
     /// Print one JSON object per shape and device
     #[arg(long)]
     json: bool,
@@ -102,6 +107,10 @@ pub fn run(options: &Options) -> Outcome {
         _ => None,
     };
     let devices = devices(options)?;
+    if let Some(recordings) = options.submit.and_then(NonZeroUsize::new) {
+        let set = |device: &Device| device.set_recordings_per_submission(recordings);
+        devices.iter().for_each(set);
+    }
     let software = devices
         .iter()
         .any(|device| device.class() == Class::Software);

@@ -1,34 +1,40 @@
 //! The executor through wgpu. Only this folder and `choice` name wgpu.
 //!
-//! A recording becomes one submission. Its uploads are copied from mapped buffers, its dispatches
-//! share compute passes, and its reads are copied to a buffer that is mapped when the device is
-//! done. Pipelines, bind groups and the buffers for parameters, uploads and reads are kept, so that
+//! A recording becomes one command buffer. Its uploads are copied from mapped buffers, its
+//! dispatches share compute passes, and its reads are copied to a buffer that is mapped for whoever
+//! waits for the values. Several recordings share a submission, so that they share its fixed cost.
+//! Pipelines, bind groups and the buffers for parameters, uploads and reads are kept, so that
 //! playing a recording again creates nothing.
 
 mod encode;
+mod faults;
 mod limits;
 mod pipeline;
 mod readback;
 mod staging;
 mod stamps;
+mod submitter;
 
 pub(super) use limits::unfit;
 pub(super) use readback::GpuReadback;
 
 use super::clock::Clock;
-use super::{Class, Executor, Objects, Pending};
+use super::{Class, Executor, Objects, Pending, steps_in_flight};
 use crate::engine::kernel::Element;
 use crate::engine::recording::{BufferId, Dispatch, Known, Recording};
 use crate::error::{Error, Result};
+use faults::Faults;
 use pipeline::Pipeline;
-use readback::ReadBuffers;
-use staging::{Sheets, Staged};
+use readback::{ReadBuffers, Wanted};
+use staging::{Held, Sheets};
 use stamps::{Stamps, Timer};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use submitter::Submitter;
 
 /// The distance between the parameters of two dispatches: the default alignment of dynamic uniform
 /// offsets.
@@ -66,15 +72,13 @@ impl GpuBuffer {
 
 /// An opened adapter.
 pub(super) struct Gpu {
-    name: String,
     class: Class,
     device: wgpu::Device,
-    queue: wgpu::Queue,
     binding_limit: u64,
     has_halves: bool,
     state: Mutex<State>,
     reads: Arc<ReadBuffers>,
-    lost: Arc<Mutex<Option<String>>>,
+    submitter: Arc<Submitter>,
     counts: Counts,
     /// `None` if the adapter has no timestamps.
     timer: Option<Timer>,
@@ -85,7 +89,6 @@ struct Counts {
     buffers: AtomicU64,
     bind_groups: AtomicU64,
     pipelines: AtomicU64,
-    submissions: AtomicU64,
     staging_nanoseconds: AtomicU64,
 }
 
@@ -111,15 +114,6 @@ impl Gpu {
             operation: "open the adapter".to_owned(),
             reason: error.to_string(),
         })?;
-        let lost = Arc::new(Mutex::new(None));
-        let seen = Arc::clone(&lost);
-        device.set_device_lost_callback(move |reason, message| {
-            *lock(&seen) = Some(format!("{reason:?}: {message}"));
-        });
-        let uncaptured = Arc::clone(&lost);
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            *lock(&uncaptured) = Some(error.to_string());
-        }));
         let state = State {
             buffers: HashMap::new(),
             pipelines: HashMap::new(),
@@ -128,12 +122,14 @@ impl Gpu {
         };
         let counts = Counts::default();
         counts.buffers.store(1, Ordering::Relaxed);
+        let class = match adapter.get_info().device_type {
+            wgpu::DeviceType::Cpu => Class::Software,
+            _ => Class::Gpu,
+        };
+        let timer = Timer::new(&device, &queue);
+        let faults = Faults::new(name, &device);
         Ok(Self {
-            name,
-            class: match adapter.get_info().device_type {
-                wgpu::DeviceType::Cpu => Class::Software,
-                _ => Class::Gpu,
-            },
+            class,
             binding_limit,
             has_halves: adapter
                 .get_downlevel_capabilities()
@@ -141,58 +137,20 @@ impl Gpu {
                 .contains(wgpu::DownlevelFlags::SHADER_F16_IN_F32),
             state: Mutex::new(state),
             reads: Arc::default(),
-            lost,
+            submitter: Arc::new(Submitter::new(faults, queue, class)),
             counts,
-            timer: Timer::new(&device, &queue),
+            timer,
             device,
-            queue,
         })
     }
 
-    fn failure(&self, operation: impl Into<String>, reason: impl ToString) -> Error {
-        Error::Device {
-            device: self.name.clone(),
-            operation: operation.into(),
-            reason: reason.to_string(),
-        }
-    }
-
-    /// Runs `work`, and turns an error that wgpu reports meanwhile, or a lost device, into our
-    /// error.
-    fn scoped<T>(&self, operation: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let filters = [
-            wgpu::ErrorFilter::Internal,
-            wgpu::ErrorFilter::OutOfMemory,
-            wgpu::ErrorFilter::Validation,
-        ];
-        let scopes = filters.map(|filter| self.device.push_error_scope(filter));
-        let result = work();
-        // Scopes form a stack: the last one pushed is popped first.
-        let mut errors = Vec::new();
-        for scope in scopes.into_iter().rev() {
-            errors.extend(pollster::block_on(scope.pop()));
-        }
-        if let Some(error) = errors.first() {
-            return Err(self.failure(operation, error));
-        }
-        if let Some(reason) = lock(&self.lost).as_ref() {
-            return Err(self.failure(operation, reason));
-        }
-        result
+    fn faults(&self) -> &Faults {
+        &self.submitter.faults
     }
 
     fn create_buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
         self.counts.buffers.fetch_add(1, Ordering::Relaxed);
         self.device.create_buffer(&described(label, size, usage))
-    }
-
-    /// Writes the uploads of a recording to the buffers that the submission copies from.
-    fn write(&self, staged: &Staged, recording: &Recording<'_>) -> Result<()> {
-        let taken = staged.write(recording);
-        let taken = taken.map_err(|error| self.failure("write uploads", error))?;
-        let counter = &self.counts.staging_nanoseconds;
-        counter.fetch_add(taken.as_nanos() as u64, Ordering::Relaxed);
-        Ok(())
     }
 
     /// The pipeline of a dispatch, compiled at its first use, and its bind group, created if none
@@ -208,7 +166,7 @@ impl Gpu {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let label = kernel.label(variant);
-                let pipeline = self.scoped(&format!("compile {label}"), || {
+                let pipeline = self.faults().scoped(&format!("compile {label}"), || {
                     Ok(Pipeline::new(&self.device, kernel, variant))
                 })?;
                 self.counts.pipelines.fetch_add(1, Ordering::Relaxed);
@@ -232,6 +190,74 @@ impl State {
     }
 }
 
+/// A recording that is encoded, with its uploads in place.
+struct Prepared {
+    commands: wgpu::CommandBuffer,
+    /// The bytes of its uploads and parameters.
+    bytes: u64,
+    held: Arc<Held>,
+    wanted: Wanted,
+    reads: Option<wgpu::Buffer>,
+}
+
+impl Gpu {
+    /// Encodes a recording and writes its uploads.
+    fn prepare(
+        &self,
+        state: &mut State,
+        recording: &Recording<'_>,
+        mut stamps: Option<&mut Stamps>,
+    ) -> Result<Prepared> {
+        // One more than a loop has in flight.
+        let ring = steps_in_flight(self.submitter.most()) + 1;
+        let encoded = self.faults().scoped("play a recording", || {
+            let staged = state.sheets.stage(recording, ring, |size| {
+                let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
+                self.create_buffer("uploads", size, usage)
+            });
+            let mut wanted = readback::wanted(recording, |id| state.buffers[&id].element);
+            if let Some(stamps) = stamps.as_deref_mut() {
+                // The parameters are copied as well.
+                let works = recording.commands().len() + 1;
+                stamps.make_room(works, &self.device, |size| {
+                    let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+                    self.create_buffer("timestamps", size, usage)
+                });
+                wanted.extend(Stamps::wanted(works));
+            }
+            let reads = self.reads.take(&wanted, |size| {
+                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+                self.create_buffer("read back", size, usage)
+            });
+            let commands = self.encode(state, recording, &staged, reads.as_ref(), stamps)?;
+            Ok((staged, wanted, reads, commands))
+        });
+        // An error of the commands shows up to here, so they cannot spoil a submission.
+        let (staged, wanted, reads, commands) = encoded?;
+        // Uploads are copied last, because several megabytes would evict the encoder's working set.
+        let taken = staged.write(recording);
+        let taken = taken.map_err(|error| self.faults().failure("write uploads", error))?;
+        let counter = &self.counts.staging_nanoseconds;
+        counter.fetch_add(taken.as_nanos() as u64, Ordering::Relaxed);
+        Ok(Prepared {
+            bytes: staged.bytes(),
+            held: state.sheets.take_back(staged, &commands),
+            commands,
+            wanted,
+            reads,
+        })
+    }
+}
+
+/// Work that still waits is done even if nobody waits for it.
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        if let Err(error) = self.submitter.submit() {
+            log::warn!("{error}");
+        }
+    }
+}
+
 /// Creates a buffer. A buffer for the host to write is created mapped.
 fn described(label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::BufferDescriptor<'_> {
     wgpu::BufferDescriptor {
@@ -249,7 +275,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Executor for Gpu {
     fn name(&self) -> &str {
-        &self.name
+        self.faults().name()
     }
 
     fn class(&self) -> Class {
@@ -267,7 +293,7 @@ impl Executor for Gpu {
     fn allocate(&self, what: &str, element: Element, len: usize) -> Result<BufferId> {
         let size = 4 * len as u64;
         let operation = format!("allocate {size} bytes for {what}");
-        let buffer = self.scoped(&operation, || {
+        let buffer = self.faults().scoped(&operation, || {
             let usage = wgpu::BufferUsages::STORAGE
                 | wgpu::BufferUsages::COPY_SRC
                 | wgpu::BufferUsages::COPY_DST;
@@ -297,49 +323,26 @@ impl Executor for Gpu {
         let mut state = lock(&self.state);
         recording.check(|id| state.buffers.get(&id).map(GpuBuffer::known))?;
         let mut stamps = self.timer.as_ref().and_then(Timer::stamps);
-        let pending = self.scoped("play a recording", || {
-            let staged = state.sheets.stage(recording, |size| {
-                let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
-                self.create_buffer("uploads", size, usage)
-            });
-            let mut wanted = readback::wanted(recording, |id| state.buffers[&id].element);
-            if let Some(stamps) = stamps.as_deref_mut() {
-                // The parameters are copied as well.
-                let works = recording.commands().len() + 1;
-                stamps.make_room(works, &self.device, |size| {
-                    let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
-                    self.create_buffer("timestamps", size, usage)
-                });
-                wanted.extend(Stamps::wanted(works));
-            }
-            let reads = self.reads.take(&wanted, |size| {
-                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-                self.create_buffer("read back", size, usage)
-            });
-            let stamps = stamps.as_deref_mut();
-            let commands = self.encode(&mut state, recording, &staged, reads.as_ref(), stamps)?;
-            // Uploads are copied last, because several megabytes would evict the encoder's working
-            // set.
-            self.write(&staged, recording)?;
-            let submission = self.queue.submit([commands]);
-            let held = state.sheets.take_back(staged);
-            self.counts.submissions.fetch_add(1, Ordering::Relaxed);
-            Ok(GpuReadback::new(
-                &self.name,
-                &self.device,
-                (submission, held),
-                wanted,
-                reads,
-                &self.reads,
-                &self.lost,
-            ))
+        let prepared = self.prepare(&mut state, recording, stamps.as_deref_mut());
+        let submission = prepared.and_then(|prepared| {
+            let submission = self.submitter.add(prepared.commands, prepared.bytes)?;
+            Ok((submission, prepared.held, prepared.wanted, prepared.reads))
         });
-        if pending.is_err() {
+        // A submission for a readback may have failed since the last recording.
+        if self.submitter.has_failed() || submission.is_err() {
             // The objects that failed may be among those that were kept.
             state.forget_bind_groups();
             self.reads.forget_idle();
         }
-        let readback = pending?;
+        let (submission, held, wanted, buffer) = submission?;
+        let readback = GpuReadback {
+            submitter: Arc::clone(&self.submitter),
+            submission,
+            wanted,
+            buffer,
+            pool: Arc::clone(&self.reads),
+            _held: held,
+        };
         let works = stamps.map(|mut stamps| stamps.take());
         let Some((timer, works)) = self.timer.as_ref().zip(works) else {
             return Ok(Pending::Gpu(readback));
@@ -347,8 +350,20 @@ impl Executor for Gpu {
         drop(state);
         let mut values = readback.wait()?;
         let recorded = timer.record(works, values.pop());
-        recorded.map_err(|reason| self.failure("time kernels", reason))?;
+        recorded.map_err(|reason| self.faults().failure("time kernels", reason))?;
         Ok(Pending::Ready(values))
+    }
+
+    fn submit(&self) -> Result<()> {
+        self.submitter.submit()
+    }
+
+    fn recordings_per_submission(&self) -> usize {
+        self.submitter.most()
+    }
+
+    fn set_recordings_per_submission(&self, recordings: NonZeroUsize) {
+        self.submitter.set_most(recordings.get());
     }
 
     fn clock(&self) -> Option<&Clock> {
@@ -361,7 +376,7 @@ impl Executor for Gpu {
             buffers: load(&self.counts.buffers),
             bind_groups: load(&self.counts.bind_groups),
             pipelines: load(&self.counts.pipelines),
-            submissions: load(&self.counts.submissions),
+            submissions: self.submitter.submissions(),
         }
     }
 

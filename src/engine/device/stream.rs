@@ -154,8 +154,7 @@ impl Stream {
         self.check(&state)?;
         state.pending.read(buffer, len);
         let recording = std::mem::take(&mut state.pending);
-        self.executor
-            .play(&recording)
+        self.play_now(&recording)
             .map(Readback)
             .map_err(|error| fail(&mut state, error))
     }
@@ -191,13 +190,21 @@ impl Stream {
             return Ok(());
         }
         let recording = std::mem::take(&mut state.pending);
-        let playing = self.executor.play(&recording);
+        let playing = self.play_now(&recording);
         // The list keeps its capacity for the next batch.
         state.pending = recording;
         state.pending.clear();
         let playing = playing.map_err(|error| fail(state, error))?;
         state.in_flight.push_back(playing);
         self.settle(state, IN_FLIGHT)
+    }
+
+    /// Plays commands without waiting for other recordings to share their submission: a batch is
+    /// long, and the device begins with a value that is read later while the host goes on.
+    fn play_now(&self, recording: &Recording<'_>) -> Result<Pending> {
+        let playing = self.executor.play(recording)?;
+        self.executor.submit()?;
+        Ok(playing)
     }
 
     /// Waits until at most `most` batches are in flight.

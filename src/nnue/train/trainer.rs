@@ -19,9 +19,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// The number of steps whose losses are not read yet: enough to keep a GPU busy, and few enough to
-/// notice a NaN soon.
-const IN_FLIGHT: usize = 4;
 /// The running loss is a mean over about this many steps.
 const RUNNING: f64 = 64.0;
 
@@ -187,6 +184,8 @@ impl Trainer {
     ) -> Result<bool> {
         let positions = self.dataset.positions();
         let steps_per_epoch = self.settings.steps_per_epoch(positions);
+        // Few enough to notice a NaN soon.
+        let most_in_flight = self.device.steps_in_flight();
         let mut in_flight = VecDeque::new();
         while self.batch < steps_per_epoch {
             let batch = match loader.next().transpose() {
@@ -219,7 +218,8 @@ impl Trainer {
             let last = self.batch == steps_per_epoch;
             let stopped = stop.load(Ordering::Relaxed) && !last;
             let due = self.run.save_every > 0 && step.is_multiple_of(self.run.save_every) && !last;
-            let keep = if stopped || due || last { 0 } else { IN_FLIGHT };
+            let all = stopped || due || last;
+            let keep = if all { 0 } else { most_in_flight };
             while in_flight.len() > keep {
                 if let Some(done) = in_flight.pop_front() {
                     self.finish_step(done, observe, pace)?;

@@ -37,7 +37,8 @@ pub struct Measurement {
     pub seconds_per_step: f64,
     /// The time to build the transposed index of both perspectives.
     pub index_seconds_per_step: f64,
-    /// On an adapter: the time within the call of the step. The call does not wait for the adapter.
+    /// On an adapter: the time within the call of the step, with its share of the submission. The
+    /// call does not wait for the adapter.
     pub host_seconds_per_step: Option<f64>,
     /// The share of that time that copies the batch into memory that the adapter reads.
     pub staging_seconds_per_step: Option<f64>,

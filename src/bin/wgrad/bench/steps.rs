@@ -14,8 +14,6 @@ use wgrad::nnue::loss::Loss;
 use wgrad::nnue::{Batch, Learner, Needs, Network, Parameters, PendingLoss};
 use wgrad::optim::Optimizer;
 
-/// The number of losses in flight, as in the trainer.
-const IN_FLIGHT: usize = 4;
 /// The number of timed rounds. The result is their median.
 const ROUNDS: usize = 5;
 /// The number of steps for which only the call is timed, or each kernel: as many as the time
@@ -30,9 +28,9 @@ pub struct Timing {
     /// The time to check the lists of both perspectives and, if the step reads it, to build the
     /// transposed index.
     pub index_seconds: f64,
-    /// The time in the call of a step, and the part of it that is spent on copies to memory that the
-    /// adapter reads. No other step is in flight, because a driver might wait for it. `None` if the
-    /// call itself computes.
+    /// The time in the call of a step with its share of the submission, and the part of it that is
+    /// spent on copies to memory that the adapter reads. No earlier submission is in flight, because
+    /// a driver might wait for it. `None` if the call itself computes.
     pub host_seconds: Option<[f64; 2]>,
     pub submissions: f64,
     /// `None` if a kernel does not count its traffic.
@@ -88,6 +86,8 @@ struct Runner<'a> {
     engine: Engine,
     batches: Batches<'a>,
     pending: VecDeque<PendingLoss>,
+    /// The number of losses in flight, as in the trainer.
+    in_flight: usize,
 }
 
 impl Runner<'_> {
@@ -97,7 +97,7 @@ impl Runner<'_> {
         if let Cow::Owned(batch) = batch {
             self.batches.recycle(batch);
         }
-        wait_for_all_but(IN_FLIGHT, &mut self.pending)
+        wait_for_all_but(self.in_flight, &mut self.pending)
     }
 
     /// The time of `count` steps, until the last loss arrives.
@@ -157,6 +157,7 @@ pub fn time(device: &Device, shape: &Shape, positions: &Positions, how: &How) ->
             engine,
             batches: Batches::new(&maker, device, threads, scope),
             pending: VecDeque::new(),
+            in_flight: device.steps_in_flight(),
         };
         let timing = rounds(device, &mut runner, &maker, seconds)?;
         Ok::<_, Error>((runner.engine, timing))
@@ -194,7 +195,8 @@ fn rounds(
     }
     let each = taken.as_secs_f64() / steps as f64;
     let steps = (seconds.mul_f64(1.0 - WARM_UP).as_secs_f64() / ROUNDS as f64 / each).max(1.0);
-    let steps = steps as usize;
+    // Whole submissions.
+    let steps = (steps as usize).next_multiple_of(device.recordings_per_submission());
 
     maker.taken();
     let before = device.objects().submissions;
@@ -215,8 +217,8 @@ fn rounds(
     })
 }
 
-/// The median time within the call of a step while nothing else runs and no step is in flight, and
-/// the share of that time that copies.
+/// The time within the call of a step while nothing else runs and no submission is in flight, and
+/// the share of that time that copies: the median over calls from one submission to the next.
 fn host(
     device: &Device,
     engine: &mut Engine,
@@ -227,17 +229,23 @@ fn host(
     let batches = [maker.make(None)?, maker.make(None)?];
     let (start, mut pending) = (Instant::now(), VecDeque::new());
     let mut calls = Vec::new();
+    let mut next = batches.iter().cycle();
     while calls.len() < *CALLS.start() || calls.len() < *CALLS.end() && start.elapsed() < seconds {
-        let batch = &batches[calls.len() % batches.len()];
         let (start, staging) = (Instant::now(), device.staging());
-        pending.push_back(engine.step(batch)?);
-        calls.push([start.elapsed(), device.staging() - staging]);
+        let submissions = device.objects().submissions;
+        while device.objects().submissions == submissions {
+            let batch = next.next().unwrap_or(&batches[0]);
+            pending.push_back(engine.step(batch)?);
+        }
+        let times = [start.elapsed(), device.staging() - staging];
+        let steps = pending.len() as f64;
+        calls.push(times.map(|time| time.as_secs_f64() / steps));
         wait_for_all_but(0, &mut pending)?;
     }
     Ok([0, 1].map(|part| {
         let mut times: Vec<_> = calls.iter().map(|call| call[part]).collect();
-        times.sort();
-        times[times.len() / 2].as_secs_f64()
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
     }))
 }
 

@@ -2,11 +2,12 @@
 
 use super::lock;
 use super::staging::Held;
+use super::submitter::{Submission, Submitter};
 use crate::engine::device::Values;
 use crate::engine::kernel::Element;
 use crate::engine::recording::{BufferId, Command, Recording};
 use crate::error::{Error, Result};
-use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
+use futures_intrusive::channel::shared::oneshot_channel;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -68,71 +69,38 @@ impl ReadBuffers {
     }
 
     fn give_back(&self, buffer: wgpu::Buffer) {
-        buffer.unmap();
         if buffer.size() <= KEPT {
             lock(&self.idle).push(buffer);
         }
     }
 }
 
-/// A submission whose reads are being mapped.
+/// The values of a recording that may still wait for its submission.
 pub(crate) struct GpuReadback {
-    name: String,
-    device: wgpu::Device,
-    submission: wgpu::SubmissionIndex,
-    wanted: Wanted,
-    buffer: Option<(
-        wgpu::Buffer,
-        OneshotReceiver<std::result::Result<(), wgpu::BufferAsyncError>>,
-    )>,
-    pool: Arc<ReadBuffers>,
-    lost: Arc<Mutex<Option<String>>>,
-    _held: Arc<Held>,
+    pub(super) submitter: Arc<Submitter>,
+    pub(super) submission: Arc<Submission>,
+    pub(super) wanted: Wanted,
+    /// It is mapped only for somebody who waits, because a buffer that is mapped or about to be
+    /// cannot be in a submission.
+    pub(super) buffer: Option<wgpu::Buffer>,
+    pub(super) pool: Arc<ReadBuffers>,
+    pub(super) _held: Arc<Held>,
 }
 
 impl GpuReadback {
-    pub(super) fn new(
-        name: &str,
-        device: &wgpu::Device,
-        (submission, held): (wgpu::SubmissionIndex, Arc<Held>),
-        wanted: Wanted,
-        buffer: Option<wgpu::Buffer>,
-        pool: &Arc<ReadBuffers>,
-        lost: &Arc<Mutex<Option<String>>>,
-    ) -> Self {
-        let buffer = buffer.map(|buffer| {
-            let (sender, receiver) = oneshot_channel();
-            buffer.map_async(wgpu::MapMode::Read, ..bytes(&wanted), move |result| {
-                // Sending fails only if nobody waits any more.
-                let _ = sender.send(result);
-            });
-            (buffer, receiver)
-        });
-        Self {
-            name: name.to_owned(),
-            device: device.clone(),
-            submission,
-            wanted,
-            buffer,
-            pool: Arc::clone(pool),
-            lost: Arc::clone(lost),
-            _held: held,
-        }
+    fn failure(&self, reason: impl ToString) -> Error {
+        self.submitter.faults.failed_wait(reason)
     }
 
-    fn failure(&self, reason: impl ToString) -> Error {
-        let lost = lock(&self.lost).clone();
-        Error::Device {
-            device: self.name.clone(),
-            operation: "wait for the device".to_owned(),
-            reason: lost.unwrap_or_else(|| reason.to_string()),
-        }
+    fn device(&self) -> &wgpu::Device {
+        self.submitter.faults.device()
     }
 
     /// Blocks until the submission is done, whether it reads or not.
     pub(in crate::engine::device) fn wait(self) -> Result<Vec<Values>> {
-        let waited = self.device.poll(wgpu::PollType::Wait {
-            submission_index: Some(self.submission.clone()),
+        let index = self.submitter.made(&self.submission)?;
+        let waited = self.device().poll(wgpu::PollType::Wait {
+            submission_index: Some(index),
             timeout: None,
         });
         waited.map_err(|error| self.failure(error))?;
@@ -142,12 +110,18 @@ impl GpuReadback {
     /// Waits without blocking. On native backends no other thread polls the device, so each poll
     /// does so and asks to be polled again: the task stays runnable until the values arrive.
     pub(in crate::engine::device) async fn get(mut self) -> Result<Vec<Values>> {
-        let Some((buffer, receiver)) = self.buffer.take() else {
+        self.submitter.made(&self.submission)?;
+        let Some(buffer) = self.buffer.take() else {
             return Ok(self.empty());
         };
+        let (sender, receiver) = oneshot_channel();
+        buffer.map_async(wgpu::MapMode::Read, ..bytes(&self.wanted), move |result| {
+            // Sending fails only if nobody waits any more.
+            let _ = sender.send(result);
+        });
         let mut received = pin!(receiver.receive());
         let mapped = poll_fn(|context| {
-            let polled = self.device.poll(wgpu::PollType::Poll);
+            let polled = self.device().poll(wgpu::PollType::Poll);
             if let Poll::Ready(mapped) = received.as_mut().poll(context) {
                 return Poll::Ready(mapped.ok_or("the device dropped the request".to_owned()));
             }
@@ -164,6 +138,7 @@ impl GpuReadback {
             let view = view.map_err(|error| self.failure(error))?;
             self.split(&view)
         };
+        buffer.unmap();
         self.pool.give_back(buffer);
         Ok(values)
     }
@@ -186,10 +161,11 @@ impl GpuReadback {
     }
 }
 
-/// Discarded values: the copy to their buffer must end before the buffer serves again.
+/// Discarded values: their buffer serves again. Commands take effect in their order, so the copy of
+/// these values comes before that of the next ones.
 impl Drop for GpuReadback {
     fn drop(&mut self) {
-        if let Some((buffer, _)) = self.buffer.take() {
+        if let Some(buffer) = self.buffer.take() {
             self.pool.give_back(buffer);
         }
     }

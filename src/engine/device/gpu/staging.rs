@@ -1,7 +1,7 @@
-//! The data that the host brings to a submission, and the mapped buffers ("sheets") that carry it.
+//! The data that the host brings to a recording, and the mapped buffers ("sheets") that carry it.
 //!
-//! The host fills a sheet while it is mapped, the copies of one submission read it, and it is
-//! mapped again when they are done. So a steady state writes to the same pages again and again,
+//! The host fills a sheet while it is mapped, the copies of one recording read it, and it is
+//! mapped again when their submission is done. So a steady state writes to the same pages again and again,
 //! whereas `Queue::write_buffer` asks the system for new ones.
 
 use super::UNIFORM_SLOT;
@@ -16,10 +16,6 @@ const SMALLEST: u64 = 1 << 16;
 /// Uploads share a sheet up to this size. A larger one gets a sheet of its exact size, which is not
 /// kept.
 const KEPT: u64 = 64 << 20;
-/// While there are at most this many sheets, a sheet whose submission is still held is not taken
-/// even if it is mapped. The number of sheets then depends on how many submissions a program has in
-/// flight, and not on the speed of the device.
-const RING: usize = 5;
 
 /// The state of the request to map a sheet.
 const REQUESTED: u8 = 0;
@@ -29,11 +25,11 @@ const FAILED: u8 = 2;
 struct Sheet {
     buffer: wgpu::Buffer,
     state: Arc<AtomicU8>,
-    /// Whether somebody still holds the submission that the sheet served.
+    /// Whether somebody still holds the values of the recording that the sheet served.
     held: Weak<Held>,
 }
 
-/// Represents a submission that somebody has yet to wait for.
+/// Represents a recording that somebody has yet to wait for.
 pub(super) struct Held;
 
 impl Sheet {
@@ -135,6 +131,11 @@ impl Staged {
         })
     }
 
+    /// The bytes of all its data.
+    pub(super) fn bytes(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.copied).sum()
+    }
+
     /// Writes the data of a recording, hands the sheets over to the device, and returns the time
     /// that writing took. Copies from the sheets may be encoded before.
     pub(super) fn write(&self, recording: &Recording<'_>) -> Result<Duration, wgpu::MapRangeError> {
@@ -186,14 +187,22 @@ pub(super) struct Sheets {
 
 impl Sheets {
     /// Mapped sheets for the data of a recording.
+    ///
+    /// While there are fewer than `ring` sheets, a sheet whose recording is still held is not taken
+    /// even if it is mapped. The number of sheets then depends on how many recordings a program has
+    /// in flight, and not on the speed of the device.
     pub(super) fn stage(
         &mut self,
         recording: &Recording<'_>,
+        ring: usize,
         mut create: impl FnMut(u64) -> wgpu::Buffer,
     ) -> Staged {
         self.waiting.retain(|sheet| !sheet.is(FAILED));
         let plan = Placement::new(recording);
-        let sheets = plan.sheets.iter().map(|&size| self.take(size, &mut create));
+        let sheets = plan
+            .sheets
+            .iter()
+            .map(|&size| self.take(size, ring, &mut create));
         Staged {
             sheets: sheets.collect(),
             pieces: plan.pieces,
@@ -201,7 +210,7 @@ impl Sheets {
     }
 
     /// The smallest idle sheet that is large enough, or a new one in the place of one that is not.
-    fn take(&mut self, size: u64, create: impl FnOnce(u64) -> wgpu::Buffer) -> Sheet {
+    fn take(&mut self, size: u64, ring: usize, create: impl FnOnce(u64) -> wgpu::Buffer) -> Sheet {
         let new = |size| Sheet {
             buffer: create(size),
             state: Arc::default(),
@@ -210,7 +219,7 @@ impl Sheets {
         if size > KEPT {
             return new(size);
         }
-        let many = self.waiting.len() >= RING;
+        let many = self.waiting.len() >= ring;
         let idle = self.waiting.iter().enumerate().filter(|(_, sheet)| {
             let released = many || sheet.held.strong_count() == 0;
             released && sheet.is(MAPPED)
@@ -226,8 +235,12 @@ impl Sheets {
         }
     }
 
-    /// Asks for sheets to be mapped again as soon as the last submission is done.
-    pub(super) fn take_back(&mut self, staged: Staged) -> Arc<Held> {
+    /// Lets the submission of these commands ask for the sheets to be mapped again.
+    pub(super) fn take_back(
+        &mut self,
+        staged: Staged,
+        commands: &wgpu::CommandBuffer,
+    ) -> Arc<Held> {
         let held = Arc::new(Held);
         for mut sheet in staged.sheets {
             if sheet.buffer.size() > KEPT {
@@ -236,12 +249,10 @@ impl Sheets {
             sheet.held = Arc::downgrade(&held);
             sheet.state.store(REQUESTED, Ordering::Release);
             let state = Arc::clone(&sheet.state);
-            sheet
-                .buffer
-                .map_async(wgpu::MapMode::Write, .., move |done| {
-                    let reached = if done.is_ok() { MAPPED } else { FAILED };
-                    state.store(reached, Ordering::Release);
-                });
+            commands.map_buffer_on_submit(&sheet.buffer, wgpu::MapMode::Write, .., move |done| {
+                let reached = if done.is_ok() { MAPPED } else { FAILED };
+                state.store(reached, Ordering::Release);
+            });
             self.waiting.push(sheet);
         }
         held
