@@ -110,6 +110,7 @@ INLINE float min(float a, float b) { return fminf(a, b); }
 INLINE float max(float a, float b) { return fmaxf(a, b); }
 INLINE float abs(float a) { return fabsf(a); }
 INLINE float floor(float a) { return floorf(a); }
+INLINE float rint(float a) { return rintf(a); }
 INLINE float sqrt(float a) { return sqrtf(a); }
 INLINE float rsqrt(float a) { return rsqrtf(a); }
 INLINE float exp(float a) { return __expf(a); }
@@ -123,7 +124,7 @@ INLINE float clamp(float a, float low, float high) { return fminf(fmaxf(a, low),
 #define EACH(f) \
     INLINE float2 f(float2 a) { return float2(f(a.x), f(a.y)); } \
     INLINE float4 f(float4 a) { return float4(f(a.x), f(a.y), f(a.z), f(a.w)); }
-EACH(abs) EACH(floor) EACH(sqrt) EACH(rsqrt) EACH(exp) EACH(log) EACH(sign)
+EACH(abs) EACH(floor) EACH(rint) EACH(sqrt) EACH(rsqrt) EACH(exp) EACH(log) EACH(sign)
 #define EACH_OF_TWO(f) \
     template <typename T> INLINE vec2<T> f(vec2<T> a, vec2<T> b) { \
         return vec2<T>(f(a.x, b.x), f(a.y, b.y)); \

@@ -29,7 +29,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> results: array<f32>; // Y [total], then e [total]
 @group(0) @binding(2) var<storage, read> bits: array<u32>; // [conditions, 2, total, K/32]
 @group(0) @binding(3) var<storage, read> slopes: array<vec4<f32>>; // [2, samples, K] if POWER > 1
-// Z inside the mask in 16 bits if SHORT.
+// Z inside the mask in 16 bits if SHORT, which needs POWER = 2.
 @group(0) @binding(4) var<storage, read> short_slopes: array<vec4<u32>>;
 @group(0) @binding(5) var<storage, read_write> rows: array<vec4<f32>>;
 @group(0) @binding(6) var<uniform> params: Params;
@@ -53,14 +53,10 @@ fn add_where(sum: vec4<f32>, value: f32, word: u32, shift: u32) -> vec4<f32> {
     return added;
 }
 
-// POWER·Z^(POWER − 1) of four Z in units. The exponent 2²³ makes the units the last bits of a float.
-fn slope_of(units: vec2<u32>) -> vec4<f32> {
-    let shorts = vec4(units.x & 0xffffu, units.x >> 16u, units.y & 0xffffu, units.y >> 16u);
-    let z = (bitcast<vec4<f32>>(shorts | vec4(0x4b000000u)) - vec4(8388608.0)) * params.unit;
-    if (POWER == 2u) {
-        return 2.0 * z;
-    }
-    return 3.0 * z * z;
+// Four Z in units. The exponent 2²³ makes the units the last bits of a float.
+fn units_of(words: vec2<u32>) -> vec4<f32> {
+    let units = vec4(words.x & 0xffffu, words.x >> 16u, words.y & 0xffffu, words.y >> 16u);
+    return bitcast<vec4<f32>>(units | vec4(0x4b000000u)) - vec4(8388608.0);
 }
 
 // The sample of an entry of a chunk or a block.
@@ -144,20 +140,21 @@ fn main(
         let row_of_sample = params.hidden / 8u;
         for (var i = begin + slot; i < end; i += SLOTS) {
             let sample = sample_at(i, is_chunk);
-            let value = results[params.total + sample];
+            // The slope is 2Z.
+            let value = results[params.total + sample] * (2.0 * params.unit);
             let at = (sample - params.first) * row_of_sample + short_slope;
             let pair_0 = short_slopes[at];
+            s0 += value * units_of(pair_0.xy);
+            s1 += value * units_of(pair_0.zw);
             let pair_1 = short_slopes[at + stride];
+            s2 += value * units_of(pair_1.xy);
+            s3 += value * units_of(pair_1.zw);
             let pair_2 = short_slopes[at + 2u * stride];
+            s4 += value * units_of(pair_2.xy);
+            s5 += value * units_of(pair_2.zw);
             let pair_3 = short_slopes[at + 3u * stride];
-            s0 += value * slope_of(pair_0.xy);
-            s1 += value * slope_of(pair_0.zw);
-            s2 += value * slope_of(pair_1.xy);
-            s3 += value * slope_of(pair_1.zw);
-            s4 += value * slope_of(pair_2.xy);
-            s5 += value * slope_of(pair_2.zw);
-            s6 += value * slope_of(pair_3.xy);
-            s7 += value * slope_of(pair_3.zw);
+            s6 += value * units_of(pair_3.xy);
+            s7 += value * units_of(pair_3.zw);
         }
     } else if (own < words && sloped) {
         for (var i = begin + slot; i < end; i += SLOTS) {

@@ -97,6 +97,15 @@ fn forward(group: u32, invocation: u32) {
         if (live) {
             let list = indices + vec2(lists[starts + sample], lists[starts + sample + 1u]);
             let z = accumulated(list, place);
+            if (GRADIENT == 1u) {
+                if (POWER > 1u) {
+                    put_slopes(z, clip, place, sample);
+                }
+                planes = planes_of(z, clip);
+                if (LANES == 32u) {
+                    put_planes(planes, second, sample, word);
+                }
+            }
             own_sum = dot(activate_4(z.z0, clip), small[output])
                 + dot(activate_4(z.z1, clip), small[output + stride])
                 + dot(activate_4(z.z2, clip), small[output + 2u * stride])
@@ -106,15 +115,6 @@ fn forward(group: u32, invocation: u32) {
                     + dot(activate_4(z.z5, clip), small[output + 5u * stride])
                     + dot(activate_4(z.z6, clip), small[output + 6u * stride])
                     + dot(activate_4(z.z7, clip), small[output + 7u * stride]);
-            }
-            if (GRADIENT == 1u) {
-                planes = planes_of(z, clip);
-                if (LANES == 32u) {
-                    put_planes(planes, second, sample, word);
-                }
-                if (POWER > 1u) {
-                    put_slopes(z, clip, place, sample);
-                }
             }
         }
         workgroupBarrier(); // the previous round may still read what follows
@@ -221,6 +221,8 @@ fn shorts(low: vec4<f32>, high: vec4<f32>, clip: vec4<f32>) -> vec4<u32> {
     );
 }
 
+// The exponent 2²³ makes the units the last bits of a float.
 fn short_of(z: vec4<f32>, clip: vec4<f32>) -> vec4<u32> {
-    return select(vec4(0u), vec4<u32>(round(z * params.units)), inside_4(z, clip));
+    let units = bitcast<vec4<u32>>(round(z * params.units) + vec4(8388608.0));
+    return select(vec4(0u), units & vec4(0xffffu), inside_4(z, clip));
 }

@@ -47,12 +47,12 @@ impl Kind {
         all
     };
 
-    /// Of an activation, with slopes in 16 bits if it has slopes and a clip and `short` asks for
+    /// Of an activation, with slopes in 16 bits if they are 2Z up to a clip and `short` asks for
     /// them.
     pub const fn new(activation: Activation, short: bool) -> Self {
         Self {
             activation,
-            short: short && activation.has_slopes() && activation.has_clip(),
+            short: short && activation.form().power == 2 && activation.has_clip(),
         }
     }
 
