@@ -81,7 +81,7 @@ impl<'a> MaskedPass<'a> {
         };
         let places = Places {
             offsets,
-            sizes: Sizes::of(architecture, self.slice, self.source),
+            sizes: Sizes::of(self.buffers, self.slice, self.source),
             head: HeadLayout::new(architecture),
         };
         if let Some(goal) = gradient
@@ -230,6 +230,7 @@ impl<'a> MaskedPass<'a> {
                     true => chunks_1 + chunks_2,
                     false => [chunks_1, chunks_2][accumulator],
                 },
+                band: places.sizes.band as u32,
                 step,
             };
             let [first, second] = self.state(accumulator, goal.gradients.weights(accumulator));
