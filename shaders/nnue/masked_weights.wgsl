@@ -4,7 +4,7 @@
 //
 // A workgroup has a band of features. With one bucket it has 16 vectors of four lanes, and each of
 // its SLOTS has every fourth feature of the band. With several buckets it has eight vectors, and
-// eight slots with every eighth feature. Arrays of a band's features would not stay in registers.
+// eight slots with every eighth feature. On a software adapter it has 64 vectors then.
 alias Value = vec4<f32>;
 
 struct Params {
@@ -22,6 +22,7 @@ struct Params {
     // perspective
     chunks: u32,
     band: u32, // features of a band, a multiple of 8
+    vectors: u32, // of a workgroup; only the host reads it
     beta1: f32,
     beta2: f32,
     correction1: f32, // 1/(1 − β1^t)
@@ -39,7 +40,7 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> shares: array<vec4<f32>>; // [bands, buckets, 2K]
 @group(0) @binding(7) var<uniform> params: Params;
 
-override SEVERAL: u32 = 0u; // 1 for several buckets
+override SEVERAL: u32 = 0u; // 1 for several buckets, 2 for them on a software adapter
 
 const INVOCATIONS = 64u;
 const VECTORS = 16u;
@@ -47,6 +48,7 @@ const SLOTS = 4u;
 // The same with several buckets.
 const BUCKET_VECTORS = 8u;
 const BUCKET_SLOTS = 8u;
+const BAND = 8u; // of a software adapter
 
 // The shares of the slots.
 var<workgroup> of_one: array<vec4<f32>, INVOCATIONS>;
@@ -90,7 +92,10 @@ fn main(
 ) {
     let row = params.hidden / 4u;
     let own = group_index(group, groups);
-    let vectors = select(VECTORS, BUCKET_VECTORS, SEVERAL == 1u);
+    var vectors = VECTORS;
+    if (SEVERAL > 0u) {
+        vectors = select(INVOCATIONS, BUCKET_VECTORS, SEVERAL == 1u);
+    }
     let tiles = (row + vectors - 1u) / vectors;
     let band = own / tiles;
     if (band * params.band >= params.inputs) {
@@ -100,6 +105,10 @@ fn main(
     let slot = invocation / vectors;
     if (SEVERAL == 1u) {
         put_buckets(band, vector, slot, invocation);
+    } else if (SEVERAL == 2u) {
+        if (vector < row) {
+            put_buckets_alone(band, vector);
+        }
     } else {
         put_one_bucket(band, vector, slot, invocation);
     }
@@ -205,6 +214,54 @@ fn put_buckets(band: u32, vector: u32, slot: u32, invocation: u32) {
         }
         if (is_input) {
             sink(at, gradient, params.group);
+        }
+    }
+}
+
+// The same without joint sums, for software adapters, on which every barrier costs time: an
+// invocation has the eight features of a band. The gradients are kept while the buckets follow each
+// other, so that the shares of only one bucket are.
+fn put_buckets_alone(band: u32, vector: u32) {
+    let row = params.hidden / 4u;
+    let starts = starts_of(vector);
+    let width = width_of(vector);
+    let output = params.output / 4u + vector;
+    let one = params.perspective;
+    let start_one = select(starts.x, starts.y, one == 1u);
+    let both = params.count == 2u;
+    var weights: array<vec4<f32>, BAND>;
+    var gradients: array<vec4<f32>, BAND>;
+    for (var i = 0u; i < BAND; i++) {
+        weights[i] = values[min(band * BAND + i, params.inputs - 1u) * row + vector];
+        gradients[i] = vec4<f32>(0.0);
+    }
+    // As above, the end of the loop is not a parameter alone.
+    let end = (band + 1u) * params.buckets;
+    for (var part = band * params.buckets; part < end; part++) {
+        let bucket = part - band * params.buckets;
+        let c_one = head[output + (2u * bucket + one) * row];
+        let c_two = head[output + (2u * bucket + 1u) * row];
+        var share_one = vec4<f32>(0.0);
+        var share_two = vec4<f32>(0.0);
+        for (var i = 0u; i < BAND; i++) {
+            let feature = band * BAND + i;
+            let is_input = feature < params.inputs;
+            let pair = min(feature, params.inputs - 1u) * params.buckets + bucket;
+            let sum_one = sum_of(one, pair, start_one, width, is_input);
+            let sum_two = sum_of(1u, pair, starts.y, width, is_input && both);
+            share_one += weights[i] * sum_one;
+            share_two += weights[i] * sum_two;
+            gradients[i] += c_one * sum_one + c_two * sum_two;
+        }
+        let place = (part * 2u + one) * row + vector;
+        let other = (part * 2u + 1u) * row + vector;
+        shares[place] = share_one;
+        shares[select(place, other, both)] = select(share_one, share_two, both);
+    }
+    for (var i = 0u; i < BAND; i++) {
+        let feature = band * BAND + i;
+        if (feature < params.inputs) {
+            sink(feature * row + vector, gradients[i], params.group);
         }
     }
 }

@@ -29,19 +29,19 @@ use std::ops::Range;
 /// Lanes of a lane group.
 pub const GROUP: usize = 128;
 
-/// Features of a band, whose contributions to ∂Loss/∂C are summed before they are written. On an
-/// adapter a band has a multiple of them: see [`band`].
+/// Features of a band, whose contributions to ∂Loss/∂C are summed before they are written. On a
+/// GPU a band has a multiple of them: see [`band`].
 pub const BAND: usize = 8;
 
-/// The most bands on an adapter. `masked_head` sums the shares of all bands, and with many inputs
+/// The most bands on a GPU. `masked_head` sums the shares of all bands, and with many inputs
 /// the shares of bands of eight features would be a third as large as A for each bucket.
 const MOST_BANDS: usize = 1024;
 
 /// Features of a band on a kind of hardware.
 pub fn band(class: Class, inputs: usize) -> usize {
     match class {
-        Class::Host => BAND,
-        Class::Gpu | Class::Software => BAND * inputs.div_ceil(BAND * MOST_BANDS).max(1),
+        Class::Host | Class::Software => BAND,
+        Class::Gpu => BAND * inputs.div_ceil(BAND * MOST_BANDS).max(1),
     }
 }
 

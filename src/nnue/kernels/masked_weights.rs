@@ -5,6 +5,7 @@ mod cases;
 
 use super::masked::{self, GROUP, Rows};
 use crate::engine::cpu::simd::{Simd, Work, widest};
+use crate::engine::device::Class;
 use crate::engine::kernel::{Axis, Call, Choice, Kernel, Pass, Read, Traffic, Update};
 use crate::engine::libraries::GRID;
 use crate::optim::sinks::{Element, SINK, SINKS, Sink, Step, for_sink};
@@ -42,6 +43,8 @@ crate::interface! {
         pub chunks: u32,
         /// Features of a band, a multiple of [`masked::BAND`].
         pub band: u32,
+        /// Vectors of a workgroup: see [`vectors`].
+        pub vectors: u32,
         /// The numbers of an optimizer's step.
         pub step: Step,
     }
@@ -66,9 +69,7 @@ crate::interface! {
 impl crate::engine::kernel::Params for Params {
     const KERNEL: &'static Kernel = &KERNEL;
     fn groups(&self) -> u32 {
-        // Vectors of a workgroup.
-        let vectors = if self.buckets == 1 { 16 } else { 8 };
-        self.inputs.div_ceil(self.band) * (self.hidden / 4).div_ceil(vectors)
+        self.inputs.div_ceil(self.band) * (self.hidden / 4).div_ceil(self.vectors)
     }
 }
 
@@ -108,15 +109,31 @@ pub static KERNEL: Kernel = Kernel {
     cases: cases::cases,
 };
 
-/// The axis of one bucket, whose sums stay in registers, or several.
+/// The axis of one bucket or several, and of several on a software adapter, on which a band has
+/// [`masked::BAND`] features.
 const BUCKETS: Axis = &[
     Choice::new("", &[]),
     Choice::new("buckets", &[("SEVERAL", 1)]),
+    Choice::new("registers", &[("SEVERAL", 2)]),
 ];
 
-/// The variant for a sink and a number of buckets.
-pub fn variant_for(sink: Sink, buckets: usize) -> usize {
-    KERNEL.variant([sink as usize, usize::from(buckets > 1)])
+/// The variant for a sink, a number of buckets and a kind of hardware.
+pub fn variant_for(sink: Sink, buckets: usize, class: Class) -> usize {
+    let choice = match class {
+        _ if buckets == 1 => 0,
+        Class::Gpu | Class::Host => 1,
+        Class::Software => 2,
+    };
+    KERNEL.variant([sink as usize, choice])
+}
+
+/// Vectors of a workgroup of the same variant.
+pub fn vectors(buckets: usize, class: Class) -> u32 {
+    match class {
+        _ if buckets == 1 => 16,
+        Class::Gpu | Class::Host => 8,
+        Class::Software => 64,
+    }
 }
 
 /// The sink of a variant.

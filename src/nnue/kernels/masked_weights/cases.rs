@@ -1,8 +1,10 @@
 //! The cases of `masked_weights`.
 
-use super::{Params, Slots, chosen, variant_for};
+use super::{Params, Slots, chosen, variant_for, vectors};
+use crate::engine::device::Class;
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Case, Slot};
+use crate::nnue::kernels::masked::BAND;
 use crate::optim::kernels::update;
 use crate::optim::sinks::{Sink, Step};
 
@@ -27,7 +29,7 @@ pub(super) fn cases() -> Vec<Case> {
         [23, 96, 2, 0, 2, 3, 16],
         [41, 128, 1, 1, 1, 8, 24],
     ];
-    let case = |(variant, (seed, shape)): (usize, (usize, [usize; 7]))| {
+    let case = |(variant, (seed, shape, class)): (usize, (usize, [usize; 7], Class))| {
         let [features, hidden, most, perspective, count, buckets, band] = shape;
         let mut inputs = Inputs::new(1500 + seed as u64);
         let (params, index) = self::shape(&mut inputs, shape);
@@ -36,6 +38,7 @@ pub(super) fn cases() -> Vec<Case> {
         let [a, b, c, d, ..] = update::case_groups(ranged);
         let params = Params {
             group: [a, b, c, d],
+            vectors: vectors(buckets, class),
             step: update::case_step(t),
             ..params
         };
@@ -99,23 +102,25 @@ pub(super) fn cases() -> Vec<Case> {
         );
         Case::new(name, variant, params, slots)
     };
-    let of_sink = |sink: Sink| {
+    let of_sink = |(sink, class): (Sink, Class)| {
         let each = shapes.into_iter().enumerate();
-        each.map(move |(seed, shape)| (variant_for(sink, shape[5]), (seed, shape)))
+        // On a software adapter only the variant for several buckets is another one.
+        each.filter(move |(_, shape)| class == Class::Gpu || shape[5] > 1 && shape[6] == BAND)
+            .map(move |(seed, shape)| (variant_for(sink, shape[5], class), (seed, shape, class)))
     };
     Sink::ALL
         .into_iter()
+        .flat_map(|sink| [(sink, Class::Gpu), (sink, Class::Software)])
         .flat_map(of_sink)
         // The largest shape runs with one variant only.
-        .filter(|(variant, (_, shape))| chosen(*variant) == Sink::AdamW || shape[0] < 1000)
+        .filter(|(variant, (_, shape, _))| chosen(*variant) == Sink::AdamW || shape[0] < 1000)
         .map(case)
         .collect()
 }
 
 /// The parameters of `[N, K, chunks of a feature's bucket at most, perspective, count, buckets,
-/// band]`,
-/// and an index with the first chunk of each bucket of each feature after a few other words. Each
-/// perspective has two rows that are no chunks.
+/// band]`, and an index with the first chunk of each bucket of each feature after a few other words.
+/// Each perspective has two rows that are no chunks.
 fn shape(inputs: &mut Inputs, shape: [usize; 7]) -> (Params, Vec<u32>) {
     let [features, hidden, most, perspective, count, buckets, band] = shape;
     let before = features % 4;
@@ -146,6 +151,7 @@ fn shape(inputs: &mut Inputs, shape: [usize; 7]) -> (Params, Vec<u32>) {
             .map(|p| totals[p] - 2)
             .sum(),
         band: band as u32,
+        vectors: 0,
         step: Step::default(),
     };
     (params, index)

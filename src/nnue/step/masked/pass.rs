@@ -231,6 +231,7 @@ impl<'a> MaskedPass<'a> {
                     false => [chunks_1, chunks_2][accumulator],
                 },
                 band: places.sizes.band as u32,
+                vectors: masked_weights::vectors(architecture.buckets, self.buffers.class),
                 step,
             };
             let [first, second] = self.state(accumulator, goal.gradients.weights(accumulator));
@@ -243,7 +244,8 @@ impl<'a> MaskedPass<'a> {
                 second,
                 shares: self.buffers.shares.id(),
             };
-            let variant = masked_weights::variant_for(sink, architecture.buckets);
+            let variant =
+                masked_weights::variant_for(sink, architecture.buckets, self.buffers.class);
             recording.dispatch(variant, params, buffers);
         }
     }
