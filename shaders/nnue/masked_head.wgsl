@@ -27,8 +27,8 @@ struct Params {
 
 // The blocks of each bucket, among others.
 @group(0) @binding(0) var<storage, read> index: array<u32>;
-@group(0) @binding(1) var<storage, read> rows: array<f32>;
-@group(0) @binding(2) var<storage, read> shares: array<f32>; // [bands, buckets, 2K]
+@group(0) @binding(1) var<storage, read> rows: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> shares: array<vec4<f32>>; // [bands, buckets, 2K]
 // Y [samples], e [samples], and what each sample adds to the loss.
 @group(0) @binding(3) var<storage, read> results: array<f32>;
 // B of each accumulator, C [buckets, 2K], d [buckets].
@@ -38,7 +38,7 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> loss: array<f32>; // [1]
 @group(0) @binding(8) var<uniform> params: Params;
 
-@compute @workgroup_size(LANES * COLUMNS)
+@compute @workgroup_size(SLOTS * VECTORS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,

@@ -2,8 +2,9 @@
 // over the perspectives that share A, goes into a sink. For each bucket, the share of each band in
 // Σ_f A[f, r]·G[f, b, r], with A before the update, is written for the gradient of C.
 //
-// With one bucket a workgroup has a band of features and 16 vectors of four lanes, and each of its
-// SLOTS has every fourth feature of the band. With several buckets it has a band and 64 vectors.
+// A workgroup has a band of features. With one bucket it has 16 vectors of four lanes, and each of
+// its SLOTS has every fourth feature of the band. With several buckets it has eight vectors, and
+// eight slots with every eighth feature. On a software adapter it has 64 vectors then.
 alias Value = vec4<f32>;
 
 struct Params {
@@ -20,6 +21,8 @@ struct Params {
     first_chunks: u32, // their offset in `index`, [N·buckets + 1] for each
     // perspective
     chunks: u32,
+    band: u32, // features of a band, a multiple of 8
+    vectors: u32, // of a workgroup; only the host reads it
     beta1: f32,
     beta2: f32,
     correction1: f32, // 1/(1 − β1^t)
@@ -37,12 +40,15 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> shares: array<vec4<f32>>; // [bands, buckets, 2K]
 @group(0) @binding(7) var<uniform> params: Params;
 
-override SEVERAL: u32 = 0u; // 1 for several buckets
+override SEVERAL: u32 = 0u; // 1 for several buckets, 2 for them on a software adapter
 
 const INVOCATIONS = 64u;
 const VECTORS = 16u;
 const SLOTS = 4u;
-const BAND = 8u;
+// The same with several buckets.
+const BUCKET_VECTORS = 8u;
+const BUCKET_SLOTS = 8u;
+const BAND = 8u; // of a software adapter
 
 // The shares of the slots.
 var<workgroup> of_one: array<vec4<f32>, INVOCATIONS>;
@@ -86,21 +92,30 @@ fn main(
 ) {
     let row = params.hidden / 4u;
     let own = group_index(group, groups);
-    if (SEVERAL == 1u) {
-        let tiles = (row + INVOCATIONS - 1u) / INVOCATIONS;
-        let vector = own % tiles * INVOCATIONS + invocation;
-        if (own / tiles * BAND < params.inputs && vector < row) {
-            put_buckets(own / tiles, vector, row);
-        }
-        return;
+    var vectors = VECTORS;
+    if (SEVERAL > 0u) {
+        vectors = select(INVOCATIONS, BUCKET_VECTORS, SEVERAL == 1u);
     }
-    let tiles = (row + VECTORS - 1u) / VECTORS;
+    let tiles = (row + vectors - 1u) / vectors;
     let band = own / tiles;
-    if (band * BAND >= params.inputs) {
+    if (band * params.band >= params.inputs) {
         return;
     }
-    let vector = own % tiles * VECTORS + invocation % VECTORS;
-    let slot = invocation / VECTORS;
+    let vector = own % tiles * vectors + invocation % vectors;
+    let slot = invocation / vectors;
+    if (SEVERAL == 1u) {
+        put_buckets(band, vector, slot, invocation);
+    } else if (SEVERAL == 2u) {
+        if (vector < row) {
+            put_buckets_alone(band, vector);
+        }
+    } else {
+        put_one_bucket(band, vector, slot, invocation);
+    }
+}
+
+fn put_one_bucket(band: u32, vector: u32, slot: u32, invocation: u32) {
+    let row = params.hidden / 4u;
     let one = params.perspective;
     // A branch on a parameter alone would make lavapipe compile the shader in every dispatch.
     let both = params.count == 2u;
@@ -112,8 +127,8 @@ fn main(
         let output = params.output / 4u + vector;
         let c_one = head[output + one * row];
         let c_two = head[output + row];
-        let end = min(params.inputs, (band + 1u) * BAND);
-        for (var feature = band * BAND + slot; feature < end; feature += SLOTS) {
+        let end = min(params.inputs, (band + 1u) * params.band);
+        for (var feature = band * params.band + slot; feature < end; feature += SLOTS) {
             let at = feature * row + vector;
             let value = values[at];
             let sum_one = sum_of(one, feature, select(starts.x, starts.y, one == 1u), width, true);
@@ -140,9 +155,74 @@ fn main(
     shares[select(place, (band * 2u + 1u) * row + vector, both)] = select(share_one, share_two, both);
 }
 
-// The same for several buckets. The gradients of the band are kept while the buckets follow each
+// The same for several buckets. Each slot has one feature at a time, and the shares of the slots in a
+// bucket are added before the next bucket. K is a multiple of 32, so every vector exists.
+fn put_buckets(band: u32, vector: u32, slot: u32, invocation: u32) {
+    let row = params.hidden / 4u;
+    let starts = starts_of(vector);
+    let width = width_of(vector);
+    let output = params.output / 4u + vector;
+    let one = params.perspective;
+    let start_one = select(starts.x, starts.y, one == 1u);
+    let both = params.count == 2u;
+    let all = params.inputs * params.buckets + 1u;
+    let begin = band * params.band;
+    let end = min(params.inputs, begin + params.band);
+    for (var round = begin; round < end; round += BUCKET_SLOTS) {
+        let is_input = round + slot < end;
+        let feature = min(round + slot, end - 1u);
+        let at = feature * row + vector;
+        let weight = values[at];
+        let pairs = params.first_chunks + feature * params.buckets;
+        var first_one = index[pairs + one * all];
+        var first_two = index[pairs + all];
+        var gradient = vec4<f32>(0.0);
+        // As above, the end of the loop is not a parameter alone.
+        let last_part = (band + 1u) * params.buckets;
+        for (var part = band * params.buckets; part < last_part; part++) {
+            let bucket = part - band * params.buckets;
+            let next = pairs + bucket + 1u;
+            let last_one = select(first_one, index[next + one * all], is_input);
+            let last_two = select(first_two, index[next + all], is_input && both);
+            // A row of each perspective at once, so that neither waits for the other.
+            var sum_one = vec4<f32>(0.0);
+            var sum_two = vec4<f32>(0.0);
+            while (first_one < last_one || first_two < last_two) {
+                let row_one = rows[start_one + first_one * width];
+                let row_two = rows[starts.y + first_two * width];
+                sum_one += select(vec4<f32>(0.0), row_one, first_one < last_one);
+                sum_two += select(vec4<f32>(0.0), row_two, first_two < last_two);
+                first_one = min(first_one + 1u, last_one);
+                first_two = min(first_two + 1u, last_two);
+            }
+            gradient += head[output + (2u * bucket + one) * row] * sum_one;
+            gradient += head[output + (2u * bucket + 1u) * row] * sum_two;
+            of_one[invocation] = weight * sum_one;
+            of_two[invocation] = weight * sum_two;
+            workgroupBarrier();
+            if (slot < params.count) {
+                let place = (part * 2u + one + slot) * row + vector;
+                // Only this invocation has this place, and the first round overwrites it.
+                var share = select(shares[place], vec4<f32>(0.0), round == begin);
+                for (var other = 0u; other < BUCKET_SLOTS; other++) {
+                    let term = other * BUCKET_VECTORS + vector % BUCKET_VECTORS;
+                    share += select(of_one[term], of_two[term], slot == 1u);
+                }
+                shares[place] = share;
+            }
+            workgroupBarrier();
+        }
+        if (is_input) {
+            sink(at, gradient, params.group);
+        }
+    }
+}
+
+// The same without joint sums, for software adapters, on which every barrier costs time: an
+// invocation has the eight features of a band. The gradients are kept while the buckets follow each
 // other, so that the shares of only one bucket are.
-fn put_buckets(band: u32, vector: u32, row: u32) {
+fn put_buckets_alone(band: u32, vector: u32) {
+    let row = params.hidden / 4u;
     let starts = starts_of(vector);
     let width = width_of(vector);
     let output = params.output / 4u + vector;

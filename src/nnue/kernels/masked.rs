@@ -22,6 +22,7 @@
 //! G_T if the activation has a clip. The rows are stored by lane group of [`GROUP`] lanes: all rows
 //! of the first lane group, then all of the second, so that a lane group is contiguous.
 
+use crate::engine::device::Class;
 use crate::nnue::activation::Activation;
 use std::ops::Range;
 
@@ -82,8 +83,21 @@ pub fn units(clip: f32) -> f32 {
 /// Lanes of a lane group.
 pub const GROUP: usize = 128;
 
-/// Features of a band, whose contributions to ∂Loss/∂C are summed before they are written.
+/// Features of a band, whose contributions to ∂Loss/∂C are summed before they are written. On a
+/// GPU a band has a multiple of them: see [`band`].
 pub const BAND: usize = 8;
+
+/// The most bands on a GPU. `masked_head` sums the shares of all bands, and with many inputs
+/// the shares of bands of eight features would be a third as large as A for each bucket.
+const MOST_BANDS: usize = 1024;
+
+/// Features of a band on a kind of hardware.
+pub fn band(class: Class, inputs: usize) -> usize {
+    match class {
+        Class::Host | Class::Software => BAND,
+        Class::Gpu => BAND * inputs.div_ceil(BAND * MOST_BANDS).max(1),
+    }
+}
 
 /// Rows of one perspective. Each block has one of G_B, and one of G_T if there is a clip.
 pub fn rows(activation: Activation, chunks: usize, blocks: usize) -> usize {

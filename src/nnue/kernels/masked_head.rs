@@ -8,7 +8,7 @@ use super::libraries::{ACTIVATION, ACTIVATIONS, HEAD_GRADIENTS};
 use super::masked::{self, GROUP};
 use crate::engine::cpu;
 use crate::engine::kernel::{Call, Kernel, Pass, Read, Traffic, Update};
-use crate::engine::libraries::{GRID, LANES};
+use crate::engine::libraries::GRID;
 use crate::nnue::activation::Activation;
 use crate::optim::sinks::{Element, Group, Number, SINK, SINKS, Sink, Step, for_sink};
 use std::ops::Range;
@@ -75,7 +75,7 @@ crate::interface! {
 impl crate::engine::kernel::Params for Params {
     const KERNEL: &'static Kernel = &KERNEL;
     fn groups(&self) -> u32 {
-        self.accumulators() as u32 * self.hidden / 32 + self.buckets + self.totals
+        self.accumulators() as u32 * self.hidden / 8 + self.buckets + self.totals
     }
 }
 
@@ -130,7 +130,7 @@ pub static KERNEL: Kernel = Kernel {
     operation: Some("output"),
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/masked_head.wgsl"),
-    libraries: &[GRID, ACTIVATION, LANES, HEAD_GRADIENTS, SINK],
+    libraries: &[GRID, ACTIVATION, HEAD_GRADIENTS, SINK],
     axes: &[ACTIVATIONS, SINKS],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,

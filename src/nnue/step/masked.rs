@@ -51,22 +51,28 @@ struct Sizes {
     blocks: usize,
     /// Rows of each perspective.
     totals: [usize; 2],
+    /// Features of a band.
+    band: usize,
     bands: usize,
 }
 
 impl Sizes {
-    fn new(architecture: &Architecture, samples: usize, chunks: [usize; 2], blocks: usize) -> Self {
+    fn new(buffers: &Masked, samples: usize, chunks: [usize; 2], blocks: usize) -> Self {
+        let architecture = &buffers.architecture;
+        let band = masked::band(buffers.class, architecture.inputs);
         Self {
             samples,
             chunks,
             blocks,
             totals: chunks.map(|chunks| masked::rows(architecture.activation, chunks, blocks)),
-            bands: architecture.inputs.div_ceil(masked::BAND),
+            band,
+            bands: architecture.inputs.div_ceil(band),
         }
     }
 
     /// Without gradients there are no rows, and the transposed index is not read.
-    fn of(architecture: &Architecture, slice: &Slice<'_>, source: Source<'_>) -> Self {
+    fn of(buffers: &Masked, slice: &Slice<'_>, source: Source<'_>) -> Self {
+        let architecture = &buffers.architecture;
         let chunks = match (&slice.sums, source) {
             (None, _) => [0; 2],
             (Some(sums), Source::Lists(lists)) => {
@@ -78,16 +84,12 @@ impl Sizes {
             }
         };
         let blocks = slice.sums.as_ref().map_or(0, |sums| sums.blocks.len());
-        Self::new(architecture, slice.samples(), chunks, blocks)
+        Self::new(buffers, slice.samples(), chunks, blocks)
     }
 
     /// At least those of each slice of a batch, in the order of its buckets or not.
-    fn most(
-        architecture: &Architecture,
-        samples: usize,
-        lists: &[SparseInputs; 2],
-        gradient: bool,
-    ) -> Self {
+    fn most(buffers: &Masked, samples: usize, lists: &[SparseInputs; 2], gradient: bool) -> Self {
+        let architecture = &buffers.architecture;
         let (inputs, buckets) = (architecture.inputs, architecture.buckets);
         let chunks = lists.each_ref().map(|lists| match (gradient, buckets) {
             (false, _) => 0,
@@ -100,7 +102,7 @@ impl Sizes {
         } else {
             0
         };
-        Self::new(architecture, samples, chunks, blocks)
+        Self::new(buffers, samples, chunks, blocks)
     }
 
     /// The number of words that the index takes: the first chunks and the chunk starts of both
@@ -163,9 +165,8 @@ impl Masked {
         let Inputs::Sparse(lists) = batch.inputs() else {
             return false;
         };
-        let architecture = &self.architecture;
         // A micro-batch has no more chunks than the batch.
-        let sizes = Sizes::most(architecture, batch.len(), lists, gradient);
+        let sizes = Sizes::most(self, batch.len(), lists, gradient);
         self.fits(&sizes) && 2 * self.fixed_bytes(batch, gradient) <= self.binding_limit
     }
 
@@ -177,7 +178,7 @@ impl Masked {
         let blocks = samples.div_ceil(CHUNK) + architecture.buckets - 1;
         // As many words as lists of 32 indices.
         let bytes = self.bytes_beside(2 * (2 * 33 + 1));
-        self.fits(&Sizes::new(architecture, samples, [chunks; 2], blocks))
+        self.fits(&Sizes::new(self, samples, [chunks; 2], blocks))
             && samples as u64 * bytes <= limit
     }
 
@@ -194,7 +195,7 @@ impl Masked {
     pub(super) fn fixed_bytes(&self, batch: &Batch, gradient: bool) -> u64 {
         let words = match batch.inputs() {
             Inputs::Sparse(lists) if gradient => {
-                let sizes = Sizes::most(&self.architecture, batch.len(), lists, gradient);
+                let sizes = Sizes::most(self, batch.len(), lists, gradient);
                 2 + sizes.index_words(&self.architecture)
             }
             _ => 2,
@@ -251,7 +252,7 @@ impl Masked {
         source: Source<'_>,
     ) -> Result<()> {
         let (architecture, strip) = (&self.architecture, self.strip());
-        let sizes = Sizes::of(architecture, slice, source);
+        let sizes = Sizes::of(self, slice, source);
         let samples = slice.samples();
         let lanes = samples * 2 * architecture.hidden;
         let words = 2 * lanes / 32;

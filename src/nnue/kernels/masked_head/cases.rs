@@ -5,19 +5,23 @@ use crate::engine::kernel::inputs::{Inputs, sum_bound};
 use crate::engine::kernel::{Bound, Case, Slot};
 use crate::optim::kernels::update;
 
-/// [K, blocks, bands, chunks, tied, samples, buckets]: groups of lanes that are not full, LANES −
-/// 1, LANES, LANES + 1 terms, samples of less, exactly and more than a workgroup and than four,
-/// primes, and past 65,535 workgroups. Some buckets have no sample.
-const SHAPES: [[usize; 7]; 9] = [
+/// [K, blocks, bands, chunks, tied, samples, buckets]: groups of lanes that are not full; blocks and
+/// bands of less, exactly and more than the slots and than four times as many; samples of less,
+/// exactly and more than a workgroup and than four, primes, and past 65,535 workgroups. Some buckets
+/// have no sample.
+const SHAPES: [[usize; 7]; 12] = [
     [32, 1, 1, 0, 0, 1, 1],
     [64, 7, 9, 3, 0, 255, 1],
     [128, 8, 7, 5, 1, 256, 1],
     [160, 9, 97, 1, 1, 257, 1],
     [320, 64, 8, 11, 0, 9973, 1],
-    [1_048_608, 1, 1, 0, 0, 0, 1],
+    [524_320, 1, 1, 0, 0, 0, 1],
     [64, 1, 3, 2, 1, 1, 8],
     [160, 11, 9, 3, 0, 1021, 8],
     [288, 23, 17, 3, 1, 300, 3],
+    [32, 127, 128, 1, 0, 400, 1],
+    [64, 129, 511, 2, 1, 700, 2],
+    [96, 131, 1031, 0, 1, 600, 1],
 ];
 
 /// The first block of each bucket, and the first sample of each block.

@@ -86,7 +86,7 @@ impl<'a> MaskedPass<'a> {
         };
         let places = Places {
             offsets,
-            sizes: Sizes::of(architecture, self.slice, self.source),
+            sizes: Sizes::of(self.buffers, self.slice, self.source),
             head: HeadLayout::new(architecture),
         };
         if let Some(goal) = gradient
@@ -274,6 +274,8 @@ impl<'a> MaskedPass<'a> {
                     true => chunks_1 + chunks_2,
                     false => [chunks_1, chunks_2][accumulator],
                 },
+                band: places.sizes.band as u32,
+                vectors: masked_weights::vectors(architecture.buckets, self.buffers.class),
                 step,
             };
             let [first, second] = self.state(accumulator, goal.gradients.weights(accumulator));
@@ -286,7 +288,8 @@ impl<'a> MaskedPass<'a> {
                 second,
                 shares: self.buffers.shares.id(),
             };
-            let variant = masked_weights::variant_for(sink, architecture.buckets);
+            let variant =
+                masked_weights::variant_for(sink, architecture.buckets, self.buffers.class);
             recording.dispatch(variant, params, buffers);
         }
     }
