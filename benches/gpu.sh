@@ -19,7 +19,7 @@
 # The exit status is 0 if every part ended well, 1 if one failed, and 2 for wrong usage. A part that
 # fails keeps its output in DIRECTORY/PART.failed.
 set -u
-all="verify bits plain large buckets heads feed builds torch"
+all="verify bits plain large buckets heads feed variants builds torch"
 
 if [ $# -lt 2 ]; then
     echo "usage: $0 DEVICE DIRECTORY [PART]...; $all" >&2
@@ -159,6 +159,22 @@ feed() {
         for hidden in 128 256 1024; do
             in_turns "$wgrad" "$wgrad" "--feed records" "--feed lists" \
                 --hidden $hidden --batch-size $batch || return 1
+        done
+    done
+}
+
+# Each variant ÷ what is taken without an option.
+variants() {
+    local hidden activation option
+    echo "positions per second with the option, without it, ratio"
+    for hidden in 128 256 1024; do
+        for activation in crelu screlu; do
+            for option in "--lanes 16" "--lanes 32" "--submit 1" "--half-weights" "--half"; do
+                [ "$option $activation" = "--half crelu" ] && continue
+                echo "$option"
+                in_turns "$wgrad" "$wgrad" "$option" "" --hidden $hidden --activation $activation \
+                    --batch-size 16384 || return 1
+            done
         done
     done
 }

@@ -66,6 +66,10 @@ trait Executor: Send + Sync {
     fn name(&self) -> &str;
     /// The kind of hardware that runs the kernels.
     fn class(&self) -> Class;
+    /// The PCI number of the vendor of an adapter, or 0.
+    fn vendor(&self) -> u32 {
+        0
+    }
     /// The most bytes of a buffer that one kernel can see.
     fn binding_limit(&self) -> u64;
     /// Whether its shaders may pack floats of 16 bits in words.
@@ -261,6 +265,11 @@ impl Device {
     #[doc(hidden)]
     pub fn class(&self) -> Class {
         self.executor.class()
+    }
+
+    /// The PCI number of the vendor of an adapter, or 0 if it has none.
+    pub(crate) fn vendor(&self) -> u32 {
+        self.executor.vendor()
     }
 
     /// Whether its shaders may pack floats of 16 bits in words. WebGPU has this everywhere, but a

@@ -169,6 +169,25 @@ impl Learner {
         Err(self.no_half("half weights", expected))
     }
 
+    /// Sets the lanes of an invocation of the masked path's forward kernel on adapters, 16 or 32, to
+    /// compare them. Without this call the vendor of the adapter decides.
+    ///
+    /// # Errors
+    /// Another number, and 16 with a K above 2,048.
+    #[doc(hidden)]
+    pub fn set_lanes(&mut self, lanes: u32) -> Result<()> {
+        if self.network.step.masked.set_lanes(lanes) {
+            return Ok(());
+        }
+        let hidden = self.network.architecture().hidden;
+        let found = format!("{lanes} with K = {hidden}");
+        Err(Error::argument(
+            "lanes",
+            "32, or 16 with a K up to 2,048",
+            found,
+        ))
+    }
+
     fn no_half(&self, what: &str, expected: &str) -> Error {
         let (architecture, device) = (self.network.architecture(), self.network.device());
         let found = format!("{architecture} on {}", device.name());

@@ -56,7 +56,7 @@ pub(super) struct Step {
     composed: Composed,
     deep: Deep,
     layered: Layered,
-    masked: Masked,
+    pub(super) masked: Masked,
     scattered: Scattered,
     /// Whether every batch takes the composed path, as the witness of the others.
     pub(super) composed_only: bool,

@@ -2,7 +2,7 @@
 //! batch as matrices takes.
 
 use crate::common::nets::{self, relative_l2};
-use crate::{common, gradients, worst_error};
+use crate::{common, compute, gradients, worst_error};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use wgrad::engine::device::Device;
@@ -216,5 +216,44 @@ fn in_slices() {
     let _turn = common::turn();
     for device in [&Device::cpu().unwrap(), &*common::VULKAN] {
         agrees_in_parts(device, [31, 9000, 12], Some(4 * 180_000));
+    }
+}
+
+/// The lanes of an invocation of the forward kernel change the order of the sum that is Y.
+#[test]
+fn with_16_lanes_per_invocation() {
+    let _turn = common::turn();
+    let (loss, optimizer) = (Loss::SIGMOID_MSE, Optimizer::ADAMW);
+    let mut others = 0;
+    for (seed, hidden) in [(1, 32), (2, 160), (3, 256), (4, 2048)] {
+        let architecture = Architecture::new(40, hidden)
+            .activation(Activation::ALL[seed as usize % 3])
+            .buckets(seed as usize);
+        let mut net = nets::random(&architecture, 700, 9, seed);
+        // Z stays exact, so that every mask is the reference's, but not the sum that is Y.
+        let specs = net.parameters.architecture().tensors();
+        let output = specs.iter().position(|spec| spec.name.to_string() == "C");
+        let values = net.parameters.values_mut().swap_remove(output.unwrap());
+        let each = values.iter_mut().enumerate();
+        each.for_each(|(i, value)| *value *= 0.8 + 0.0021 * (i % 97) as f32);
+        let upstream = Upstream::Loss(loss);
+        let expected = gradients(&Device::reference(), &net.parameters, &net.sparse, upstream);
+        let [wide, narrow] = [32, 16].map(|lanes| {
+            let mut learner = Learner::new(&common::VULKAN, &net.parameters, loss, optimizer);
+            let learner = learner.as_mut().unwrap();
+            learner.set_lanes(lanes).unwrap();
+            let found = compute(learner.network_mut(), &net.sparse, upstream);
+            let error = worst_error(&expected, &found);
+            assert!(error <= BOUND, "K = {hidden}, {lanes} lanes: {error:e}");
+            found.y
+        });
+        others += usize::from(wide != narrow);
+    }
+    assert!(others > 0, "both variants have the same sums");
+    let net = nets::random(&Architecture::new(5, 2080), 3, 2, 1);
+    let mut learner = Learner::new(&common::VULKAN, &net.parameters, loss, optimizer).unwrap();
+    for lanes in [16, 8] {
+        let error = learner.set_lanes(lanes).unwrap_err().to_string();
+        assert!(error.contains(&format!("{lanes} with K = 2080")), "{error}");
     }
 }

@@ -73,6 +73,7 @@ impl GpuBuffer {
 /// An opened adapter.
 pub(super) struct Gpu {
     class: Class,
+    vendor: u32,
     device: wgpu::Device,
     binding_limit: u64,
     has_halves: bool,
@@ -122,13 +123,15 @@ impl Gpu {
         };
         let counts = Counts::default();
         counts.buffers.store(1, Ordering::Relaxed);
-        let class = match adapter.get_info().device_type {
+        let info = adapter.get_info();
+        let class = match info.device_type {
             wgpu::DeviceType::Cpu => Class::Software,
             _ => Class::Gpu,
         };
         let timer = Timer::new(&device, &queue);
         let faults = Faults::new(name, &device);
         Ok(Self {
+            vendor: info.vendor,
             class,
             binding_limit,
             has_halves: adapter
@@ -280,6 +283,10 @@ impl Executor for Gpu {
 
     fn class(&self) -> Class {
         self.class
+    }
+
+    fn vendor(&self) -> u32 {
+        self.vendor
     }
 
     fn binding_limit(&self) -> u64 {

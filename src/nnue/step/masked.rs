@@ -27,11 +27,13 @@ const NEAR_LANES: usize = 1 << 19;
 
 /// The buffers of a masked pass.
 #[derive(Debug)]
-pub(super) struct Masked {
+pub(in crate::nnue) struct Masked {
     architecture: Architecture,
     class: Class,
     binding_limit: u64,
     interleave: u32,
+    /// Lanes of an invocation of the forward kernel. The order of the sum that is Y depends on it.
+    lanes: u32,
     /// What passes with gradients store of Z.
     kind: Kind,
     bits: Buffer,
@@ -120,6 +122,24 @@ impl Sizes {
     }
 }
 
+/// Whether the forward kernel has a variant of this many lanes per invocation for this K.
+fn can_have(lanes: u32, hidden: usize) -> bool {
+    forward::LANES.contains(&lanes) && hidden <= forward::largest_hidden(lanes)
+}
+
+/// The lanes of an invocation of the forward kernel by the vendor of the adapter. The compilers of
+/// AMD and Intel fit more invocations on a core with 16 lanes (16 waves of 16 on RDNA 3 and 16
+/// invocations instead of 8 at once on Arc), while NVIDIA's needs fewer instructions with 32.
+fn lanes_for(vendor: u32, hidden: usize) -> u32 {
+    const AMD: u32 = 0x1002;
+    const INTEL: u32 = 0x8086;
+    let [wide, narrow] = forward::LANES;
+    match vendor {
+        AMD | INTEL if can_have(narrow, hidden) => narrow,
+        _ => wide,
+    }
+}
+
 impl Masked {
     pub(super) fn new(device: &Device, architecture: Architecture) -> Result<Self> {
         let floats = |what| device.allocate(what, Element::Float, 1);
@@ -128,6 +148,7 @@ impl Masked {
             architecture: architecture.clone(),
             class: device.class(),
             binding_limit: device.binding_limit(),
+            lanes: lanes_for(device.vendor(), architecture.hidden),
             // On the host a word holds 32 consecutive lanes. On an adapter neighboring invocations
             // read neighboring vectors.
             interleave: match device.class() {
@@ -155,9 +176,14 @@ impl Masked {
         can && self.class != Class::Host && self.architecture.has_plain_head()
     }
 
-    /// Lanes of an invocation of the forward kernel.
-    fn lanes(&self) -> u32 {
-        forward::LANES[0]
+    /// Sets the lanes of an invocation of the forward kernel. Returns whether it has such a variant
+    /// for this K.
+    pub(in crate::nnue) fn set_lanes(&mut self, lanes: u32) -> bool {
+        let can = can_have(lanes, self.architecture.hidden);
+        if can {
+            self.lanes = lanes;
+        }
+        can
     }
 
     /// Whether the kernels can compute a batch, whole or in micro-batches.

@@ -55,6 +55,10 @@ pub struct ShapeOptions {
     /// Store Z and its gradients in 16 bits, as `wgrad train --half` does
     #[arg(long)]
     half: bool,
+    /// Lanes of an invocation of the forward kernel on adapters, 16 or 32 [default: by the vendor
+    /// of the adapter]
+    #[arg(long, value_name = "LANES")]
+    lanes: Option<u32>,
     /// Read A in 16 bits in the forward pass, as `wgrad train --half-weights` does
     #[arg(long)]
     half_weights: bool,
@@ -93,6 +97,7 @@ pub struct Shape {
     /// Whether steps store Z and its gradients in 16 bits.
     pub half: bool,
     pub half_weights: bool,
+    pub lanes: Option<u32>,
     /// Whether positions are records for the device; `None` lets the device decide.
     pub records: Option<bool>,
 }
@@ -111,6 +116,7 @@ impl Shape {
             optimizer: true,
             half: false,
             half_weights: false,
+            lanes: None,
             records: None,
         }
     }
@@ -192,6 +198,7 @@ impl ShapeOptions {
             (self.optimizer.is_some(), "--optimizer"),
             (self.half, "--half"),
             (self.half_weights, "--half-weights"),
+            (self.lanes.is_some(), "--lanes"),
             (self.feed.is_some(), "--feed"),
         ];
         let given = options.iter().find(|option| option.0);
@@ -227,13 +234,15 @@ impl ShapeOptions {
         shape.optimizer = self.optimizer.unwrap_or(true);
         shape.half = self.half;
         shape.half_weights = self.half_weights;
+        shape.lanes = self.lanes;
         shape.records = self.feed;
-        if (shape.half || shape.half_weights) && !shape.optimizer {
-            let option = if shape.half {
-                "--half"
-            } else {
-                "--half-weights"
-            };
+        let of_training = [
+            (shape.half, "--half"),
+            (shape.half_weights, "--half-weights"),
+            (shape.lanes.is_some(), "--lanes"),
+        ];
+        let given = of_training.into_iter().find(|option| option.0);
+        if let Some((_, option)) = given.filter(|_| !shape.optimizer) {
             let message = format!("{option} goes with --optimizer adamw");
             return Err(Failure::Usage("bench", message));
         }

@@ -53,6 +53,9 @@ impl Engine {
             let mut learner = Learner::new(device, &parameters, loss, optimizer)?;
             learner.set_half(shape.half)?;
             learner.set_half_weights(shape.half_weights)?;
+            if let Some(lanes) = shape.lanes {
+                learner.set_lanes(lanes)?;
+            }
             Self::Learner(learner.into())
         } else {
             Self::Network(Network::new(device, &parameters)?.into())

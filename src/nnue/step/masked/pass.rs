@@ -153,7 +153,7 @@ impl<'a> MaskedPass<'a> {
         let variant = Variant {
             kind: self.buffers.kind,
             beside,
-            lanes: self.buffers.lanes(),
+            lanes: self.buffers.lanes,
         };
         let pass = Forward {
             samples: strip.len() as u32,
