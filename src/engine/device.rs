@@ -82,8 +82,8 @@ trait Executor: Send + Sync {
     fn free(&self, buffer: BufferId);
     /// Plays the commands in order.
     fn play(&self, recording: &Recording<'_>) -> Result<Pending>;
-    /// Hands recordings that still wait to the device, which otherwise happens when there are enough
-    /// of them, or when somebody waits for their values.
+    /// Hands recordings that still wait to the device. Otherwise this happens when there are enough
+    /// of them or when somebody waits for their values.
     fn submit(&self) -> Result<()> {
         Ok(())
     }

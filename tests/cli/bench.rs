@@ -201,3 +201,19 @@ fn what_cannot_be_timed_is_named() {
     let ended = wgrad(&format!("{QUICK} --batch 30000"), &[("--data", &data)]);
     ended.refused(1, &["--batch", "20000 positions", file, "found 30000"]);
 }
+
+#[test]
+fn steps_share_submissions_as_asked() {
+    let line = "bench --device vulkan:llvmpipe --hidden 32 --batch-size 64 --seconds 0.1 --json";
+    for recordings in [1_u8, 2, 8] {
+        let line = format!("{line} --submit {recordings}");
+        let report = wgrad(&line, &[]).success().json();
+        let share = 1.0 / f64::from(recordings);
+        assert_eq!(report["submissions_per_step"], share);
+        assert!(report["host_seconds_per_step"].as_f64().unwrap() > 0.0);
+    }
+    for wrong in ["0", "65", "many"] {
+        let line = format!("{line} --submit {wrong}");
+        wgrad(&line, &[]).refused(2, &["--submit", wrong]);
+    }
+}

@@ -1,7 +1,7 @@
 //! The data that the host brings to a recording, and the mapped buffers ("sheets") that carry it.
 //!
-//! The host fills a sheet while it is mapped, the copies of one recording read it, and it is
-//! mapped again when their submission is done. So a steady state writes to the same pages again and again,
+//! The host fills a sheet while it is mapped, the copies of one recording read it, and it is mapped
+//! again when their submission is done. So a steady state writes to the same pages again and again,
 //! whereas `Queue::write_buffer` asks the system for new ones.
 
 use super::UNIFORM_SLOT;

@@ -48,7 +48,8 @@ impl Submitter {
             queue,
             most: AtomicUsize::new(match class {
                 Class::Gpu => 4,
-                // The device and the host share the cores, and a submission costs little.
+                // The device computes on the cores of the host, so a step is never as short as a
+                // submission.
                 Class::Software | Class::Host => 1,
             }),
             submissions: AtomicU64::new(0),
