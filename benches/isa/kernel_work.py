@@ -5,6 +5,7 @@ numbers of workgroups from traffic.tsv.
 A rule gets a `Kernel` and a `Step` and returns a `Work`.
 """
 
+import math
 from dataclasses import dataclass
 
 CHUNK = 1024  # samples of a row of sums, at most
@@ -55,6 +56,8 @@ def masked_weights(kernel, step):
     """Two sums over chunks for each pair of a feature and a bucket, then the optimizer."""
     features = step.inputs * step.hidden / 4 / kernel.all_invocations
     sums = 2 * features * step.buckets
+    # With several buckets the sums of both perspectives run at the same time.
+    sums /= 2 if step.buckets > 1 else 1
     trips = sums * step.chunks_per_list
     body = sum(kernel.loops) if step.buckets > 1 else 2 * kernel.loops[0]
     work = straight(kernel) * features + trips * kernel.loops[0] + sums * body / 2
@@ -62,11 +65,14 @@ def masked_weights(kernel, step):
 
 
 def masked_head(kernel, step):
-    """The longest workgroup sums blocks and bands of every bucket, or the losses of the batch."""
-    blocks = step.batch / CHUNK / 8
-    trips = 2 * step.buckets * (step.inputs / BAND / 8 + blocks / step.buckets)
-    longest = max(trips, step.batch / CHUNK)
-    return Work(straight(kernel) + trips * kernel.loops[0], trips, longest)
+    """128 invocations share the bands and blocks of each bucket, four bands at a time, and join
+    their sums in workgroup memory. Another workgroup sums the losses of the batch."""
+    bands, blocks = step.inputs / BAND, step.batch / CHUNK / step.buckets
+    trips = math.ceil(bands / 512) + math.ceil(blocks / 128)
+    pairs = 2 * step.buckets
+    longest = max(pairs * trips, step.batch / CHUNK)
+    work = straight(kernel) + pairs * sum(kernel.loops)
+    return Work(work, pairs * trips, longest, near=4 * pairs)
 
 
 def decode_records(kernel, step):
@@ -127,6 +133,7 @@ def deep_head(kernel, step):
 
 RULES = {
     "forward_sparse": forward,
+    "forward_half": forward,
     "deep_forward": forward,
     "masked_rows": masked_rows,
     "masked_weights": masked_weights,
@@ -144,11 +151,11 @@ RULES = {
 
 def pieces_of(kernel, step):
     """The consecutive bytes of each gathered load and its share of the gathered bytes."""
-    float_bytes = 2 if step.half_weights else 4
-    if kernel.name == "forward_sparse":
-        return [(16 * float_bytes, 1.0)]
+    # Neighboring invocations load 16 bytes each.
+    if kernel.name in ("forward_sparse", "forward_half"):
+        return [(4 * 16, 1.0)]
     if kernel.name == "deep_forward":
-        return [(min(step.hidden // 8, 32) * 4 * float_bytes, 1.0)]
+        return [(min(step.hidden // 8, 32) * 16, 1.0)]
     if kernel.name == "masked_rows":
         # The gradient of the sample, and for 128 lanes its bits, or its slopes in four pieces.
         lanes = 64 if "screlu" in kernel.label else 16

@@ -148,7 +148,7 @@ def tables(model, cards, residual, options):
 
 
 def changes(model, cards, residual):
-    """What planned options would change, one after another, at the smaller batch."""
+    """What the options in 16 bits change, one after another, at the smaller batch."""
     lines = ["| card | step | today | and f16 weights | and 16-bit slopes or Z |",
              "| --- | --- | --- | --- | --- |"]
     shapes = [("F1", 256, "screlu"), ("F1", 1024, "screlu"), ("F1", 1024, "crelu"),

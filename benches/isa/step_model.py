@@ -160,6 +160,13 @@ def read_compiled(name, card):
     return compiled
 
 
+def lanes_of(kernel):
+    """The lanes of an invocation of a forward kernel."""
+    if kernel.name == "deep_forward":
+        return 8
+    return 16 if kernel.label.endswith(".16_lanes") else 32
+
+
 class Model:
     """The times of steps on the cards."""
 
@@ -179,24 +186,44 @@ class Model:
             if label == "(uploads)":
                 uploads += counts[COUNTS.index("written")]
                 continue
-            label = label.replace(".registers", ".shared")  # what a GPU takes
-            kernel = Kernel(label, *counts)
-            try:
-                made = self.compiled[card.name][label]
-            except KeyError:
-                raise Missing(f"{card.table}: expected {label}, found none") from None
-            kernel.invocations, kernel.instructions, kernel.loops, kernel.resident = made
+            kernels.append(Kernel(label, *counts))
+        if step.half_weights:
+            weights = step.inputs * step.hidden
+            copy = Kernel("half_weights", weights / 256, 4 * weights, 2 * weights, 0, 0, weights)
+            kernels.insert(0, copy)
+        for kernel in kernels:
+            self.take_variant(card, kernel, step)
             self.halve(kernel, step)
-            kernels.append(kernel)
+            try:
+                made = self.compiled[card.name][kernel.label]
+            except KeyError:
+                raise Missing(f"{card.table}: expected {kernel.label}, found none") from None
+            kernel.invocations, kernel.instructions, kernel.loops, kernel.resident = made
         return kernels, uploads
 
+    def take_variant(self, card, kernel, step):
+        """Takes the variant of this card and these options in place of the recorded one."""
+        if kernel.label.startswith("masked_weights") and kernel.label.endswith(".registers"):
+            kernel.label = kernel.label.replace(".registers", ".buckets")
+            kernel.workgroups *= math.ceil(step.hidden / 32) / math.ceil(step.hidden / 256)
+        kernel.label = kernel.label.replace(".registers", ".shared")
+        is_forward = kernel.name == "forward_sparse"
+        if is_forward and card.wave == 64:  # AMD, and Intel in its place
+            kernel.label = kernel.label.replace(".32_lanes", ".16_lanes")
+            kernel.workgroups *= 2
+        if step.half_weights:
+            kernel.label = kernel.label.replace("forward_sparse", "forward_half")
+            kernel.label = kernel.label.replace(".f32_weights", ".f16_weights")
+        if step.half_slopes and step.form != "F4" and (is_forward or kernel.name == "masked_rows"):
+            kernel.label = kernel.label.replace(".screlu", ".screlu_16_bits")
+
     def halve(self, kernel, step):
-        """Halves the bytes that a planned option would halve."""
-        if step.half_weights and kernel.name in ("forward_sparse", "deep_forward"):
+        """Halves the bytes that an option halves."""
+        if step.half_weights and kernel.name in ("forward_half", "deep_forward"):
             kernel.gathered_issued /= 2
             kernel.gathered_distinct /= 2
         if step.half_slopes and step.activation == "screlu" and step.form != "F4":
-            if kernel.name == "forward_sparse":
+            if kernel.name in ("forward_sparse", "forward_half"):
                 kernel.written -= step.batch * 2 * step.hidden * 2
             if kernel.name == "masked_rows":
                 slopes = 2 * (step.entries + 2 * step.batch) * step.hidden
@@ -206,9 +233,9 @@ class Model:
     def hits(self, card, kernel, step):
         """The shares of the gathered rows that the first and the last cache of a card hold."""
         first, last = card.first_kb * 1024, card.l2_mb * 2**20
-        if kernel.name in ("forward_sparse", "deep_forward"):
+        if kernel.name in ("forward_sparse", "forward_half", "deep_forward"):
             row = step.hidden * (2 if step.half_weights else 4)
-            together = kernel.resident / (2 * step.hidden / (32 if "sparse" in kernel.name else 8))
+            together = kernel.resident / (2 * step.hidden / lanes_of(kernel))
             return self.positions.weight_hits(first / row, together), 1.0
         if kernel.name in ("masked_rows", "deep_rows"):
             row = kernel.gathered_distinct / (2 * step.batch)
