@@ -1,5 +1,5 @@
-// A in 16 bits, for forward passes. In each tile of a row, a vector of the first half and the vector
-// as far into the other half come one after the other, so that one load reads both.
+// A in 16 bits, for forward passes. In each tile of a row, a vector of the first half and the
+// vector as far into the other half come one after the other, so that one load reads both.
 struct Params {
     rows: u32,
     hidden: u32, // K, a multiple of 32
