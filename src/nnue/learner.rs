@@ -154,8 +154,8 @@ impl Learner {
 
     /// Lets the forward pass of each step read A in 16 bits, from a copy that the step makes, or
     /// not, which is the default. The parameters stay in 32 bits, and so do the gradients, the
-    /// update and [`Network::forward`]. A forward pass then reads half of the bytes. Section 1.19
-    /// of the mathematics has the errors.
+    /// update and [`Network::forward`]. A forward pass then reads half of the bytes. Steps on dense
+    /// inputs stay in 32 bits. Section 1.19 of the mathematics has the errors.
     ///
     /// # Errors
     /// If `half` is true, a CPU executor, an A whose copy is too large for a buffer, and a network

@@ -194,7 +194,7 @@ impl Step {
         let common = &mut self.common;
         grow(device, &mut common.y, "Y", Element::Float, samples)?;
         let work = plan.work(slice, goal);
-        if goal.is_some() {
+        if matches!(work, Work::Masked(_, Some(_)) | Work::Deep(_, Some(_))) {
             self.half_weights.reserve(device)?;
         }
         if !matches!(work, Work::Masked(..) | Work::Deep(..)) {

@@ -122,10 +122,11 @@ fn short_slopes_are_near_those_in_32_bits() {
             .map(|learner| compute(learner.network_mut(), &net.sparse, loss));
         assert_eq!(found.y, expected.y);
         let error = worst_error(&expected, &found);
+        // Here, because `max` passes over NaN.
+        assert!(error <= SLOPES_BOUND, "{seed}: {error:e}");
         (worst, least) = (worst.max(error), least.min(error));
     }
     println!("relative L2 errors from {least:e} to {worst:e}");
-    assert!(worst <= SLOPES_BOUND, "{worst:e}");
     assert!(least > 5e-7, "slopes were not stored in 16 bits: {least:e}");
 }
 

@@ -6,7 +6,7 @@
 pub(super) mod case;
 mod twin;
 
-use super::libraries::{ACTIVATION, BITS, EXTRAS, FORWARD, KINDS, LOSS};
+use super::libraries::{ACTIVATION, BITS, EXTRAS, FORWARD, HALF, KINDS, LOSS};
 use super::masked::Kind;
 use crate::engine::kernel::{Axis, Choice, Kernel, Traffic};
 use crate::engine::libraries::GRID;
@@ -82,8 +82,8 @@ pub(super) const TEAMS: Axis = &[
 /// The axes of both kernels.
 pub(super) const AXES: &[Axis] = &[KINDS, EXTRAS, TEAMS];
 
-/// The libraries of `forward_sparse`, which `forward_half` has too.
-pub(super) const LIBRARIES: &[&str] = &[GRID, ACTIVATION, BITS, LOSS, FORWARD];
+/// The libraries of both kernels. Only `forward_half` calls those of [`HALF`].
+pub(super) const LIBRARIES: &[&str] = &[GRID, ACTIVATION, BITS, LOSS, HALF, FORWARD];
 
 impl Forward {
     /// Workgroups.

@@ -1,12 +1,9 @@
 //! The forward pass of the masked path on index lists, with A in 16 bits: see
 //! [`forward`] and [`half_weights`](super::half_weights).
 
-use super::forward::case::{of_many_workgroups, parts, shapes};
-use super::forward::{self, Forward, Outputs, Variant};
+use super::forward::{self, Forward, Outputs, Variant, case};
 use super::half;
-use super::libraries::{ACTIVATION, BITS, FORWARD, HALF, LOSS};
 use crate::engine::kernel::{Call, Case, Kernel, Pass, Read, Slot, Traffic, Update, Write};
-use crate::engine::libraries::GRID;
 
 crate::interface! {
     /// Sizes, and offsets in the joined buffers.
@@ -47,7 +44,7 @@ pub static KERNEL: Kernel = Kernel {
     operation: Some("network"),
     pass: Pass::Forward,
     wgsl: include_str!("../../../shaders/nnue/forward_half.wgsl"),
-    libraries: &[GRID, ACTIVATION, BITS, LOSS, HALF, FORWARD],
+    libraries: forward::LIBRARIES,
     axes: forward::AXES,
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
@@ -80,17 +77,11 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    let variants = (0..KERNEL.variants()).map(|index| Variant::new(&KERNEL, index));
-    let mut cases: Vec<Case> = variants
-        .flat_map(|variant| shapes(variant).map(move |(seed, shape)| case(variant, seed, shape)))
-        .collect();
-    let (variant, seed, shape) = of_many_workgroups();
-    cases.push(case(variant, seed, shape));
-    cases
+    case::cases(&KERNEL, case)
 }
 
 fn case(variant: Variant, seed: usize, shape: [usize; 6]) -> Case {
-    let parts = parts(variant, seed, shape);
+    let parts = case::parts(variant, seed, shape);
     // Sixteenths are exact in 16 bits.
     let (hidden, tile) = (shape[1], 2 * parts.params.interleave as usize);
     let mut weights = Vec::new();

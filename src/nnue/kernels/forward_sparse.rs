@@ -2,8 +2,7 @@
 
 mod cpu;
 
-use super::forward::case::{of_many_workgroups, parts, shapes};
-use super::forward::{self, Forward, Outputs, Variant};
+use super::forward::{self, Forward, Outputs, Variant, case};
 use crate::engine::kernel::{Call, Case, Kernel, Pass, Read, Slot, Traffic, Update, Write};
 
 crate::interface! {
@@ -76,17 +75,11 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    let variants = (0..KERNEL.variants()).map(|index| Variant::new(&KERNEL, index));
-    let mut cases: Vec<Case> = variants
-        .flat_map(|variant| shapes(variant).map(move |(seed, shape)| case(variant, seed, shape)))
-        .collect();
-    let (variant, seed, shape) = of_many_workgroups();
-    cases.push(case(variant, seed, shape));
-    cases
+    case::cases(&KERNEL, case)
 }
 
 fn case(variant: Variant, seed: usize, shape: [usize; 6]) -> Case {
-    let parts = parts(variant, seed, shape);
+    let parts = case::parts(variant, seed, shape);
     let [weights_1, weights_2] = parts.weights.map(Slot::Floats);
     Case::new(
         parts.name,

@@ -168,12 +168,10 @@ impl Masked {
 
     /// Stores slopes in 16 bits, or not. Returns whether the network has slopes on this device.
     pub(super) fn set_half(&mut self, half: bool) -> bool {
-        self.kind = Kind::new(
-            self.architecture.activation,
-            half && self.class != Class::Host,
-        );
-        let can = Kind::new(self.architecture.activation, true).short;
-        can && self.class != Class::Host && self.architecture.has_plain_head()
+        let can = self.class != Class::Host && self.architecture.has_plain_head();
+        let activation = self.architecture.activation;
+        self.kind = Kind::new(activation, half && can);
+        can && Kind::new(activation, true).short
     }
 
     /// Sets the lanes of an invocation of the forward kernel. Returns whether it has such a variant

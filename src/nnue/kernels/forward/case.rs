@@ -2,7 +2,7 @@
 
 use super::{Beside, Forward, LANES, Outputs, Variant, compute, largest_hidden};
 use crate::engine::kernel::inputs::Inputs;
-use crate::engine::kernel::{Bound, Slot};
+use crate::engine::kernel::{Bound, Case, Kernel, Slot};
 use crate::nnue::kernels::masked::Kind;
 use crate::nnue::kernels::{loss, masked};
 
@@ -21,9 +21,7 @@ pub(in crate::nnue::kernels) struct Parts {
 }
 
 /// The shapes of a variant, with the seed of each.
-pub(in crate::nnue::kernels) fn shapes(
-    variant: Variant,
-) -> impl Iterator<Item = (usize, [usize; 6])> {
+fn shapes(variant: Variant) -> impl Iterator<Item = (usize, [usize; 6])> {
     // [samples, K, F, N, interleave, buckets]: 0, 1, tile − 1, tile, tile + 1, every interleave,
     // primes, long lists, the largest K; buckets without samples.
     let shapes = [
@@ -52,14 +50,24 @@ pub(in crate::nnue::kernels) fn shapes(
     })
 }
 
-/// Past 65,535 workgroups, which need so many lanes that the case asks for Y only.
-pub(in crate::nnue::kernels) fn of_many_workgroups() -> (Variant, usize, [usize; 6]) {
-    let variant = Variant {
+/// The cases of a kernel, each made from a variant, a seed and a shape.
+pub(in crate::nnue::kernels) fn cases(
+    kernel: &Kernel,
+    case: impl Fn(Variant, usize, [usize; 6]) -> Case,
+) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for index in 0..kernel.variants() {
+        let variant = Variant::new(kernel, index);
+        cases.extend(shapes(variant).map(|(seed, shape)| case(variant, seed, shape)));
+    }
+    // Past 65,535 workgroups, which need so many lanes that the case asks for Y only.
+    let of_output = Variant {
         kind: Kind::ALL[0],
         beside: Beside::Nothing,
         lanes: LANES[0],
     };
-    (variant, 18, [65_537, 4096, 1, 3, 4, 1])
+    cases.push(case(of_output, 18, [65_537, 4096, 1, 3, 4, 1]));
+    cases
 }
 
 /// One case.
