@@ -53,7 +53,7 @@ fn main() -> wgrad::Result<()> {
             left.mul(&left)?.sum(.., false)
         };
         for turn in 1..=TURNS {
-            let rate = Schedule::Cosine.learning_rate(RATE, turn, TURNS);
+            let rate = Schedule::COSINE.at_step(RATE, turn, TURNS);
             in_a.step(&loss()?.backward()?, rate)?;
             in_s.step(&loss()?.backward()?, rate)?;
         }

@@ -71,7 +71,7 @@ fn main() -> wgrad::Result<()> {
             let step = descent.steps() + 1;
             descent.step(
                 &gradients,
-                Schedule::Cosine.learning_rate(5e-3, step, total),
+                Schedule::COSINE.at_step(5e-3, step, total),
             )?;
         }
     }

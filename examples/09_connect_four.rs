@@ -221,7 +221,7 @@ fn train(learner: &mut Learner, samples: &mut [Sample], seed: u64) -> wgrad::Res
         samples.shuffle(&mut random);
         sum = 0.0;
         for (step, chunk) in (epoch * steps + 1..).zip(samples.chunks(BATCH)) {
-            let rate = Schedule::Cosine.learning_rate(3e-3, step, EPOCHS * steps);
+            let rate = Schedule::COSINE.at_step(3e-3, step, EPOCHS * steps);
             let loss = learner.step(&batch(chunk, learner)?, rate)?;
             sum += chunk.len() as f32 * loss.wait()?;
         }

@@ -36,6 +36,7 @@ pub mod data;
 pub mod file;
 mod gradient_error;
 mod head;
+mod initial;
 #[doc(hidden)]
 pub mod kernels;
 mod layout;
@@ -63,6 +64,7 @@ pub use batch::{Batch, Inputs};
 pub use file::{read_network, write_network};
 pub use gradient_error::gradient_error;
 pub use head::{HeadActivation, HiddenLayer};
+pub use initial::Initial;
 pub use learner::{Learner, ParameterGroups};
 pub use loss::{Link, Loss};
 pub use model::{Model, Trainable};

@@ -1,10 +1,8 @@
-//! Parameters on the host, and their initial values. Pure data.
+//! Parameters on the host. Pure data.
 
 use super::architecture::{Architecture, ParameterName, TensorSpec};
+use super::initial::Initial;
 use crate::error::{Error, Result};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Normal};
 
 /// One value for each element of each parameter tensor of an [`Architecture`]: the parameters
 /// themselves, their gradients, or the moments of an optimizer.
@@ -31,39 +29,12 @@ impl Parameters {
         })
     }
 
-    /// The initial parameters of a training: A is normal with variance 1 ÷ 128, its shared part is 0,
-    /// B is 0.1, the weights of a layer of the head are normal with variance 1 ÷ inputs of the layer,
-    /// and its biases are 0.
-    ///
-    /// The same seed gives the same values, except that the logarithm of another platform may
-    /// differ in the last bit.
+    /// The initial parameters of a training, from [`Initial::Standard`].
     ///
     /// # Errors
     /// As [`Architecture::check`].
     pub fn initial(architecture: Architecture, seed: u64) -> Result<Self> {
-        let mut parameters = Self::zeros(architecture)?;
-        let tensors = parameters.architecture.tensors();
-        let sizes = parameters.architecture.layer_sizes();
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        for (tensor, values) in tensors.iter().zip(&mut parameters.values) {
-            let variance = match tensor.name {
-                ParameterName::A1 | ParameterName::A2 => 1.0 / 128.0,
-                ParameterName::C => 1.0 / sizes[0].inputs as f32,
-                ParameterName::W(layer) => 1.0 / sizes[layer].inputs as f32,
-                ParameterName::B1 | ParameterName::B2 => {
-                    values.fill(0.1);
-                    continue;
-                }
-                ParameterName::Shared1
-                | ParameterName::Shared2
-                | ParameterName::D
-                | ParameterName::Bias(_) => continue,
-            };
-            let normal = Normal::new(0.0f32, variance.sqrt())
-                .map_err(|error| Error::argument("initial variance", "a finite number", error))?;
-            values.fill_with(|| normal.sample(&mut random));
-        }
-        Ok(parameters)
+        Initial::Standard.parameters(architecture, seed)
     }
 
     /// Parameters with these values, in the order of [`Architecture::tensors`].

@@ -6,16 +6,22 @@
 //! [`Run`] names the files that it reads and writes.
 
 pub mod checkpoint;
+mod config;
 mod evaluate;
 mod event;
 mod input;
 pub mod log;
+mod objective;
 mod run;
 mod settings;
+mod stage;
 mod trainer;
 
+pub use config::{Config, differences};
 pub use evaluate::{Evaluation, evaluate};
 pub use event::{Event, Summary};
+pub use objective::Objective;
 pub use run::Run;
-pub use settings::{Objective, Settings};
+pub use settings::Settings;
+pub use stage::Stage;
 pub use trainer::Trainer;

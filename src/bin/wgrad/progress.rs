@@ -94,7 +94,7 @@ impl Progress {
             },
             settings.optimizer,
             settings.learning_rate,
-            settings.schedule.name(),
+            settings.schedule,
             objective(settings),
             settings.seed,
         ));

@@ -5,10 +5,10 @@ use crate::encoding::EncodingOptions;
 use crate::head::HeadOptions;
 use crate::options::ObjectiveOptions;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use wgrad::nnue::Architecture;
+use wgrad::nnue::{Architecture, Initial};
 use wgrad::nnue::activation::Activation;
-use wgrad::nnue::train::Settings;
-use wgrad::optim::schedule::Schedule;
+use wgrad::nnue::train::{Objective, Settings};
+use wgrad::optim::schedule::{Schedule, Unit, Warmup};
 use wgrad::optim::{AdamW, Optimizer, Sgd};
 
 /// An option that is not given takes its default, or the value of the resumed run.
@@ -32,6 +32,11 @@ pub struct SettingsOptions {
     head: HeadOptions,
     #[arg(long, value_name = "COUNT", help = format!("Passes over the data [default: {}]", Settings::default().epochs))]
     epochs: Option<u64>,
+    /// The length in superbatches instead of epochs; the data start again when they end
+    #[arg(long, value_name = "COUNT", conflicts_with = "epochs")]
+    superbatches: Option<u64>,
+    #[arg(long, value_name = "COUNT", help = format!("Batches in a superbatch [default: {}]", Settings::default().batches_per_superbatch))]
+    batches_per_superbatch: Option<u64>,
     #[arg(long, value_name = "L", visible_alias = "batch", help = format!("L, positions in a batch [default: {}]", Settings::default().batch_size))]
     batch_size: Option<usize>,
     /// η, the learning rate at the start [default: 0.002]
@@ -42,10 +47,19 @@ pub struct SettingsOptions {
         allow_negative_numbers = true
     )]
     learning_rate: Option<f32>,
-    /// The schedule of the learning rate: constant, or half a cosine down to 0 over the run
-    /// [default: cosine]
-    #[arg(long, value_parser = PossibleValuesParser::new(Schedule::ALL.map(Schedule::name)).try_map(|name| name.parse::<Schedule>()))]
+    /// The schedule of the learning rate: constant, linear:END, cosine[:END], exponential:END,
+    /// step:FACTOR,EVERY or drop:FACTOR,AFTER; pieces joined with `;`, each but the last with
+    /// @PERIODS [default: cosine]
+    #[arg(long, value_name = "SCHEDULE")]
     schedule: Option<Schedule>,
+    /// Steps over which the learning rate rises to the schedule: i ÷ STEPS of it at step i, or, with
+    /// harmonic:STEPS, 1 ÷ (STEPS + 1 − i) [default: 0]
+    #[arg(long, value_name = "STEPS")]
+    warmup: Option<Warmup>,
+    /// How often the schedules move: step, or superbatch, which is an epoch for a length in epochs
+    /// [default: superbatch for a length in superbatches, otherwise step]
+    #[arg(long, value_name = "UNIT")]
+    schedule_per: Option<Unit>,
     /// AdamW with β1 = 0.9, β2 = 0.999, ε = 1e-8 and decoupled decay, or SGD with momentum
     /// [default: adamw]
     #[arg(long, value_parser = PossibleValuesParser::new(["adamw", "sgd"]))]
@@ -67,6 +81,10 @@ pub struct SettingsOptions {
     /// Read A in 16 bits in the forward pass of a step. Adapters do it [default: 32 bits]
     #[arg(long)]
     half_weights: bool,
+    /// The distribution of the initial parameters: standard, or he or he:INPUTS for variances of 2 ÷
+    /// inputs and biases of 0, where INPUTS replaces the inputs of A [default: standard]
+    #[arg(long, value_name = "NAME")]
+    initial: Option<Initial>,
     /// Seed of the initial parameters and of the shuffle [default: 0]
     #[arg(long)]
     seed: Option<u64>,
@@ -79,6 +97,12 @@ pub struct SettingsOptions {
         next_help_heading = "The target [defaults: 0, 400, sigmoid_mse and 2]"
     )]
     objective: ObjectiveOptions,
+    /// The schedule of λ, as that of the learning rate [default: constant]
+    #[arg(long, value_name = "SCHEDULE")]
+    lambda_schedule: Option<Schedule>,
+    /// Steps over which λ rises to its schedule, as --warmup [default: 0]
+    #[arg(long, value_name = "STEPS")]
+    lambda_warmup: Option<Warmup>,
 }
 
 impl SettingsOptions {
@@ -98,12 +122,23 @@ impl SettingsOptions {
         put(&mut settings.epochs, self.epochs);
         put(&mut settings.batch_size, self.batch_size);
         put(&mut settings.learning_rate, self.learning_rate);
-        put(&mut settings.schedule, self.schedule);
+        put(&mut settings.superbatches, self.superbatches);
+        put(
+            &mut settings.batches_per_superbatch,
+            self.batches_per_superbatch,
+        );
+        put(&mut settings.initial, self.initial);
+        put(&mut settings.schedule, self.schedule.clone());
+        put(&mut settings.warmup, self.warmup);
+        settings.schedule_per = self.schedule_per.or(settings.schedule_per);
+        put(&mut settings.lambda_schedule, self.lambda_schedule.clone());
+        put(&mut settings.lambda_warmup, self.lambda_warmup);
         settings.half |= self.half;
         settings.half_weights |= self.half_weights;
         put(&mut settings.seed, self.seed);
         put(&mut settings.shuffle_buffer, self.shuffle_buffer);
-        let objective = self.objective.over(settings.objective());
+        let given = Objective::new(settings.loss, settings.lambda, settings.scale);
+        let objective = self.objective.over(given);
         (settings.loss, settings.lambda, settings.scale) =
             (objective.loss, objective.lambda, objective.scale);
         settings.optimizer = self.optimizer(settings.optimizer)?;
@@ -182,7 +217,7 @@ pub fn differences(own: &Settings, given: &Settings) -> Vec<String> {
             ("--epochs", settings.epochs.to_string()),
             ("--batch-size", settings.batch_size.to_string()),
             ("--learning-rate", settings.learning_rate.to_string()),
-            ("--schedule", settings.schedule.name().to_owned()),
+            ("--schedule", settings.schedule.to_string()),
             ("optimizer", format!("{:?}", settings.optimizer)),
             ("--half", settings.half.to_string()),
             ("--half-weights", settings.half_weights.to_string()),

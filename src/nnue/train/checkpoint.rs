@@ -5,7 +5,8 @@
 //! or host, so equal trainings write equal files.
 //! Like a network file it also has the metadata of its [`Encoding`].
 
-use super::settings::{Objective, Settings};
+use super::objective::Objective;
+use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::files::atomic::remove_unfinished;
 use crate::files::safetensors::{Metadata, TensorFile};

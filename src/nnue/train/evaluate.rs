@@ -1,6 +1,6 @@
 //! Evaluates a network on a data file: mean loss, and correlation with the scores.
 
-use super::settings::Objective;
+use super::objective::Objective;
 use crate::error::Result;
 use crate::nnue::Model;
 use crate::nnue::data::{Dataset, Encoding, LoaderSettings};

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf, absolute};
 
 /// The files and threads of a run. `DIR/run.json` keeps what is needed to resume it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored", into = "Stored")]
 #[non_exhaustive]
 pub struct Run {
@@ -25,9 +25,37 @@ pub struct Run {
     pub out: PathBuf,
     /// The number of steps between checkpoints; 0 for one checkpoint at the end of each epoch.
     pub save_every: u64,
+    /// The number of steps between validations; 0 for one at the end of each superbatch or epoch.
+    pub validate_every: u64,
+    /// The network that the first stage starts from; `None` for the initial values of the settings.
+    pub init: Option<PathBuf>,
+    /// The number of newest checkpoints to keep; 0 for all.
+    pub keep: usize,
+    /// Whether the checkpoint with the lowest validation loss is kept beside the newest.
+    pub keep_best: bool,
+    /// The number of validations without a lower loss that end a stage; 0 for none.
+    pub patience: u64,
     /// The number of threads that make batches; 0 for one per core, up to 8. A device that computes
     /// on threads of the host ignores it.
     pub threads: usize,
+}
+
+impl Default for Run {
+    /// No data; the last three checkpoints and the best are kept.
+    fn default() -> Self {
+        Self {
+            data: Vec::new(),
+            validation: None,
+            out: PathBuf::new(),
+            save_every: 0,
+            validate_every: 0,
+            init: None,
+            keep: 3,
+            keep_best: true,
+            patience: 0,
+            threads: 0,
+        }
+    }
 }
 
 crate::setters! { Run {
@@ -35,6 +63,11 @@ crate::setters! { Run {
     out: PathBuf,
     validation: Option<PathBuf>,
     save_every: u64,
+    validate_every: u64,
+    init: Option<PathBuf>,
+    keep: usize,
+    keep_best: bool,
+    patience: u64,
     threads: usize,
 } }
 

@@ -2,13 +2,19 @@
 
 use crate::error::{Error, Result};
 use crate::nnue::Architecture;
-use crate::nnue::data::{ChessInputs, Encoding, OutputBuckets, Target};
+use crate::nnue::data::{ChessInputs, Encoding, OutputBuckets};
+use crate::nnue::initial::Initial;
 use crate::nnue::loss::Loss;
+use crate::nnue::train::objective::Objective;
 use crate::optim::Optimizer;
-use crate::optim::schedule::Schedule;
+use crate::optim::schedule::{Allowed, Moment, Schedule, Timeline, Unit, Warmup};
 use serde::{Deserialize, Serialize};
 
 const ABOVE_0: &str = "a finite number above 0";
+
+/// With batches of 16,384 positions a superbatch has 100,007,936 positions, the unit in which the
+/// field counts.
+const BATCHES_PER_SUPERBATCH: u64 = 6104;
 
 /// Everything that determines the numbers of a training, except the data and the kind of device.
 /// Paths, thread counts and times are in [`Run`](super::Run) instead.
@@ -50,18 +56,41 @@ pub struct Settings {
     /// [`Learner::set_half_weights`](crate::nnue::Learner::set_half_weights).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub half_weights: bool,
+    /// The initial values of the parameters.
+    #[serde(skip_serializing_if = "is_default")]
+    pub initial: Initial,
     /// The schedule of the learning rate.
     pub schedule: Schedule,
     /// η, the learning rate at the start.
     pub learning_rate: f32,
-    /// The number of passes over the data.
+    /// The rise of the learning rate over the first steps.
+    #[serde(skip_serializing_if = "is_default")]
+    pub warmup: Warmup,
+    /// How often the schedules of η and λ move; `None` for every superbatch, or for every step if
+    /// the length is a number of epochs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule_per: Option<Unit>,
+    /// The number of passes over the data. It does not count if `superbatches` is above 0.
     pub epochs: u64,
+    /// The number of superbatches; 0 if the length is a number of epochs. The data start again when
+    /// they end.
+    #[serde(skip_serializing_if = "is_default")]
+    pub superbatches: u64,
+    /// The number of batches in a superbatch.
+    #[serde(skip_serializing_if = "is_usual_superbatch")]
+    pub batches_per_superbatch: u64,
     /// L, the samples of a batch. The last batch of an epoch has the remaining samples.
     #[serde(alias = "batch")]
     pub batch_size: usize,
     /// λ, the share of the game result in the target: t = λ·result + (1 − λ)·σ(score ÷ scale).
     #[serde(alias = "wdl")]
     pub lambda: f32,
+    /// The schedule of λ, which starts at `lambda`.
+    #[serde(skip_serializing_if = "Schedule::is_constant")]
+    pub lambda_schedule: Schedule,
+    /// The rise of λ over the first steps.
+    #[serde(skip_serializing_if = "is_default")]
+    pub lambda_warmup: Warmup,
     /// The divisor of a score in the target.
     pub scale: f32,
     /// The seed of the initial parameters and of the shuffle.
@@ -83,11 +112,18 @@ crate::setters! { Settings {
     optimizer: Optimizer,
     half: bool,
     half_weights: bool,
+    initial: Initial,
     schedule: Schedule,
     learning_rate: f32,
+    warmup: Warmup,
+    schedule_per: Option<Unit>,
     epochs: u64,
+    superbatches: u64,
+    batches_per_superbatch: u64,
     batch_size: usize,
     lambda: f32,
+    lambda_schedule: Schedule,
+    lambda_warmup: Warmup,
     scale: f32,
     seed: u64,
     shuffle_buffer: usize,
@@ -124,11 +160,18 @@ impl Settings {
             optimizer: Optimizer::ADAMW,
             half: false,
             half_weights: false,
-            schedule: Schedule::Cosine,
+            initial: Initial::default(),
+            schedule: Schedule::COSINE,
             learning_rate: 2e-3,
+            warmup: Warmup::default(),
+            schedule_per: None,
             epochs: 20,
+            superbatches: 0,
+            batches_per_superbatch: BATCHES_PER_SUPERBATCH,
             batch_size: 4096,
             lambda: 0.0,
+            lambda_schedule: Schedule::CONSTANT,
+            lambda_warmup: Warmup::default(),
             scale: 400.0,
             seed: 0,
             shuffle_buffer: 1 << 20,
@@ -147,7 +190,13 @@ impl Settings {
         let rate = self.learning_rate;
         let valid = rate > 0.0 && rate.is_finite();
         require("learning_rate (η)", valid, ABOVE_0, rate)?;
+        self.schedule.check("schedule", rate, Allowed::Rates)?;
+        self.lambda_schedule
+            .check("lambda_schedule", self.lambda, Allowed::Shares)?;
+        self.initial.check()?;
         require("epochs", self.epochs > 0, "at least 1", self.epochs)?;
+        let batches = self.batches_per_superbatch;
+        require("batches_per_superbatch", batches > 0, "at least 1", batches)?;
         let samples = self.batch_size;
         require("batch_size", samples > 0, "at least 1", samples)?;
         // Offsets into index lists are 32-bit numbers on a device.
@@ -164,15 +213,62 @@ impl Settings {
         positions.div_ceil(self.batch_size.max(1) as u64)
     }
 
-    /// The number of steps in the whole training.
-    pub fn total_steps(&self, positions: u64) -> u64 {
-        self.epochs.saturating_mul(self.steps_per_epoch(positions))
+    /// Whether the length is a number of superbatches.
+    pub fn in_superbatches(&self) -> bool {
+        self.superbatches > 0
     }
 
-    /// The learning rate of a step, counted from 1, in a training over `positions` of data.
-    pub fn learning_rate_at(&self, step: u64, positions: u64) -> f32 {
-        let total = self.total_steps(positions);
-        self.schedule.learning_rate(self.learning_rate, step, total)
+    /// The word for a period of the training: superbatch or epoch.
+    pub fn period_name(&self) -> &'static str {
+        match self.in_superbatches() {
+            true => "superbatch",
+            false => "epoch",
+        }
+    }
+
+    /// The steps and periods of a training over this number of positions, which may be an estimate.
+    pub fn timeline(&self, positions: u64) -> Timeline {
+        if self.in_superbatches() {
+            return Timeline {
+                steps: self
+                    .superbatches
+                    .saturating_mul(self.batches_per_superbatch),
+                periods: self.superbatches,
+                batches: Some(self.batches_per_superbatch),
+            };
+        }
+        Timeline {
+            steps: self.epochs.saturating_mul(self.steps_per_epoch(positions)),
+            periods: self.epochs,
+            batches: None,
+        }
+    }
+
+    /// The number of steps in the whole training.
+    pub fn total_steps(&self, positions: u64) -> u64 {
+        self.timeline(positions).steps
+    }
+
+    /// How often the schedules move.
+    pub fn unit(&self) -> Unit {
+        let usual = match self.in_superbatches() {
+            true => Unit::Period,
+            false => Unit::Step,
+        };
+        self.schedule_per.unwrap_or(usual)
+    }
+
+    /// The learning rate at a moment.
+    pub fn learning_rate_at(&self, moment: &Moment) -> f32 {
+        let (start, unit) = (self.learning_rate, self.unit());
+        self.schedule.warm_rate(start, unit, moment, self.warmup)
+    }
+
+    /// λ at a moment.
+    pub fn lambda_at(&self, moment: &Moment) -> f32 {
+        let (start, unit) = (self.lambda, self.unit());
+        let warmup = self.lambda_warmup;
+        self.lambda_schedule.warm_share(start, unit, moment, warmup)
     }
 
     /// How positions become samples of the network.
@@ -180,50 +276,22 @@ impl Settings {
         Encoding::new(self.inputs.clone(), self.output_buckets)
     }
 
-    /// The quantity that the network learns to predict.
+    /// The quantity that the network has learned to predict at the end of the training. Validation
+    /// uses it from the start, so that its losses compare.
     pub fn objective(&self) -> Objective {
-        Objective::new(self.loss, self.lambda, self.scale)
+        let periods = self.timeline(1).periods;
+        let lambda = self.lambda_schedule.last(self.lambda, periods);
+        Objective::new(self.loss, lambda, self.scale)
     }
 }
 
-/// The quantity that a network was trained to predict. Network files hold it, so that an evaluation
-/// can use the same.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Objective {
-    /// The loss, with its link.
-    pub loss: Loss,
-    /// λ, as in [`Settings::lambda`].
-    // Network files keep the key of release 0.1.0, so that equal trainings write equal files.
-    #[serde(rename = "wdl", alias = "lambda")]
-    pub lambda: f32,
-    /// The divisor of a score, as in [`Settings::scale`].
-    pub scale: f32,
+/// Whether a field has its default, so that files leave it out.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
-impl Objective {
-    /// An objective with this loss, this λ and this scale.
-    pub fn new(loss: Loss, lambda: f32, scale: f32) -> Self {
-        Self {
-            loss,
-            lambda,
-            scale,
-        }
-    }
-
-    /// The target of a position.
-    pub fn target(&self) -> Target {
-        Target::new(self.lambda, self.scale)
-    }
-
-    /// Checks the loss, λ and the scale.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] with the name of the value.
-    pub fn check(&self) -> Result<()> {
-        self.loss.check()?;
-        self.target().check()
-    }
+fn is_usual_superbatch(batches: &u64) -> bool {
+    *batches == BATCHES_PER_SUPERBATCH
 }
 
 fn require(name: &str, valid: bool, expected: &str, found: impl ToString) -> Result<()> {
@@ -234,106 +302,4 @@ fn require(name: &str, valid: bool, expected: &str, found: impl ToString) -> Res
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::optim::{AdamW, Sgd};
-
-    #[test]
-    fn defaults_are_valid_and_survive_json() {
-        let settings = Settings::new(768);
-        settings.check().unwrap();
-        let text = serde_json::to_string(&settings).unwrap();
-        assert!(
-            text.contains(r#""learning_rate":0.002,"epochs":20,"batch_size":4096,"lambda":0.0"#),
-            "{text}"
-        );
-        assert_eq!(serde_json::from_str::<Settings>(&text).unwrap(), settings);
-    }
-
-    #[test]
-    fn the_architecture_follows_inputs_and_buckets() {
-        let mut table = [0; 32];
-        table[31] = 1;
-        let kings = crate::nnue::data::KingBuckets::mirrored(&table).unwrap();
-        let buckets = OutputBuckets::material(8).unwrap();
-        let settings = Settings::default()
-            .inputs(kings.into())
-            .output_buckets(buckets);
-        assert_eq!(settings.architecture.inputs, 2 * 768);
-        assert_eq!(settings.architecture.buckets, 8);
-        settings.check().unwrap();
-        let encoding = settings.encoding();
-        encoding.check(&settings.architecture).unwrap();
-        let text = serde_json::to_string(&settings).unwrap();
-        assert_eq!(serde_json::from_str::<Settings>(&text).unwrap(), settings);
-        let other = Architecture::new(768, 128).buckets(8);
-        let error = encoding.check(&other).unwrap_err().to_string();
-        let words =
-            "inputs (N): expected 1536, as king-buckets-mirrored (2 buckets) has, found 768";
-        assert_eq!(error, words);
-        let other = Architecture::new(1536, 128);
-        let error = settings.architecture(other).check().unwrap_err();
-        let words = "buckets: expected 8, as output_buckets has, found 1";
-        assert_eq!(error.to_string(), words);
-        // Equal trainings write equal files: what is as in an earlier release is left out.
-        let text = serde_json::to_string(&Settings::default()).unwrap();
-        assert!(
-            !text.contains("output_buckets")
-                && !text.contains("chess768")
-                && !text.contains("half"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_trained_with_names_its_option() {
-        let decay = |weight_decay| {
-            Optimizer::AdamW(AdamW {
-                weight_decay,
-                ..AdamW::default()
-            })
-        };
-        type Spoil<'a> = &'a dyn Fn(&mut Settings);
-        let cases: [(&str, Spoil); 20] = [
-            ("buckets", &|s| s.architecture.buckets = 8),
-            ("learning_rate", &|s| s.learning_rate = f32::NAN),
-            ("learning_rate", &|s| s.learning_rate = f32::INFINITY),
-            ("learning_rate", &|s| s.learning_rate = 0.0),
-            ("learning_rate", &|s| s.learning_rate = -1e-3),
-            ("batch_size", &|s| s.batch_size = 0),
-            ("batch_size", &|s| s.batch_size = 1 << 31),
-            ("epochs", &|s| s.epochs = 0),
-            ("shuffle_buffer", &|s| s.shuffle_buffer = usize::MAX),
-            ("lambda", &|s| s.lambda = 1.5),
-            ("lambda", &|s| s.lambda = f32::NAN),
-            ("scale", &|s| s.scale = 0.0),
-            ("scale", &|s| s.scale = f32::INFINITY),
-            ("power", &|s| s.loss.power = 0.5),
-            ("hidden (K)", &|s| s.architecture.hidden = 0),
-            ("clip (T)", &|s| s.architecture.clip = 0.0),
-            ("clip (T)", &|s| s.architecture.clip = f32::NAN),
-            ("decay", &|s| s.optimizer = decay(-0.01)),
-            ("decay", &|s| s.optimizer = decay(f32::NAN)),
-            ("momentum", &|s| {
-                s.optimizer = Sgd { momentum: f32::NAN }.into();
-            }),
-        ];
-        for (name, spoil) in cases {
-            let mut settings = Settings::new(768);
-            spoil(&mut settings);
-            let error = settings.check().unwrap_err().to_string();
-            assert!(error.contains(name), "no {name:?} in: {error}");
-        }
-    }
-
-    #[test]
-    fn steps_count_the_partial_batch() {
-        let settings = Settings::new(768);
-        assert_eq!(settings.steps_per_epoch(200_000), 49);
-        assert_eq!(settings.steps_per_epoch(8192), 2);
-        assert_eq!(settings.total_steps(200_000), 980);
-        assert_eq!(settings.learning_rate_at(1, 200_000), 2e-3);
-        // Halfway, cos(π/2) = 0.
-        assert!((settings.learning_rate_at(491, 200_000) - 1e-3).abs() < 1e-9);
-    }
-}
+mod tests;

@@ -184,6 +184,7 @@ impl Trainer {
     ) -> Result<bool> {
         let positions = self.dataset.positions();
         let steps_per_epoch = self.settings.steps_per_epoch(positions);
+        let timeline = self.settings.timeline(positions);
         // Few enough to notice a NaN soon.
         let most_in_flight = self.device.steps_in_flight();
         let mut in_flight = VecDeque::new();
@@ -201,7 +202,8 @@ impl Trainer {
                 }
             };
             let step = self.learner.steps() + 1;
-            let learning_rate = self.settings.learning_rate_at(step, positions);
+            let moment = timeline.moment(step, self.epoch);
+            let learning_rate = self.settings.learning_rate_at(&moment);
             self.batch += 1;
             let of_epoch = positions.min(self.batch * self.settings.batch_size as u64);
             in_flight.push_back(InFlight {

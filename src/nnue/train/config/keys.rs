@@ -1,0 +1,263 @@
+//! The keys: the only list of them, for reading, writing and comparing trainings.
+
+use super::field::{Field, wrong};
+use crate::error::{Error, Fault, Result};
+use crate::nnue::data::ChessInputs;
+use crate::nnue::train::run::Run;
+use crate::nnue::train::settings::Settings;
+use crate::nnue::train::stage::Stage;
+use crate::optim::{AdamW, Optimizer, Sgd};
+use toml::{Table, Value};
+
+/// A key of a stage. It may stand above the stages too.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    /// Puts the value into the stage. The table has the other keys beside it.
+    pub(super) read: fn(&mut Stage, &Value, &Table) -> Result<(), Fault>,
+    /// The value in a stage; `None` if the key has no use there.
+    pub(super) write: fn(&Stage) -> Option<Value>,
+}
+
+/// A key of the run, above the stages.
+pub(super) struct RunKey {
+    pub(super) name: &'static str,
+    pub(super) read: fn(&mut Run, &Value) -> Result<(), Fault>,
+    pub(super) write: fn(&Run) -> Option<Value>,
+}
+
+/// A key that is a field of the settings.
+macro_rules! setting {
+    ($name:ident) => {
+        setting!($name: $name)
+    };
+    ($name:ident: $($place:ident).+) => {
+        Key {
+            name: stringify!($name),
+            read: |stage, value, _| {
+                stage.settings.$($place).+ = Field::read(value)?;
+                Ok(())
+            },
+            write: |stage| Field::write(&stage.settings.$($place).+),
+        }
+    };
+}
+
+/// A key that is a field of one optimizer.
+macro_rules! of_optimizer {
+    ($kind:ident, $name:ident) => {
+        Key {
+            name: stringify!($name),
+            read: |stage, value, _| {
+                let Optimizer::$kind(numbers) = &mut stage.settings.optimizer else {
+                    let name = optimizer_name(&stage.settings);
+                    return Err(wrong(format!("no such key with optimizer {name:?}"), value));
+                };
+                numbers.$name = Field::read(value)?;
+                Ok(())
+            },
+            write: |stage| match &stage.settings.optimizer {
+                Optimizer::$kind(numbers) => Field::write(&numbers.$name),
+                _ => None,
+            },
+        }
+    };
+}
+
+macro_rules! of_run {
+    ($name:ident) => {
+        RunKey {
+            name: stringify!($name),
+            read: |run, value| {
+                run.$name = Field::read(value)?;
+                Ok(())
+            },
+            write: |run| Field::write(&run.$name),
+        }
+    };
+}
+
+/// The inputs of one king bucket, which is the number of columns of the shared part.
+const BUCKET_INPUTS: usize = 768;
+
+/// The keys of a stage, in the order in which they are read and written.
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        name: "inputs",
+        read: |stage, value, table| {
+            let buckets = table.get("buckets").map(Vec::<usize>::read).transpose();
+            let buckets = buckets.map_err(|fault| named("buckets", fault))?;
+            set_inputs(stage, &String::read(value)?, buckets.as_deref())
+        },
+        write: |stage| Some(Value::String(stage.settings.inputs.name().to_owned())),
+    },
+    Key {
+        name: "buckets",
+        read: |stage, value, table| match table.contains_key("inputs") {
+            // The key `inputs` has read both.
+            true => Ok(()),
+            false => {
+                let name = stage.settings.inputs.name();
+                set_inputs(stage, name, Some(&Vec::<usize>::read(value)?))
+            }
+        },
+        write: |stage| {
+            let inputs = &stage.settings.inputs;
+            let table = inputs.king_buckets().filter(|kings| kings.buckets() > 1);
+            table.and_then(|kings| kings.table().to_vec().write())
+        },
+    },
+    Key {
+        name: "output_buckets",
+        read: |stage, value, _| {
+            stage.settings.output_buckets = Field::read(value)?;
+            stage.settings.architecture.buckets = stage.settings.output_buckets.count();
+            Ok(())
+        },
+        write: |stage| stage.settings.output_buckets.write(),
+    },
+    setting!(hidden: architecture.hidden),
+    setting!(tied: architecture.tied),
+    setting!(activation: architecture.activation),
+    setting!(clip: architecture.clip),
+    setting!(pairwise: architecture.pairwise),
+    setting!(layers: architecture.layers),
+    setting!(skip: architecture.skip),
+    Key {
+        name: "factorise",
+        read: |stage, value, _| {
+            let architecture = &mut stage.settings.architecture;
+            let inputs = architecture.inputs;
+            architecture.shared = match bool::read(value)? {
+                false => 0,
+                true if inputs > BUCKET_INPUTS && inputs.is_multiple_of(BUCKET_INPUTS) => {
+                    BUCKET_INPUTS
+                }
+                true => {
+                    let expected = format!("false without several king buckets (N = {inputs})");
+                    return Err(wrong(expected, value));
+                }
+            };
+            Ok(())
+        },
+        write: |stage| (stage.settings.architecture.shared > 0).write(),
+    },
+    setting!(initial),
+    setting!(seed),
+    setting!(half),
+    setting!(half_weights),
+    setting!(batch_size),
+    Key {
+        name: "epochs",
+        read: |stage, value, table| {
+            if table.contains_key("superbatches") {
+                return Err(wrong("no epochs beside superbatches", value));
+            }
+            stage.settings.epochs = Field::read(value)?;
+            stage.settings.superbatches = 0;
+            Ok(())
+        },
+        write: |stage| match stage.settings.in_superbatches() {
+            true => None,
+            false => stage.settings.epochs.write(),
+        },
+    },
+    Key {
+        name: "superbatches",
+        read: |stage, value, _| {
+            stage.settings.superbatches = match Field::read(value)? {
+                0 => return Err(wrong("at least 1", value)),
+                superbatches => superbatches,
+            };
+            Ok(())
+        },
+        write: |stage| match stage.settings.in_superbatches() {
+            true => stage.settings.superbatches.write(),
+            false => None,
+        },
+    },
+    setting!(batches_per_superbatch),
+    setting!(shuffle_buffer),
+    setting!(learning_rate),
+    setting!(schedule),
+    setting!(warmup),
+    setting!(schedule_per),
+    Key {
+        name: "optimizer",
+        read: |stage, value, _| {
+            let standing = &mut stage.settings.optimizer;
+            match (String::read(value)?.as_str(), &standing) {
+                ("adamw", Optimizer::AdamW(_)) | ("sgd", Optimizer::Sgd(_)) => {}
+                ("adamw", _) => *standing = AdamW::default().into(),
+                ("sgd", _) => *standing = Sgd::default().into(),
+                _ => return Err(wrong("adamw or sgd", value)),
+            }
+            Ok(())
+        },
+        write: |stage| optimizer_name(&stage.settings).to_owned().write(),
+    },
+    of_optimizer!(Sgd, momentum),
+    of_optimizer!(AdamW, beta1),
+    of_optimizer!(AdamW, beta2),
+    of_optimizer!(AdamW, epsilon),
+    of_optimizer!(AdamW, weight_decay),
+    of_optimizer!(AdamW, weight_range),
+    setting!(lambda),
+    setting!(lambda_schedule),
+    setting!(lambda_warmup),
+    setting!(scale),
+    setting!(loss: loss.link),
+    setting!(power: loss.power),
+];
+
+/// The keys of the run.
+pub(super) const RUN_KEYS: &[RunKey] = &[
+    of_run!(data),
+    of_run!(validation),
+    of_run!(out),
+    of_run!(init),
+    of_run!(threads),
+    of_run!(save_every),
+    of_run!(validate_every),
+    of_run!(keep),
+    of_run!(keep_best),
+    of_run!(patience),
+];
+
+/// The keys of a stage that are not settings.
+pub(super) const STAGE_KEYS: [&str; 3] = ["name", "data", "validation"];
+
+fn optimizer_name(settings: &Settings) -> &'static str {
+    match settings.optimizer {
+        Optimizer::Sgd(_) => "sgd",
+        Optimizer::AdamW(_) => "adamw",
+    }
+}
+
+/// A fault that names its place.
+fn named(name: &str, fault: Fault) -> Fault {
+    Fault {
+        place: name.to_owned(),
+        ..fault
+    }
+}
+
+fn set_inputs(stage: &mut Stage, name: &str, table: Option<&[usize]>) -> Result<(), Fault> {
+    let inputs = ChessInputs::named(name, table).map_err(|error| match error {
+        Error::Argument(fault) => fault,
+        error => Fault::new("", "inputs of chess", error),
+    })?;
+    stage.settings.architecture.inputs = inputs.inputs();
+    stage.settings.inputs = inputs;
+    Ok(())
+}
+
+/// The keys in which two settings differ, with the values of both: (key, own, given).
+pub fn differences(own: &Settings, given: &Settings) -> Vec<(&'static str, String, String)> {
+    let [own, given] = [own, given].map(|settings| Stage::new(settings.clone()));
+    let text = |value: Option<Value>| value.map_or("none".into(), |value| value.to_string());
+    let values = KEYS.iter().map(|key| {
+        let (own, given) = ((key.write)(&own), (key.write)(&given));
+        (key.name, text(own), text(given))
+    });
+    values.filter(|(_, own, given)| own != given).collect()
+}

@@ -1,0 +1,46 @@
+//! The quantity that a network learns to predict.
+
+use crate::error::Result;
+use crate::nnue::data::Target;
+use crate::nnue::loss::Loss;
+use serde::{Deserialize, Serialize};
+
+/// The quantity that a network was trained to predict. Network files hold it, so that an evaluation
+/// can use the same.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Objective {
+    /// The loss, with its link.
+    pub loss: Loss,
+    /// λ, as in [`Settings::lambda`].
+    // Network files keep the key of release 0.1.0, so that equal trainings write equal files.
+    #[serde(rename = "wdl", alias = "lambda")]
+    pub lambda: f32,
+    /// The divisor of a score, as in [`Settings::scale`].
+    pub scale: f32,
+}
+
+impl Objective {
+    /// An objective with this loss, this λ and this scale.
+    pub fn new(loss: Loss, lambda: f32, scale: f32) -> Self {
+        Self {
+            loss,
+            lambda,
+            scale,
+        }
+    }
+
+    /// The target of a position.
+    pub fn target(&self) -> Target {
+        Target::new(self.lambda, self.scale)
+    }
+
+    /// Checks the loss, λ and the scale.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] with the name of the value.
+    pub fn check(&self) -> Result<()> {
+        self.loss.check()?;
+        self.target().check()
+    }
+}
