@@ -6,6 +6,7 @@
 //! Like a network file it also has the metadata of its [`Encoding`].
 
 use super::objective::Objective;
+use super::progress::Progress;
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::files::atomic::remove_unfinished;
@@ -41,6 +42,8 @@ pub struct Checkpoint {
     pub data: String,
     /// The number of positions in the data, which make one epoch.
     pub positions: u64,
+    /// The stages that have begun, and the validations.
+    pub progress: Progress,
     /// The network.
     pub parameters: Parameters,
     /// The state of the optimizer: one set for each name of
@@ -59,6 +62,8 @@ struct Training {
     batch: u64,
     data: String,
     positions: u64,
+    #[serde(default, skip_serializing_if = "Progress::is_first")]
+    progress: Progress,
     /// A text, because the JSON reader may miss the last bit of an f64.
     running_loss: Option<String>,
 }
@@ -91,6 +96,7 @@ impl Checkpoint {
             batch: 0,
             data,
             positions,
+            progress: Progress::default(),
             parameters,
             running_loss: None,
         })
@@ -125,6 +131,7 @@ impl Checkpoint {
             batch: self.batch,
             data: self.data.clone(),
             positions: self.positions,
+            progress: self.progress.clone(),
             running_loss: self.running_loss.map(|loss| loss.to_string()),
         })?;
         let mut metadata = self.settings.encoding().metadata()?;
@@ -188,6 +195,7 @@ impl Checkpoint {
             batch: training.batch,
             data: training.data,
             positions: training.positions,
+            progress: training.progress,
             running_loss,
         };
         checkpoint.check().map_err(|error| error.in_file(path))?;
@@ -201,15 +209,20 @@ impl Checkpoint {
         if self.positions == 0 {
             return Err(Error::argument("positions", "at least 1", 0));
         }
+        let start = self.progress.stage_start();
+        let Some(step) = self.step.checked_sub(start) else {
+            let expected = format!("at least {start}, where the stage began");
+            return Err(Error::argument("step", expected, self.step));
+        };
         let per_epoch = self.settings.steps_per_epoch(self.positions);
-        if (self.epoch, self.batch) != (self.step / per_epoch, self.step % per_epoch) {
+        if (self.epoch, self.batch) != (step / per_epoch, step % per_epoch) {
             return Err(Error::argument(
                 "epoch and batch",
                 format!("those of step {} at {per_epoch} steps per epoch", self.step),
                 format!("{} and {}", self.epoch, self.batch),
             ));
         }
-        let total = self.settings.total_steps(self.positions);
+        let total = start.saturating_add(self.settings.total_steps(self.positions));
         if self.step > total {
             return Err(Error::argument(
                 "step",
@@ -334,6 +347,22 @@ impl Checkpoints {
         }
         found.sort_unstable();
         Ok(found)
+    }
+
+    /// Removes all checkpoints except the `keep` newest and those at the steps `spared`. A `keep` of
+    /// 0 keeps all.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the file.
+    pub fn prune(&self, keep: usize, spared: &[u64]) -> Result<()> {
+        if keep == 0 {
+            return Ok(());
+        }
+        let old = self.list()?.into_iter().rev().skip(keep);
+        for (_, path) in old.filter(|(step, _)| !spared.contains(step)) {
+            fs::remove_file(&path).map_err(Error::io(&path, "remove"))?;
+        }
+        Ok(())
     }
 
     /// The checkpoint with the highest step, and its file; `None` if there are no checkpoints.

@@ -37,7 +37,7 @@ use crate::error::{Error, Fault, Result};
 use crate::files::atomic::write_atomically;
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The contents of a TOML file: the stages of a training, its files, and its device.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +80,24 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(Error::io(path, "read the training"))?;
         Self::parse(&text).map_err(|fault| Error::data(path, fault))
+    }
+
+    /// The file of the run in a directory.
+    pub fn path(out: &Path) -> PathBuf {
+        out.join("run.toml")
+    }
+
+    /// Reads the file of the run in a directory; `None` if there is none, as in a run of release
+    /// 0.1.0.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn of_run(out: &Path) -> Result<Option<Self>> {
+        let path = Self::path(out);
+        match path.exists() {
+            true => Self::read(&path).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Reads the text of a file and checks it.

@@ -1,6 +1,7 @@
 //! The events of a training, and the summary at its end.
 
 use super::evaluate::Evaluation;
+use super::stage::Stage;
 use std::path::{Path, PathBuf};
 
 /// An event of a training, for the observer of [`Trainer::run`](super::Trainer::run).
@@ -14,14 +15,26 @@ pub enum Event<'a> {
         device: &'a str,
         /// The reason why this device was taken.
         reason: &'a str,
-        /// The number of positions in the data.
-        positions: u64,
-        /// The number of steps in an epoch.
-        steps_per_epoch: u64,
-        /// The number of steps in the whole training.
+        /// The planned number of steps in all stages.
         total_steps: u64,
         /// The step after which a resumed training continues, if it is resumed.
         resumed_from: Option<u64>,
+    },
+    /// A stage begins or continues.
+    #[non_exhaustive]
+    Stage {
+        /// Its index, counted from 0.
+        index: usize,
+        /// The number of stages.
+        stages: usize,
+        /// The stage.
+        stage: &'a Stage,
+        /// The number of positions in its data.
+        positions: u64,
+        /// Its planned number of steps.
+        steps: u64,
+        /// The number of steps in a superbatch, or in an epoch.
+        steps_per_period: u64,
     },
     /// The loss of a step was read back.
     #[non_exhaustive]
@@ -39,12 +52,20 @@ pub enum Event<'a> {
         /// Positions per second since the call began, without the time of validation.
         positions_per_second: f64,
     },
-    /// The network was evaluated on the validation data at the end of an epoch.
+    /// A superbatch or an epoch ended, after its validation and its checkpoint.
+    #[non_exhaustive]
+    Period {
+        /// Its number in the stage, counted from 1.
+        period: u64,
+        /// The number of superbatches or epochs of the stage.
+        periods: u64,
+    },
+    /// The network was evaluated on the validation data.
     #[non_exhaustive]
     Validation {
         /// The number of steps so far.
         step: u64,
-        /// The epoch that ended, counted from 0.
+        /// The epoch of the step before, counted from 0.
         epoch: u64,
         /// The mean loss.
         loss: f64,
@@ -69,10 +90,12 @@ pub struct Summary {
     pub finished: bool,
     /// The number of steps so far.
     pub step: u64,
-    /// The number of steps in the whole training.
+    /// The planned number of steps in all stages.
     pub total_steps: u64,
     /// The last evaluation on the validation data in this call.
     pub validation: Option<Evaluation>,
+    /// The checkpoint with the lowest validation loss of the last stage, if it is kept.
+    pub best: Option<PathBuf>,
     /// The file of the trained network, if the training has finished.
     pub net: Option<PathBuf>,
     /// The file of the newest checkpoint.

@@ -1,9 +1,9 @@
 //! The data of a run: opened, and checked before anything is written.
 
-use super::run::Run;
 use crate::error::Result;
 use crate::nnue::Needs;
 use crate::nnue::data::{Chess768, Dataset, Loader, LoaderSettings};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The number of positions that are checked before a run writes anything. The others are checked
@@ -20,9 +20,7 @@ pub(super) fn check_ahead(dataset: &Dataset, threads: usize) -> Result<()> {
         .try_for_each(|batch| batch.map(drop))
 }
 
-/// The training data of a run, and its validation data.
-pub(super) fn open_data(run: &Run) -> Result<(Dataset, Option<Dataset>)> {
-    let validation = run.validation.as_ref();
-    let validation = validation.map(|path| Dataset::open(std::slice::from_ref(path)));
-    Ok((Dataset::open(&run.data)?, validation.transpose()?))
+/// Opens data files.
+pub(super) fn open(files: &[PathBuf]) -> Result<Dataset> {
+    Dataset::open(files)
 }

@@ -26,6 +26,21 @@ pub enum Entry {
         /// The number of steps in the whole training.
         steps: u64,
     },
+    /// A stage after the first begins.
+    Stage {
+        /// The number of steps so far.
+        step: u64,
+        /// The index of the stage, counted from 0.
+        stage: usize,
+        /// The name of the stage.
+        name: String,
+        /// The settings of the stage.
+        settings: Settings,
+        /// The number of positions in its data.
+        positions: u64,
+        /// The planned number of its steps.
+        steps: u64,
+    },
     /// A training continues from a checkpoint.
     Resume {
         /// The number of steps so far.
@@ -59,7 +74,7 @@ pub enum Entry {
     Validation {
         /// The number of steps so far.
         step: u64,
-        /// The epoch that ended, counted from 0.
+        /// The epoch of the step before, counted from 0.
         epoch: u64,
         /// The mean loss.
         #[serde(deserialize_with = "or_nan")]
@@ -87,7 +102,8 @@ impl Entry {
     pub fn step(&self) -> u64 {
         match self {
             Self::Start { .. } => 0,
-            Self::Resume { step, .. }
+            Self::Stage { step, .. }
+            | Self::Resume { step, .. }
             | Self::Step { step, .. }
             | Self::Validation { step, .. }
             | Self::End { step, .. } => *step,

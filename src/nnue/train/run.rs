@@ -1,19 +1,20 @@
 //! The files and threads of a run. They do not change its numbers.
 
 use super::checkpoint::Checkpoints;
+use super::config::Config;
+use super::settings::Settings;
+use super::stage::Stage;
 use crate::error::{Error, Fault, Result};
-use crate::files::atomic::write_atomically;
 use crate::files::lock::DirectoryLock;
 use crate::files::path::StoredPath;
 use crate::nnue::data::LoaderSettings;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf, absolute};
 
-/// The files and threads of a run. `DIR/run.json` keeps what is needed to resume it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Stored", into = "Stored")]
+/// The files and threads of a run. `DIR/run.toml` keeps what is needed to resume it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Run {
     /// The files of training data, in this order.
@@ -71,23 +72,13 @@ crate::setters! { Run {
     threads: usize,
 } }
 
-/// The JSON object in `run.json`.
-#[derive(Default, Serialize, Deserialize)]
+/// The JSON object in the file `run.json` of release 0.1.0, which has no `run.toml`.
+#[derive(Default, Deserialize)]
 #[serde(default)]
 struct Stored {
     data: Vec<StoredPath>,
     validation: Option<StoredPath>,
     save_every: u64,
-}
-
-impl From<Run> for Stored {
-    fn from(run: Run) -> Self {
-        Self {
-            data: run.data.iter().map(|path| (&**path).into()).collect(),
-            validation: run.validation.map(|path| (&*path).into()),
-            save_every: run.save_every,
-        }
-    }
 }
 
 impl From<Stored> for Run {
@@ -111,40 +102,56 @@ impl Run {
         }
     }
 
-    /// Reads `DIR/run.json`.
+    /// Reads `DIR/run.toml`, or `DIR/run.json` of an earlier release.
     ///
     /// # Errors
     /// [`Error::Io`], and [`Error::Data`] with the line.
     pub fn load(out: &Path) -> Result<Self> {
-        let path = out.join("run.json");
-        let text = fs::read_to_string(&path).map_err(Error::io(&path, "read the run"))?;
-        let run: Self = serde_json::from_str(&text).map_err(|error| {
-            let place = format!("line {}", error.line());
-            Error::data(path, Fault::new(place, "the JSON object of a run", error))
-        })?;
+        let run = match Config::of_run(out)? {
+            Some(config) => config.run,
+            None => Self::load_json(&out.join("run.json"))?,
+        };
         Ok(Self {
             out: out.to_owned(),
             ..run
         })
     }
 
-    /// Writes `DIR/run.json` with absolute paths, so that the run can be resumed from any
+    fn load_json(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(Error::io(path, "read the run"))?;
+        let stored: Stored = serde_json::from_str(&text).map_err(|error| {
+            let place = format!("line {}", error.line());
+            Error::data(path, Fault::new(place, "the JSON object of a run", error))
+        })?;
+        Ok(stored.into())
+    }
+
+    /// Writes `DIR/run.toml` with absolute paths, so that the run can be resumed from any
     /// directory.
     ///
     /// # Errors
     /// [`Error::Io`] with the path.
-    pub fn save(&self) -> Result<()> {
+    pub(super) fn save(&self, stages: &[Stage]) -> Result<()> {
         let full = |path: &PathBuf| absolute(path).map_err(Error::io(path, "find the path of"));
+        let all = |paths: &[PathBuf]| paths.iter().map(full).collect::<Result<_>>();
         let run = Self {
-            data: self.data.iter().map(full).collect::<Result<_>>()?,
+            data: all(&self.data)?,
             validation: self.validation.as_ref().map(full).transpose()?,
+            init: self.init.as_ref().map(full).transpose()?,
+            // The file may move with its directory.
+            out: PathBuf::new(),
             ..self.clone()
         };
-        let path = self.out.join("run.json");
-        write_atomically(&path, |file| {
-            serde_json::to_writer_pretty(&mut *file, &run)?;
-            file.write_all(b"\n")
-        })
+        let stages = stages.iter().map(|stage| {
+            Ok(Stage {
+                data: all(&stage.data)?,
+                validation: stage.validation.as_ref().map(full).transpose()?,
+                ..stage.clone()
+            })
+        });
+        let mut config = Config::new(Settings::default(), run);
+        config.stages = stages.collect::<Result<_>>()?;
+        config.write(&Config::path(&self.out))
     }
 
     /// Checks that the directory holds no checkpoints and no results, and that no run uses it.

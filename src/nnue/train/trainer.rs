@@ -1,19 +1,26 @@
 //! The training loop: takes batches, runs steps on the device, reads the losses a few steps later,
 //! and writes checkpoints and log lines.
 
+mod period;
+mod stage;
 mod start;
 
-use super::checkpoint::{Checkpoint, write_result};
-use super::evaluate::{Evaluation, evaluate};
+use super::checkpoint::write_result;
+use super::evaluate::Evaluation;
 use super::event::{Event, Summary};
+use super::init::Taken;
 use super::log::{Entry, Log};
+use super::progress::Progress;
 use super::run::Run;
 use super::settings::Settings;
+use super::stage::Stage;
 use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::files::lock::DirectoryLock;
-use crate::nnue::data::{Dataset, Loader, LoaderSettings};
-use crate::nnue::{Parameters, PendingLoss, Trainable};
+use crate::nnue::data::Loader;
+use crate::nnue::{PendingLoss, Trainable};
+use crate::optim::schedule::Timeline;
+use stage::Input;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,25 +33,37 @@ const RUNNING: f64 = 64.0;
 #[derive(Debug)]
 pub struct Trainer {
     device: Device,
-    settings: Settings,
+    stages: Vec<Stage>,
+    /// The data of each stage.
+    inputs: Vec<Input>,
     run: Run,
-    dataset: Dataset,
-    fingerprint: String,
-    validation: Option<Dataset>,
+    /// The learner of the current stage.
     learner: Box<dyn Trainable>,
     log: Log,
+    progress: Progress,
     epoch: u64,
     /// The number of batches of the epoch that are done.
     batch: u64,
     running_loss: Option<f64>,
     resumed_from: Option<u64>,
     newest: Option<PathBuf>,
+    taken: Option<Taken>,
     _lock: DirectoryLock,
+}
+
+/// How a stage went on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// All of its steps are done, or its validations ended it.
+    Ended,
+    /// It was asked to stop.
+    Stopped,
 }
 
 /// A step whose loss has not been read yet.
 struct InFlight {
     loss: PendingLoss,
+    /// The number of the step in the training.
     step: u64,
     epoch: u64,
     /// The positions of the batch.
@@ -69,9 +88,14 @@ impl Pace {
 }
 
 impl Trainer {
-    /// The settings of the run.
+    /// The settings of the current stage.
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        &self.stages[self.progress.stage()].settings
+    }
+
+    /// The stages of the training.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
     }
 
     /// The directory of the run.
@@ -79,7 +103,25 @@ impl Trainer {
         &self.run.out
     }
 
-    /// Trains until all epochs are done or `stop` is set, which takes effect after the current
+    /// The number of steps so far, in all stages.
+    fn steps(&self) -> u64 {
+        self.progress.stage_start() + self.learner.steps()
+    }
+
+    /// The plan of the current stage.
+    fn timeline(&self) -> Timeline {
+        self.inputs[self.progress.stage()].timeline
+    }
+
+    /// The planned number of steps in all stages.
+    fn total_steps(&self) -> u64 {
+        let later = self.inputs.iter().skip(self.progress.stage());
+        later.fold(self.progress.stage_start(), |total, input| {
+            total.saturating_add(input.timeline.steps)
+        })
+    }
+
+    /// Trains until all stages are done or `stop` is set, which takes effect after the current
     /// step. In both cases the newest checkpoint holds the state at the end.
     ///
     /// # Errors
@@ -99,7 +141,7 @@ impl Trainer {
             Err(error) => error.to_string(),
         };
         let end = Entry::End {
-            step: self.learner.steps(),
+            step: self.steps(),
             reason,
             seconds,
         };
@@ -115,14 +157,10 @@ impl Trainer {
         observe: &mut dyn FnMut(Event<'_>),
         start: Instant,
     ) -> Result<Summary> {
-        let positions = self.dataset.positions();
-        let total_steps = self.settings.total_steps(positions);
         observe(Event::Started {
             device: self.device.name(),
             reason: self.device.reason(),
-            positions,
-            steps_per_epoch: self.settings.steps_per_epoch(positions),
-            total_steps,
+            total_steps: self.total_steps(),
             resumed_from: self.resumed_from,
         });
         let mut pace = Pace {
@@ -131,24 +169,30 @@ impl Trainer {
             positions: 0,
         };
         let mut validated = None;
-        let mut stopped = false;
-        let mut loader = self.loader()?;
-        while self.epoch < self.settings.epochs && !stopped {
-            stopped = self.run_epoch(&mut loader, stop, observe, &mut pace)?;
-            if !stopped {
-                validated = self.end_epoch(observe, &mut pace)?;
-                stopped = self.epoch < self.settings.epochs && stop.load(Ordering::Relaxed);
+        let stopped = loop {
+            self.announce_stage(observe);
+            let outcome = self.run_stage(stop, observe, &mut pace, &mut validated)?;
+            if outcome == Outcome::Stopped {
+                break true;
             }
-        }
+            if self.progress.stage() + 1 == self.stages.len() {
+                break false;
+            }
+            self.next_stage(observe)?;
+            if stop.load(Ordering::Relaxed) {
+                break true;
+            }
+        };
         let net = (!stopped).then(|| self.run.net());
         if let Some(net) = &net {
-            write_result(net, &self.learner.parameters()?, &self.settings)?;
+            write_result(net, &self.learner.parameters()?, self.settings())?;
         }
         Ok(Summary {
             finished: !stopped,
-            step: self.learner.steps(),
-            total_steps,
+            step: self.steps(),
+            total_steps: self.total_steps(),
             validation: validated,
+            best: self.best(),
             net,
             checkpoint: self.newest.clone().unwrap_or_default(),
             log: self.run.log(),
@@ -157,41 +201,27 @@ impl Trainer {
         })
     }
 
-    /// The batches of all remaining epochs, so that a new epoch begins without a delay.
-    fn loader(&self) -> Result<Loader> {
-        let settings = LoaderSettings {
-            batch_size: self.settings.batch_size,
-            shuffle_buffer: self.settings.shuffle_buffer,
-            seed: self.settings.seed,
-            epoch: self.epoch,
-            epochs: self.settings.epochs.saturating_sub(self.epoch),
-            skip: self.batch,
-            target: self.settings.objective().target(),
-            output_buckets: self.settings.output_buckets,
-            threads: self.run.loader_threads(),
-        };
-        let (inputs, needs) = (&self.settings.inputs, self.learner.step_needs());
-        inputs.loader(&self.dataset, &settings, needs)
-    }
-
-    /// Trains on the rest of the epoch. Returns true if it was stopped, after writing a checkpoint.
-    fn run_epoch(
+    /// Trains on the rest of the current stage.
+    fn run_stage(
         &mut self,
-        loader: &mut Loader,
         stop: &AtomicBool,
         observe: &mut dyn FnMut(Event<'_>),
         pace: &mut Pace,
-    ) -> Result<bool> {
-        let positions = self.dataset.positions();
-        let steps_per_epoch = self.settings.steps_per_epoch(positions);
-        let timeline = self.settings.timeline(positions);
+        validated: &mut Option<Evaluation>,
+    ) -> Result<Outcome> {
+        let (timeline, settings) = (self.timeline(), self.settings().clone());
+        let positions = self.inputs[self.progress.stage()].positions;
+        let steps_per_epoch = settings.steps_per_epoch(positions);
         // Few enough to notice a NaN soon.
         let most_in_flight = self.device.steps_in_flight();
         let mut in_flight = VecDeque::new();
-        while self.batch < steps_per_epoch {
-            let batch = match loader.next().transpose() {
-                Ok(Some(batch)) => batch,
-                Ok(None) => break,
+        if self.is_done(&timeline) {
+            return Ok(Outcome::Ended);
+        }
+        let mut loader: Loader = self.loader()?;
+        while let Some(batch) = loader.next() {
+            let batch = match batch {
+                Ok(batch) => batch,
                 Err(error) => {
                     // The steps before the damaged record are done. Their losses belong in the log,
                     // even if they are NaN.
@@ -201,41 +231,63 @@ impl Trainer {
                     return Err(error);
                 }
             };
-            let step = self.learner.steps() + 1;
-            let moment = timeline.moment(step, self.epoch);
-            let learning_rate = self.settings.learning_rate_at(&moment);
+            let own = self.learner.steps() + 1;
+            let step = self.progress.stage_start() + own;
+            let moment = timeline.moment(own, self.epoch);
+            let learning_rate = settings.learning_rate_at(&moment);
+            let epoch = self.epoch;
             self.batch += 1;
-            let of_epoch = positions.min(self.batch * self.settings.batch_size as u64);
+            let of_epoch = positions.min(self.batch * settings.batch_size as u64);
             in_flight.push_back(InFlight {
                 loss: self.learner.step(batch.as_ref(), learning_rate)?,
                 step,
-                epoch: self.epoch,
+                epoch,
                 positions: batch.len() as u64,
-                seen: self.epoch * positions + of_epoch,
+                seen: epoch * positions + of_epoch,
                 learning_rate,
             });
             // This returns the memory to the loader before the wait for a loss.
             drop(batch);
-            // The end of the epoch writes a checkpoint after the validation.
-            let last = self.batch == steps_per_epoch;
-            let stopped = stop.load(Ordering::Relaxed) && !last;
-            let due = self.run.save_every > 0 && step.is_multiple_of(self.run.save_every) && !last;
-            let all = stopped || due || last;
-            let keep = if all { 0 } else { most_in_flight };
+            let ends_epoch = self.batch == steps_per_epoch;
+            if ends_epoch {
+                (self.epoch, self.batch) = (self.epoch + 1, 0);
+            }
+            let ends_period = match timeline.batches {
+                Some(batches) => own.is_multiple_of(batches),
+                None => ends_epoch,
+            };
+            let every = |steps: u64| steps > 0 && step.is_multiple_of(steps);
+            let stopped = stop.load(Ordering::Relaxed);
+            let validates = ends_period || every(self.run.validate_every);
+            let saves = validates || stopped || every(self.run.save_every);
+            let keep = if saves { 0 } else { most_in_flight };
             while in_flight.len() > keep {
                 if let Some(done) = in_flight.pop_front() {
                     self.finish_step(done, observe, pace)?;
                 }
             }
-            if stopped || due {
-                let path = self.save()?;
-                observe(Event::Checkpoint { step, path: &path });
+            if saves {
+                let began = Instant::now();
+                if validates {
+                    *validated = self.validate(epoch, observe)?.or(*validated);
+                }
+                self.save_and_tell(observe)?;
+                pace.paused += began.elapsed();
+            }
+            if ends_period {
+                observe(Event::Period {
+                    period: moment.period,
+                    periods: moment.periods,
+                });
+            }
+            if self.is_done(&timeline) {
+                return Ok(Outcome::Ended);
             }
             if stopped {
-                return Ok(true);
+                return Ok(Outcome::Stopped);
             }
         }
-        Ok(false)
+        Ok(Outcome::Ended)
     }
 
     fn finish_step(
@@ -274,71 +326,6 @@ impl Trainer {
             positions_per_second,
         });
         Ok(())
-    }
-
-    /// Runs the validation and writes the checkpoint at the end of an epoch.
-    fn end_epoch(
-        &mut self,
-        observe: &mut dyn FnMut(Event<'_>),
-        pace: &mut Pace,
-    ) -> Result<Option<Evaluation>> {
-        let (step, epoch) = (self.learner.steps(), self.epoch);
-        let began = Instant::now();
-        let mut evaluation = None;
-        if let Some(validation) = &self.validation {
-            let threads = self.run.loader_threads();
-            let result = evaluate(
-                &mut *self.learner,
-                validation,
-                &self.settings.encoding(),
-                self.settings.objective(),
-                threads,
-            )?;
-            self.log.append(&Entry::Validation {
-                step,
-                epoch,
-                loss: result.loss,
-                correlation: result.correlation,
-                positions: result.positions,
-            })?;
-            observe(Event::Validation {
-                step,
-                epoch,
-                loss: result.loss,
-                correlation: result.correlation,
-            });
-            evaluation = Some(result);
-        }
-        self.epoch += 1;
-        self.batch = 0;
-        let path = self.save()?;
-        observe(Event::Checkpoint { step, path: &path });
-        pace.paused += began.elapsed();
-        Ok(evaluation)
-    }
-
-    /// Writes the state as a checkpoint. A state that is not finite is an error, and earlier
-    /// checkpoints stay.
-    fn save(&mut self) -> Result<PathBuf> {
-        let checkpoint = Checkpoint {
-            settings: self.settings.clone(),
-            step: self.learner.steps(),
-            epoch: self.epoch,
-            batch: self.batch,
-            data: self.fingerprint.clone(),
-            positions: self.dataset.positions(),
-            parameters: self.learner.parameters()?,
-            moments: self.learner.moments()?,
-            running_loss: self.running_loss,
-        };
-        let sets = checkpoint.moments.iter().chain([&checkpoint.parameters]);
-        let mut values = sets.flat_map(Parameters::values).flatten();
-        if let Some(&value) = values.find(|value| !value.is_finite()) {
-            return Err(self.not_finite(checkpoint.step, value));
-        }
-        let path = self.run.checkpoints().save(&checkpoint)?;
-        self.newest = Some(path.clone());
-        Ok(path)
     }
 
     fn not_finite(&self, step: u64, found: f32) -> Error {

@@ -1,36 +1,57 @@
 //! How a run begins: in a new directory, or after the newest checkpoint of an old one.
 
 use super::Trainer;
+use super::stage::{Input, learner, learner_at};
 use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::files::lock::DirectoryLock;
-use crate::nnue::train::input::{check_ahead, open_data};
+use crate::nnue::Network;
+use crate::nnue::train::config::Config;
+use crate::nnue::train::extension::check_extension;
+use crate::nnue::train::init::{Taken, take};
 use crate::nnue::train::log::{self, Entry, Log};
+use crate::nnue::train::progress::Progress;
 use crate::nnue::train::run::Run;
 use crate::nnue::train::settings::Settings;
-use crate::nnue::{Learner, Network, Parameters};
+use crate::nnue::train::stage::{Stage, check_stages};
 
 impl Trainer {
-    /// Starts a run: writes `run.json`, the first line of the log and the checkpoint of step 0.
+    /// Starts a run of one stage, as [`Trainer::with_stages`].
     ///
     /// # Errors
-    /// Settings, data or a directory that cannot be used. The settings, the first million positions
-    /// and the directory are checked before anything is written. A directory with the checkpoints
-    /// or results of a run is refused. While that run is going on, the error is [`Error::InUse`].
+    /// As [`Trainer::with_stages`].
     pub fn new(device: &Device, settings: &Settings, run: &Run) -> Result<Self> {
-        settings.check()?;
+        Self::with_stages(device, &[Stage::new(settings.clone())], run)
+    }
+
+    /// Starts a run: writes `run.toml`, the first line of the log and the checkpoint of step 0.
+    ///
+    /// # Errors
+    /// Settings, data, an initial network or a directory that cannot be used. The settings, the
+    /// first million positions and the directory are checked before anything is written. A
+    /// directory with the checkpoints or results of a run is refused. While that run is going on,
+    /// the error is [`Error::InUse`].
+    pub fn with_stages(device: &Device, stages: &[Stage], run: &Run) -> Result<Self> {
+        check_stages(stages)?;
+        let settings = &stages[0].settings;
         settings.encoding().check(&settings.architecture)?;
-        let (dataset, validation) = open_data(run)?;
+        let inputs = Input::open_all(stages, run)?;
         run.check_free()?;
-        for dataset in [Some(&dataset), validation.as_ref()].into_iter().flatten() {
-            check_ahead(dataset, run.loader_threads())?;
+        for (index, input) in inputs.iter().enumerate() {
+            let before = &stages[..index];
+            let files = stages[index].data(run);
+            if !before.iter().any(|stage| stage.data(run) == files) {
+                input.check_ahead(run.loader_threads())?;
+            }
         }
         Network::check_fits(device, &settings.architecture)?;
-        let parameters = Parameters::initial(settings.architecture.clone(), settings.seed)?;
-        let mut learner = Learner::new(device, &parameters, settings.loss, settings.optimizer)?;
-        learner.set_half(settings.half)?;
-        learner.set_half_weights(settings.half_weights)?;
-        let fingerprint = dataset.fingerprint()?;
+        let initial = settings.initial;
+        let mut parameters = initial.parameters(settings.architecture.clone(), settings.seed)?;
+        let taken = match &run.init {
+            Some(path) => Some(take(&mut parameters, path)?),
+            None => None,
+        };
+        let learner = learner(device, settings, &parameters)?;
         let run = Run {
             out: run.create_directory()?,
             ..run.clone()
@@ -39,42 +60,61 @@ impl Trainer {
         // Before the lock was taken, another run may have begun and ended there.
         run.check_free()?;
         run.checkpoints().create()?;
-        run.save()?;
+        run.save(stages)?;
         let mut log = Log::create(run.log())?;
         log.append(&Entry::Start {
             settings: settings.clone(),
             device: device.name().to_owned(),
-            positions: dataset.positions(),
-            steps: settings.total_steps(dataset.positions()),
+            positions: inputs[0].positions,
+            steps: inputs[0].timeline.steps,
         })?;
         let mut trainer = Self {
             device: device.clone(),
-            settings: settings.clone(),
+            stages: stages.to_vec(),
+            inputs,
             run,
-            fingerprint,
-            dataset,
-            validation,
-            learner: Box::new(learner),
+            learner,
             log,
+            progress: Progress::default(),
             epoch: 0,
             batch: 0,
             running_loss: None,
             resumed_from: None,
             newest: None,
+            taken,
             _lock: lock,
         };
         trainer.save()?;
         Ok(trainer)
     }
 
-    /// Resumes the run in `run.out` from its newest checkpoint, with the settings of that
-    /// checkpoint.
+    /// What the run took from [`Run::init`].
+    pub fn taken(&self) -> Option<&Taken> {
+        self.taken.as_ref()
+    }
+
+    /// Resumes the run in `run.out` from its newest checkpoint, with the stages of its file.
+    ///
+    /// # Errors
+    /// As [`Trainer::resume_with`].
+    pub fn resume(device: &Device, run: &Run) -> Result<Self> {
+        let stages = match Config::of_run(&run.out)? {
+            Some(config) => config.stages,
+            None => Vec::new(),
+        };
+        Self::resume_with(device, &stages, run)
+    }
+
+    /// Resumes the run in `run.out` from its newest checkpoint. The settings of its current stage
+    /// are those of the checkpoint, or they extend them: the stage becomes longer, and its
+    /// schedules stay as they were up to the checkpoint. Without stages the run has one, the
+    /// checkpoint's.
     ///
     /// # Errors
     /// [`Error::InUse`] while the run is going on, [`Error::Checkpoint`] if the newest checkpoint
-    /// is damaged, and [`Error::Argument`] if there is no checkpoint or the data differ from the
-    /// data of the run.
-    pub fn resume(device: &Device, run: &Run) -> Result<Self> {
+    /// is damaged, and [`Error::Argument`] if there is no checkpoint, if the data differ from the
+    /// data of the run, or if the settings are no extension.
+    pub fn resume_with(device: &Device, stages: &[Stage], run: &Run) -> Result<Self> {
         let checkpoints = run.checkpoints();
         let none = || {
             let directory = checkpoints.directory().display().to_string();
@@ -85,40 +125,35 @@ impl Trainer {
             return Err(none());
         }
         let lock = DirectoryLock::take(&run.out)?;
-        let (path, checkpoint) = checkpoints.latest()?.ok_or_else(none)?;
+        let (path, mut checkpoint) = checkpoints.latest()?.ok_or_else(none)?;
         let encoding = checkpoint.settings.encoding();
         let fits = encoding.check(&checkpoint.settings.architecture);
         fits.map_err(|error| error.in_file(&path))?;
-        let (dataset, validation) = open_data(run)?;
-        let fingerprint = dataset.fingerprint()?;
-        if fingerprint != checkpoint.data {
+        let own = [Stage::new(checkpoint.settings.clone())];
+        let stages = match stages.is_empty() {
+            true => &own,
+            false => stages,
+        };
+        check_stages(stages)?;
+        let index = checkpoint.progress.stage();
+        let Some(stage) = stages.get(index) else {
+            let expected = format!("at least {}, as the checkpoint has", index + 1);
+            let fault = Error::argument("stages", expected, stages.len());
+            return Err(fault.in_file(&path));
+        };
+        check_extension(&checkpoint, &stage.settings).map_err(|error| error.in_file(&path))?;
+        checkpoint.settings = stage.settings.clone();
+        let mut inputs = Input::open_all(stages, run)?;
+        let input = &mut inputs[index];
+        if input.fingerprint != checkpoint.data {
             return Err(Error::argument(
                 "data",
                 format!("the data of the run ({})", checkpoint.data),
-                fingerprint,
+                &input.fingerprint,
             ));
         }
-        let mut learner = Learner::resume(
-            device,
-            &checkpoint.parameters,
-            checkpoint.settings.loss,
-            checkpoint.settings.optimizer,
-            &checkpoint.moments,
-            checkpoint.step,
-        )?;
-        learner.set_half(checkpoint.settings.half)?;
-        learner.set_half_weights(checkpoint.settings.half_weights)?;
+        let learner = learner_at(device, &checkpoint)?;
         let before = log::read(&run.log()).unwrap_or_default();
-        let started = before.iter().find_map(|entry| match entry {
-            Entry::Start { settings, .. } => Some(settings),
-            _ => None,
-        });
-        if let Some(started) = started.filter(|started| **started != checkpoint.settings) {
-            let expected = format!("the settings at the start of the run, {started:?}");
-            let found = format!("{:?}", checkpoint.settings);
-            let fault = Error::argument("settings of the training", expected, found);
-            return Err(fault.in_file(&path));
-        }
         let earlier = before.iter().rev().find_map(|entry| match entry {
             Entry::Start { device, .. } | Entry::Resume { device, .. } => Some(device.as_str()),
             _ => None,
@@ -128,7 +163,7 @@ impl Trainer {
             ::log::warn!("the run was on {earlier} and continues on {now}: its bits will differ");
         }
         checkpoints.create()?;
-        run.save()?;
+        run.save(stages)?;
         let mut log = Log::resume(run.log(), checkpoint.step)?;
         log.append(&Entry::Resume {
             step: checkpoint.step,
@@ -138,18 +173,18 @@ impl Trainer {
         })?;
         Ok(Self {
             device: device.clone(),
-            settings: checkpoint.settings,
+            stages: stages.to_vec(),
+            inputs,
             run: run.clone(),
-            dataset,
-            fingerprint,
-            validation,
-            learner: Box::new(learner),
+            learner,
             log,
             epoch: checkpoint.epoch,
             batch: checkpoint.batch,
             running_loss: checkpoint.running_loss,
             resumed_from: Some(checkpoint.step),
+            progress: checkpoint.progress,
             newest: Some(path),
+            taken: None,
             _lock: lock,
         })
     }

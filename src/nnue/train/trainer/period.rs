@@ -1,0 +1,104 @@
+//! Validations and checkpoints.
+
+use super::Trainer;
+use crate::error::Result;
+use crate::nnue::Parameters;
+use crate::nnue::train::checkpoint::Checkpoint;
+use crate::nnue::train::evaluate::{Evaluation, evaluate};
+use crate::nnue::train::event::Event;
+use crate::nnue::train::log::Entry;
+use crate::optim::schedule::Timeline;
+use std::path::PathBuf;
+
+impl Trainer {
+    /// Whether the current stage has no more steps.
+    pub(super) fn is_done(&self, timeline: &Timeline) -> bool {
+        let patience = self.run.patience;
+        if patience > 0 && self.progress.stale >= patience {
+            return true;
+        }
+        match timeline.batches {
+            Some(_) => self.learner.steps() >= timeline.steps,
+            None => self.epoch >= timeline.periods,
+        }
+    }
+
+    /// Evaluates the network on the validation data of the stage, if there are any.
+    pub(super) fn validate(
+        &mut self,
+        epoch: u64,
+        observe: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Option<Evaluation>> {
+        let step = self.steps();
+        let Some(validation) = &self.inputs[self.progress.stage()].validation else {
+            return Ok(None);
+        };
+        let settings = &self.stages[self.progress.stage()].settings;
+        let result = evaluate(
+            &mut *self.learner,
+            validation,
+            &settings.encoding(),
+            settings.objective(),
+            self.run.loader_threads(),
+        )?;
+        self.log.append(&Entry::Validation {
+            step,
+            epoch,
+            loss: result.loss,
+            correlation: result.correlation,
+            positions: result.positions,
+        })?;
+        observe(Event::Validation {
+            step,
+            epoch,
+            loss: result.loss,
+            correlation: result.correlation,
+        });
+        self.progress.validated(step, result.loss);
+        Ok(Some(result))
+    }
+
+    /// Writes a checkpoint, removes those that the run does not keep, and tells the observer.
+    pub(super) fn save_and_tell(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let (step, path) = (self.steps(), self.save()?);
+        observe(Event::Checkpoint { step, path: &path });
+        Ok(())
+    }
+
+    /// Writes the state as a checkpoint, and then removes the checkpoints that the run does not
+    /// keep. A state that is not finite is an error, and earlier checkpoints stay.
+    pub(super) fn save(&mut self) -> Result<PathBuf> {
+        let input = &self.inputs[self.progress.stage()];
+        let checkpoint = Checkpoint {
+            settings: self.settings().clone(),
+            step: self.steps(),
+            epoch: self.epoch,
+            batch: self.batch,
+            data: input.fingerprint.clone(),
+            positions: input.positions,
+            progress: self.progress.clone(),
+            parameters: self.learner.parameters()?,
+            moments: self.learner.moments()?,
+            running_loss: self.running_loss,
+        };
+        let sets = checkpoint.moments.iter().chain([&checkpoint.parameters]);
+        let mut values = sets.flat_map(Parameters::values).flatten();
+        if let Some(&value) = values.find(|value| !value.is_finite()) {
+            return Err(self.not_finite(checkpoint.step, value));
+        }
+        let path = self.run.checkpoints().save(&checkpoint)?;
+        self.newest = Some(path.clone());
+        let best = self.progress.best.filter(|_| self.run.keep_best);
+        let spared = self.progress.later_stages.iter().copied();
+        let spared: Vec<_> = spared.chain(best.map(|best| best.step)).collect();
+        self.run.checkpoints().prune(self.run.keep, &spared)?;
+        Ok(path)
+    }
+
+    /// The checkpoint with the lowest validation loss of the current stage, if it is kept.
+    pub(super) fn best(&self) -> Option<PathBuf> {
+        let best = self.progress.best?;
+        let path = self.run.checkpoints().path(best.step);
+        path.exists().then_some(path)
+    }
+}

@@ -1,0 +1,159 @@
+//! The stages of a training: their data, their learners, and the change from one to the next.
+
+use super::Trainer;
+use crate::engine::device::Device;
+use crate::error::Result;
+use crate::nnue::data::{Dataset, Loader, LoaderSettings};
+use crate::nnue::train::checkpoint::Checkpoint;
+use crate::nnue::train::event::Event;
+use crate::nnue::train::input::{check_ahead, open};
+use crate::nnue::train::log::Entry;
+use crate::nnue::train::run::Run;
+use crate::nnue::train::settings::Settings;
+use crate::nnue::train::stage::Stage;
+use crate::nnue::{Learner, Parameters, Trainable};
+use crate::optim::schedule::Timeline;
+use std::path::PathBuf;
+
+/// The data of a stage.
+#[derive(Clone, Debug)]
+pub(super) struct Input {
+    pub(super) dataset: Dataset,
+    pub(super) validation: Option<Dataset>,
+    pub(super) fingerprint: String,
+    /// The number of positions of an epoch.
+    pub(super) positions: u64,
+    pub(super) timeline: Timeline,
+}
+
+impl Input {
+    /// Opens the data of each stage. Stages with the same files share them.
+    pub(super) fn open_all(stages: &[Stage], run: &Run) -> Result<Vec<Self>> {
+        let mut opened: Vec<(&[PathBuf], Dataset, String)> = Vec::new();
+        let mut inputs = Vec::with_capacity(stages.len());
+        for stage in stages {
+            let files = stage.data(run);
+            let known = opened.iter().find(|(own, ..)| *own == files);
+            let (dataset, fingerprint) = match known {
+                Some((_, dataset, fingerprint)) => (dataset.clone(), fingerprint.clone()),
+                None => {
+                    let dataset = open(files)?;
+                    let fingerprint = dataset.fingerprint()?;
+                    opened.push((files, dataset.clone(), fingerprint.clone()));
+                    (dataset, fingerprint)
+                }
+            };
+            let validation = stage.validation(run);
+            let validation = validation.map(|path| open(std::slice::from_ref(path)));
+            let positions = dataset.positions();
+            inputs.push(Self {
+                validation: validation.transpose()?,
+                fingerprint,
+                positions,
+                timeline: stage.settings.timeline(positions),
+                dataset,
+            });
+        }
+        Ok(inputs)
+    }
+
+    /// Checks the first records, so that damaged files are refused before a directory is created.
+    pub(super) fn check_ahead(&self, threads: usize) -> Result<()> {
+        let datasets = [Some(&self.dataset), self.validation.as_ref()];
+        let mut datasets = datasets.into_iter().flatten();
+        datasets.try_for_each(|dataset| check_ahead(dataset, threads))
+    }
+}
+
+/// The learner of a stage before its first step.
+pub(super) fn learner(
+    device: &Device,
+    settings: &Settings,
+    parameters: &Parameters,
+) -> Result<Box<dyn Trainable>> {
+    let learner = Learner::new(device, parameters, settings.loss, settings.optimizer)?;
+    with_options(learner, settings)
+}
+
+/// The learner of a stage at a checkpoint.
+pub(super) fn learner_at(device: &Device, checkpoint: &Checkpoint) -> Result<Box<dyn Trainable>> {
+    let settings = &checkpoint.settings;
+    let learner = Learner::resume(
+        device,
+        &checkpoint.parameters,
+        settings.loss,
+        settings.optimizer,
+        &checkpoint.moments,
+        checkpoint.step - checkpoint.progress.stage_start(),
+    )?;
+    with_options(learner, settings)
+}
+
+fn with_options(mut learner: Learner, settings: &Settings) -> Result<Box<dyn Trainable>> {
+    learner.set_half(settings.half)?;
+    learner.set_half_weights(settings.half_weights)?;
+    Ok(Box::new(learner))
+}
+
+impl Trainer {
+    /// The batches of the rest of the stage. A new epoch begins without a delay.
+    pub(super) fn loader(&self) -> Result<Loader> {
+        let stage = self.progress.stage();
+        let (settings, input) = (&self.stages[stage].settings, &self.inputs[stage]);
+        let epochs = match settings.in_superbatches() {
+            true => u64::MAX,
+            false => settings.epochs.saturating_sub(self.epoch),
+        };
+        let loader = LoaderSettings {
+            batch_size: settings.batch_size,
+            shuffle_buffer: settings.shuffle_buffer,
+            seed: settings.seed,
+            epoch: self.epoch,
+            epochs,
+            skip: self.batch,
+            target: settings.objective().target(),
+            output_buckets: settings.output_buckets,
+            threads: self.run.loader_threads(),
+        };
+        let needs = self.learner.step_needs();
+        settings.inputs.loader(&input.dataset, &loader, needs)
+    }
+
+    /// Tells the observer of the current stage.
+    pub(super) fn announce_stage(&self, observe: &mut dyn FnMut(Event<'_>)) {
+        let index = self.progress.stage();
+        let input = &self.inputs[index];
+        observe(Event::Stage {
+            index,
+            stages: self.stages.len(),
+            stage: &self.stages[index],
+            positions: input.positions,
+            steps: input.timeline.steps,
+            steps_per_period: match input.timeline.batches {
+                Some(batches) => batches,
+                None => self.settings().steps_per_epoch(input.positions),
+            },
+        });
+    }
+
+    /// Goes on with the next stage: its optimizer begins anew on the parameters of this stage.
+    pub(super) fn next_stage(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let (step, parameters) = (self.steps(), self.learner.parameters()?);
+        let next = self.progress.stage() + 1;
+        let settings = &self.stages[next].settings;
+        self.learner = learner(&self.device, settings, &parameters)?;
+        self.progress.begin_stage(step);
+        (self.epoch, self.batch, self.running_loss) = (0, 0, None);
+        let input = &self.inputs[next];
+        self.log.append(&Entry::Stage {
+            step,
+            stage: next,
+            name: self.stages[next].name.clone(),
+            settings: self.stages[next].settings.clone(),
+            positions: input.positions,
+            steps: input.timeline.steps,
+        })?;
+        // The checkpoint of the end of a stage holds the beginning of the next one.
+        self.save_and_tell(observe)
+    }
+}
