@@ -6,7 +6,10 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 mod adapters;
+mod artist;
 mod bench;
+mod config;
+mod describe;
 mod encoding;
 mod eval;
 mod gradients;
@@ -17,6 +20,7 @@ mod operations;
 mod options;
 mod picture;
 mod progress;
+mod recipe;
 mod settings;
 mod stop;
 mod train;
@@ -56,6 +60,8 @@ enum Command {
     Kernels(kernels::Options),
     /// Train a two-perspective network; without arguments, on the shipped chess data
     Train(Box<train::Options>),
+    /// Print the TOML file of a training, from options and another file
+    Config(Box<config::Options>),
     /// Time training steps on every device, and compare them with the limits of memory and
     /// arithmetic
     Bench(Box<bench::Options>),
@@ -100,6 +106,7 @@ fn main() -> ExitCode {
         Command::Verify(options) => verify::run(&options),
         Command::Kernels(options) => kernels::run(&options),
         Command::Train(options) => train::run(&options),
+        Command::Config(options) => config::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Eval(options) => eval::run(&options),
         Command::Inspect(options) => inspect::run(&options),

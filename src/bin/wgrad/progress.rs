@@ -1,11 +1,11 @@
 //! The progress of a training for a person: lines on stdout, and a bar on stderr if stderr is a
 //! terminal.
 
-use crate::{print, warn};
+use crate::{describe, print, warn};
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use wgrad::nnue::train::{Event, Settings, Summary};
+use wgrad::nnue::train::{Config, Event, Summary, Taken};
 
 /// The destination of the lines.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,17 +21,16 @@ pub enum Lines {
 /// Shows the events of a training.
 pub struct Progress {
     lines: Lines,
-    epochs: u64,
-    steps_per_epoch: u64,
+    period: &'static str,
+    periods: u64,
     bar: ProgressBar,
     last: Last,
-    epoch_began: Instant,
+    period_began: Instant,
 }
 
-/// The contents of the line of an epoch.
+/// The contents of the line of a superbatch or epoch.
 #[derive(Default)]
 struct Last {
-    epoch: u64,
     loss: f64,
     positions_per_second: f64,
     validation: Option<(f64, f64)>,
@@ -39,14 +38,14 @@ struct Last {
 
 impl Progress {
     /// A bar that appears with the first step.
-    pub fn new(lines: Lines, epochs: u64) -> Self {
+    pub fn new(lines: Lines) -> Self {
         Self {
             lines,
-            epochs,
-            steps_per_epoch: 0,
+            period: "",
+            periods: 0,
             bar: ProgressBar::hidden(),
             last: Last::default(),
-            epoch_began: Instant::now(),
+            period_began: Instant::now(),
         }
     }
 
@@ -60,8 +59,9 @@ impl Progress {
         });
     }
 
-    /// Prints the settings, the data and the directory of a training that begins.
-    pub fn introduce(&self, settings: &Settings, data: &str, out: &Path) {
+    /// Prints the data, the network and the directory of a training that begins.
+    pub fn introduce(&self, config: &Config, out: &Path) {
+        let settings = &config.stages[0].settings;
         let architecture = &settings.architecture;
         let weights: usize = architecture
             .tensors()
@@ -72,7 +72,10 @@ impl Progress {
             true => format!(" with T = {}", architecture.clip),
             false => String::new(),
         };
-        self.say(format_args!("data        {data}"));
+        if !config.run.data.is_empty() {
+            let data = describe::data(&config.run.data, config.run.validation.as_deref());
+            self.say(format_args!("data        {data}"));
+        }
         self.say(format_args!(
             "inputs      {}; output buckets {}",
             settings.inputs, settings.output_buckets
@@ -83,21 +86,6 @@ impl Progress {
             architecture.activation.name(),
             HumanCount(weights as u64),
         ));
-        self.say(format_args!(
-            "training    {} on batches of {}{}{}, {}, learning rate {} ({}), {}, seed {}",
-            crate::counted(settings.epochs as usize, "epoch"),
-            HumanCount(settings.batch_size as u64),
-            if settings.half { ", Z in 16 bits" } else { "" },
-            match settings.half_weights {
-                true => ", A in 16 bits",
-                false => "",
-            },
-            settings.optimizer,
-            settings.learning_rate,
-            settings.schedule,
-            objective(settings),
-            settings.seed,
-        ));
         let exact = match out.to_str() {
             Some(_) => "",
             None => " (with U+FFFD for what is not Unicode)",
@@ -105,45 +93,80 @@ impl Progress {
         self.say(format_args!("writing to  {}{exact}", out.display()));
     }
 
-    /// Shows an event. Returns true at the end of an epoch.
+    /// Prints what a training took from the network that it starts from.
+    pub fn tell_taken(&self, taken: &Taken, init: &Path) {
+        let left = match taken.left.is_empty() {
+            true => String::new(),
+            false => format!("; initial values for {}", taken.left.join(", ")),
+        };
+        self.say(format_args!(
+            "starts from {}: {}{left}",
+            init.display(),
+            taken.taken.join(", ")
+        ));
+    }
+
+    /// Shows an event. Returns true at the end of a superbatch or epoch.
     pub fn observe(&mut self, event: Event<'_>) -> bool {
         match event {
             Event::Started {
                 device,
                 reason,
-                positions,
-                steps_per_epoch,
                 total_steps,
                 resumed_from,
                 ..
             } => {
-                self.steps_per_epoch = steps_per_epoch;
                 self.say(format_args!("device      {device} ({reason})"));
-                let going_on = match resumed_from {
-                    Some(step) => format!("; going on after step {}", HumanCount(step)),
-                    None => String::new(),
-                };
-                self.say(format_args!(
-                    "            {} positions, {} steps an epoch, {} in all{going_on}",
-                    HumanCount(positions),
-                    HumanCount(steps_per_epoch),
-                    HumanCount(total_steps),
-                ));
+                if let Some(step) = resumed_from {
+                    self.say(format_args!(
+                        "            going on after step {} of {}",
+                        HumanCount(step),
+                        HumanCount(total_steps)
+                    ));
+                }
                 self.start_bar(total_steps, resumed_from.unwrap_or(0));
+                false
+            }
+            Event::Stage {
+                index,
+                stages,
+                stage,
+                positions,
+                steps,
+                steps_per_period,
+                ..
+            } => {
+                let settings = &stage.settings;
+                self.period = settings.period_name();
+                self.periods = settings.timeline(positions).periods;
+                if stages > 1 {
+                    let number = index + 1;
+                    self.say(format_args!("stage {number}/{stages}   {}", stage.name));
+                }
+                if !stage.data.is_empty() {
+                    let data = describe::data(&stage.data, stage.validation.as_deref());
+                    self.say(format_args!("data        {data}"));
+                }
+                self.say(format_args!("training    {}", describe::training(settings)));
+                self.say(format_args!(
+                    "            {} positions, {} steps {} {}, {} in all",
+                    HumanCount(positions),
+                    HumanCount(steps_per_period),
+                    if self.period == "epoch" { "an" } else { "a" },
+                    self.period,
+                    HumanCount(steps),
+                ));
+                self.period_began = Instant::now();
                 false
             }
             Event::Step {
                 step,
-                epoch,
                 loss,
                 positions_per_second,
                 ..
             } => {
-                self.last.epoch = epoch;
                 self.last.loss = loss;
                 self.last.positions_per_second = positions_per_second;
-                self.bar
-                    .set_prefix(format!("epoch {}/{}", epoch + 1, self.epochs));
                 self.bar.set_message(format!(
                     "loss {loss:.6}  {} positions/s",
                     HumanCount(positions_per_second as u64)
@@ -157,12 +180,9 @@ impl Progress {
                 self.last.validation = Some((loss, correlation));
                 false
             }
-            Event::Checkpoint { step, .. } => {
-                let ended = self.steps_per_epoch > 0 && step.is_multiple_of(self.steps_per_epoch);
-                if ended {
-                    self.end_epoch();
-                }
-                ended
+            Event::Period { period, .. } => {
+                self.end_period(period);
+                true
             }
             _ => false,
         }
@@ -181,27 +201,29 @@ impl Progress {
         }
         self.bar.set_position(done);
         self.bar.reset_eta();
-        self.epoch_began = Instant::now();
+        self.period_began = Instant::now();
     }
 
-    /// Prints the line of an epoch.
-    fn end_epoch(&mut self) {
+    /// Prints the line of a superbatch or epoch.
+    fn end_period(&mut self, period: u64) {
         let validation = match self.last.validation.take() {
             Some((loss, correlation)) => {
                 format!("  validation {loss:.6}  correlation {correlation:.4}")
             }
             None => String::new(),
         };
-        let width = self.epochs.to_string().len();
+        let width = self.periods.to_string().len();
         self.say(format_args!(
-            "epoch {:>width$}/{}  training {:.6}{validation}  {:>9} positions/s  {:.1} s",
-            self.last.epoch + 1,
-            self.epochs,
+            "{} {period:>width$}/{}  training {:.6}{validation}  {:>9} positions/s  {:.1} s",
+            self.period,
+            self.periods,
             self.last.loss,
             HumanCount(self.last.positions_per_second as u64).to_string(),
-            self.epoch_began.elapsed().as_secs_f64(),
+            self.period_began.elapsed().as_secs_f64(),
         ));
-        self.epoch_began = Instant::now();
+        self.bar
+            .set_prefix(format!("{} {period}/{}", self.period, self.periods));
+        self.period_began = Instant::now();
     }
 
     /// Removes the bar.
@@ -237,6 +259,7 @@ impl Progress {
         let files = [
             ("network", summary.net.as_deref()),
             ("checkpoint", Some(summary.checkpoint.as_path())),
+            ("best", summary.best.as_deref()),
             ("log", Some(summary.log.as_path())),
             ("picture", picture),
         ];
@@ -246,14 +269,4 @@ impl Progress {
             }
         }
     }
-}
-
-fn objective(settings: &Settings) -> String {
-    format!(
-        "{} (power {}, lambda {}, scale {})",
-        settings.loss.name(),
-        settings.loss.power,
-        settings.lambda,
-        settings.scale
-    )
 }

@@ -5,7 +5,7 @@ use crate::encoding::EncodingOptions;
 use crate::head::HeadOptions;
 use crate::options::ObjectiveOptions;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use wgrad::nnue::{Architecture, Initial};
+use wgrad::nnue::Initial;
 use wgrad::nnue::activation::Activation;
 use wgrad::nnue::train::{Objective, Settings};
 use wgrad::optim::schedule::{Schedule, Unit, Warmup};
@@ -180,7 +180,8 @@ impl SettingsOptions {
     }
 }
 
-fn put<T>(place: &mut T, value: Option<T>) {
+/// Overwrites a value with a given one.
+pub fn put<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
     }
@@ -196,55 +197,4 @@ fn range(text: &str) -> Result<(f32, f32), String> {
         Some((low, high)) => Ok((number(low)?, number(high)?)),
         None => number(text).map(|range| (-range, range)),
     }
-}
-
-/// The options in which two settings differ, with both values.
-pub fn differences(own: &Settings, given: &Settings) -> Vec<String> {
-    let fields = |settings: &Settings| {
-        let architecture = &settings.architecture;
-        [
-            ("--inputs", settings.inputs.name().to_owned()),
-            ("--buckets", king_buckets(settings)),
-            ("--output-buckets", settings.output_buckets.to_string()),
-            ("--hidden", architecture.hidden.to_string()),
-            ("--tied", architecture.tied.to_string()),
-            ("--pairwise", architecture.pairwise.to_string()),
-            ("--layers", layers(architecture)),
-            ("--skip", architecture.skip.to_string()),
-            ("--factorise", (architecture.shared > 0).to_string()),
-            ("--activation", architecture.activation.name().to_owned()),
-            ("--clip", architecture.clip.to_string()),
-            ("--epochs", settings.epochs.to_string()),
-            ("--batch-size", settings.batch_size.to_string()),
-            ("--learning-rate", settings.learning_rate.to_string()),
-            ("--schedule", settings.schedule.to_string()),
-            ("optimizer", format!("{:?}", settings.optimizer)),
-            ("--half", settings.half.to_string()),
-            ("--half-weights", settings.half_weights.to_string()),
-            ("--lambda", settings.lambda.to_string()),
-            ("--scale", settings.scale.to_string()),
-            ("--loss", settings.loss.name().to_owned()),
-            ("--power", settings.loss.power.to_string()),
-            ("--seed", settings.seed.to_string()),
-            ("--shuffle-buffer", settings.shuffle_buffer.to_string()),
-        ]
-    };
-    let pairs = fields(own).into_iter().zip(fields(given));
-    let different = pairs.filter(|(own, given)| own.1 != given.1);
-    different
-        .map(|((name, own), (_, given))| format!("{name} {given} (the run has {own})"))
-        .collect()
-}
-
-/// The hidden layers as the option takes them.
-fn layers(architecture: &Architecture) -> String {
-    let layers = architecture.layers.iter().map(ToString::to_string);
-    layers.collect::<Vec<_>>().join(",")
-}
-
-/// The table of king buckets as the option takes it; empty if the inputs have none.
-fn king_buckets(settings: &Settings) -> String {
-    let table = settings.inputs.king_buckets().map(|kings| kings.table());
-    let numbers = table.unwrap_or_default().iter().map(usize::to_string);
-    numbers.collect::<Vec<_>>().join(",")
 }

@@ -1,59 +1,42 @@
 //! `wgrad train`: trains on files, writes files, and shows the progress to a person or a program.
 
+use crate::artist::Artist;
 use crate::options::{DeviceOption, ThreadsOption};
 use crate::progress::{Lines, Progress};
-use crate::settings::SettingsOptions;
+use crate::recipe::{RecipeOptions, configured, shipped};
 use crate::stop::{INTERRUPTED, stop_on_request};
-use crate::{Failure, Outcome, picture, print_json, quoted, quoted_path, warn};
+use crate::{Failure, Outcome, print_json, quoted, quoted_path, warn};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
-use wgrad::nnue::train::log::Curve;
-use wgrad::nnue::train::{Event, Run, Settings, Summary, Trainer};
+use wgrad::nnue::train::{Config, Event, Run, Settings, Summary, Trainer, differences};
 
-/// The shipped data, from the root of the repository.
-const SHIPPED: [&str; 2] = [
-    "examples/data/chess_train.bin",
-    "examples/data/chess_validation.bin",
-];
+/// The keys of the length of a stage, which a resumed run may change.
+const LENGTH: [&str; 2] = ["epochs", "superbatches"];
 
 /// Options of `wgrad train`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Writes DIR/net.safetensors (the result), DIR/checkpoints/ (at step 0, at each epoch and every\n\
-    --save-every steps), DIR/log.jsonl (one JSON object per line), DIR/loss.svg (the loss curve)\n\
-    and DIR/run.json. DIR/run.lock keeps other runs out of DIR until this run ends.\n\
+    after_help = "Writes DIR/net.safetensors (the result), DIR/checkpoints/ (at the end of each superbatch or epoch\n\
+    and every --save-every steps), DIR/log.jsonl (one JSON object per line), DIR/loss.svg (the loss curve)\n\
+    and DIR/run.toml. DIR/run.lock keeps other runs out of DIR until this run ends.\n\
     After Ctrl-C, SIGTERM or SIGHUP, wgrad finishes the current step, saves, and prints how to\n\
     continue (exit status 130). Another signal, more than a second later, aborts. SIGHUP stays\n\
     ignored under nohup."
 )]
 pub struct Options {
-    /// Training data, in this order: bulletformat, or lines `FEN | score | result` [default: the
-    /// shipped chess positions, with their own validation data]
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    data: Vec<PathBuf>,
-    /// Data on which to evaluate the network after each epoch [default: none; for the shipped data,
-    /// their validation data]
-    #[arg(long, value_name = "FILE")]
-    validation: Option<PathBuf>,
-    /// The directory of the run, which no other run may use [default: the first of runs/train-1,
-    /// runs/train-2, ... that does not exist]
-    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
-    out: Option<PathBuf>,
+    /// A TOML file with the training: its keys are these options with underscores, and `wgrad
+    /// config` writes one. Options given here replace its values in every stage
+    #[arg(value_name = "CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    recipe: RecipeOptions,
     /// Continue the run in DIR from its newest checkpoint and with its settings; only --data,
-    /// --validation, --device, --threads, --save-every, --quiet and --json may differ
-    #[arg(long, value_name = "DIR")]
+    /// --validation, --device, --threads, --save-every and the options of checkpoints and output may
+    /// differ, and the length of the current stage where its schedules allow it
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "init", "out"])]
     resume: Option<PathBuf>,
-    /// Steps between checkpoints; 0 for a checkpoint only at the end of each epoch [default: 0, or
-    /// the value of the resumed run]
-    #[arg(long, value_name = "STEPS")]
-    save_every: Option<u64>,
-    #[command(flatten)]
-    device: DeviceOption,
-    #[command(flatten)]
-    threads: ThreadsOption,
     /// Print only errors and, after Ctrl-C, how to continue
     #[arg(long)]
     quiet: bool,
@@ -61,13 +44,11 @@ pub struct Options {
     /// is not Unicode, the field paths_lossy is true and U+FFFD replaces what cannot be printed
     #[arg(long)]
     json: bool,
-    #[command(flatten, next_help_heading = "What determines the numbers")]
-    settings: SettingsOptions,
 }
 
 /// Trains.
 pub fn run(options: &Options) -> Outcome {
-    let (run, settings) = match &options.resume {
+    let config = match &options.resume {
         Some(directory) => resumed(options, directory)?,
         None => fresh(options)?,
     };
@@ -78,23 +59,32 @@ pub fn run(options: &Options) -> Outcome {
     };
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_request(stop.clone())?;
-    let device = options.device.open_with(&options.threads)?;
-    let mut trainer = match options.resume {
-        Some(_) => Trainer::resume(&device, &run)?,
-        None => Trainer::new(&device, &settings, &run)?,
+    let device = DeviceOption {
+        device: config.device.clone(),
     };
-    let mut run = run;
+    let threads = ThreadsOption {
+        threads: config.run.threads,
+    };
+    let device = device.open_with(&threads)?;
+    let (stages, mut run) = (&config.stages, config.run.clone());
+    let mut trainer = match options.resume {
+        Some(_) => Trainer::resume_with(&device, stages, &run)?,
+        None => Trainer::with_stages(&device, stages, &run)?,
+    };
     run.out = trainer.directory().to_owned();
-    let mut progress = Progress::new(lines, settings.epochs);
-    progress.introduce(&settings, &describe_data(&run), &run.out);
+    let mut progress = Progress::new(lines);
+    progress.introduce(&config, &run.out);
+    if let (Some(taken), Some(init)) = (trainer.taken(), &run.init) {
+        progress.tell_taken(taken, init);
+    }
 
-    let mut artist = Artist::new(&run, &settings);
+    let mut artist = Artist::new(&run, trainer.settings());
     let result = trainer.run(&stop, &mut |event| {
-        if let Event::Started {
-            steps_per_epoch, ..
+        if let Event::Stage {
+            steps_per_period, ..
         } = event
         {
-            artist.steps_per_epoch = steps_per_epoch;
+            artist.steps_per_epoch = steps_per_period;
         }
         if progress.observe(event) {
             artist.draw_if_cheap();
@@ -104,7 +94,7 @@ pub fn run(options: &Options) -> Outcome {
     // A training that failed gets a picture too, because the picture shows how it failed.
     let drawn = artist.draw();
     let summary = result?;
-    let picture = drawn?.then_some(artist.path.as_path());
+    let picture = drawn?.then_some(artist.path());
     progress.conclude(&summary, picture);
     if options.json {
         print_json(&as_json(&summary, picture))?;
@@ -112,7 +102,7 @@ pub fn run(options: &Options) -> Outcome {
     if summary.finished {
         return Ok(ExitCode::SUCCESS);
     }
-    let device = options.device.device.as_deref();
+    let device = config.device.as_deref();
     let device = device.map_or(String::new(), |device| {
         format!(" --device {}", quoted(device))
     });
@@ -127,136 +117,58 @@ pub fn run(options: &Options) -> Outcome {
     Ok(ExitCode::from(INTERRUPTED))
 }
 
-/// A new run and its settings.
-fn fresh(options: &Options) -> Result<(Run, Settings), Failure> {
-    let mut settings = Settings::default();
-    options.settings.over(&mut settings)?;
-    settings.check()?;
-    let (mut data, mut validation) = (options.data.clone(), options.validation.clone());
-    if data.is_empty() {
+/// A new training.
+fn fresh(options: &Options) -> Result<Config, Failure> {
+    let mut config = configured(options.config.as_deref(), &options.recipe)?;
+    if options.config.is_none() && config.run.data.is_empty() {
         let [training, own] = shipped()?;
-        data.push(training);
-        validation.get_or_insert(own);
+        config.run.data.push(training);
+        config.run.validation.get_or_insert(own);
     }
-    let run = Run::new(data, options.out.clone().unwrap_or_default())
-        .validation(validation)
-        .save_every(options.save_every.unwrap_or(0))
-        .threads(options.threads.threads);
-    Ok((run, settings))
+    Ok(config)
 }
 
-/// The run in a directory. Options that would change its numbers are refused before anything is
-/// written.
-fn resumed(options: &Options, directory: &Path) -> Result<(Run, Settings), Failure> {
-    let mut run = Run::load(directory)?;
-    if !options.data.is_empty() {
-        run.data.clone_from(&options.data);
-    }
-    if options.validation.is_some() {
-        run.validation.clone_from(&options.validation);
-    }
-    run.save_every = options.save_every.unwrap_or(run.save_every);
-    run.threads = options.threads.threads;
+/// The training in a directory. Options that would change its numbers are refused before anything
+/// is written.
+fn resumed(options: &Options, directory: &Path) -> Result<Config, Failure> {
+    let run = Run::load(directory)?;
     let Some((_, checkpoint)) = run.checkpoints().latest()? else {
         let place = run.checkpoints().directory().display().to_string();
         return Err(wgrad::Error::argument(place, "a checkpoint to go on from", "none").into());
     };
-    let own = checkpoint.settings;
-    let mut settings = own.clone();
-    options.settings.over(&mut settings)?;
-    if settings != own {
-        let differences = crate::settings::differences(&own, &settings).join(", ");
-        let message = format!(
-            "a resumed run keeps what determines its numbers; given otherwise: {differences}"
-        );
-        return Err(Failure::Usage("train", message));
-    }
-    Ok((run, own))
-}
-
-/// The shipped training and validation data, from the current directory or, if they are not there,
-/// from the directory where the program was built.
-fn shipped() -> Result<[PathBuf; 2], Failure> {
-    let roots = [Path::new(""), Path::new(env!("CARGO_MANIFEST_DIR"))];
-    let places = roots.map(|root| SHIPPED.map(|name| root.join(name)));
-    let found = places
-        .into_iter()
-        .find(|files| files.iter().all(|file| file.exists()));
-    found.ok_or_else(|| {
-        let [training, validation] = SHIPPED;
-        Failure::Message(format!(
-            "the shipped data {training} and {validation} are not under the current directory; name files by --data"
-        ))
-    })
-}
-
-fn describe_data(run: &Run) -> String {
-    let shown = |path: &PathBuf| {
-        // The shipped data appear under their own names, in whatever directory they are.
-        let shipped = SHIPPED.iter().find(|name| path.ends_with(name));
-        shipped.map_or_else(|| path.display().to_string(), |name| (*name).to_owned())
+    let mut config = match Config::of_run(directory)? {
+        Some(config) => config,
+        None => Config::new(checkpoint.settings.clone(), Run::default()),
     };
-    let data = match run.data.as_slice() {
-        [first, .., last] if run.data.len() > 3 => {
-            format!(
-                "{} files, {} to {}",
-                run.data.len(),
-                shown(first),
-                shown(last)
-            )
-        }
-        files => files.iter().map(shown).collect::<Vec<_>>().join(", "),
-    };
-    match &run.validation {
-        Some(path) => format!("{data}; validation {}", shown(path)),
-        None => format!("{data}; no validation"),
+    config.run = run;
+    if let Some(stage) = config.stages.get_mut(checkpoint.progress.stage()) {
+        let own = stage.settings.clone();
+        options.recipe.settings.over(&mut stage.settings)?;
+        refuse(&own, &stage.settings)?;
     }
+    options.recipe.over(&mut config);
+    config.check()?;
+    Ok(config)
 }
 
-/// Draws the loss curve from the log.
-struct Artist {
-    path: PathBuf,
-    log: PathBuf,
-    title: String,
-    steps_per_epoch: u64,
-    drawn: Instant,
-    cost: Duration,
-}
-
-impl Artist {
-    fn new(run: &Run, settings: &Settings) -> Self {
-        let activation = settings.architecture.activation.name();
-        Self {
-            path: run.out.join("loss.svg"),
-            log: run.log(),
-            title: format!("Loss of {}, {activation}", settings.architecture),
-            steps_per_epoch: 1,
-            drawn: Instant::now(),
-            cost: Duration::ZERO,
-        }
+/// Refuses other settings than those of the run, except its length, which the library checks.
+fn refuse(own: &Settings, given: &Settings) -> Result<(), Failure> {
+    let different = differences(own, given);
+    let fixed = different.iter().filter(|(key, ..)| !LENGTH.contains(key));
+    let fixed: Vec<_> = fixed
+        .map(|(key, own, given)| {
+            let option = key.replace('_', "-");
+            format!("--{option} {given} (the run has {own})")
+        })
+        .collect();
+    if fixed.is_empty() {
+        return Ok(());
     }
-
-    /// Draws the curve, unless drawing would take more than a hundredth of the time, because the
-    /// log grows. A failure is reported at the end.
-    fn draw_if_cheap(&mut self) {
-        if self.drawn.elapsed() > 100 * self.cost {
-            let began = Instant::now();
-            if let Err(error) = self.draw() {
-                log::info!("{error}");
-            }
-            self.drawn = Instant::now();
-            self.cost = self.drawn - began;
-        }
-    }
-
-    fn draw(&self) -> wgrad::Result<bool> {
-        picture::draw(
-            &self.path,
-            &Curve::read(&self.log)?,
-            &self.title,
-            self.steps_per_epoch,
-        )
-    }
+    let message = format!(
+        "a resumed run keeps what determines its numbers; given otherwise: {}",
+        fixed.join(", ")
+    );
+    Err(Failure::Usage("train", message))
 }
 
 fn as_json(summary: &Summary, picture: Option<&Path>) -> serde_json::Value {

@@ -218,8 +218,8 @@ impl Trainer {
         if self.is_done(&timeline) {
             return Ok(Outcome::Ended);
         }
-        let mut loader: Loader = self.loader()?;
-        while let Some(batch) = loader.next() {
+        let loader: Loader = self.loader()?;
+        for batch in loader {
             let batch = match batch {
                 Ok(batch) => batch,
                 Err(error) => {
