@@ -1,5 +1,6 @@
 //! Optimizers (section 5): the numbers of a step, and the sink that applies it.
 
+mod adaptive;
 #[doc(hidden)]
 pub mod kernels;
 pub mod schedule;
@@ -8,9 +9,14 @@ pub mod sinks;
 
 use crate::engine::recording::{BufferId, Recording};
 use crate::error::{Error, Result};
-use kernels::update;
+use adaptive::Adaptive;
+pub use adaptive::{AdamW, RAdam, Ranger, SlowStart};
+use kernels::{lookahead, update};
 use serde::{Deserialize, Serialize};
 use sinks::{NO_RANGE, Sink, Step};
+
+/// The moment of slow weights.
+const SLOW: &str = "slow";
 
 /// How parameters follow their gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,8 +25,12 @@ use sinks::{NO_RANGE, Sink, Step};
 pub enum Optimizer {
     /// Gradient descent with momentum.
     Sgd(Sgd),
-    /// AdamW.
+    /// AdamW, with or without bias correction.
     AdamW(AdamW),
+    /// RAdam.
+    RAdam(RAdam),
+    /// RAdam with lookahead.
+    Ranger(Ranger),
 }
 
 /// v ← μ·v + g; θ ← θ − η·v.
@@ -31,48 +41,9 @@ pub struct Sgd {
     pub momentum: f32,
 }
 
-/// m ← β1·m + (1 − β1)·g; v ← β2·v + (1 − β2)·g²; m̂ = m/(1 − β1^t); v̂ = v/(1 − β2^t);
-/// θ ← θ·(1 − η·w) − η·m̂/(√v̂ + ε), then θ clipped to a range if there is one.
-///
-/// Some trainers call a form without the bias corrections AdamW; this one has them.
-///
-/// ```
-/// use wgrad::optim::{AdamW, Optimizer};
-///
-/// let optimizer: Optimizer = AdamW { weight_decay: 0.0, ..AdamW::default() }.into();
-/// assert!(optimizer.check().is_ok());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct AdamW {
-    /// β1, from 0 to below 1.
-    pub beta1: f32,
-    /// β2, from 0 to below 1.
-    pub beta2: f32,
-    /// ε.
-    pub epsilon: f32,
-    /// w, on every parameter.
-    pub weight_decay: f32,
-    /// The range of θ.
-    #[serde(alias = "clip")]
-    pub weight_range: Option<(f32, f32)>,
-}
-
 impl Default for Sgd {
     fn default() -> Self {
         Self { momentum: 0.9 }
-    }
-}
-
-impl Default for AdamW {
-    fn default() -> Self {
-        Self {
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: 0.01,
-            weight_range: None,
-        }
     }
 }
 
@@ -85,6 +56,18 @@ impl From<Sgd> for Optimizer {
 impl From<AdamW> for Optimizer {
     fn from(adamw: AdamW) -> Self {
         Self::AdamW(adamw)
+    }
+}
+
+impl From<RAdam> for Optimizer {
+    fn from(radam: RAdam) -> Self {
+        Self::RAdam(radam)
+    }
+}
+
+impl From<Ranger> for Optimizer {
+    fn from(ranger: Ranger) -> Self {
+        Self::Ranger(ranger)
     }
 }
 
@@ -104,9 +87,9 @@ pub struct StepAt {
 pub struct ParameterGroup {
     /// The factor of the learning rate.
     pub rate_factor: f32,
-    /// The weight decay w of AdamW, instead of the optimizer's.
+    /// The weight decay w, instead of the optimizer's.
     pub weight_decay: Option<f32>,
-    /// The range of θ of AdamW, instead of the optimizer's.
+    /// The range of θ, instead of the optimizer's.
     pub range: Option<(f32, f32)>,
 }
 
@@ -165,39 +148,43 @@ pub struct UpdateBuffers<'a> {
 }
 
 impl Optimizer {
-    /// AdamW with β1 = 0.9, β2 = 0.999, ε = 1e-8, decay 0.01 and no range.
-    pub const ADAMW: Self = Self::AdamW(AdamW {
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        weight_decay: 0.01,
-        weight_range: None,
-    });
+    /// AdamW with β1 = 0.9, β2 = 0.999, ε = 1e-8, decay 0.01, no range and bias correction.
+    pub const ADAMW: Self = Self::AdamW(AdamW::DEFAULT);
+
+    /// The name in files and options.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Sgd(_) => "sgd",
+            Self::AdamW(_) => "adamw",
+            Self::RAdam(_) => "radam",
+            Self::Ranger(_) => "ranger",
+        }
+    }
 
     /// Checks the numbers.
     ///
     /// # Errors
-    /// Momenta outside \[0, 1), ε not above 0, a negative decay, an empty range.
+    /// Momenta outside \[0, 1), ε not above 0, a negative decay, an empty range, an α outside (0, 1],
+    /// a period of 0.
     pub fn check(&self) -> Result<()> {
-        let momentum = |name: &str, value: f32| {
-            if (0.0..1.0).contains(&value) {
-                return Ok(());
+        match self {
+            Self::Sgd(sgd) => check_momentum("momentum", sgd.momentum),
+            Self::AdamW(adamw) => Adaptive::from(*adamw).check(),
+            Self::RAdam(radam) => Adaptive::from(*radam).check(),
+            Self::Ranger(ranger) => {
+                Adaptive::from(*ranger).check()?;
+                ranger.check()
             }
-            Err(Error::argument(name, "a number from 0 to below 1", value))
-        };
+        }
+    }
+
+    /// The numbers of AdamW, RAdam or Ranger.
+    fn adaptive(&self) -> Option<Adaptive> {
         match *self {
-            Self::Sgd(Sgd { momentum: mu }) => momentum("momentum", mu),
-            Self::AdamW(adamw) => {
-                momentum("beta1", adamw.beta1)?;
-                momentum("beta2", adamw.beta2)?;
-                let epsilon = adamw.epsilon;
-                if !(epsilon > 0.0 && epsilon.is_finite()) {
-                    let expected = "a finite number above 0";
-                    return Err(Error::argument("epsilon", expected, epsilon));
-                }
-                check_from_0("weight decay", adamw.weight_decay)?;
-                check_range(adamw.weight_range)
-            }
+            Self::Sgd(_) => None,
+            Self::AdamW(adamw) => Some(adamw.into()),
+            Self::RAdam(radam) => Some(radam.into()),
+            Self::Ranger(ranger) => Some(ranger.into()),
         }
     }
 
@@ -205,7 +192,16 @@ impl Optimizer {
     pub fn moments(&self) -> &'static [&'static str] {
         match self {
             Self::Sgd(_) => &["velocity"],
-            Self::AdamW(_) => &["m", "v"],
+            Self::AdamW(_) | Self::RAdam(_) => &["m", "v"],
+            Self::Ranger(_) => &["m", "v", SLOW],
+        }
+    }
+
+    /// Whether a moment starts at the values of the parameters instead of 0.
+    pub(crate) fn starts_at_values(&self, moment: &str) -> bool {
+        match self {
+            Self::Ranger(ranger) => moment == SLOW && ranger.slow_start == SlowStart::Weights,
+            _ => false,
         }
     }
 
@@ -214,26 +210,20 @@ impl Optimizer {
     pub fn sink(&self) -> Sink {
         match self {
             Self::Sgd(_) => Sink::Sgd,
-            Self::AdamW(_) => Sink::AdamW,
+            Self::AdamW(_) | Self::RAdam(_) | Self::Ranger(_) => Sink::AdamW,
         }
     }
 
     /// The numbers of a step that all parameters share.
     #[doc(hidden)]
     pub fn step(&self, at: StepAt) -> Step {
-        let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(at.number as f64))) as f32;
-        match *self {
-            Self::Sgd(Sgd { momentum }) => Step {
-                beta1: momentum,
+        match (self, self.adaptive()) {
+            (_, Some(adaptive)) => adaptive.step(at.number),
+            (Self::Sgd(sgd), None) => Step {
+                beta1: sgd.momentum,
                 ..Step::default()
             },
-            Self::AdamW(adamw) => Step {
-                beta1: adamw.beta1,
-                beta2: adamw.beta2,
-                correction1: correction(adamw.beta1),
-                correction2: correction(adamw.beta2),
-                epsilon: adamw.epsilon,
-            },
+            (_, None) => Step::default(),
         }
     }
 
@@ -241,9 +231,9 @@ impl Optimizer {
     #[doc(hidden)]
     pub fn group(&self, at: StepAt, group: &ParameterGroup) -> sinks::Group {
         let rate = at.learning_rate * group.rate_factor;
-        let (own_decay, own_range) = match *self {
-            Self::Sgd(_) => (0.0, None),
-            Self::AdamW(adamw) => (adamw.weight_decay, adamw.weight_range),
+        let (own_decay, own_range) = match self.adaptive() {
+            None => (0.0, None),
+            Some(adaptive) => (adaptive.weight_decay, adaptive.weight_range),
         };
         let weight_decay = group.weight_decay.unwrap_or(own_decay);
         let decay = (1.0 - f64::from(rate) * f64::from(weight_decay)) as f32;
@@ -262,6 +252,37 @@ impl Optimizer {
     ) {
         let group = self.group(at, &ParameterGroup::default());
         self.record_groups(recording, at, [(length, group); 3], buffers);
+        self.record_lookahead(recording, at, length, buffers);
+    }
+
+    /// Whether slow weights and parameters are synchronized after a step.
+    pub(crate) fn synchronizes(&self, at: StepAt) -> bool {
+        match self {
+            Self::Ranger(ranger) => at.number.is_multiple_of(u64::from(ranger.period)),
+            _ => false,
+        }
+    }
+
+    /// If it is due after this step, records the synchronization of a buffer of `length` parameters
+    /// with its slow weights.
+    pub(crate) fn record_lookahead(
+        &self,
+        recording: &mut Recording<'_>,
+        at: StepAt,
+        length: usize,
+        buffers: UpdateBuffers<'_>,
+    ) {
+        let (Self::Ranger(ranger), Some(&slow)) = (self, buffers.moments.last()) else {
+            return;
+        };
+        if self.synchronizes(at) {
+            let params = lookahead::Params {
+                length: length as u32,
+                alpha: ranger.alpha,
+            };
+            let values = buffers.values;
+            recording.dispatch(0, params, lookahead::Buffers { values, slow });
+        }
     }
 
     /// As [`Optimizer::record`] for up to three groups: for each the end of its elements, and its
@@ -295,23 +316,35 @@ impl Optimizer {
 /// As in summaries of a training: `adamw (decay 0.01)`.
 impl std::fmt::Display for Optimizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match *self {
-            Self::Sgd(Sgd { momentum }) => write!(f, "sgd (momentum {momentum})"),
-            Self::AdamW(AdamW {
-                weight_decay,
-                weight_range,
-                ..
-            }) => match weight_range {
-                None => write!(f, "adamw (decay {weight_decay})"),
-                Some((low, high)) => {
-                    write!(
-                        f,
-                        "adamw (decay {weight_decay}, weights within {low}..{high})"
-                    )
-                }
-            },
+        if let Self::Sgd(Sgd { momentum }) = self {
+            return write!(f, "sgd (momentum {momentum})");
         }
+        let Some(adaptive) = self.adaptive() else {
+            return f.write_str(self.name());
+        };
+        write!(f, "{} (decay {}", self.name(), adaptive.weight_decay)?;
+        if let Some((low, high)) = adaptive.weight_range {
+            write!(f, ", weights within {low}..{high}")?;
+        }
+        match self {
+            Self::AdamW(adamw) if !adamw.bias_correction => f.write_str(", no bias correction")?,
+            Self::Ranger(ranger) => {
+                write!(f, ", lookahead {} every {}", ranger.alpha, ranger.period)?;
+                if ranger.slow_start == SlowStart::Zero {
+                    f.write_str(" from 0")?;
+                }
+            }
+            _ => {}
+        }
+        f.write_str(")")
     }
+}
+
+fn check_momentum(name: &str, value: f32) -> Result<()> {
+    if (0.0..1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::argument(name, "a number from 0 to below 1", value))
 }
 
 fn check_from_0(name: &str, value: f32) -> Result<()> {

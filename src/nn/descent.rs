@@ -17,7 +17,8 @@ pub struct Descent {
 }
 
 impl Descent {
-    /// An optimizer of these parameters before its first step: the moments are 0.
+    /// An optimizer of these parameters before its first step: the moments are 0, and slow weights
+    /// are as [`SlowStart`](crate::optim::SlowStart) says.
     ///
     /// # Errors
     /// As [`Optimizer::check`], and tensors that are not parameters.
@@ -32,8 +33,13 @@ impl Descent {
                     format!("{parameter:?}"),
                 ));
             }
-            let zeros = vec![0.0f32; parameter.elements()];
-            let moment = |_: &&str| Tensor::new(parameter.device(), &zeros, &parameter.shape());
+            let moment = |name: &&str| {
+                let values = match optimizer.starts_at_values(name) {
+                    true => parameter.to_vec()?,
+                    false => vec![0.0f32; parameter.elements()],
+                };
+                Tensor::new(parameter.device(), &values, &parameter.shape())
+            };
             optimizer.moments().iter().map(moment).collect()
         });
         let spares = parameters

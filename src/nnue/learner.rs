@@ -46,6 +46,18 @@ impl ParameterGroups {
     }
 }
 
+/// The moments of an optimizer before its first step.
+pub(super) fn initial_moments(
+    optimizer: Optimizer,
+    parameters: &Parameters,
+) -> Result<Vec<Parameters>> {
+    let moment = |name: &&str| match optimizer.starts_at_values(name) {
+        true => Ok(parameters.clone()),
+        false => Parameters::zeros(parameters.architecture().clone()),
+    };
+    optimizer.moments().iter().map(moment).collect()
+}
+
 /// A network in training: parameters, gradients and the moments of the optimizer, all on one
 /// device.
 #[derive(Debug)]
@@ -60,7 +72,8 @@ pub struct Learner {
 }
 
 impl Learner {
-    /// A learner before its first step: the moments are zero.
+    /// A learner before its first step: the moments are zero, and slow weights are as
+    /// [`SlowStart`](crate::optim::SlowStart) says.
     ///
     /// # Errors
     /// As [`Learner::resume`].
@@ -70,8 +83,7 @@ impl Learner {
         loss: Loss,
         optimizer: Optimizer,
     ) -> Result<Self> {
-        let zeros = Parameters::zeros(parameters.architecture().clone())?;
-        let moments = vec![zeros; optimizer.moments().len()];
+        let moments = initial_moments(optimizer, parameters)?;
         Self::resume(device, parameters, loss, optimizer, &moments, 0)
     }
 

@@ -329,12 +329,42 @@ impl Step {
                 }
             }
         }
-        match goal {
-            Some(goal) if fused.is_none() && slice.range.end == goal.total => {
-                self.record_end(recording, plan, parameters, goal)
-            }
-            _ => Ok(()),
+        let Some(goal) = goal.filter(|goal| slice.range.end == goal.total) else {
+            return Ok(());
+        };
+        if fused.is_none() {
+            self.record_end(recording, plan, parameters, goal)?;
         }
+        match goal.update {
+            Some(update) => self.record_lookahead(recording, parameters, update),
+            None => Ok(()),
+        }
+    }
+
+    /// Synchronizes every parameter with its slow weights, if the optimizer does so after this step.
+    fn record_lookahead(
+        &self,
+        recording: &mut Recording<'_>,
+        parameters: ParameterBuffers<'_>,
+        update: Update<'_>,
+    ) -> Result<()> {
+        if !update.optimizer.synchronizes(update.at) {
+            return Ok(());
+        }
+        let spare = self.common.spare.id();
+        for (buffer, values) in parameters.buffers.iter().enumerate() {
+            let buffers = UpdateBuffers {
+                gradient: spare,
+                moments: &update.moments(buffer),
+                values: values.id(),
+                spare,
+            };
+            update
+                .optimizer
+                .record_lookahead(recording, update.at, values.len(), buffers);
+        }
+        let (all, merged) = (parameters.buffers, parameters.merged);
+        record_merge(recording, &self.architecture, all, merged)
     }
 
     fn record_layered<'a>(

@@ -9,6 +9,7 @@ mod factorised;
 mod half;
 mod heads;
 mod limits;
+mod lookahead;
 
 use common::nets::{self, Net, relative_l2};
 use wgrad::engine::device::{Device, Values};

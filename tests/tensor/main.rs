@@ -11,5 +11,6 @@ mod infinities;
 mod memory;
 mod networks;
 mod nn;
+mod optimizers;
 mod own_kernels;
 mod tape;

@@ -4,10 +4,7 @@ use crate::common;
 use approx::assert_relative_eq;
 use wgrad::engine::device::Device;
 use wgrad::files::safetensors::TensorFile;
-use wgrad::nn::{
-    self, BatchNorm1d, Descent, Dropout, Initial, Layer, Linear, Mlp, Mode, Nonlinearity,
-};
-use wgrad::optim::{AdamW, Optimizer, Sgd};
+use wgrad::nn::{self, BatchNorm1d, Dropout, Initial, Layer, Linear, Mlp, Mode, Nonlinearity};
 use wgrad::tensor::Tensor;
 
 #[test]
@@ -159,71 +156,6 @@ fn initial_values_have_their_variance() {
         let again = Linear::with(&device, [inputs, outputs], initial, 5).unwrap();
         assert_eq!(values, again.weight().to_vec().unwrap());
     }
-}
-
-/// The formulas of section 5 in f64.
-fn by_hand(optimizer: Optimizer, gradient: impl Fn(f64) -> f64, steps: u64, rate: f64) -> f64 {
-    let (mut value, mut m, mut v) = (2.0f64, 0.0, 0.0);
-    for step in 1..=steps {
-        let g = gradient(value);
-        match optimizer {
-            Optimizer::Sgd(Sgd { momentum }) => {
-                m = f64::from(momentum) * m + g;
-                value -= rate * m;
-            }
-            Optimizer::AdamW(AdamW {
-                beta1,
-                beta2,
-                epsilon,
-                weight_decay,
-                ..
-            }) => {
-                let (beta1, beta2) = (f64::from(beta1), f64::from(beta2));
-                value *= 1.0 - rate * f64::from(weight_decay);
-                m = beta1 * m + (1.0 - beta1) * g;
-                v = beta2 * v + (1.0 - beta2) * g * g;
-                let m_hat = m / (1.0 - beta1.powf(step as f64));
-                let v_hat: f64 = v / (1.0 - beta2.powf(step as f64));
-                value -= rate * m_hat / (v_hat.sqrt() + f64::from(epsilon));
-            }
-            other => panic!("no formula for {other}"),
-        }
-    }
-    value
-}
-
-fn descends(device: &Device) {
-    for optimizer in [
-        Optimizer::Sgd(Sgd { momentum: 0.0 }),
-        Optimizer::Sgd(Sgd { momentum: 0.9 }),
-        Optimizer::ADAMW,
-    ] {
-        // J = x⁴/4, whose gradient is x³.
-        let x = Tensor::new(device, &[2.0f32], &[1]).unwrap().parameter();
-        let mut descent = Descent::new(optimizer, vec![x.clone()]).unwrap();
-        for _ in 0..20 {
-            let loss = x
-                .powf(4.0)
-                .unwrap()
-                .sum(.., false)
-                .unwrap()
-                .affine(0.25, 0.0)
-                .unwrap();
-            descent.step(&loss.backward().unwrap(), 0.01).unwrap();
-        }
-        assert_eq!(descent.steps(), 20);
-        let rate = f64::from(0.01f32);
-        let expected = by_hand(optimizer, |x| x * x * x, 20, rate);
-        assert_relative_eq!(f64::from(x.item().unwrap()), expected, max_relative = 2e-5);
-    }
-}
-
-#[test]
-fn descent_follows_the_formulas() {
-    descends(&Device::reference());
-    descends(&Device::cpu().unwrap());
-    let _turn = common::turn();
-    descends(&common::VULKAN);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::files::atomic::remove_unfinished;
 use crate::files::safetensors::{Metadata, TensorFile};
 use crate::nnue::data::Encoding;
 use crate::nnue::file::{network_file, push_parameters, read_architecture, read_parameters};
+use crate::nnue::learner::initial_moments;
 use crate::nnue::{Parameters, write_network};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -76,7 +77,7 @@ struct Trained {
 }
 
 impl Checkpoint {
-    /// The state before the first step: the moments are zero. `data` and `positions` describe the
+    /// The state before the first step, as [`Learner::new`](crate::nnue::Learner::new). `data` and `positions` describe the
     /// dataset.
     ///
     /// # Errors
@@ -87,9 +88,8 @@ impl Checkpoint {
         positions: u64,
         parameters: Parameters,
     ) -> Result<Self> {
-        let zeros = Parameters::zeros(parameters.architecture().clone())?;
         Ok(Self {
-            moments: vec![zeros; settings.optimizer.moments().len()],
+            moments: initial_moments(settings.optimizer, &parameters)?,
             settings,
             step: 0,
             epoch: 0,

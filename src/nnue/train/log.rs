@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "an entry is written and dropped")]
 pub enum Entry {
     /// A training begins.
     Start {

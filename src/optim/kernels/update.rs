@@ -177,6 +177,9 @@ pub(crate) fn case_groups(ranged: bool) -> [f32; 12] {
     ])
 }
 
+/// The seed of the case whose divisor is 1, as that of RAdam in its first steps.
+const UNRECTIFIED: usize = 7;
+
 /// The numbers of step `t` of a case.
 pub(crate) fn case_step(t: i32) -> Step {
     Step {
@@ -192,12 +195,20 @@ fn cases() -> Vec<Case> {
     let case = |(variant, (seed, length)): (usize, (usize, usize))| {
         let mut inputs = Inputs::new(1100 + seed as u64);
         let t = if seed % 2 == 0 { 1 } else { 1000 };
+        let is_plain = seed == UNRECTIFIED;
         let params = Params {
             groups: case_groups(seed % 3 != 0),
             length: length as u32,
             end_1: (length / 2) as u32,
             end_2: (length - length / 4) as u32,
-            step: case_step(t),
+            step: match is_plain {
+                true => Step {
+                    correction2: 0.0,
+                    epsilon: 1.0,
+                    ..case_step(t)
+                },
+                false => case_step(t),
+            },
         };
         let mut gradient = inputs.floats(length, -1.0, 1.0);
         for gradient in gradient.iter_mut().step_by(7) {
@@ -230,12 +241,13 @@ fn cases() -> Vec<Case> {
             first: update(first, &moment),
             second: update(second, &moment),
         };
-        let name = format!("n={length} t={t} ranged={}", seed % 3 != 0);
+        let divisor = if is_plain { " without a divisor" } else { "" };
+        let name = format!("n={length} t={t} ranged={}{divisor}", seed % 3 != 0);
         Case::new(name, variant, params, slots)
     };
     // Sizes 0, 1, tile − 1, tile, tile + 1, a prime, and more than 65,535 workgroups; the first and
-    // a late step, with and without a range.
-    let lengths = [0usize, 1, 63, 64, 65, 997, 4_194_400];
+    // a late step, with and without a range; and RAdam before it rectifies.
+    let lengths = [0usize, 1, 63, 64, 65, 997, 4_194_400, 331];
     (0..KERNEL.variants())
         .flat_map(|variant| {
             lengths
