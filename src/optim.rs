@@ -151,6 +151,20 @@ impl Optimizer {
     /// AdamW with β1 = 0.9, β2 = 0.999, ε = 1e-8, decay 0.01, no range and bias correction.
     pub const ADAMW: Self = Self::AdamW(AdamW::DEFAULT);
 
+    /// The names in files and options.
+    pub const NAMES: [&'static str; 4] = ["adamw", "radam", "ranger", "sgd"];
+
+    /// The optimizer of this name, with its default numbers.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "adamw" => Some(Self::ADAMW),
+            "radam" => Some(RAdam::default().into()),
+            "ranger" => Some(Ranger::default().into()),
+            "sgd" => Some(Sgd::default().into()),
+            _ => None,
+        }
+    }
+
     /// The name in files and options.
     pub fn name(&self) -> &'static str {
         match self {

@@ -20,8 +20,9 @@ fn a_run_with_weights_in_16_bits_repeats_resumes_and_keeps_its_setting() {
 fn check_run(network: &str, option: &str, setting: &str) {
     let (_guard, directory) = scratch();
     let data = cut(&directory, 2000);
-    let line =
-        format!("train --device vulkan:llvmpipe --epochs 2 --batch 500 --save-every 1 {network}");
+    let line = format!(
+        "train --device vulkan:llvmpipe --epochs 2 --batch 500 --save-every 1 --keep 0 {network}"
+    );
     let train = |name: &str, option: &str| {
         let run = directory.join(name);
         let line = format!("{line} {option}");

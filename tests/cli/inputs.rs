@@ -71,7 +71,7 @@ fn forms() -> Vec<(String, usize, usize, &'static str, &'static str)> {
 fn killed(run: &Path, step: u64) -> PathBuf {
     let copy = run.with_extension(format!("killed-at-{step}"));
     fs::create_dir_all(copy.join("checkpoints")).unwrap();
-    for name in ["run.json", "log.jsonl"] {
+    for name in ["run.toml", "log.jsonl"] {
         fs::copy(run.join(name), copy.join(name)).unwrap();
     }
     for step in 0..=step {
@@ -90,7 +90,7 @@ fn every_form_trains_evaluates_and_resumes_without_flags() {
     for (number, (options, inputs, buckets, shape, named)) in forms().into_iter().enumerate() {
         let run = directory.join(format!("run{number}"));
         let line = format!(
-            "train --device cpu --hidden 8 --epochs 2 --batch 800 --save-every 3 {options}"
+            "train --device cpu --hidden 8 --epochs 2 --batch 800 --save-every 3 --keep 0 {options}"
         );
         let paths: [(&str, &Path); 3] = [
             ("--data", &data),

@@ -10,6 +10,7 @@ mod half;
 mod inputs;
 #[cfg(target_os = "linux")]
 mod paths;
+mod recipes;
 mod resume;
 mod runs;
 #[cfg(unix)]

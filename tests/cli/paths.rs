@@ -104,10 +104,10 @@ fn unicode_paths_are_printed_exactly() {
     let summary = summary.success().json();
     assert_eq!(summary["paths_lossy"], false);
     assert_eq!(summary["log"], run.join("log.jsonl").to_str().unwrap());
-    let json = fs::read_to_string(run.join("run.json")).unwrap();
+    let text = fs::read_to_string(run.join("run.toml")).unwrap();
     assert!(
-        json.contains(&format!("{:?}", data.to_str().unwrap())),
-        "{json}"
+        text.contains(&format!("{:?}", data.to_str().unwrap())),
+        "{text}"
     );
 }
 

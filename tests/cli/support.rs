@@ -132,7 +132,7 @@ pub fn assert_holds(found: &Path, expected: &Path) {
 
 /// A training of 240 steps with 49 checkpoints.
 pub const LONG: &str =
-    "train --device cpu --hidden 48 --batch 512 --epochs 6 --save-every 5 --seed 7";
+    "train --device cpu --hidden 48 --batch 512 --epochs 6 --save-every 5 --keep 0 --seed 7";
 
 fn checkpoints(run: &Path) -> usize {
     let entries = fs::read_dir(run.join("checkpoints")).into_iter().flatten();

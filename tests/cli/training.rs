@@ -113,7 +113,7 @@ fn equal_trainings_are_equal_files_on_any_number_of_threads() {
     let train = |name: &str, options: &str| {
         let run = directory.join(name);
         let line = format!(
-            "train --device cpu --hidden 33 --epochs 2 --batch 700 --save-every 4 {options}"
+            "train --device cpu --hidden 33 --epochs 2 --batch 700 --save-every 4 --keep 0 {options}"
         );
         wgrad(&line, &[("--data", &data), ("--out", &run)]).success();
         run

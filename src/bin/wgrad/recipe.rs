@@ -46,6 +46,9 @@ pub struct RecipeOptions {
     /// End a stage after this many validations without a lower loss; 0 for never [default: 0]
     #[arg(long, value_name = "COUNT")]
     patience: Option<u64>,
+    /// Set a key of a file in every stage, after all options: --set beta1=0.95
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     #[command(flatten)]
     device: DeviceOption,
     #[command(flatten)]
@@ -63,14 +66,17 @@ pub fn configured(file: Option<&Path>, options: &RecipeOptions) -> Result<Config
     for stage in &mut config.stages {
         options.settings.over(&mut stage.settings)?;
     }
-    options.over(&mut config);
+    options.over(&mut config)?;
     config.check()?;
     Ok(config)
 }
 
 impl RecipeOptions {
-    /// Overwrites the files and the device with the given options.
-    pub fn over(&self, config: &mut Config) {
+    /// Overwrites the files and the device with the given options, and then sets keys.
+    ///
+    /// # Errors
+    /// A key or a value that no file can have.
+    pub fn over(&self, config: &mut Config) -> Result<(), Failure> {
         let run = &mut config.run;
         if !self.data.is_empty() {
             run.data.clone_from(&self.data);
@@ -94,6 +100,11 @@ impl RecipeOptions {
         if self.device.device.is_some() {
             config.device.clone_from(&self.device.device);
         }
+        for text in &self.set {
+            let set = config.set(text);
+            set.map_err(|fault| Failure::Message(format!("--set {text}: {fault}")))?;
+        }
+        Ok(())
     }
 }
 

@@ -8,8 +8,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use wgrad::nnue::Initial;
 use wgrad::nnue::activation::Activation;
 use wgrad::nnue::train::{Objective, Settings};
+use wgrad::optim::Optimizer;
 use wgrad::optim::schedule::{Schedule, Unit, Warmup};
-use wgrad::optim::{AdamW, Optimizer, Sgd};
 
 /// An option that is not given takes its default, or the value of the resumed run.
 #[derive(clap::Args)]
@@ -60,20 +60,22 @@ pub struct SettingsOptions {
     /// [default: superbatch for a length in superbatches, otherwise step]
     #[arg(long, value_name = "UNIT")]
     schedule_per: Option<Unit>,
-    /// AdamW with β1 = 0.9, β2 = 0.999, ε = 1e-8 and decoupled decay, or SGD with momentum
-    /// [default: adamw]
-    #[arg(long, value_parser = PossibleValuesParser::new(["adamw", "sgd"]))]
+    /// AdamW, RAdam or Ranger with decoupled decay, or SGD with momentum [default: adamw]
+    #[arg(long, value_parser = PossibleValuesParser::new(Optimizer::NAMES))]
     optimizer: Option<String>,
     /// μ, the momentum of sgd: from 0 to below 1 [default: 0.9]
     #[arg(long, value_name = "MU", allow_negative_numbers = true)]
     momentum: Option<f32>,
-    /// For adamw: each step multiplies every parameter by 1 − learning rate · DECAY [default: 0.01]
+    /// Except for sgd: each step multiplies every parameter by 1 − learning rate · DECAY [default: 0.01]
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
     weight_decay: Option<f32>,
-    /// For adamw: the range of every parameter, such as -1.98..1.98 or, for the same range, 1.98
+    /// Except for sgd: the range of every parameter, such as -1.98..1.98 or, for the same range, 1.98
     /// [default: none]
     #[arg(long, value_name = "LOW..HIGH", visible_alias = "weight-clip", allow_hyphen_values = true, value_parser = range)]
     weight_range: Option<(f32, f32)>,
+    /// For adamw: whether the moments are divided by 1 − β^t; bullet's are not [default: true]
+    #[arg(long, value_name = "BOOL")]
+    bias_correction: Option<bool>,
     /// Store Z and its gradients in 16 bits. Adapters do it for SCReLU and for networks with a
     /// pairwise product or hidden layers [default: 32 bits]
     #[arg(long)]
@@ -146,33 +148,37 @@ impl SettingsOptions {
     }
 
     fn optimizer(&self, standing: Optimizer) -> Result<Optimizer, Failure> {
-        let mut optimizer = match self.optimizer.as_deref() {
-            Some("sgd") if !matches!(standing, Optimizer::Sgd(_)) => Sgd::default().into(),
-            Some("adamw") if !matches!(standing, Optimizer::AdamW(_)) => AdamW::default().into(),
-            _ => standing,
+        let name = self.optimizer.as_deref().unwrap_or(standing.name());
+        let mut optimizer = match name == standing.name() {
+            true => standing,
+            false => Optimizer::named(name).unwrap_or(standing),
         };
-        if let Optimizer::Sgd(sgd) = &mut optimizer {
-            put(&mut sgd.momentum, self.momentum);
-        }
-        if let Optimizer::AdamW(adamw) = &mut optimizer {
-            put(&mut adamw.weight_decay, self.weight_decay);
-            adamw.weight_range = self.weight_range.or(adamw.weight_range);
-        }
-        // The options of the optimizer that was not chosen.
-        let adamw_options = [
-            self.weight_decay.map(|_| "--weight-decay"),
-            self.weight_range.map(|_| "--weight-range"),
-        ];
-        let foreign = match optimizer {
-            Optimizer::AdamW(_) => self.momentum.map(|_| ("--momentum", "sgd")),
-            _ => {
-                let given = adamw_options.into_iter().flatten().next();
-                given.map(|option| (option, "adamw"))
+        let mut foreign = match &mut optimizer {
+            Optimizer::Sgd(sgd) => {
+                put(&mut sgd.momentum, self.momentum);
+                self.weight_decay
+                    .map(|_| "--weight-decay")
+                    .or(self.weight_range.map(|_| "--weight-range"))
             }
+            _ => self.momentum.map(|_| "--momentum"),
         };
+        let adaptive = match &mut optimizer {
+            Optimizer::AdamW(own) => Some((&mut own.weight_decay, &mut own.weight_range)),
+            Optimizer::RAdam(own) => Some((&mut own.weight_decay, &mut own.weight_range)),
+            Optimizer::Ranger(own) => Some((&mut own.weight_decay, &mut own.weight_range)),
+            _ => None,
+        };
+        if let Some((decay, range)) = adaptive {
+            put(decay, self.weight_decay);
+            *range = self.weight_range.or(*range);
+        }
+        match &mut optimizer {
+            Optimizer::AdamW(adamw) => put(&mut adamw.bias_correction, self.bias_correction),
+            _ => foreign = foreign.or(self.bias_correction.map(|_| "--bias-correction")),
+        }
         match foreign {
-            Some((option, name)) => {
-                let message = format!("{option} goes with --optimizer {name}");
+            Some(option) => {
+                let message = format!("{option} does not go with --optimizer {name}");
                 Err(Failure::Usage("train", message))
             }
             None => Ok(optimizer),

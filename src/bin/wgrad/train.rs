@@ -141,12 +141,15 @@ fn resumed(options: &Options, directory: &Path) -> Result<Config, Failure> {
         None => Config::new(checkpoint.settings.clone(), Run::default()),
     };
     config.run = run;
-    if let Some(stage) = config.stages.get_mut(checkpoint.progress.stage()) {
-        let own = stage.settings.clone();
+    let index = checkpoint.progress.stage();
+    let own = config.stages.get(index).cloned();
+    if let Some(stage) = config.stages.get_mut(index) {
         options.recipe.settings.over(&mut stage.settings)?;
-        refuse(&own, &stage.settings)?;
     }
-    options.recipe.over(&mut config);
+    options.recipe.over(&mut config)?;
+    if let (Some(own), Some(given)) = (own, config.stages.get(index)) {
+        refuse(&own.settings, &given.settings)?;
+    }
     config.check()?;
     Ok(config)
 }

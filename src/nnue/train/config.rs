@@ -108,6 +108,24 @@ impl Config {
         read::parse(text)
     }
 
+    /// Replaces values in all stages: `text` is a line of a file, such as `beta1 = 0.95`. The text
+    /// of a value needs no quotation marks. [`Config::check`] checks the result.
+    ///
+    /// # Errors
+    /// A [`Fault`] with the key.
+    pub fn set(&mut self, text: &str) -> Result<(), Fault> {
+        let quoted = || {
+            let (key, value) = text.split_once('=')?;
+            let value = toml::Value::String(value.trim().to_owned());
+            Some(format!("{key} = {value}"))
+        };
+        let is_toml = toml::from_str::<toml::Table>(text).is_ok();
+        match quoted().filter(|_| !is_toml) {
+            Some(quoted) => read::set(self, &quoted),
+            None => read::set(self, text),
+        }
+    }
+
     /// Checks the settings of all stages, and that they train one network.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! A network to start from.
 
 use crate::error::{Error, Result};
-use crate::nnue::{Parameters, read_network};
+use crate::nnue::{ParameterName, Parameters, read_network};
 use std::path::Path;
 
 /// The tensors that a training took from a network, by name.
@@ -17,10 +17,10 @@ pub struct Taken {
 /// Replaces each tensor of `parameters` that the network at `path` has in the same shape.
 ///
 /// # Errors
-/// The errors of the file, and a network without any such tensor.
+/// The errors of the file, and a network that has such tensors only for biases, or none.
 pub(super) fn take(parameters: &mut Parameters, path: &Path) -> Result<Taken> {
     let (network, _) = read_network(path)?;
-    let mut found = Taken::default();
+    let (mut found, mut has_weights) = (Taken::default(), false);
     let specs = parameters.architecture().tensors();
     for (spec, values) in specs.iter().zip(parameters.values_mut()) {
         let own = network
@@ -29,21 +29,29 @@ pub(super) fn take(parameters: &mut Parameters, path: &Path) -> Result<Taken> {
         let list = match own {
             Some((_, own)) => {
                 values.copy_from_slice(own);
+                has_weights |= !is_bias(spec.name);
                 &mut found.taken
             }
             None => &mut found.left,
         };
         list.push(spec.name.to_string());
     }
-    if found.taken.is_empty() {
+    if !has_weights {
         let place = format!("init, {}", path.display());
         let expected = format!(
-            "a network that shares a tensor with {}",
+            "a network that shares weights with {}",
             parameters.architecture()
         );
         return Err(Error::argument(place, expected, network.architecture()));
     }
     Ok(found)
+}
+
+fn is_bias(name: ParameterName) -> bool {
+    matches!(
+        name,
+        ParameterName::B1 | ParameterName::B2 | ParameterName::D | ParameterName::Bias(_)
+    )
 }
 
 #[cfg(test)]
@@ -70,7 +78,7 @@ mod tests {
         let mut wider = Parameters::initial(Architecture::new(768, 32).buckets(8), 2).unwrap();
         let error = take(&mut wider, &path).unwrap_err().to_string();
         assert!(
-            error.contains("net.safetensors: expected a network that shares"),
+            error.contains("net.safetensors: expected a network that shares weights"),
             "{error}"
         );
     }

@@ -186,7 +186,7 @@ impl Settings {
         self.architecture.check()?;
         self.encoding().check_buckets(&self.architecture)?;
         self.optimizer.check()?;
-        self.objective().check()?;
+        Objective::new(self.loss, self.lambda, self.scale).check()?;
         let rate = self.learning_rate;
         let valid = rate > 0.0 && rate.is_finite();
         require("learning_rate (η)", valid, ABOVE_0, rate)?;

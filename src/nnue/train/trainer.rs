@@ -283,7 +283,8 @@ impl Trainer {
             if self.is_done(&timeline) {
                 return Ok(Outcome::Ended);
             }
-            if stopped {
+            // A checkpoint holds this state, so that a stop takes no other step.
+            if stopped || (saves && stop.load(Ordering::Relaxed)) {
                 return Ok(Outcome::Stopped);
             }
         }

@@ -4,6 +4,7 @@ use crate::error::{Error, Fault, Result};
 use crate::files::path::StoredPath;
 use crate::nnue::data::OutputBuckets;
 use crate::nnue::{HiddenLayer, Initial, activation::Activation, loss::Link};
+use crate::optim::SlowStart;
 use crate::optim::schedule::{Schedule, Unit, Warmup};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -63,7 +64,7 @@ macro_rules! whole_numbers {
     )*};
 }
 
-whole_numbers!(u64, usize);
+whole_numbers!(u32, u64, usize);
 
 impl Field for String {
     fn read(value: &Value) -> Result<Self, Fault> {
@@ -151,7 +152,7 @@ impl Field for Vec<usize> {
 }
 
 /// The text of a value that its type parses. Lists and numbers are joined with commas.
-fn text_of(value: &Value) -> String {
+pub(super) fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(list) => list.iter().map(text_of).collect::<Vec<_>>().join(","),
@@ -188,6 +189,24 @@ texts! {
     Initial: ToString::to_string;
     Unit: ToString::to_string;
     OutputBuckets: ToString::to_string;
+}
+
+impl Field for SlowStart {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        match value.as_str() {
+            Some("weights") => Ok(Self::Weights),
+            Some("zero") => Ok(Self::Zero),
+            _ => Err(wrong("weights or zero", value)),
+        }
+    }
+
+    fn write(&self) -> Option<Value> {
+        let name = match self {
+            Self::Weights => "weights",
+            Self::Zero => "zero",
+        };
+        Some(Value::String(name.to_owned()))
+    }
 }
 
 impl Field for Warmup {

@@ -1,12 +1,13 @@
 //! The keys: the only list of them, for reading, writing and comparing trainings.
 
-use super::field::{Field, wrong};
+use super::field::{Field, text_of, wrong};
 use crate::error::{Error, Fault, Result};
 use crate::nnue::data::ChessInputs;
+use crate::nnue::names::one_of;
 use crate::nnue::train::run::Run;
 use crate::nnue::train::settings::Settings;
 use crate::nnue::train::stage::Stage;
-use crate::optim::{AdamW, Optimizer, Sgd};
+use crate::optim::Optimizer;
 use toml::{Table, Value};
 
 /// A key of a stage. It may stand above the stages too.
@@ -42,21 +43,28 @@ macro_rules! setting {
     };
 }
 
-/// A key that is a field of one optimizer.
+/// A key that is a field of some optimizers.
 macro_rules! of_optimizer {
-    ($kind:ident, $name:ident) => {
+    ($($kind:ident)|+, $name:ident) => {
+        of_optimizer!($($kind)|+, $name: $name)
+    };
+    ($($kind:ident)|+, $name:ident: $field:ident) => {
         Key {
             name: stringify!($name),
             read: |stage, value, _| {
-                let Optimizer::$kind(numbers) = &mut stage.settings.optimizer else {
-                    let name = optimizer_name(&stage.settings);
-                    return Err(wrong(format!("no such key with optimizer {name:?}"), value));
-                };
-                numbers.$name = Field::read(value)?;
+                match &mut stage.settings.optimizer {
+                    $(Optimizer::$kind(numbers) => numbers.$field = Field::read(value)?,)+
+                    #[allow(unreachable_patterns)]
+                    other => {
+                        let expected = format!("no such key with optimizer {:?}", other.name());
+                        return Err(wrong(expected, value));
+                    }
+                }
                 Ok(())
             },
             write: |stage| match &stage.settings.optimizer {
-                Optimizer::$kind(numbers) => Field::write(&numbers.$name),
+                $(Optimizer::$kind(numbers) => Field::write(&numbers.$field),)+
+                #[allow(unreachable_patterns)]
                 _ => None,
             },
         }
@@ -184,23 +192,26 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         name: "optimizer",
         read: |stage, value, _| {
+            let name = String::read(value)?;
             let standing = &mut stage.settings.optimizer;
-            match (String::read(value)?.as_str(), &standing) {
-                ("adamw", Optimizer::AdamW(_)) | ("sgd", Optimizer::Sgd(_)) => {}
-                ("adamw", _) => *standing = AdamW::default().into(),
-                ("sgd", _) => *standing = Sgd::default().into(),
-                _ => return Err(wrong("adamw or sgd", value)),
+            if name != standing.name() {
+                *standing = Optimizer::named(&name)
+                    .ok_or_else(|| wrong(one_of(&Optimizer::NAMES), value))?;
             }
             Ok(())
         },
-        write: |stage| optimizer_name(&stage.settings).to_owned().write(),
+        write: |stage| Some(Value::String(stage.settings.optimizer.name().to_owned())),
     },
     of_optimizer!(Sgd, momentum),
-    of_optimizer!(AdamW, beta1),
-    of_optimizer!(AdamW, beta2),
-    of_optimizer!(AdamW, epsilon),
-    of_optimizer!(AdamW, weight_decay),
-    of_optimizer!(AdamW, weight_range),
+    of_optimizer!(AdamW | RAdam | Ranger, beta1),
+    of_optimizer!(AdamW | RAdam | Ranger, beta2),
+    of_optimizer!(AdamW | RAdam | Ranger, epsilon),
+    of_optimizer!(AdamW | RAdam | Ranger, weight_decay),
+    of_optimizer!(AdamW | RAdam | Ranger, weight_range),
+    of_optimizer!(AdamW, bias_correction),
+    of_optimizer!(Ranger, lookahead_alpha: alpha),
+    of_optimizer!(Ranger, lookahead_period: period),
+    of_optimizer!(Ranger, slow_start),
     setting!(lambda),
     setting!(lambda_schedule),
     setting!(lambda_warmup),
@@ -226,13 +237,6 @@ pub(super) const RUN_KEYS: &[RunKey] = &[
 /// The keys of a stage that are not settings.
 pub(super) const STAGE_KEYS: [&str; 3] = ["name", "data", "validation"];
 
-fn optimizer_name(settings: &Settings) -> &'static str {
-    match settings.optimizer {
-        Optimizer::Sgd(_) => "sgd",
-        Optimizer::AdamW(_) => "adamw",
-    }
-}
-
 /// A fault that names its place.
 fn named(name: &str, fault: Fault) -> Fault {
     Fault {
@@ -254,7 +258,7 @@ fn set_inputs(stage: &mut Stage, name: &str, table: Option<&[usize]>) -> Result<
 /// The keys in which two settings differ, with the values of both: (key, own, given).
 pub fn differences(own: &Settings, given: &Settings) -> Vec<(&'static str, String, String)> {
     let [own, given] = [own, given].map(|settings| Stage::new(settings.clone()));
-    let text = |value: Option<Value>| value.map_or("none".into(), |value| value.to_string());
+    let text = |value: Option<Value>| value.map_or("none".to_owned(), |value| text_of(&value));
     let values = KEYS.iter().map(|key| {
         let (own, given) = ((key.write)(&own), (key.write)(&given));
         (key.name, text(own), text(given))

@@ -11,32 +11,17 @@ use toml::{Spanned, Table, Value};
 
 /// The table of a stage.
 const STAGE: &str = "stage";
+/// The key of the device.
+const DEVICE: &str = "device";
 
 /// The keys of a table, with their lines.
 type Lines = BTreeMap<String, usize>;
 
 pub(super) fn parse(text: &str) -> Result<Config, Fault> {
-    let bad = |error: toml::de::Error| {
-        let line = error.span().map_or(1, |span| line_of(text, span.start));
-        Fault::new(format!("line {line}"), "TOML", error.message())
-    };
-    let spanned = DeTable::parse(text).map_err(bad)?;
-    let table: Table = toml::from_str(text).map_err(bad)?;
-    let lines = lines_of(text, spanned.get_ref());
-    let stage_lines = stage_lines(text, spanned.get_ref());
-
+    let (table, lines, stage_lines) = tables(text)?;
     let mut config = Config::default();
-    let known = KEYS.iter().map(|key| key.name);
-    let known = known.chain(RUN_KEYS.iter().map(|key| key.name));
-    check_names(&table, &lines, known.chain(["device", STAGE]))?;
-    for key in RUN_KEYS {
-        if let Some(value) = table.get(key.name) {
-            (key.read)(&mut config.run, value).map_err(at(&lines, key.name))?;
-        }
-    }
-    if let Some(value) = table.get("device") {
-        config.device = Field::read(value).map_err(at(&lines, "device"))?;
-    }
+    check_names(&table, &lines, names().chain([STAGE]))?;
+    read_run(&mut config, &table, &lines)?;
     let base = &mut config.stages[0];
     read_stage(base, &table, &lines)?;
     let base = base.clone();
@@ -56,21 +41,62 @@ pub(super) fn parse(text: &str) -> Result<Config, Fault> {
         check_names(table, own_lines, known)?;
         let mut stage = base.clone();
         read_stage(&mut stage, table, own_lines)?;
-        if let Some(value) = table.get("data") {
-            stage.data = Field::read(value).map_err(at(own_lines, "data"))?;
+        let own = |name: &'static str| Some((table.get(name)?, at(own_lines, name)));
+        if let Some((value, at)) = own("name") {
+            stage.name = Field::read(value).map_err(at)?;
         }
-        if let Some(value) = table.get("name") {
-            stage.name = Field::read(value).map_err(at(own_lines, "name"))?;
+        if let Some((value, at)) = own("data") {
+            stage.data = Field::read(value).map_err(at)?;
         }
-        if let Some(value) = table.get("validation") {
-            stage.validation = Field::read(value).map_err(at(own_lines, "validation"))?;
+        if let Some((value, at)) = own("validation") {
+            stage.validation = Field::read(value).map_err(at)?;
         }
         config.stages.push(stage);
     }
-    config
-        .check()
-        .map_err(|error| blame(error, &lines, &stage_lines))?;
+    let checked = config.check();
+    checked.map_err(|error| blame(error, &lines, &stage_lines))?;
     Ok(config)
+}
+
+/// Replaces the values of keys in all stages, without checking the whole.
+pub(super) fn set(config: &mut Config, text: &str) -> Result<(), Fault> {
+    let (table, lines, _) = tables(text)?;
+    check_names(&table, &lines, names())?;
+    read_run(config, &table, &lines)?;
+    let mut stages = config.stages.iter_mut();
+    stages.try_for_each(|stage| read_stage(stage, &table, &lines))
+}
+
+/// The tables of a text, and the lines of the keys of the whole and of each stage.
+fn tables(text: &str) -> Result<(Table, Lines, Vec<Lines>), Fault> {
+    let bad = |error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| line_of(text, span.start));
+        Fault::new(format!("line {line}"), "TOML", error.message())
+    };
+    let spanned = DeTable::parse(text).map_err(bad)?;
+    let table: Table = toml::from_str(text).map_err(bad)?;
+    let spanned = spanned.get_ref();
+    Ok((table, lines_of(text, spanned), stage_lines(text, spanned)))
+}
+
+/// The keys above the stages.
+fn names() -> impl Iterator<Item = &'static str> + Clone {
+    let keys = KEYS.iter().map(|key| key.name);
+    let run_keys = RUN_KEYS.iter().map(|key| key.name);
+    keys.chain(run_keys).chain([DEVICE])
+}
+
+/// Reads the keys of the run.
+fn read_run(config: &mut Config, table: &Table, lines: &Lines) -> Result<(), Fault> {
+    for key in RUN_KEYS {
+        if let Some(value) = table.get(key.name) {
+            (key.read)(&mut config.run, value).map_err(at(lines, key.name))?;
+        }
+    }
+    if let Some(value) = table.get(DEVICE) {
+        config.device = Field::read(value).map_err(at(lines, DEVICE))?;
+    }
+    Ok(())
 }
 
 /// Reads the keys of a stage, in the order of [`KEYS`].
@@ -141,7 +167,8 @@ fn blame(error: Error, lines: &Lines, stages: &[Lines]) -> Fault {
     };
     let words = setting.replace(' ', "_");
     let named = |lines: &Lines| {
-        let name = lines.keys().find(|name| words.starts_with(name.as_str()));
+        let names = lines.keys().filter(|name| words.starts_with(name.as_str()));
+        let name = names.max_by_key(|name| name.len());
         name.and_then(|name| lines.get(name)).copied()
     };
     match stage.and_then(named).or_else(|| named(lines)) {

@@ -161,7 +161,7 @@ fn wrong_values_name_line_key_and_value() {
         ),
         (
             "optimizer = \"adam\"",
-            &["line 1, optimizer: expected adamw or sgd"],
+            &["line 1, optimizer: expected adamw, radam, ranger or sgd"],
         ),
         (
             "epochs = 3\nsuperbatches = 4",
@@ -196,5 +196,35 @@ fn differences_name_keys_and_values() {
     assert_eq!(found.len(), 3);
     for ((key, own, given), expected) in found.iter().zip(expected) {
         assert_eq!((*key, own.as_str(), given.as_str()), expected);
+    }
+}
+
+#[test]
+fn values_can_be_set_in_all_stages() {
+    let mut config = parse(RECIPE);
+    config.set("beta1=0.95").unwrap();
+    config.set("schedule = cosine:1e-6").unwrap();
+    config.set("optimizer = \"ranger\"").unwrap();
+    config.set("lookahead_period=5").unwrap();
+    config.set("slow_start=zero").unwrap();
+    config.check().unwrap();
+    for stage in &config.stages {
+        let Optimizer::Ranger(ranger) = stage.settings.optimizer else {
+            panic!("{:?}", stage.settings.optimizer)
+        };
+        assert_eq!(
+            (ranger.period, ranger.slow_start),
+            (5, crate::optim::SlowStart::Zero)
+        );
+        assert_eq!(stage.settings.schedule, "cosine:1e-6".parse().unwrap());
+    }
+    assert_eq!(parse(&config.to_string()), config);
+    for (text, word) in [
+        ("beta=0.9", "such as beta"),
+        ("clip=x", "a number"),
+        ("x", "TOML"),
+    ] {
+        let fault = config.set(text).unwrap_err().to_string();
+        assert!(fault.contains(word), "{fault}");
     }
 }
