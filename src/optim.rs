@@ -1,6 +1,7 @@
 //! Optimizers (section 5): the numbers of a step, and the sink that applies it.
 
 mod adaptive;
+mod group;
 #[doc(hidden)]
 pub mod kernels;
 pub mod schedule;
@@ -11,6 +12,7 @@ use crate::engine::recording::{BufferId, Recording};
 use crate::error::{Error, Result};
 use adaptive::Adaptive;
 pub use adaptive::{AdamW, RAdam, Ranger, SlowStart};
+pub use group::ParameterGroup;
 use kernels::{lookahead, update};
 use serde::{Deserialize, Serialize};
 use sinks::{NO_RANGE, Sink, Step};
@@ -79,58 +81,6 @@ pub struct StepAt {
     pub number: u64,
     /// The learning rate η.
     pub learning_rate: f32,
-}
-
-/// The numbers of one group of parameters that differ from the optimizer's own.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ParameterGroup {
-    /// The factor of the learning rate.
-    pub rate_factor: f32,
-    /// The weight decay w, instead of the optimizer's.
-    pub weight_decay: Option<f32>,
-    /// The range of θ, instead of the optimizer's.
-    pub range: Option<(f32, f32)>,
-}
-
-impl Default for ParameterGroup {
-    fn default() -> Self {
-        Self {
-            rate_factor: 1.0,
-            weight_decay: None,
-            range: None,
-        }
-    }
-}
-
-impl ParameterGroup {
-    /// Checks the numbers.
-    ///
-    /// # Errors
-    /// A factor below 0 or not finite, a negative decay, an empty range.
-    pub fn check(&self) -> Result<()> {
-        check_from_0("learning-rate factor", self.rate_factor)?;
-        check_from_0("weight decay", self.weight_decay.unwrap_or(0.0))?;
-        check_range(self.range)
-    }
-
-    /// Checks that an optimizer has what the group changes.
-    ///
-    /// # Errors
-    /// A weight decay or a range for SGD, which has neither.
-    pub fn check_for(&self, optimizer: &Optimizer) -> Result<()> {
-        let Optimizer::Sgd(_) = optimizer else {
-            return Ok(());
-        };
-        match (self.weight_decay, self.range) {
-            (None, None) => Ok(()),
-            (decay, range) => Err(Error::argument(
-                "parameter group of sgd",
-                "no weight decay and no range",
-                format!("weight decay {decay:?} and range {range:?}"),
-            )),
-        }
-    }
 }
 
 /// The buffers of one optimizer step.
@@ -265,7 +215,7 @@ impl Optimizer {
         buffers: UpdateBuffers<'_>,
     ) {
         let group = self.group(at, &ParameterGroup::default());
-        self.record_groups(recording, at, [(length, group); 3], buffers);
+        self.record_groups(recording, at, &[(length, group)], buffers);
         self.record_lookahead(recording, at, length, buffers);
     }
 
@@ -299,23 +249,15 @@ impl Optimizer {
         }
     }
 
-    /// As [`Optimizer::record`] for up to three groups: for each the end of its elements, and its
-    /// numbers.
+    /// Records a step for buffers whose elements belong to groups one after the other: for each group
+    /// the end of its elements, and its numbers. A dispatch takes three groups.
     pub(crate) fn record_groups(
         &self,
         recording: &mut Recording<'_>,
         at: StepAt,
-        groups: [(usize, sinks::Group); 3],
+        groups: &[(usize, sinks::Group)],
         buffers: UpdateBuffers<'_>,
     ) {
-        let [end_1, end_2, length] = groups.map(|(end, _)| end as u32);
-        let params = update::Params {
-            groups: bytemuck::cast(groups.map(|(_, group)| group)),
-            length,
-            end_1,
-            end_2,
-            step: self.step(at),
-        };
         let moment = |index: usize| buffers.moments.get(index).copied().unwrap_or(buffers.spare);
         let to = update::Buffers {
             gradient: buffers.gradient,
@@ -323,7 +265,22 @@ impl Optimizer {
             first: moment(0),
             second: moment(1),
         };
-        recording.dispatch(update::variant_of(self.sink()), params, to);
+        let mut start = 0;
+        for groups in groups.chunks(3) {
+            let of = |index: usize| groups[index.min(groups.len() - 1)];
+            let three = [of(0), of(1), of(2)];
+            let [end_1, end_2, end] = three.map(|(end, _)| end as u32);
+            let params = update::Params {
+                groups: bytemuck::cast(three.map(|(_, group)| group)),
+                start,
+                end_1,
+                end_2,
+                end,
+                step: self.step(at),
+            };
+            recording.dispatch(update::variant_of(self.sink()), params, to);
+            start = end;
+        }
     }
 }
 

@@ -3,9 +3,10 @@ alias Value = f32;
 
 struct Params {
     groups: array<vec4<f32>, 3>, // of the elements up to `end_1`, up to `end_2`, and the others
-    length: u32,
+    start: u32, // the first element
     end_1: u32,
     end_2: u32,
+    end: u32,
     beta1: f32,
     beta2: f32,
     correction1: f32, // 1/(1 − β1^t)
@@ -27,8 +28,8 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) invocation: u32,
 ) {
-    let i = group_index(group, groups) * INVOCATIONS + invocation;
-    if (i < params.length) {
+    let i = params.start + group_index(group, groups) * INVOCATIONS + invocation;
+    if (i < params.end) {
         let late = select(params.groups[1], params.groups[2], i >= params.end_2);
         sink(i, gradient[i], select(late, params.groups[0], i < params.end_1));
     }

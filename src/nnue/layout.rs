@@ -131,6 +131,20 @@ pub(super) fn split(architecture: &Architecture, buffer: &Shared, values: Values
     ranges.map(part).collect()
 }
 
+/// The tensors of the head buffer, by their indices in [`Architecture::tensors`], and where each ends
+/// in the buffer.
+pub(super) fn head_ends(architecture: &Architecture) -> Vec<(usize, usize)> {
+    let tensors = architecture.tensors();
+    let own = own_buffers(&tensors);
+    let mut end = 0;
+    let of_head = tensors.iter().enumerate().skip(own);
+    let ends = of_head.map(|(index, tensor)| {
+        end += tensor.len();
+        (index, end)
+    });
+    ends.collect()
+}
+
 /// The largest multiple of a word's lanes that K can be on the device, if buffers hold so many
 /// elements each.
 pub(super) fn largest_hidden(architecture: &Architecture, elements: u64) -> u64 {

@@ -1,5 +1,6 @@
 //! A network with an optimizer: one call per training step.
 
+use super::groups::ParameterGroups;
 use super::needs::Needs;
 use super::network::{Network, joined};
 use super::parameters::Parameters;
@@ -13,38 +14,6 @@ use crate::error::{Error, Result};
 use crate::nnue::batch::Batch;
 use crate::nnue::loss::Loss;
 use crate::optim::{Optimizer, ParameterGroup, StepAt};
-use serde::{Deserialize, Serialize};
-
-/// The groups of a network's parameters. Each may have its own learning rate, weight decay and
-/// range instead of the optimizer's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct ParameterGroups {
-    /// A of both accumulators.
-    pub weights: ParameterGroup,
-    /// B of both accumulators.
-    pub bias: ParameterGroup,
-    /// C, or the weights of all layers of the head.
-    pub output_weights: ParameterGroup,
-    /// d, or the biases of all layers of the head.
-    pub output_bias: ParameterGroup,
-}
-
-impl ParameterGroups {
-    fn check(&self, optimizer: &Optimizer) -> Result<()> {
-        let groups = [
-            &self.weights,
-            &self.bias,
-            &self.output_weights,
-            &self.output_bias,
-        ];
-        groups.into_iter().try_for_each(|group| {
-            group.check()?;
-            group.check_for(optimizer)
-        })
-    }
-}
 
 /// The moments of an optimizer before its first step.
 pub(super) fn initial_moments(
@@ -65,7 +34,8 @@ pub struct Learner {
     network: Network,
     loss: Loss,
     optimizer: Optimizer,
-    groups: ParameterGroups,
+    /// Of each tensor.
+    groups: Vec<ParameterGroup>,
     /// For each moment of the optimizer, one buffer per buffer of parameters.
     moments: Vec<Vec<Buffer>>,
     steps: u64,
@@ -128,20 +98,19 @@ impl Learner {
             network,
             loss,
             optimizer,
-            groups: ParameterGroups::default(),
+            groups: vec![ParameterGroup::default(); parameters.values().len()],
             moments,
             steps,
         })
     }
 
-    /// Sets the learning rate, weight decay and range of each group of parameters. They apply from
-    /// the next step on.
+    /// Sets the learning-rate factor, weight decay and range of tensors. They apply from the next
+    /// step on.
     ///
     /// # Errors
-    /// As [`ParameterGroup::check`] and [`ParameterGroup::check_for`].
-    pub fn set_groups(&mut self, groups: ParameterGroups) -> Result<()> {
-        groups.check(&self.optimizer)?;
-        self.groups = groups;
+    /// As [`ParameterGroups::check`].
+    pub fn set_groups(&mut self, groups: &ParameterGroups) -> Result<()> {
+        self.groups = groups.of_tensors(self.network.architecture(), &self.optimizer)?;
         Ok(())
     }
 
@@ -253,7 +222,7 @@ impl Learner {
                 number: self.steps + 1,
                 learning_rate,
             },
-            groups: self.groups,
+            groups: &self.groups,
             moments: &self.moments,
         };
         let mut readback = None;
@@ -286,7 +255,7 @@ impl Learner {
                 number: self.steps + 1,
                 learning_rate: 0.0,
             },
-            groups: self.groups,
+            groups: &self.groups,
             moments: &self.moments,
         };
         let upstream = Upstream::Loss(self.loss);

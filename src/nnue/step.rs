@@ -332,8 +332,12 @@ impl Step {
         let Some(goal) = goal.filter(|goal| slice.range.end == goal.total) else {
             return Ok(());
         };
-        if fused.is_none() {
-            self.record_end(recording, plan, parameters, goal)?;
+        match fused {
+            None => self.record_end(recording, plan, parameters, goal)?,
+            Some(update) if update.head(&self.architecture).is_none() => {
+                self.record_update(recording, parameters, goal.gradients, update, true);
+            }
+            Some(_) => {}
         }
         match goal.update {
             Some(update) => self.record_lookahead(recording, parameters, update),
@@ -450,18 +454,11 @@ impl Step {
         } else {
             0
         };
-        let head = HeadLayout::new(&self.architecture);
         let pairs = parameters.buffers.iter().zip(gradients.buffers);
         for (buffer, (values, gradient)) in pairs.enumerate().skip(first) {
-            let groups = if buffer == parameters.head_index() {
-                let [bias, weights, output_bias] = update.head();
-                [
-                    (head.output as usize, bias),
-                    (head.output_bias as usize, weights),
-                    (values.len(), output_bias),
-                ]
-            } else {
-                [(values.len(), update.weights()); 3]
+            let groups = match buffer == parameters.head_index() {
+                true => update.head_runs(&self.architecture),
+                false => vec![(values.len(), update.tensor(buffer))],
             };
             let buffers = UpdateBuffers {
                 gradient: gradient.id(),
@@ -471,7 +468,7 @@ impl Step {
             };
             update
                 .optimizer
-                .record_groups(recording, update.at, groups, buffers);
+                .record_groups(recording, update.at, &groups, buffers);
         }
     }
 

@@ -119,13 +119,16 @@ fn trained(
     if composed {
         learner.network_mut().compose();
     }
-    let mut groups = ParameterGroups::default();
-    groups.weights.rate_factor = 0.5;
+    let mut group = ParameterGroup {
+        rate_factor: 0.5,
+        ..ParameterGroup::default()
+    };
     if let Optimizer::AdamW(_) = optimizer {
-        groups.weights.weight_decay = Some(0.1);
-        groups.weights.range = Some((-0.3, 0.3));
+        group.weight_decay = Some(0.1);
+        group.range = Some((-0.3, 0.3));
     }
-    learner.set_groups(groups).unwrap();
+    let groups = ParameterGroups::new().with("A*", group);
+    learner.set_groups(&groups).unwrap();
     let losses = (0..6).map(|step| match step % 3 {
         2 => {
             let y = learner.network_mut().forward(&net.sparse).unwrap();
@@ -304,12 +307,12 @@ fn a_rate_of_0_moves_neither_part() {
     let device = Device::cpu().unwrap();
     let loss = Loss::SIGMOID_MSE;
     let mut learner = Learner::new(&device, &net.parameters, loss, Optimizer::ADAMW).unwrap();
-    let mut groups = ParameterGroups::default();
-    groups.weights = ParameterGroup {
+    let rests = ParameterGroup {
         rate_factor: 0.0,
         ..ParameterGroup::default()
     };
-    learner.set_groups(groups).unwrap();
+    let groups = ParameterGroups::new().with("A", rests).with("Af", rests);
+    learner.set_groups(&groups).unwrap();
     learner.step(&net.sparse, 0.1).unwrap().wait().unwrap();
     let after = learner.parameters().unwrap();
     for (tensor, values) in net.parameters.iter() {

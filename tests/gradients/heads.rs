@@ -9,7 +9,7 @@ use wgrad::nnue::{
     Activation, Architecture, Batch, HeadActivation, HiddenLayer, Inputs, Learner, Loss, Network,
     ParameterName, Parameters, Upstream,
 };
-use wgrad::optim::{Optimizer, Sgd};
+use wgrad::optim::{Optimizer, ParameterGroup, Sgd};
 
 /// Heads of every kind on accumulators of every kind. N is a multiple of 4 and K is even.
 fn architectures(inputs: usize, hidden: usize) -> Vec<Architecture> {
@@ -397,11 +397,13 @@ fn groups_of_a_head_have_rates_of_their_own() {
     let net = nets::random(&architecture, 40, 4, 1);
     let device = Device::cpu().unwrap();
     let learner = |optimizer| Learner::new(&device, &net.parameters, Loss::SIGMOID_MSE, optimizer);
-    let mut groups = ParameterGroups::default();
-    groups.weights.rate_factor = 0.0;
-    groups.output_weights.rate_factor = 0.0;
+    let rests = ParameterGroup {
+        rate_factor: 0.0,
+        ..ParameterGroup::default()
+    };
+    let groups = ParameterGroups::new().with("A*", rests).with("W", rests);
     let mut trained = learner(Optimizer::ADAMW).unwrap();
-    trained.set_groups(groups).unwrap();
+    trained.set_groups(&groups).unwrap();
     for _ in 0..3 {
         assert!(
             trained
@@ -419,11 +421,15 @@ fn groups_of_a_head_have_rates_of_their_own() {
         assert_eq!(stayed, stays, "{}", spec.name);
     }
 
-    groups.bias.weight_decay = Some(0.1);
+    let decays = ParameterGroup {
+        weight_decay: Some(0.1),
+        ..ParameterGroup::default()
+    };
+    let groups = groups.with("B1", decays);
     let sgd = Optimizer::from(Sgd::default());
     let error = learner(sgd)
         .unwrap()
-        .set_groups(groups)
+        .set_groups(&groups)
         .unwrap_err()
         .to_string();
     assert!(

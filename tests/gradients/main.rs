@@ -6,6 +6,7 @@ mod buckets;
 mod common;
 mod deep;
 mod factorised;
+mod groups;
 mod half;
 mod heads;
 mod limits;

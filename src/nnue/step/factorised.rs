@@ -96,16 +96,16 @@ pub(super) fn record_update(
     let Some(sizes) = Sizes::of(architecture) else {
         return;
     };
-    let params = shared_update::Params {
-        own_group: update.weights(),
-        shared_group: update.weights(),
-        length: sizes.length as u32,
-        buckets: sizes.buckets as u32,
-        step: update.optimizer.step(update.at),
-    };
     let variant = shared_update::variant_of(update.optimizer.sink());
     for (accumulator, merged) in parameters.merged.iter().enumerate() {
         let shared = sizes.accumulators + accumulator;
+        let params = shared_update::Params {
+            own_group: update.tensor(accumulator),
+            shared_group: update.tensor(shared),
+            length: sizes.length as u32,
+            buckets: sizes.buckets as u32,
+            step: update.optimizer.step(update.at),
+        };
         let [first, second] = update.state(accumulator, spares[0]);
         let [shared_first, shared_second] = update.state(shared, spares[1]);
         let buffers = shared_update::Buffers {

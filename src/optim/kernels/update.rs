@@ -14,23 +14,25 @@ crate::interface! {
         /// The [`Group`] of the elements below `end_1`, of the elements below `end_2`, and of the
         /// others.
         pub groups: [f32; 12],
-        /// The number of elements.
-        pub length: u32,
-        /// The end of the first group.
+        /// The first element.
+        pub start: u32,
+        /// The end of the first group, at least `start`.
         pub end_1: u32,
         /// The end of the second group, at least `end_1`.
         pub end_2: u32,
+        /// The end of the third group, at least `end_2`.
+        pub end: u32,
         /// The numbers of the step.
         pub step: Step,
     }
     pub struct Buffers {
-        /// g, `[length]`.
+        /// g, at least `[end]`.
         pub gradient: Read<f32>,
-        /// θ, `[length]`.
+        /// θ, like g.
         pub values: Update<f32>,
-        /// The first moment, `[length]`.
+        /// The first moment, like g.
         pub first: Update<f32>,
-        /// The second moment, `[length]`; any other buffer for an optimizer without one.
+        /// The second moment, like g; any other buffer for an optimizer without one.
         pub second: Update<f32>,
     }
 }
@@ -38,20 +40,20 @@ crate::interface! {
 impl crate::engine::kernel::Params for Params {
     const KERNEL: &'static Kernel = &KERNEL;
     fn groups(&self) -> u32 {
-        self.length.div_ceil(64)
+        (self.end - self.start).div_ceil(64)
     }
 }
 
 impl Params {
     /// The ranges of the groups, with the numbers of each group.
     fn ranges(&self) -> [(Range<usize>, Group); 3] {
-        let [end_1, end_2, length] = [self.end_1, self.end_2, self.length].map(|end| end as usize);
-        let (end_1, end_2) = (end_1.min(length), end_2.min(length));
+        let ends = [self.start, self.end_1, self.end_2, self.end].map(|end| end as usize);
+        let [start, end_1, end_2, end] = ends.map(|at| at.min(ends[3]));
         let [first, second, third]: [Group; 3] = bytemuck::cast(self.groups);
         [
-            (0..end_1, first),
+            (start..end_1, first),
             (end_1..end_2, second),
-            (end_2..length, third),
+            (end_2..end, third),
         ]
     }
 }
@@ -160,7 +162,7 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let p: Params = bytemuck::pod_read_unaligned(params);
     let sink = sink_of(variant);
     let buffers = sink.buffers();
-    Traffic::elementwise(p.length, 1 + buffers, buffers, sink.operations())
+    Traffic::elementwise(p.end - p.start, 1 + buffers, buffers, sink.operations())
 }
 
 /// The groups of a case: with and without a range, and with other rates and decays.
@@ -196,11 +198,14 @@ fn cases() -> Vec<Case> {
         let mut inputs = Inputs::new(1100 + seed as u64);
         let t = if seed % 2 == 0 { 1 } else { 1000 };
         let is_plain = seed == UNRECTIFIED;
+        // Other groups may come first.
+        let start = if seed % 2 == 1 { length / 5 } else { 0 };
         let params = Params {
             groups: case_groups(seed % 3 != 0),
-            length: length as u32,
+            start: start as u32,
             end_1: (length / 2) as u32,
             end_2: (length - length / 4) as u32,
+            end: length as u32,
             step: match is_plain {
                 true => Step {
                     correction2: 0.0,
@@ -242,7 +247,10 @@ fn cases() -> Vec<Case> {
             second: update(second, &moment),
         };
         let divisor = if is_plain { " without a divisor" } else { "" };
-        let name = format!("n={length} t={t} ranged={}{divisor}", seed % 3 != 0);
+        let name = format!(
+            "n={length} start={start} t={t} ranged={}{divisor}",
+            seed % 3 != 0
+        );
         Case::new(name, variant, params, slots)
     };
     // Sizes 0, 1, tile − 1, tile, tile + 1, a prime, and more than 65,535 workgroups; the first and

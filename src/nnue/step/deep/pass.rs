@@ -275,8 +275,10 @@ impl<'a> DeepPass<'a> {
         let architecture = &self.buffers.architecture;
         let (accumulators, count) = if architecture.tied { (1, 2) } else { (2, 1) };
         let (sink, step) = update::sink(self.fused, self.slice);
-        let group: sinks::Group = self.fused.map_or([0.0; 4], |update| update.weights());
         for accumulator in 0..accumulators {
+            let group: sinks::Group = self
+                .fused
+                .map_or([0.0; 4], |update| update.tensor(accumulator));
             let params = deep_weights::Params {
                 group,
                 inputs: architecture.inputs as u32,
@@ -306,10 +308,7 @@ impl<'a> DeepPass<'a> {
     /// The gradients of B and of the layers, and the loss if there is one, from the shares.
     fn record_head(&self, recording: &mut Recording<'_>, sizes: &Sizes, goal: Goal<'_>) {
         let architecture = &self.buffers.architecture;
-        let (sink, step) = update::sink(self.fused, self.slice);
-        let groups: [sinks::Group; 3] = self
-            .fused
-            .map_or_else(Default::default, |update| update.head());
+        let (sink, step, groups) = update::head_sink(self.fused, self.slice, architecture);
         let params = deep_head::Params {
             groups: bytemuck::cast(groups),
             hidden: sizes.hidden,
@@ -325,7 +324,9 @@ impl<'a> DeepPass<'a> {
             totals: u32::from(goal.upstream.loss().is_some()),
             step,
         };
-        let [first, second] = self.state(self.parameters.head_index(), goal.gradients.head());
+        let fused = self.fused.filter(|_| sink.moves());
+        let (head, spare) = (self.parameters.head_index(), self.common.spare.id());
+        let [first, second] = update::state(fused, head, goal.gradients.head(), spare);
         let buffers = deep_head::Buffers {
             index: self.list_buffer.id(),
             shares: self.buffers.shares.id(),

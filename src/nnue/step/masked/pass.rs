@@ -256,8 +256,10 @@ impl<'a> MaskedPass<'a> {
         let [chunks_1, chunks_2] = places.sizes.chunks.map(|chunks| chunks as u32);
         let (accumulators, count) = if architecture.tied { (1, 2) } else { (2, 1) };
         let (sink, step) = update::sink(self.fused, self.slice);
-        let group: sinks::Group = self.fused.map_or([0.0; 4], |update| update.weights());
         for accumulator in 0..accumulators {
+            let group: sinks::Group = self
+                .fused
+                .map_or([0.0; 4], |update| update.tensor(accumulator));
             let params = masked_weights::Params {
                 group,
                 inputs: architecture.inputs as u32,
@@ -299,10 +301,7 @@ impl<'a> MaskedPass<'a> {
         let architecture = &self.buffers.architecture;
         let hidden = architecture.hidden as u32;
         let [total_1, total_2] = places.sizes.totals.map(|total| total as u32);
-        let (sink, step) = update::sink(self.fused, self.slice);
-        let groups: [sinks::Group; 3] = self
-            .fused
-            .map_or_else(Default::default, |update| update.head());
+        let (sink, step, groups) = update::head_sink(self.fused, self.slice, architecture);
         let params = masked_head::Params {
             groups: bytemuck::cast(groups),
             hidden,
@@ -324,7 +323,9 @@ impl<'a> MaskedPass<'a> {
         };
         let [rows, shares, results] =
             [&self.buffers.rows, &self.buffers.shares, &self.common.y].map(Buffer::id);
-        let [first, second] = self.state(self.parameters.head_index(), goal.gradients.head());
+        let fused = self.fused.filter(|_| sink.moves());
+        let (head, spare) = (self.parameters.head_index(), self.common.spare.id());
+        let [first, second] = update::state(fused, head, goal.gradients.head(), spare);
         let buffers = masked_head::Buffers {
             index: self.list_buffer.id(),
             rows,
