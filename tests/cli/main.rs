@@ -16,3 +16,4 @@ mod runs;
 mod stopping;
 mod support;
 mod training;
+mod tuning;

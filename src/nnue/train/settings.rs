@@ -6,6 +6,7 @@ use crate::nnue::data::{ChessInputs, Encoding, OutputBuckets};
 use crate::nnue::initial::Initial;
 use crate::nnue::loss::Loss;
 use crate::nnue::train::objective::Objective;
+use crate::nnue::tuning::Tuning;
 use crate::optim::Optimizer;
 use crate::optim::schedule::{Allowed, Moment, Schedule, Timeline, Unit, Warmup};
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,11 @@ pub struct Settings {
     /// The initial values of the parameters.
     #[serde(skip_serializing_if = "is_default")]
     pub initial: Initial,
+    /// The variants that a step chooses by the card: see
+    /// [`Learner::set_tuning`](crate::nnue::Learner::set_tuning). A training records those that
+    /// differ from the table by vendor, and does not use the recordings per submission.
+    #[serde(skip_serializing_if = "Tuning::is_empty")]
+    pub tuning: Tuning,
     /// The schedule of the learning rate.
     pub schedule: Schedule,
     /// η, the learning rate at the start.
@@ -113,6 +119,7 @@ crate::setters! { Settings {
     half: bool,
     half_weights: bool,
     initial: Initial,
+    tuning: Tuning,
     schedule: Schedule,
     learning_rate: f32,
     warmup: Warmup,
@@ -161,6 +168,7 @@ impl Settings {
             half: false,
             half_weights: false,
             initial: Initial::default(),
+            tuning: Tuning::default(),
             schedule: Schedule::COSINE,
             learning_rate: 2e-3,
             warmup: Warmup::default(),

@@ -3,7 +3,7 @@
 use crate::error::{Error, Fault, Result};
 use crate::files::path::StoredPath;
 use crate::nnue::data::OutputBuckets;
-use crate::nnue::{HiddenLayer, Initial, activation::Activation, loss::Link};
+use crate::nnue::{HiddenLayer, Initial, Tiles, activation::Activation, loss::Link};
 use crate::optim::schedule::{Schedule, Unit, Warmup};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -63,7 +63,7 @@ macro_rules! whole_numbers {
     )*};
 }
 
-whole_numbers!(u64, usize);
+whole_numbers!(u32, u64, usize);
 
 impl Field for String {
     fn read(value: &Value) -> Result<Self, Fault> {
@@ -188,6 +188,7 @@ texts! {
     Initial: ToString::to_string;
     Unit: ToString::to_string;
     OutputBuckets: ToString::to_string;
+    Tiles: |tiles| tiles.name().to_owned();
 }
 
 impl Field for Warmup {

@@ -145,6 +145,8 @@ pub(super) const KEYS: &[Key] = &[
     setting!(seed),
     setting!(half),
     setting!(half_weights),
+    setting!(lanes: tuning.lanes),
+    setting!(tiles: tuning.tiles),
     setting!(batch_size),
     Key {
         name: "epochs",

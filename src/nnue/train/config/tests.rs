@@ -1,5 +1,6 @@
 use super::*;
 use crate::nnue::activation::Activation;
+use crate::nnue::{Tiles, Tuning};
 use crate::optim::{AdamW, Optimizer, Sgd};
 use std::path::PathBuf;
 
@@ -36,6 +37,8 @@ weight_range = 1.98
 lambda = 0.4
 lambda_schedule = "linear:0.6@30;constant"
 initial = "he:32"
+lanes = 16
+tiles = "registers"
 keep = 5
 
 [[stage]]
@@ -64,6 +67,8 @@ fn a_recipe_of_two_stages() {
     assert_eq!(settings.architecture.buckets, 8);
     assert_eq!(settings.architecture.activation, Activation::SCRelu);
     assert_eq!(settings.total_steps(1), 4000);
+    let tuning = Tuning::default().lanes(Some(16));
+    assert_eq!(settings.tuning, tuning.tiles(Some(Tiles::Registers)));
     let clipped = AdamW {
         weight_range: Some((-1.98, 1.98)),
         ..AdamW::default()
