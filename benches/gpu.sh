@@ -19,7 +19,7 @@
 # The exit status is 0 if every part ended well, 1 if one failed, and 2 for wrong usage. A part that
 # fails keeps its output in DIRECTORY/PART.failed.
 set -u
-all="verify bits plain large buckets heads feed variants builds torch"
+all="verify bits plain large buckets heads feed variants tune builds torch"
 
 if [ $# -lt 2 ]; then
     echo "usage: $0 DEVICE DIRECTORY [PART]...; $all" >&2
@@ -40,7 +40,10 @@ if ! command -v "$wgrad" > /dev/null; then
     echo "$0: $wgrad is not a program; cargo build --release --features cli makes it" >&2
     exit 2
 fi
-mkdir -p "$out" || exit 2
+mkdir -p "$out/cache" || exit 2
+# What the user has tuned does not change a result.
+XDG_CACHE_HOME=$(cd "$out/cache" && pwd)
+export XDG_CACHE_HOME
 
 # Prints a command, and runs it.
 run() {
@@ -175,6 +178,19 @@ variants() {
                 in_turns "$wgrad" "$wgrad" "$option" "" --hidden $hidden --activation $activation \
                     --batch-size 16384 || return 1
             done
+        done
+    done
+}
+
+# What `wgrad tune` chooses.
+tune() {
+    local hidden form
+    for hidden in 128 256 1024; do
+        for form in "" "--activation screlu --output-buckets material:8" \
+            "--pairwise --layers 16:dual,32:crelu --output-buckets material:8"; do
+            # shellcheck disable=SC2086
+            run "$wgrad" tune --device "$device" --tied --data "$data" --seconds "$seconds" \
+                --file "$out/tuning.json" --hidden $hidden --batch-size 16384 $form || return 1
         done
     done
 }

@@ -54,6 +54,7 @@ mod records;
 mod slices;
 mod step;
 pub mod train;
+pub mod tuning;
 mod upstream;
 
 pub use crate::tensor::lists::{PADDING, SparseInputs, Transpose};
@@ -64,6 +65,8 @@ pub use batch::random_lists;
 pub use batch::{Batch, Inputs};
 pub use file::{read_network, write_network};
 pub use gradient_error::gradient_error;
+#[doc(hidden)]
+pub use gradient_error::gradient_error_of;
 pub use groups::ParameterGroups;
 pub use head::{HeadActivation, HiddenLayer};
 pub use initial::Initial;
@@ -76,4 +79,5 @@ pub use network::GradientValues;
 pub use network::{Network, NetworkGradients};
 pub use parameters::Parameters;
 pub use pending::PendingLoss;
+pub use tuning::{Tiles, Tuning};
 pub use upstream::Upstream;

@@ -40,7 +40,7 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> shares: array<vec4<f32>>; // [bands, buckets, 2K]
 @group(0) @binding(7) var<uniform> params: Params;
 
-override SEVERAL: u32 = 0u; // 1 for several buckets, 2 for them on a software adapter
+override SEVERAL: u32 = 0u; // 1 for several buckets, 2 for them in registers
 
 const INVOCATIONS = 64u;
 const VECTORS = 16u;

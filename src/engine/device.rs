@@ -7,7 +7,7 @@ mod gpu;
 mod host;
 mod stream;
 
-pub use choice::{AdapterReport, adapters};
+pub use choice::{AdapterIdentity, AdapterReport, adapters};
 pub use clock::{Work, WorkTime};
 
 use crate::engine::kernel::{Element, Params};
@@ -66,9 +66,9 @@ trait Executor: Send + Sync {
     fn name(&self) -> &str;
     /// The kind of hardware that runs the kernels.
     fn class(&self) -> Class;
-    /// The PCI number of the vendor of an adapter, or 0.
-    fn vendor(&self) -> u32 {
-        0
+    /// The adapter with its driver, if it has one.
+    fn adapter(&self) -> Option<&AdapterIdentity> {
+        None
     }
     /// The most bytes of a buffer that one kernel can see.
     fn binding_limit(&self) -> u64;
@@ -267,9 +267,9 @@ impl Device {
         self.executor.class()
     }
 
-    /// The PCI number of the vendor of an adapter, or 0 if it has none.
-    pub(crate) fn vendor(&self) -> u32 {
-        self.executor.vendor()
+    /// The adapter with its driver; `None` for the CPU and the reference.
+    pub fn adapter(&self) -> Option<&AdapterIdentity> {
+        self.executor.adapter()
     }
 
     /// Whether its shaders may pack floats of 16 bits in words. WebGPU has this everywhere, but a

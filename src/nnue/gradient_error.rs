@@ -8,6 +8,7 @@ use crate::engine::device::{Device, Values};
 use crate::error::{Error, Result};
 use crate::nnue::batch::{Batch, Inputs};
 use crate::nnue::loss::Loss;
+use crate::nnue::tuning::Tuning;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -23,6 +24,17 @@ pub fn gradient_error(
     architecture: &Architecture,
     inputs: Inputs,
 ) -> Result<(ParameterName, f64)> {
+    gradient_error_of(device, architecture, inputs, Tuning::default())
+}
+
+/// As [`gradient_error`], with the variants that a tuning chooses on the device.
+#[doc(hidden)]
+pub fn gradient_error_of(
+    device: &Device,
+    architecture: &Architecture,
+    inputs: Inputs,
+    tuning: Tuning,
+) -> Result<(ParameterName, f64)> {
     let samples = match &inputs {
         Inputs::Sparse([lists, _]) => lists.len(),
         Inputs::Dense { inputs, values } => values[0].len() / inputs.max(&1),
@@ -30,12 +42,14 @@ pub fn gradient_error(
     let buckets = (0..samples).map(|sample| (sample % architecture.buckets.max(1)) as u32);
     let batch = Batch::new(inputs, vec![0.0; samples])?.with_buckets(buckets.collect())?;
     let parameters = dyadic(architecture)?;
-    let gradients = |device: &Device| -> Result<Vec<Values>> {
+    let gradients = |device: &Device, tuning: Tuning| -> Result<Vec<Values>> {
         let mut network = Network::new(device, &parameters)?;
+        network.set_tuning(tuning)?;
         let upstream = Upstream::Loss(Loss::SIGMOID_MSE);
         Ok(network.gradient_values(&batch, upstream)?.parameters)
     };
-    let (expected, found) = (gradients(&Device::reference())?, gradients(device)?);
+    let expected = gradients(&Device::reference(), Tuning::default())?;
+    let found = gradients(device, tuning)?;
     let tensors = architecture.tensors().into_iter();
     let pairs = expected.into_iter().zip(found);
     let errors = tensors.zip(pairs).map(|(tensor, (expected, found))| {

@@ -46,6 +46,11 @@ impl ParameterGroups {
         self.0.is_empty()
     }
 
+    /// The group of a name or pattern.
+    pub fn get(&self, tensors: &str) -> Option<&ParameterGroup> {
+        self.0.get(tensors)
+    }
+
     /// The names and patterns in ascending order, with their groups.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ParameterGroup)> {
         self.0.iter().map(|(name, group)| (name.as_str(), group))

@@ -7,6 +7,7 @@ use super::parameters::Parameters;
 use super::pending::{PendingLoss, no_samples};
 use super::slices::Slice;
 use super::step::Update;
+use super::tuning::Tuning;
 use super::upstream::Upstream;
 use crate::engine::device::{Buffer, Device, Readback};
 use crate::engine::recording::{Recording, TrafficByKernel};
@@ -150,23 +151,13 @@ impl Learner {
         Err(self.no_half("half weights", expected))
     }
 
-    /// Sets the lanes of an invocation of the masked path's forward kernel on adapters, 16 or 32, to
-    /// compare them. Without this call the vendor of the adapter decides.
+    /// Chooses the variants of the kernels of a step: see [`Network::set_tuning`]. The bits of a
+    /// training depend on them.
     ///
     /// # Errors
-    /// Another number, and 16 with a K above 2,048.
-    #[doc(hidden)]
-    pub fn set_lanes(&mut self, lanes: u32) -> Result<()> {
-        if self.network.step.masked.set_lanes(lanes) {
-            return Ok(());
-        }
-        let hidden = self.network.architecture().hidden;
-        let found = format!("{lanes} with K = {hidden}");
-        Err(Error::argument(
-            "lanes",
-            "32, or 16 with a K up to 2,048",
-            found,
-        ))
+    /// As [`Tuning::check`]. Nothing changes then.
+    pub fn set_tuning(&mut self, tuning: Tuning) -> Result<()> {
+        self.network.set_tuning(tuning)
     }
 
     fn no_half(&self, what: &str, expected: &str) -> Error {

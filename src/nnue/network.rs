@@ -8,6 +8,7 @@ use super::parameters::Parameters;
 use super::pending::{PendingLoss, no_samples};
 use super::slices::Slice;
 use super::step::{Goal, ParameterBuffers, Step, Update, record_merge};
+use super::tuning::Tuning;
 use super::upstream::Upstream;
 use crate::engine::device::{Buffer, Device, Values};
 use crate::engine::kernel::Element;
@@ -204,6 +205,29 @@ impl Network {
     /// in all.
     pub(super) fn takes_records(&self, samples: usize, entries: usize) -> bool {
         self.step.takes_records(samples, entries)
+    }
+
+    /// Chooses the variants of the kernels of a step; what the tuning leaves open is the choice for
+    /// the vendor of the adapter. It applies from the next pass on. The recordings per submission
+    /// are the device's and stay as they are if the tuning leaves them open.
+    ///
+    /// # Errors
+    /// As [`Tuning::check`]. Nothing changes then.
+    pub fn set_tuning(&mut self, tuning: Tuning) -> Result<()> {
+        self.step.set_tuning(tuning)
+    }
+
+    /// The choices that steps use now: all those that the network has on its device. The CPU and
+    /// the reference have none.
+    pub fn tuning(&self) -> Tuning {
+        self.step.tuning()
+    }
+
+    /// Every tuning of the kernels that compute gradients of such a batch. The first one is empty,
+    /// and the others hold what differs from the choice without a tuning.
+    #[doc(hidden)]
+    pub fn tunings(&self, batch: &Batch) -> Result<Vec<Tuning>> {
+        self.step.tunings(batch)
     }
 
     /// Y, `[L]`. Blocks the thread.

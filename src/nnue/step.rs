@@ -16,6 +16,7 @@ mod masked;
 mod plan;
 mod records;
 mod scattered;
+mod tuning;
 mod update;
 
 use super::architecture::Architecture;
@@ -56,7 +57,7 @@ pub(super) struct Step {
     composed: Composed,
     deep: Deep,
     layered: Layered,
-    pub(super) masked: Masked,
+    masked: Masked,
     scattered: Scattered,
     /// Whether every batch takes the composed path, as the witness of the others.
     pub(super) composed_only: bool,

@@ -17,3 +17,4 @@ mod runs;
 mod stopping;
 mod support;
 mod training;
+mod tuning;

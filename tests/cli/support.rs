@@ -26,6 +26,16 @@ pub fn command<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item
     for variable in ["WGPU_BACKEND", "WGPU_ADAPTER_NAME", "RUST_LOG"] {
         command.env_remove(variable);
     }
+    // What the user of this machine has tuned must not change a result, and the driver's cache of
+    // shaders stays where it is.
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(home);
+    if let Some(cache) = cache {
+        command.env("MESA_SHADER_CACHE_DIR", cache);
+    }
+    command.env("XDG_CACHE_HOME", Path::new(ROOT).join("no-cache"));
     command
 }
 

@@ -6,7 +6,7 @@ use crate::{common, compute, gradients, worst_error};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use wgrad::engine::device::Device;
-use wgrad::nnue::{Activation, Architecture, Batch, Learner, Loss, Network, Upstream};
+use wgrad::nnue::{Activation, Architecture, Batch, Learner, Loss, Network, Tuning, Upstream};
 use wgrad::optim::Optimizer;
 
 /// The largest relative L2 distance of a fused gradient from a layered one.
@@ -241,7 +241,9 @@ fn with_16_lanes_per_invocation() {
         let [wide, narrow] = [32, 16].map(|lanes| {
             let mut learner = Learner::new(&common::VULKAN, &net.parameters, loss, optimizer);
             let learner = learner.as_mut().unwrap();
-            learner.set_lanes(lanes).unwrap();
+            learner
+                .set_tuning(Tuning::default().lanes(Some(lanes)))
+                .unwrap();
             let found = compute(learner.network_mut(), &net.sparse, upstream);
             let error = worst_error(&expected, &found);
             assert!(error <= BOUND, "K = {hidden}, {lanes} lanes: {error:e}");
@@ -253,7 +255,8 @@ fn with_16_lanes_per_invocation() {
     let net = nets::random(&Architecture::new(5, 2080), 3, 2, 1);
     let mut learner = Learner::new(&common::VULKAN, &net.parameters, loss, optimizer).unwrap();
     for lanes in [16, 8] {
-        let error = learner.set_lanes(lanes).unwrap_err().to_string();
+        let error = learner.set_tuning(Tuning::default().lanes(Some(lanes)));
+        let error = error.unwrap_err().to_string();
         assert!(error.contains(&format!("{lanes} with K = 2080")), "{error}");
     }
 }

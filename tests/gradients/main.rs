@@ -11,6 +11,7 @@ mod half;
 mod heads;
 mod limits;
 mod lookahead;
+mod tunings;
 
 use common::nets::{self, Net, relative_l2};
 use wgrad::engine::device::{Device, Values};

@@ -2,23 +2,24 @@
 //! memory and arithmetic set.
 
 mod bars;
-mod batches;
+pub(crate) mod batches;
 mod kernels;
 mod plot;
-mod positions;
+pub(crate) mod positions;
 mod rates;
 mod report;
-mod shape;
-mod steps;
+pub(crate) mod shape;
+pub(crate) mod steps;
 
 use crate::head::HeadOptions;
 use crate::options::ThreadsOption;
+use crate::tuning::{KeptTunings, TuningOptions};
 use crate::{Failure, Outcome, print, print_json, warn};
 use clap::builder::TypedValueParser;
 use positions::Positions;
 use rates::Rates;
 use report::{Measurement, Table};
-use shape::{Shape, ShapeOptions};
+use shape::{Shape, ShapeOptions, StepOptions};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,13 +27,13 @@ use std::time::Duration;
 use steps::How;
 use wgrad::Error;
 use wgrad::engine::device::{Class, Device, adapters};
-use wgrad::nnue::{Needs, gradient_error};
+use wgrad::nnue::{Architecture, Inputs, Needs, Tuning, gradient_error_of};
 
 /// The largest relative L2 error of a gradient that a timed step may have.
 const TOLERANCE: f64 = 1e-5;
 /// The samples of the batch whose gradients are checked: several workgroups, the last of them not
 /// full.
-const CHECKED_SAMPLES: usize = 100;
+pub const CHECKED_SAMPLES: usize = 100;
 
 /// Options of `wgrad bench`.
 #[derive(clap::Args)]
@@ -57,6 +58,10 @@ pub struct Options {
     shape: ShapeOptions,
     #[command(flatten)]
     head: HeadOptions,
+    #[command(flatten)]
+    step: StepOptions,
+    #[command(flatten)]
+    tuning: TuningOptions,
     /// Seconds for which each shape is timed on each device; slow steps take longer
     #[arg(
         long,
@@ -65,8 +70,8 @@ pub struct Options {
         allow_negative_numbers = true
     )]
     seconds: f64,
-    /// The most steps that an adapter gets in one submission [default: 4 on a GPU, 1 on a software
-    /// adapter]
+    /// The most steps that an adapter gets in one submission [default: as `wgrad tune` kept, else 4
+    /// on a GPU and 1 on a software adapter]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64).map(usize::from))]
     submit: Option<usize>,
     /// Print one JSON object per shape and device
@@ -90,12 +95,12 @@ pub fn run(options: &Options) -> Outcome {
         seconds: seconds(options.seconds)?,
         kernels: options.kernels,
     };
-    let given = options.shape.given(&options.head);
+    let given = options.shape.given(&options.head, &options.step);
     if let Some(given) = given.filter(|_| options.plot.is_some() && !options.kernels) {
         let message = format!("--plot draws the grid; with {given} it goes with --kernels");
         return Err(Failure::Usage("bench", message));
     }
-    let one = options.shape.one(&options.head)?;
+    let one = options.shape.one(&options.head, &options.step)?;
     // This reports a wrong option before anything is measured.
     let mut positions_of_file = match (&one, &options.shape.data) {
         (Some(shape), Some(file)) => Some(Positions::from_file(
@@ -107,7 +112,15 @@ pub fn run(options: &Options) -> Outcome {
         _ => None,
     };
     let devices = devices(options)?;
-    if let Some(recordings) = options.submit.and_then(NonZeroUsize::new) {
+    let by_lanes = one
+        .as_ref()
+        .is_some_and(|shape| shape.tuning.lanes.is_some());
+    if by_lanes && devices.iter().all(|device| device.adapter().is_none()) {
+        let message = "--lanes goes with an adapter".to_owned();
+        return Err(Failure::Usage("bench", message));
+    }
+    let submit = options.submit.and_then(NonZeroUsize::new);
+    if let Some(recordings) = submit {
         let set = |device: &Device| device.set_recordings_per_submission(recordings);
         devices.iter().for_each(set);
     }
@@ -127,6 +140,7 @@ pub fn run(options: &Options) -> Outcome {
     let rates = devices.iter().map(Rates::measure);
     let rates = rates.collect::<wgrad::Result<Vec<_>>>()?;
     let table = Table::new(&devices);
+    let kept = options.tuning.open();
     if !options.json {
         table.heading(&rates).iter().try_for_each(print)?;
     }
@@ -136,22 +150,24 @@ pub fn run(options: &Options) -> Outcome {
             Some(positions) => positions,
             None => Positions::random(shape)?,
         };
-        let (mut cells, mut kernels) = (Vec::new(), Vec::new());
+        let (mut cells, mut notes, mut kernels) = (Vec::new(), Vec::new(), Vec::new());
         for (device, rates) in devices.iter().zip(&rates) {
-            let measurement = measure(device, rates, shape, &positions, &how)?;
+            let choice = Choice::new(device, shape, submit, &kept);
+            let measurement = measure(device, rates, shape, choice, &positions, &how)?;
             match &measurement {
                 Ok(measurement) if options.json => print_json(measurement)?,
                 Ok(_) => {}
                 Err(reason) => warn(reason),
             }
             right &= measurement.is_ok();
+            notes.extend(choice.note(device, devices.len()));
             let measurement = measurement.ok();
             cells.push(table.cell(measurement.as_ref()));
             kernels.extend(measurement.iter().flat_map(kernels::lines));
             measured.extend(measurement);
         }
         if !options.json {
-            print(table.row(shape, &positions, &cells))?;
+            print(table.row(shape, &positions, &cells, &notes))?;
             kernels.iter().try_for_each(print)?;
         }
     }
@@ -174,7 +190,7 @@ pub fn run(options: &Options) -> Outcome {
     })
 }
 
-fn seconds(seconds: f64) -> Result<Duration, Error> {
+pub fn seconds(seconds: f64) -> Result<Duration, Error> {
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if !duration.is_zero() && seconds <= 3600.0 => Ok(duration),
         _ => Err(Error::argument(
@@ -211,27 +227,89 @@ fn devices(options: &Options) -> wgrad::Result<Vec<Device>> {
     Ok(devices)
 }
 
+/// The variants of a shape on a device.
+#[derive(Clone, Copy)]
+struct Choice {
+    /// What `wgrad tune` kept.
+    kept: Option<Tuning>,
+    /// What the options give, and what was kept where they leave a choice open.
+    tuning: Tuning,
+}
+
+impl Choice {
+    fn new(
+        device: &Device,
+        shape: &Shape,
+        submit: Option<NonZeroUsize>,
+        kept: &KeptTunings,
+    ) -> Self {
+        if device.adapter().is_none() {
+            let tuning = Tuning::default();
+            return Self { kept: None, tuning };
+        }
+        let kept = kept.find(device, &shape.architecture, &shape.tuned());
+        let given = shape.tuning.recordings(submit);
+        let tuning = given.or(kept.unwrap_or_default());
+        Self { kept, tuning }
+    }
+
+    /// What was kept, as words, with the name of the device if there are several.
+    fn note(&self, device: &Device, devices: usize) -> Option<String> {
+        let kept = self.kept?;
+        Some(match devices {
+            1 => format!("tuned: {kept}"),
+            _ => format!("tuned on {}: {kept}", device.name()),
+        })
+    }
+}
+
 /// Checks the gradients of a small batch, then times the steps. The inner `Err` is the reason why
 /// nothing was timed.
 fn measure(
     device: &Device,
     rates: &Rates,
     shape: &Shape,
+    choice: Choice,
     positions: &Positions,
     how: &How,
 ) -> wgrad::Result<Result<Measurement, String>> {
     let inputs = positions.small(shape, CHECKED_SAMPLES)?;
-    let (tensor, error) = gradient_error(device, &shape.architecture, inputs)?;
+    let error = match checked(device, &shape.architecture, inputs, choice.tuning)? {
+        Ok(error) => error,
+        Err(reason) => {
+            let name = device.name();
+            return Ok(Err(format!(
+                "FAILED {shape} on {name}: {reason}; not timed"
+            )));
+        }
+    };
+    // A tuning may set the recordings per submission, which are the device's.
+    let recordings = device.recordings_per_submission();
+    let timing = steps::time(device, shape, choice.tuning, positions, how)?;
+    if let Some(recordings) = NonZeroUsize::new(recordings) {
+        device.set_recordings_per_submission(recordings);
+    }
+    let tuned = choice.kept.is_some();
+    Ok(Ok(Measurement::new(
+        device, rates, shape, positions, error, tuned, &timing,
+    )))
+}
+
+/// The largest relative L2 error of the gradients with these variants. The inner `Err` is the reason
+/// why they are wrong.
+pub fn checked(
+    device: &Device,
+    architecture: &Architecture,
+    inputs: Inputs,
+    tuning: Tuning,
+) -> wgrad::Result<Result<f64, String>> {
+    let (tensor, error) = gradient_error_of(device, architecture, inputs, tuning)?;
     // In this form the comparison refuses a NaN.
     let within = error <= TOLERANCE;
-    if !within {
-        let name = device.name();
-        return Ok(Err(format!(
-            "FAILED {shape} on {name}: the gradient of {tensor} is off by {error:.3e} (relative L2 error), expected at most {TOLERANCE:.0e}; not timed"
-        )));
-    }
-    let timing = steps::time(device, shape, positions, how)?;
-    Ok(Ok(Measurement::new(
-        device, rates, shape, positions, error, &timing,
-    )))
+    Ok(match within {
+        true => Ok(error),
+        false => Err(format!(
+            "the gradient of {tensor} is off by {error:.3e} (relative L2 error), expected at most {TOLERANCE:.0e}"
+        )),
+    })
 }

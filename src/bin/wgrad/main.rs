@@ -24,6 +24,8 @@ mod recipe;
 mod settings;
 mod stop;
 mod train;
+mod tune;
+mod tuning;
 mod verify;
 
 use clap::error::ErrorKind;
@@ -62,6 +64,8 @@ enum Command {
     Train(Box<train::Options>),
     /// Print the TOML file of a training, from options and another file
     Config(Box<config::Options>),
+    /// Time the variants of a training step on an adapter, and keep the fastest ones for trainings
+    Tune(Box<tune::Options>),
     /// Time training steps on every device, and compare them with the limits of memory and
     /// arithmetic
     Bench(Box<bench::Options>),
@@ -107,6 +111,7 @@ fn main() -> ExitCode {
         Command::Kernels(options) => kernels::run(&options),
         Command::Train(options) => train::run(&options),
         Command::Config(options) => config::run(&options),
+        Command::Tune(options) => tune::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Eval(options) => eval::run(&options),
         Command::Inspect(options) => inspect::run(&options),

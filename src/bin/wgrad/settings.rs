@@ -5,9 +5,9 @@ use crate::encoding::EncodingOptions;
 use crate::head::HeadOptions;
 use crate::options::ObjectiveOptions;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use wgrad::nnue::Initial;
 use wgrad::nnue::activation::Activation;
 use wgrad::nnue::train::{Objective, Settings};
+use wgrad::nnue::{Initial, Tiles, Tuning};
 use wgrad::optim::Optimizer;
 use wgrad::optim::schedule::{Schedule, Unit, Warmup};
 
@@ -87,6 +87,14 @@ pub struct SettingsOptions {
     /// inputs and biases of 0, where INPUTS replaces the inputs of A [default: standard]
     #[arg(long, value_name = "NAME")]
     initial: Option<Initial>,
+    /// Lanes of an invocation of the forward kernel on adapters, 16 or 32 [default: as `wgrad tune`
+    /// kept, else by the vendor of the adapter]
+    #[arg(long, value_name = "LANES")]
+    lanes: Option<u32>,
+    /// Where kernels of tiles keep their operands on adapters: shared (in workgroup memory) or
+    /// registers [default: as `wgrad tune` kept, else shared on a GPU]
+    #[arg(long, value_parser = PossibleValuesParser::new(Tiles::ALL.map(Tiles::name)).try_map(|name| name.parse::<Tiles>()))]
+    tiles: Option<Tiles>,
     /// Seed of the initial parameters and of the shuffle [default: 0]
     #[arg(long)]
     seed: Option<u64>,
@@ -137,6 +145,8 @@ impl SettingsOptions {
         put(&mut settings.lambda_warmup, self.lambda_warmup);
         settings.half |= self.half;
         settings.half_weights |= self.half_weights;
+        let given = Tuning::default().lanes(self.lanes).tiles(self.tiles);
+        settings.tuning = given.or(settings.tuning);
         put(&mut settings.seed, self.seed);
         put(&mut settings.shuffle_buffer, self.shuffle_buffer);
         let given = Objective::new(settings.loss, settings.lambda, settings.scale);

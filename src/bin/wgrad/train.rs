@@ -5,6 +5,7 @@ use crate::options::{DeviceOption, ThreadsOption};
 use crate::progress::{Lines, Progress};
 use crate::recipe::{RecipeOptions, configured, shipped};
 use crate::stop::{INTERRUPTED, stop_on_request};
+use crate::tuning::TuningOptions;
 use crate::{Failure, Outcome, print_json, quoted, quoted_path, warn};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ pub struct Options {
     /// differ, and the length of the current stage where its schedules allow it
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "init", "out"])]
     resume: Option<PathBuf>,
+    #[command(flatten)]
+    tuning: TuningOptions,
     /// Print only errors and, after Ctrl-C, how to continue
     #[arg(long)]
     quiet: bool,
@@ -48,7 +51,7 @@ pub struct Options {
 
 /// Trains.
 pub fn run(options: &Options) -> Outcome {
-    let config = match &options.resume {
+    let mut config = match &options.resume {
         Some(directory) => resumed(options, directory)?,
         None => fresh(options)?,
     };
@@ -66,11 +69,16 @@ pub fn run(options: &Options) -> Outcome {
         threads: config.run.threads,
     };
     let device = device.open_with(&threads)?;
+    let kept = options.tuning.open();
+    if options.resume.is_none() {
+        kept.over(&device, &mut config.stages);
+    }
     let (stages, mut run) = (&config.stages, config.run.clone());
     let mut trainer = match options.resume {
         Some(_) => Trainer::resume_with(&device, stages, &run)?,
         None => Trainer::with_stages(&device, stages, &run)?,
     };
+    kept.set_recordings(&device, trainer.settings());
     run.out = trainer.directory().to_owned();
     let mut progress = Progress::new(lines);
     progress.introduce(&config, &run.out);

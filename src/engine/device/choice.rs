@@ -5,7 +5,7 @@ use super::Device;
 use super::gpu::Gpu;
 use super::host::Host;
 use crate::error::{Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// An adapter's properties, for lists and reports.
 #[derive(Clone, Debug, Serialize)]
@@ -58,9 +58,34 @@ impl AdapterReport {
     }
 }
 
+/// An adapter with its driver, as far as the choice of kernel variants depends on them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AdapterIdentity {
+    /// The driver's name for the adapter.
+    pub name: String,
+    /// The PCI number of its vendor, or 0 if it has none.
+    pub vendor: u32,
+    /// The driver and its version.
+    pub driver: String,
+    /// `vulkan`, `metal`, `dx12` or `gl`.
+    pub backend: String,
+}
+
 struct Found {
     adapter: wgpu::Adapter,
     report: AdapterReport,
+}
+
+impl Found {
+    fn identity(&self) -> AdapterIdentity {
+        AdapterIdentity {
+            name: self.report.name.clone(),
+            vendor: self.adapter.get_info().vendor,
+            driver: self.report.driver.clone(),
+            backend: self.report.backend.clone(),
+        }
+    }
 }
 
 fn backend_name(backend: wgpu::Backend) -> &'static str {
@@ -300,7 +325,7 @@ pub(super) fn open(request: Option<&str>, threads: Option<usize>) -> Result<Devi
         Some(index) => {
             let found = found.swap_remove(index);
             Ok(Device::new(
-                Gpu::open(&found.adapter, found.report.label())?,
+                Gpu::open(&found.adapter, found.report.label(), found.identity())?,
                 &reason,
             ))
         }

@@ -19,7 +19,7 @@ pub(super) use limits::unfit;
 pub(super) use readback::GpuReadback;
 
 use super::clock::Clock;
-use super::{Class, Executor, Objects, Pending, steps_in_flight};
+use super::{AdapterIdentity, Class, Executor, Objects, Pending, steps_in_flight};
 use crate::engine::kernel::Element;
 use crate::engine::recording::{BufferId, Dispatch, Known, Recording};
 use crate::error::{Error, Result};
@@ -73,7 +73,7 @@ impl GpuBuffer {
 /// An opened adapter.
 pub(super) struct Gpu {
     class: Class,
-    vendor: u32,
+    identity: AdapterIdentity,
     device: wgpu::Device,
     binding_limit: u64,
     has_halves: bool,
@@ -94,7 +94,11 @@ struct Counts {
 }
 
 impl Gpu {
-    pub(super) fn open(adapter: &wgpu::Adapter, name: String) -> Result<Self> {
+    pub(super) fn open(
+        adapter: &wgpu::Adapter,
+        name: String,
+        identity: AdapterIdentity,
+    ) -> Result<Self> {
         let limits = limits::limits(&adapter.limits());
         // Shaders address a buffer by u32 words, and its length is a multiple of four words.
         let binding_limit = limits
@@ -123,16 +127,15 @@ impl Gpu {
         };
         let counts = Counts::default();
         counts.buffers.store(1, Ordering::Relaxed);
-        let info = adapter.get_info();
-        let class = match info.device_type {
+        let class = match adapter.get_info().device_type {
             wgpu::DeviceType::Cpu => Class::Software,
             _ => Class::Gpu,
         };
         let timer = Timer::new(&device, &queue);
         let faults = Faults::new(name, &device);
         Ok(Self {
-            vendor: info.vendor,
             class,
+            identity,
             binding_limit,
             has_halves: adapter
                 .get_downlevel_capabilities()
@@ -285,8 +288,8 @@ impl Executor for Gpu {
         self.class
     }
 
-    fn vendor(&self) -> u32 {
-        self.vendor
+    fn adapter(&self) -> Option<&AdapterIdentity> {
+        Some(&self.identity)
     }
 
     fn binding_limit(&self) -> u64 {

@@ -4,10 +4,9 @@ use super::deep::{self, Front, OUTPUTS, case};
 use super::half::Scale;
 use super::head;
 use super::libraries::{ACTIVATION, ACTIVATIONS, HALF, HEAD, PAIRWISE, STORAGES};
-use crate::engine::device::Class;
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Write};
-use crate::engine::libraries::{GRID, TILED, tiled_for};
+use crate::engine::libraries::{GRID, TILED, Tiles};
 use crate::nnue::activation::Activation;
 
 crate::interface! {
@@ -73,11 +72,10 @@ pub static KERNEL: Kernel = Kernel {
     cases,
 };
 
-/// The variant for an activation, for pairs of lanes or not, for 16 bits or not, and for a class of
-/// devices.
-pub fn variant_for(activation: Activation, pairwise: bool, half: bool, class: Class) -> usize {
+/// The variant for an activation, for pairs of lanes or not, for 16 bits or not, and for tiles.
+pub fn variant_for(activation: Activation, pairwise: bool, half: bool, tiles: Tiles) -> usize {
     let [pairwise, half] = [pairwise, half].map(usize::from);
-    KERNEL.variant([activation as usize, pairwise, half, tiled_for(class)])
+    KERNEL.variant([activation as usize, pairwise, half, tiles as usize])
 }
 
 fn twin(call: Call<'_, f64>) {

@@ -22,7 +22,7 @@
 //! G_T if the activation has a clip. The rows are stored by lane group of [`GROUP`] lanes: all rows
 //! of the first lane group, then all of the second, so that a lane group is contiguous.
 
-use crate::engine::device::Class;
+use crate::engine::libraries::Tiles;
 use crate::nnue::activation::Activation;
 use std::ops::Range;
 
@@ -91,11 +91,11 @@ pub const BAND: usize = 8;
 /// the shares of bands of eight features would be a third as large as A for each bucket.
 const MOST_BANDS: usize = 1024;
 
-/// Features of a band on a kind of hardware.
-pub fn band(class: Class, inputs: usize) -> usize {
-    match class {
-        Class::Host | Class::Software => BAND,
-        Class::Gpu => BAND * inputs.div_ceil(BAND * MOST_BANDS).max(1),
+/// Features of a band on an adapter. With tiles in registers the kernel has a constant number.
+pub fn band(tiles: Tiles, inputs: usize) -> usize {
+    match tiles {
+        Tiles::Registers => BAND,
+        Tiles::Shared => BAND * inputs.div_ceil(BAND * MOST_BANDS).max(1),
     }
 }
 

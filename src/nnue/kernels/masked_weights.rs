@@ -5,9 +5,8 @@ mod cases;
 
 use super::masked::{self, GROUP, Rows};
 use crate::engine::cpu::simd::{Simd, Work, widest};
-use crate::engine::device::Class;
 use crate::engine::kernel::{Axis, Call, Choice, Kernel, Pass, Read, Traffic, Update};
-use crate::engine::libraries::GRID;
+use crate::engine::libraries::{GRID, Tiles};
 use crate::optim::sinks::{Element, SINK, SINKS, Sink, Step, for_sink};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -109,7 +108,7 @@ pub static KERNEL: Kernel = Kernel {
     cases: cases::cases,
 };
 
-/// The axis of one bucket or several, and of several on a software adapter, on which a band has
+/// The axis of one bucket or several, and of several with tiles in registers, with which a band has
 /// [`masked::BAND`] features.
 const BUCKETS: Axis = &[
     Choice::new("", &[]),
@@ -117,22 +116,22 @@ const BUCKETS: Axis = &[
     Choice::new("registers", &[("SEVERAL", 2)]),
 ];
 
-/// The variant for a sink, a number of buckets and a kind of hardware.
-pub fn variant_for(sink: Sink, buckets: usize, class: Class) -> usize {
-    let choice = match class {
+/// The variant for a sink, a number of buckets and tiles, which matter with several buckets.
+pub fn variant_for(sink: Sink, buckets: usize, tiles: Tiles) -> usize {
+    let choice = match tiles {
         _ if buckets == 1 => 0,
-        Class::Gpu | Class::Host => 1,
-        Class::Software => 2,
+        Tiles::Shared => 1,
+        Tiles::Registers => 2,
     };
     KERNEL.variant([sink as usize, choice])
 }
 
 /// Vectors of a workgroup of the same variant.
-pub fn vectors(buckets: usize, class: Class) -> u32 {
-    match class {
+pub fn vectors(buckets: usize, tiles: Tiles) -> u32 {
+    match tiles {
         _ if buckets == 1 => 16,
-        Class::Gpu | Class::Host => 8,
-        Class::Software => 64,
+        Tiles::Shared => 8,
+        Tiles::Registers => 64,
     }
 }
 

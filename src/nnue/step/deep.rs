@@ -8,6 +8,7 @@ use super::lists::{ListBuffer, ListParts, Source};
 use super::{Goal, Lists};
 use crate::engine::device::{Buffer, Class, Device};
 use crate::engine::kernel::Element;
+use crate::engine::libraries::Tiles;
 use crate::error::Result;
 use crate::nnue::architecture::Architecture;
 use crate::nnue::batch::{Batch, Inputs};
@@ -25,7 +26,8 @@ pub(super) use pass::DeepPass;
 #[derive(Debug)]
 pub(super) struct Deep {
     architecture: Architecture,
-    class: Class,
+    /// The tiles of `deep_first`.
+    pub(super) tiles: Tiles,
     binding_limit: u64,
     /// Whether the kernels can compute the network.
     applies: bool,
@@ -67,12 +69,12 @@ impl Deep {
                 && architecture.hidden.is_multiple_of(32)
                 && architecture.head_inputs().is_multiple_of(deep::TILE)
                 && tile.is_some(),
+            tiles: Tiles::of(class),
             half: false,
             words: head::words(&layers),
             layers,
             tile: tile.unwrap_or(1),
             architecture,
-            class,
             binding_limit: device.binding_limit(),
             z: floats("Z")?,
             halves: words("Z in 16 bits")?,

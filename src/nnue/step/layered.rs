@@ -5,7 +5,7 @@ use super::buffers::{grow, grow_roomy};
 use super::{Common, ParameterBuffers};
 use crate::engine::device::{Buffer, Device};
 use crate::engine::kernel::Element;
-use crate::engine::libraries::tiled_for;
+use crate::engine::libraries::Tiles;
 use crate::engine::recording::Recording;
 use crate::error::Result;
 use crate::nnue::architecture::Architecture;
@@ -24,7 +24,7 @@ use crate::tensor::lists::SparseInputs;
 pub(super) struct Layered {
     architecture: Architecture,
     /// The variant of the products of dense inputs.
-    tiled: usize,
+    pub(super) tiles: Tiles,
     z: Buffer,
     dz: Buffer,
     inputs: [PerspectiveInputs; 2],
@@ -55,7 +55,7 @@ impl Layered {
         };
         Ok(Self {
             architecture,
-            tiled: tiled_for(device.class()),
+            tiles: Tiles::of(device.class()),
             z: floats("Z")?,
             dz: floats("∂Loss/∂Z")?,
             inputs: [inputs()?, inputs()?],
@@ -162,7 +162,7 @@ impl Layered {
                         small: head,
                         z: self.z.id(),
                     };
-                    recording.dispatch(self.tiled, params, buffers);
+                    recording.dispatch(self.tiles as usize, params, buffers);
                 }
                 SliceInputs::Sparse(lists) => {
                     let params = accumulator_sparse::Params {
@@ -288,7 +288,7 @@ impl Layered {
                         dz: self.dz.id(),
                         gradient,
                     };
-                    recording.dispatch(self.tiled, params, buffers);
+                    recording.dispatch(self.tiles as usize, params, buffers);
                 }
                 SliceInputs::Sparse(lists) => {
                     let params = weights_gradient_sparse::Params {

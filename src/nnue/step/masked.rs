@@ -7,6 +7,7 @@ use super::buffers::{grow, grow_roomy};
 use super::lists::{ListBuffer, Source};
 use crate::engine::device::{Buffer, Class, Device};
 use crate::engine::kernel::Element;
+use crate::engine::libraries::Tiles;
 use crate::error::Result;
 use crate::nnue::architecture::Architecture;
 use crate::nnue::batch::{Batch, Inputs};
@@ -14,6 +15,7 @@ use crate::nnue::kernels::index_chunks::most_chunks;
 use crate::nnue::kernels::masked::Kind;
 use crate::nnue::kernels::{forward, masked};
 use crate::nnue::slices::Slice;
+use crate::nnue::tuning::standard_lanes;
 use crate::tensor::lists::{CHUNK, SparseInputs};
 
 pub(super) use pass::{MaskedPass, parts};
@@ -33,7 +35,9 @@ pub(in crate::nnue) struct Masked {
     binding_limit: u64,
     interleave: u32,
     /// Lanes of an invocation of the forward kernel. The order of the sum that is Y depends on it.
-    lanes: u32,
+    pub(super) lanes: u32,
+    /// The tiles of `masked_weights`.
+    pub(super) tiles: Tiles,
     /// What passes with gradients store of Z.
     kind: Kind,
     bits: Buffer,
@@ -61,7 +65,10 @@ struct Sizes {
 impl Sizes {
     fn new(buffers: &Masked, samples: usize, chunks: [usize; 2], blocks: usize) -> Self {
         let architecture = &buffers.architecture;
-        let band = masked::band(buffers.class, architecture.inputs);
+        let band = match buffers.class {
+            Class::Host => masked::BAND,
+            _ => masked::band(buffers.tiles, architecture.inputs),
+        };
         Self {
             samples,
             chunks,
@@ -122,24 +129,6 @@ impl Sizes {
     }
 }
 
-/// Whether the forward kernel has a variant of this many lanes per invocation for this K.
-fn can_have(lanes: u32, hidden: usize) -> bool {
-    forward::LANES.contains(&lanes) && hidden <= forward::largest_hidden(lanes)
-}
-
-/// The lanes of an invocation of the forward kernel by the vendor of the adapter. The compilers of
-/// AMD and Intel fit more invocations on a core with 16 lanes (16 waves of 16 on RDNA 3 and 16
-/// invocations instead of 8 at once on Arc), while NVIDIA's needs fewer instructions with 32.
-fn lanes_for(vendor: u32, hidden: usize) -> u32 {
-    const AMD: u32 = 0x1002;
-    const INTEL: u32 = 0x8086;
-    let [wide, narrow] = forward::LANES;
-    match vendor {
-        AMD | INTEL if can_have(narrow, hidden) => narrow,
-        _ => wide,
-    }
-}
-
 impl Masked {
     pub(super) fn new(device: &Device, architecture: Architecture) -> Result<Self> {
         let floats = |what| device.allocate(what, Element::Float, 1);
@@ -148,7 +137,8 @@ impl Masked {
             architecture: architecture.clone(),
             class: device.class(),
             binding_limit: device.binding_limit(),
-            lanes: lanes_for(device.vendor(), architecture.hidden),
+            lanes: standard_lanes(device, architecture.hidden),
+            tiles: Tiles::of(device.class()),
             // On the host a word holds 32 consecutive lanes. On an adapter neighboring invocations
             // read neighboring vectors.
             interleave: match device.class() {
@@ -172,16 +162,6 @@ impl Masked {
         let activation = self.architecture.activation;
         self.kind = Kind::new(activation, half && can);
         can && Kind::new(activation, true).short
-    }
-
-    /// Sets the lanes of an invocation of the forward kernel. Returns whether it has such a variant
-    /// for this K.
-    pub(in crate::nnue) fn set_lanes(&mut self, lanes: u32) -> bool {
-        let can = can_have(lanes, self.architecture.hidden);
-        if can {
-            self.lanes = lanes;
-        }
-        can
     }
 
     /// Whether the kernels can compute a batch, whole or in micro-batches.

@@ -5,10 +5,12 @@ use super::layered::Layered;
 use super::lists::{ListBuffer, Source};
 use super::{Goal, Lists, Step, Update};
 use crate::engine::device::Class;
+use crate::engine::libraries::Tiles;
 use crate::error::{Error, Result};
-use crate::nnue::batch::Batch;
-use crate::nnue::kernels::deep;
+use crate::nnue::batch::{Batch, Inputs};
+use crate::nnue::kernels::{deep, forward};
 use crate::nnue::slices::{self, Slice, SliceInputs, SumsOf};
+use crate::nnue::tuning::{Tuning, has_lanes};
 
 /// The most bytes of a buffer that grows with the samples, on the CPU and on software adapters. A
 /// batch that needs more is cut into micro-batches. The bits of a run depend on this number, so it
@@ -190,6 +192,43 @@ impl Step {
                 _ => None,
             },
         })
+    }
+
+    /// Every tuning of the kernels that compute gradients of such a batch. The first one is empty,
+    /// and the others hold what differs from the choice without a tuning.
+    ///
+    /// # Errors
+    /// As [`Step::plan`].
+    pub(in crate::nnue) fn tunings(&self, batch: &Batch) -> Result<Vec<Tuning>> {
+        let path = self.plan(batch, true)?.path;
+        if self.device.class() == Class::Host {
+            return Ok(vec![Tuning::default()]);
+        }
+        let is_dense = || !batch.has_records() && matches!(batch.inputs(), Inputs::Dense { .. });
+        let (by_lanes, by_tiles) = match path {
+            Path::Masked => (true, self.architecture.buckets > 1),
+            Path::Deep => (false, true),
+            Path::Layered => (false, is_dense()),
+            Path::Composed | Path::Scattered => (false, false),
+        };
+        let standard = Tuning::standard(&self.device, &self.architecture);
+        let hidden = self.architecture.hidden;
+        let lanes = forward::LANES.map(Some).into_iter();
+        let lanes = lanes.filter(|lanes| {
+            let other = *lanes != standard.lanes;
+            other && by_lanes && lanes.is_some_and(|lanes| has_lanes(lanes, hidden))
+        });
+        let tiles = Tiles::ALL.map(Some).into_iter();
+        let tiles = tiles.filter(|tiles| *tiles != standard.tiles && by_tiles);
+        let lanes: Vec<_> = std::iter::once(None).chain(lanes).collect();
+        let each = std::iter::once(None).chain(tiles).flat_map(|tiles| {
+            lanes.iter().map(move |&lanes| Tuning {
+                lanes,
+                tiles,
+                recordings: None,
+            })
+        });
+        Ok(each.collect())
     }
 
     /// The micro-batches of a batch, which is in the order of its buckets if the plan says so.

@@ -1,11 +1,12 @@
 //! The settings that determine the numbers of a training.
 
 use crate::error::{Error, Result};
-use crate::nnue::Architecture;
 use crate::nnue::data::{ChessInputs, Encoding, OutputBuckets};
 use crate::nnue::initial::Initial;
 use crate::nnue::loss::Loss;
 use crate::nnue::train::objective::Objective;
+use crate::nnue::tuning::Tuning;
+use crate::nnue::{Architecture, ParameterGroups};
 use crate::optim::Optimizer;
 use crate::optim::schedule::{Allowed, Moment, Schedule, Timeline, Unit, Warmup};
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,9 @@ pub struct Settings {
     pub loss: Loss,
     /// The optimizer.
     pub optimizer: Optimizer,
+    /// The numbers of the optimizer that differ between tensors.
+    #[serde(skip_serializing_if = "ParameterGroups::is_empty")]
+    pub groups: ParameterGroups,
     /// Whether a step stores Z and its gradients, or slopes, in 16 bits: see
     /// [`Learner::set_half`](crate::nnue::Learner::set_half).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -59,6 +63,11 @@ pub struct Settings {
     /// The initial values of the parameters.
     #[serde(skip_serializing_if = "is_default")]
     pub initial: Initial,
+    /// The variants that a step chooses by the card: see
+    /// [`Learner::set_tuning`](crate::nnue::Learner::set_tuning). A training records those that
+    /// differ from the table by vendor, and does not use the recordings per submission.
+    #[serde(skip_serializing_if = "Tuning::is_empty")]
+    pub tuning: Tuning,
     /// The schedule of the learning rate.
     pub schedule: Schedule,
     /// η, the learning rate at the start.
@@ -110,9 +119,11 @@ crate::setters! { Settings {
     architecture: Architecture,
     loss: Loss,
     optimizer: Optimizer,
+    groups: ParameterGroups,
     half: bool,
     half_weights: bool,
     initial: Initial,
+    tuning: Tuning,
     schedule: Schedule,
     learning_rate: f32,
     warmup: Warmup,
@@ -158,9 +169,11 @@ impl Settings {
             output_buckets: OutputBuckets::ONE,
             loss: Loss::SIGMOID_MSE,
             optimizer: Optimizer::ADAMW,
+            groups: ParameterGroups::new(),
             half: false,
             half_weights: false,
             initial: Initial::default(),
+            tuning: Tuning::default(),
             schedule: Schedule::COSINE,
             learning_rate: 2e-3,
             warmup: Warmup::default(),
@@ -186,6 +199,7 @@ impl Settings {
         self.architecture.check()?;
         self.encoding().check_buckets(&self.architecture)?;
         self.optimizer.check()?;
+        self.groups.check(&self.architecture, &self.optimizer)?;
         Objective::new(self.loss, self.lambda, self.scale).check()?;
         let rate = self.learning_rate;
         let valid = rate > 0.0 && rate.is_finite();

@@ -6,7 +6,9 @@ use super::rates::Rates;
 use super::shape::Shape;
 use super::steps::Timing;
 use serde::Serialize;
+use std::num::NonZeroUsize;
 use wgrad::engine::device::Device;
+use wgrad::nnue::Tiles;
 
 /// One shape on one device.
 #[derive(Clone, Debug, Serialize)]
@@ -29,6 +31,12 @@ pub struct Measurement {
     pub half: bool,
     pub half_weights: bool,
     pub optimizer: &'static str,
+    /// The choices that the steps used; `None` if there is no such choice.
+    pub lanes: Option<u32>,
+    pub tiles: Option<Tiles>,
+    pub recordings_per_submission: Option<NonZeroUsize>,
+    /// Whether `wgrad tune` kept some of them for this shape and device.
+    pub tuned: bool,
     /// `random`, or the name of the file.
     pub source: String,
     /// The largest relative L2 error of a gradient, compared with the f64 reference.
@@ -70,6 +78,7 @@ impl Measurement {
         shape: &Shape,
         positions: &Positions,
         gradient_error: f64,
+        tuned: bool,
         timing: &Timing,
     ) -> Self {
         let architecture = &shape.architecture;
@@ -89,6 +98,10 @@ impl Measurement {
             half: shape.half,
             half_weights: shape.half_weights,
             optimizer: shape.optimizer_name(),
+            lanes: timing.tuning.lanes,
+            tiles: timing.tuning.tiles,
+            recordings_per_submission: timing.tuning.recordings,
+            tuned,
             source: positions.source(),
             gradient_error,
             positions_per_second: shape.batch as f64 / timing.seconds,
@@ -164,11 +177,20 @@ impl Table {
         lines
     }
 
-    pub fn row(&self, shape: &Shape, positions: &Positions, cells: &[String]) -> String {
+    /// The line of a shape, with notes at its end.
+    pub fn row(
+        &self,
+        shape: &Shape,
+        positions: &Positions,
+        cells: &[String],
+        notes: &[String],
+    ) -> String {
         let name = shape.to_string();
         let inputs = format!("N={}", shape.architecture.inputs);
         let indices = format!("{inputs} F={}", rounded(positions.indices));
-        self.line(&name.replacen(&inputs, &indices, 1), cells)
+        let line = self.line(&name.replacen(&inputs, &indices, 1), cells);
+        let notes = notes.iter().map(|note| format!("   {note}"));
+        std::iter::once(line).chain(notes).collect()
     }
 
     /// The text in the column of a device.

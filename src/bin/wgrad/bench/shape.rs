@@ -7,9 +7,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::fmt::{self, Display};
 use std::path::PathBuf;
 use wgrad::error::Error;
-use wgrad::nnue::Architecture;
 use wgrad::nnue::activation::Activation;
 use wgrad::nnue::data::{ChessInputs, Encoding, OutputBuckets};
+use wgrad::nnue::tuning::TunedShape;
+use wgrad::nnue::{Architecture, Tuning};
 
 /// Any of these options selects a single shape.
 #[derive(clap::Args)]
@@ -45,6 +46,19 @@ pub struct ShapeOptions {
     /// Use the positions of this data file instead of random ones
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
+    /// Store Z and its gradients in 16 bits, as `wgrad train --half` does
+    #[arg(long)]
+    half: bool,
+    /// Read A in 16 bits in the forward pass, as `wgrad train --half-weights` does
+    #[arg(long)]
+    half_weights: bool,
+}
+
+/// Options of `wgrad bench` that say how the steps of a shape are computed. Any of them selects a
+/// single shape too.
+#[derive(clap::Args)]
+#[group(id = "step", multiple = true)]
+pub struct StepOptions {
     /// Give the positions of the data file to the device as records, which it decodes, or as index
     /// lists; without this option, as in a training
     #[arg(long, value_name = "FORM", requires = "data", conflicts_with = "dense", value_parser = PossibleValuesParser::new(["records", "lists"]).map(|form| form == "records"))]
@@ -52,16 +66,23 @@ pub struct ShapeOptions {
     /// AdamW, or only the gradients
     #[arg(long, value_parser = PossibleValuesParser::new(["adamw", "none"]).map(|name| name == "adamw"))]
     optimizer: Option<bool>,
-    /// Store Z and its gradients in 16 bits, as `wgrad train --half` does
-    #[arg(long)]
-    half: bool,
-    /// Lanes of an invocation of the forward kernel on adapters, 16 or 32 [default: by the vendor
-    /// of the adapter]
+    /// Lanes of an invocation of the forward kernel on adapters, 16 or 32 [default: as `wgrad tune`
+    /// kept, else by the vendor of the adapter]
     #[arg(long, value_name = "LANES")]
     lanes: Option<u32>,
-    /// Read A in 16 bits in the forward pass, as `wgrad train --half-weights` does
-    #[arg(long)]
-    half_weights: bool,
+}
+
+impl StepOptions {
+    /// The first of the options that is given.
+    fn given(&self) -> Option<&'static str> {
+        let options = [
+            (self.optimizer.is_some(), "--optimizer"),
+            (self.lanes.is_some(), "--lanes"),
+            (self.feed.is_some(), "--feed"),
+        ];
+        let given = options.iter().find(|option| option.0);
+        given.map(|option| option.1)
+    }
 }
 
 /// N, or a feature set.
@@ -97,7 +118,8 @@ pub struct Shape {
     /// Whether steps store Z and its gradients in 16 bits.
     pub half: bool,
     pub half_weights: bool,
-    pub lanes: Option<u32>,
+    /// The variants that the options choose.
+    pub tuning: Tuning,
     /// Whether positions are records for the device; `None` lets the device decide.
     pub records: Option<bool>,
 }
@@ -116,9 +138,17 @@ impl Shape {
             optimizer: true,
             half: false,
             half_weights: false,
-            lanes: None,
+            tuning: Tuning::default(),
             records: None,
         }
+    }
+
+    /// The properties that the best variants depend on.
+    pub fn tuned(&self) -> TunedShape {
+        TunedShape::new(&self.architecture, self.batch)
+            .half(self.half)
+            .half_weights(self.half_weights)
+            .dense(self.dense)
     }
 
     pub fn optimizer_name(&self) -> &'static str {
@@ -158,7 +188,11 @@ impl Display for Shape {
         words
             .iter()
             .filter(|word| word.0)
-            .try_for_each(|word| write!(f, " {}", word.1))
+            .try_for_each(|word| write!(f, " {}", word.1))?;
+        match self.tuning.is_empty() {
+            true => Ok(()),
+            false => write!(f, " {}", self.tuning),
+        }
     }
 }
 
@@ -181,9 +215,13 @@ pub fn grid(software: bool) -> Vec<Shape> {
     sizes.map(Shape::plain).to_vec()
 }
 
+fn with_lists(option: &str) -> String {
+    format!("{option} goes with index lists, not with --dense")
+}
+
 impl ShapeOptions {
     /// The first option that is given and that selects a single shape.
-    pub fn given(&self, head: &HeadOptions) -> Option<&'static str> {
+    pub fn given(&self, head: &HeadOptions, step: &StepOptions) -> Option<&'static str> {
         let options = [
             (self.hidden.is_some(), "--hidden"),
             (self.batch_size.is_some(), "--batch-size"),
@@ -195,30 +233,57 @@ impl ShapeOptions {
             (self.tied, "--tied"),
             (self.dense, "--dense"),
             (self.data.is_some(), "--data"),
-            (self.optimizer.is_some(), "--optimizer"),
             (self.half, "--half"),
             (self.half_weights, "--half-weights"),
-            (self.lanes.is_some(), "--lanes"),
-            (self.feed.is_some(), "--feed"),
         ];
         let given = options.iter().find(|option| option.0);
-        given.map(|option| option.1).or_else(|| head.given())
+        let given = given.map(|option| option.1).or_else(|| head.given());
+        given.or_else(|| step.given())
     }
 
-    /// The single shape, if any option of it or of its head is given.
+    /// The single shape of `wgrad bench`, if any option of it, of its head or of its steps is given.
     ///
     /// # Errors
-    /// Sizes with which no network can be trained.
-    pub fn one(&self, head: &HeadOptions) -> Result<Option<Shape>, Failure> {
-        if self.given(head).is_none() {
+    /// As [`Self::shape`].
+    pub fn one(&self, head: &HeadOptions, step: &StepOptions) -> Result<Option<Shape>, Failure> {
+        if self.given(head, step).is_none() {
             return Ok(None);
         }
-        let (hidden, batch) = base(false);
+        let mut shape = self.shape("bench", base(false), head)?;
+        shape.optimizer = step.optimizer.unwrap_or(true);
+        shape.tuning = shape.tuning.lanes(step.lanes);
+        shape.records = step.feed;
+        let given = [
+            (shape.half, "--half"),
+            (shape.half_weights, "--half-weights"),
+            (step.lanes.is_some(), "--lanes"),
+        ];
+        let given = given.into_iter().find(|option| option.0);
+        if let Some((_, option)) = given.filter(|_| !shape.optimizer) {
+            let message = format!("{option} goes with --optimizer adamw");
+            return Err(Failure::Usage("bench", message));
+        }
+        if step.lanes.is_some() && shape.dense {
+            return Err(Failure::Usage("bench", with_lists("--lanes")));
+        }
+        Ok(Some(shape))
+    }
+
+    /// The shape of a command, with K and L of `base` unless the options give others.
+    ///
+    /// # Errors
+    /// Sizes with which no network can be trained, and options that do not go together.
+    pub fn shape(
+        &self,
+        command: &'static str,
+        (hidden, batch): (usize, usize),
+        head: &HeadOptions,
+    ) -> Result<Shape, Failure> {
         let mut shape = Shape::plain((
             self.hidden.unwrap_or(hidden),
             self.batch_size.unwrap_or(batch),
         ));
-        shape.encoding = self.encoding()?;
+        shape.encoding = self.encoding(command)?;
         let architecture = &mut shape.architecture;
         architecture.inputs = match self.inputs {
             Some(Inputs::Count(count)) => count,
@@ -227,24 +292,16 @@ impl ShapeOptions {
         architecture.buckets = shape.encoding.output_buckets.count();
         architecture.tied = self.tied;
         architecture.activation = self.activation.unwrap_or(architecture.activation);
-        head.over(architecture, "bench")?;
+        head.over(architecture, command)?;
         architecture.check()?;
         shape.indices = self.indices.unwrap_or(INDICES.min(architecture.inputs));
         shape.dense = self.dense;
-        shape.optimizer = self.optimizer.unwrap_or(true);
         shape.half = self.half;
         shape.half_weights = self.half_weights;
-        shape.lanes = self.lanes;
-        shape.records = self.feed;
-        let of_training = [
-            (shape.half, "--half"),
-            (shape.half_weights, "--half-weights"),
-            (shape.lanes.is_some(), "--lanes"),
-        ];
-        let given = of_training.into_iter().find(|option| option.0);
-        if let Some((_, option)) = given.filter(|_| !shape.optimizer) {
-            let message = format!("{option} goes with --optimizer adamw");
-            return Err(Failure::Usage("bench", message));
+        let of_lists = [(self.half, "--half"), (self.half_weights, "--half-weights")];
+        let given = of_lists.into_iter().find(|option| option.0);
+        if let Some((_, option)) = given.filter(|_| self.dense) {
+            return Err(Failure::Usage(command, with_lists(option)));
         }
         let most = i32::MAX as usize / (2 * architecture.inputs.max(shape.indices));
         if !(1..=most).contains(&shape.batch) {
@@ -255,20 +312,20 @@ impl ShapeOptions {
             let expected = format!("1 to {}, the inputs", shape.architecture.inputs);
             return Err(Error::argument("--indices", expected, shape.indices).into());
         }
-        Ok(Some(shape))
+        Ok(shape)
     }
 
-    fn encoding(&self) -> Result<Encoding, Failure> {
+    fn encoding(&self, command: &'static str) -> Result<Encoding, Failure> {
         let name = match self.inputs {
             Some(Inputs::Name(name)) => name,
             Some(Inputs::Count(_)) if self.data.is_some() => {
                 let message = "--data goes with a name for --inputs, not with a number".to_owned();
-                return Err(Failure::Usage("bench", message));
+                return Err(Failure::Usage(command, message));
             }
             _ => ChessInputs::NAMES[0],
         };
         let standing = ChessInputs::default();
-        let inputs = encoding::inputs("bench", name, self.buckets.as_deref(), &standing)?;
+        let inputs = encoding::inputs(command, name, self.buckets.as_deref(), &standing)?;
         Ok(Encoding::new(
             inputs,
             self.output_buckets.unwrap_or_default(),

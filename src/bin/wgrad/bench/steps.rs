@@ -11,7 +11,7 @@ use wgrad::engine::device::{Class, Device, WorkTime};
 use wgrad::engine::kernel::Traffic;
 use wgrad::error::{Error, Result};
 use wgrad::nnue::loss::Loss;
-use wgrad::nnue::{Batch, Learner, Needs, Network, Parameters, PendingLoss};
+use wgrad::nnue::{Batch, Inputs, Learner, Needs, Network, Parameters, PendingLoss, Tuning};
 use wgrad::optim::Optimizer;
 
 /// The number of timed rounds. The result is their median.
@@ -33,6 +33,8 @@ pub struct Timing {
     /// a driver might wait for it. `None` if the call itself computes.
     pub host_seconds: Option<[f64; 2]>,
     pub submissions: f64,
+    /// The choices that the steps used.
+    pub tuning: Tuning,
     /// `None` if a kernel does not count its traffic.
     pub traffic: Option<Traffic>,
     /// The time of each kernel on the device; `None` if nobody asked for it.
@@ -46,19 +48,19 @@ enum Engine {
 }
 
 impl Engine {
-    fn new(device: &Device, shape: &Shape) -> Result<Self> {
+    fn new(device: &Device, shape: &Shape, tuning: Tuning) -> Result<Self> {
         let parameters = Parameters::initial(shape.architecture.clone(), 1)?;
         Ok(if shape.optimizer {
             let (loss, optimizer) = (Loss::SIGMOID_MSE, Optimizer::ADAMW);
             let mut learner = Learner::new(device, &parameters, loss, optimizer)?;
             learner.set_half(shape.half)?;
             learner.set_half_weights(shape.half_weights)?;
-            if let Some(lanes) = shape.lanes {
-                learner.set_lanes(lanes)?;
-            }
+            learner.set_tuning(tuning)?;
             Self::Learner(learner.into())
         } else {
-            Self::Network(Network::new(device, &parameters)?.into())
+            let mut network = Network::new(device, &parameters)?;
+            network.set_tuning(tuning)?;
+            Self::Network(network.into())
         })
     }
 
@@ -67,6 +69,24 @@ impl Engine {
             Self::Learner(learner) => learner.step(batch, 1e-3),
             Self::Network(network) => network.backward(batch, Loss::SIGMOID_MSE),
         }
+    }
+
+    fn network(&self) -> &Network {
+        match self {
+            Self::Learner(learner) => learner.network(),
+            Self::Network(network) => network,
+        }
+    }
+
+    /// The choices that its steps on such a batch use.
+    fn tuning(&self, batch: &Batch) -> Result<Tuning> {
+        let tuning = self.network().tuning();
+        let others = self.network().tunings(batch)?;
+        let by_tiles = others.iter().any(|other| other.tiles.is_some());
+        let by_lanes = batch.has_records() || matches!(batch.inputs(), Inputs::Sparse(_));
+        Ok(tuning
+            .lanes(tuning.lanes.filter(|_| by_lanes))
+            .tiles(tuning.tiles.filter(|_| by_tiles)))
     }
 
     fn needs(&self) -> Needs<'_> {
@@ -112,7 +132,7 @@ impl Runner<'_> {
     }
 }
 
-fn wait_for_all_but(left: usize, pending: &mut VecDeque<PendingLoss>) -> Result<()> {
+pub fn wait_for_all_but(left: usize, pending: &mut VecDeque<PendingLoss>) -> Result<()> {
     while pending.len() > left
         && let Some(first) = pending.pop_front()
     {
@@ -139,10 +159,16 @@ pub struct How {
     pub kernels: bool,
 }
 
-/// Times steps.
-pub fn time(device: &Device, shape: &Shape, positions: &Positions, how: &How) -> Result<Timing> {
+/// Times steps with the variants that a tuning chooses.
+pub fn time(
+    device: &Device,
+    shape: &Shape,
+    tuning: Tuning,
+    positions: &Positions,
+    how: &How,
+) -> Result<Timing> {
     let (threads, seconds) = (how.threads, how.seconds);
-    let mut engine = Engine::new(device, shape)?;
+    let mut engine = Engine::new(device, shape, tuning)?;
     let needs = match shape.records {
         // Dense inputs are made of lists.
         _ if shape.dense => engine.needs().with_records(false),
@@ -154,7 +180,9 @@ pub fn time(device: &Device, shape: &Shape, positions: &Positions, how: &How) ->
     let entries = 2.0 * positions.indices * shape.batch as f64;
     let transpose = engine.needs().transpose(shape.batch, entries as usize);
     let maker = Maker::new(positions, transpose);
-    let traffic = engine.traffic(&*maker.make(None)?)?;
+    let first = maker.make(None)?;
+    let traffic = engine.traffic(&first)?;
+    let tuning = engine.tuning(&first)?;
     let (mut engine, timing) = std::thread::scope(|scope| {
         let mut runner = Runner {
             engine,
@@ -174,6 +202,7 @@ pub fn time(device: &Device, shape: &Shape, positions: &Positions, how: &How) ->
         .then(|| kernels(device, &mut engine, &maker, seconds, timing.seconds));
     Ok(Timing {
         host_seconds,
+        tuning,
         traffic,
         kernels: kernels.transpose()?,
         ..timing
@@ -214,6 +243,7 @@ fn rounds(
         seconds: rounds[ROUNDS / 2].as_secs_f64() / steps as f64,
         index_seconds: made.as_secs_f64() / all,
         host_seconds: None,
+        tuning: Tuning::default(),
         submissions: (device.objects().submissions - before) as f64 / all,
         traffic: None,
         kernels: None,

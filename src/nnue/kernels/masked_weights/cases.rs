@@ -1,9 +1,9 @@
 //! The cases of `masked_weights`.
 
 use super::{Params, Slots, chosen, variant_for, vectors};
-use crate::engine::device::Class;
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Case, Slot};
+use crate::engine::libraries::Tiles;
 use crate::nnue::kernels::masked::BAND;
 use crate::optim::kernels::update;
 use crate::optim::sinks::{Sink, Step};
@@ -29,7 +29,7 @@ pub(super) fn cases() -> Vec<Case> {
         [23, 96, 2, 0, 2, 3, 16],
         [41, 128, 1, 1, 1, 8, 24],
     ];
-    let case = |(variant, (seed, shape, class)): (usize, (usize, [usize; 7], Class))| {
+    let case = |(variant, (seed, shape, tiles)): (usize, (usize, [usize; 7], Tiles))| {
         let [features, hidden, most, perspective, count, buckets, band] = shape;
         let mut inputs = Inputs::new(1500 + seed as u64);
         let (params, index) = self::shape(&mut inputs, shape);
@@ -38,7 +38,7 @@ pub(super) fn cases() -> Vec<Case> {
         let [a, b, c, d, ..] = update::case_groups(ranged);
         let params = Params {
             group: [a, b, c, d],
-            vectors: vectors(buckets, class),
+            vectors: vectors(buckets, tiles),
             step: update::case_step(t),
             ..params
         };
@@ -102,15 +102,15 @@ pub(super) fn cases() -> Vec<Case> {
         );
         Case::new(name, variant, params, slots)
     };
-    let of_sink = |(sink, class): (Sink, Class)| {
+    let of_sink = |(sink, tiles): (Sink, Tiles)| {
         let each = shapes.into_iter().enumerate();
-        // On a software adapter only the variant for several buckets is another one.
-        each.filter(move |(_, shape)| class == Class::Gpu || shape[5] > 1 && shape[6] == BAND)
-            .map(move |(seed, shape)| (variant_for(sink, shape[5], class), (seed, shape, class)))
+        // In registers only the variant for several buckets is another one.
+        each.filter(move |(_, shape)| tiles == Tiles::Shared || shape[5] > 1 && shape[6] == BAND)
+            .map(move |(seed, shape)| (variant_for(sink, shape[5], tiles), (seed, shape, tiles)))
     };
     Sink::ALL
         .into_iter()
-        .flat_map(|sink| [(sink, Class::Gpu), (sink, Class::Software)])
+        .flat_map(|sink| Tiles::ALL.map(|tiles| (sink, tiles)))
         .flat_map(of_sink)
         // The largest shape runs with one variant only.
         .filter(|(variant, (_, shape, _))| chosen(*variant) == Sink::AdamW || shape[0] < 1000)

@@ -171,7 +171,7 @@ impl<'a> DeepPass<'a> {
         };
         let (activation, pairwise) = (architecture.activation, architecture.pairwise);
         let variant =
-            deep_first::variant_for(activation, pairwise, self.half(), self.buffers.class);
+            deep_first::variant_for(activation, pairwise, self.half(), self.buffers.tiles);
         recording.dispatch(variant, params, buffers);
     }
 

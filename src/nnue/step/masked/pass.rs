@@ -277,7 +277,7 @@ impl<'a> MaskedPass<'a> {
                     false => [chunks_1, chunks_2][accumulator],
                 },
                 band: places.sizes.band as u32,
-                vectors: masked_weights::vectors(architecture.buckets, self.buffers.class),
+                vectors: masked_weights::vectors(architecture.buckets, self.buffers.tiles),
                 step,
             };
             let [first, second] = self.state(accumulator, goal.gradients.weights(accumulator));
@@ -291,7 +291,7 @@ impl<'a> MaskedPass<'a> {
                 shares: self.buffers.shares.id(),
             };
             let variant =
-                masked_weights::variant_for(sink, architecture.buckets, self.buffers.class);
+                masked_weights::variant_for(sink, architecture.buckets, self.buffers.tiles);
             recording.dispatch(variant, params, buffers);
         }
     }

@@ -3,7 +3,7 @@
 use crate::error::{Error, Fault, Result};
 use crate::files::path::StoredPath;
 use crate::nnue::data::OutputBuckets;
-use crate::nnue::{HiddenLayer, Initial, activation::Activation, loss::Link};
+use crate::nnue::{HiddenLayer, Initial, Tiles, activation::Activation, loss::Link};
 use crate::optim::SlowStart;
 use crate::optim::schedule::{Schedule, Unit, Warmup};
 use std::path::{Path, PathBuf};
@@ -189,6 +189,7 @@ texts! {
     Initial: ToString::to_string;
     Unit: ToString::to_string;
     OutputBuckets: ToString::to_string;
+    Tiles: |tiles| tiles.name().to_owned();
 }
 
 impl Field for SlowStart {

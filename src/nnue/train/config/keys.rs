@@ -2,12 +2,13 @@
 
 use super::field::{Field, text_of, wrong};
 use crate::error::{Error, Fault, Result};
+use crate::nnue::ParameterGroups;
 use crate::nnue::data::ChessInputs;
 use crate::nnue::names::one_of;
 use crate::nnue::train::run::Run;
 use crate::nnue::train::settings::Settings;
 use crate::nnue::train::stage::Stage;
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, ParameterGroup};
 use toml::{Table, Value};
 
 /// A key of a stage. It may stand above the stages too.
@@ -153,6 +154,8 @@ pub(super) const KEYS: &[Key] = &[
     setting!(seed),
     setting!(half),
     setting!(half_weights),
+    setting!(lanes: tuning.lanes),
+    setting!(tiles: tuning.tiles),
     setting!(batch_size),
     Key {
         name: "epochs",
@@ -212,6 +215,16 @@ pub(super) const KEYS: &[Key] = &[
     of_optimizer!(Ranger, lookahead_alpha: alpha),
     of_optimizer!(Ranger, lookahead_period: period),
     of_optimizer!(Ranger, slow_start),
+    Key {
+        name: "groups",
+        read: |stage, value, _| read_groups(&mut stage.settings.groups, value),
+        write: |stage| {
+            let groups = stage.settings.groups.iter();
+            let groups = groups.map(|(name, group)| (name.to_owned(), group_value(group)));
+            let groups: Table = groups.collect();
+            (!groups.is_empty()).then_some(Value::Table(groups))
+        },
+    },
     setting!(lambda),
     setting!(lambda_schedule),
     setting!(lambda_warmup),
@@ -236,6 +249,37 @@ pub(super) const RUN_KEYS: &[RunKey] = &[
 
 /// The keys of a stage that are not settings.
 pub(super) const STAGE_KEYS: [&str; 3] = ["name", "data", "validation"];
+
+/// Replaces what the tables `[groups.TENSOR]` say.
+fn read_groups(groups: &mut ParameterGroups, value: &Value) -> Result<(), Fault> {
+    let expected = "tables [groups.TENSOR] of rate_factor, weight_decay and range";
+    let tables = value.as_table().ok_or_else(|| wrong(expected, value))?;
+    for (tensors, table) in tables {
+        let mut group = groups.get(tensors).copied().unwrap_or_default();
+        for (name, value) in table.as_table().ok_or_else(|| wrong(expected, value))? {
+            match name.as_str() {
+                "rate_factor" => group.rate_factor = Field::read(value)?,
+                "weight_decay" => group.weight_decay = Field::read(value)?,
+                "range" => group.range = Field::read(value)?,
+                _ => return Err(wrong(expected, &Value::String(name.clone()))),
+            }
+        }
+        *groups = std::mem::take(groups).with(tensors, group);
+    }
+    Ok(())
+}
+
+fn group_value(group: &ParameterGroup) -> Value {
+    let factor = (group.rate_factor != 1.0).then_some(group.rate_factor);
+    let values = [
+        ("rate_factor", factor.write()),
+        ("weight_decay", group.weight_decay.write()),
+        ("range", group.range.write()),
+    ];
+    let values = values.into_iter();
+    let given = values.filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Table(given.collect())
+}
 
 /// A fault that names its place.
 fn named(name: &str, fault: Fault) -> Fault {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::nnue::activation::Activation;
+use crate::nnue::{Tiles, Tuning};
 use crate::optim::{AdamW, Optimizer, Sgd};
 use std::path::PathBuf;
 
@@ -36,6 +37,8 @@ weight_range = 1.98
 lambda = 0.4
 lambda_schedule = "linear:0.6@30;constant"
 initial = "he:32"
+lanes = 16
+tiles = "registers"
 keep = 5
 
 [[stage]]
@@ -64,6 +67,8 @@ fn a_recipe_of_two_stages() {
     assert_eq!(settings.architecture.buckets, 8);
     assert_eq!(settings.architecture.activation, Activation::SCRelu);
     assert_eq!(settings.total_steps(1), 4000);
+    let tuning = Tuning::default().lanes(Some(16));
+    assert_eq!(settings.tuning, tuning.tiles(Some(Tiles::Registers)));
     let clipped = AdamW {
         weight_range: Some((-1.98, 1.98)),
         ..AdamW::default()
@@ -227,4 +232,28 @@ fn values_can_be_set_in_all_stages() {
         let fault = config.set(text).unwrap_err().to_string();
         assert!(fault.contains(word), "{fault}");
     }
+}
+
+#[test]
+fn groups_are_tables_by_tensor() {
+    let mut config = parse("epochs = 3\n[groups.A]\nrange = 0.99\nrate_factor = 0.5");
+    config.set("groups.A.weight_decay = 0.0").unwrap();
+    config.check().unwrap();
+    let groups = &config.stages[0].settings.groups;
+    let group = groups.get("A").unwrap();
+    assert_eq!((group.range, group.rate_factor), (Some((-0.99, 0.99)), 0.5));
+    assert_eq!(group.weight_decay, Some(0.0));
+    assert_eq!(parse(&config.to_string()), config);
+    refused(
+        "[groups.A]\nclip = 1",
+        &["line 1, groups", "rate_factor, weight_decay and range"],
+    );
+    refused(
+        "[groups.A]\nrange = 'x'",
+        &["line 1, groups", "[LOW, HIGH]"],
+    );
+    refused(
+        "hidden = 8\n[groups.A9]\nrange = 1",
+        &["line 2, groups", "the nearest is A"],
+    );
 }

@@ -40,7 +40,10 @@ fn the_architecture_follows_inputs_and_buckets() {
     // Equal trainings write equal files: what is as in an earlier release is left out.
     let text = serde_json::to_string(&Settings::default()).unwrap();
     assert!(
-        !text.contains("output_buckets") && !text.contains("chess768") && !text.contains("half"),
+        !text.contains("output_buckets")
+            && !text.contains("chess768")
+            && !text.contains("half")
+            && !text.contains("tuning"),
         "{text}"
     );
 }

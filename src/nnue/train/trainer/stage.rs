@@ -92,7 +92,29 @@ pub(super) fn learner_at(device: &Device, checkpoint: &Checkpoint) -> Result<Box
 fn with_options(mut learner: Learner, settings: &Settings) -> Result<Box<dyn Trainable>> {
     learner.set_half(settings.half)?;
     learner.set_half_weights(settings.half_weights)?;
+    learner.set_groups(&settings.groups)?;
+    // A new run has checked it. A resumed run may be on another device.
+    if let Err(error) = learner.set_tuning(settings.tuning) {
+        ::log::warn!("the run's steps cannot go on as they began: its bits will differ: {error}");
+    }
     Ok(Box::new(learner))
+}
+
+/// The stages with the variants that their steps have on a device, as a run records them.
+///
+/// # Errors
+/// As [`Tuning::check`](crate::nnue::Tuning::check).
+pub(super) fn with_variants(device: &Device, stages: &[Stage]) -> Result<Vec<Stage>> {
+    let stages = stages.iter().map(|stage| {
+        let settings = &stage.settings;
+        settings.tuning.check(device, &settings.architecture)?;
+        let recorded = settings.tuning.recorded(device, &settings.architecture);
+        Ok(Stage {
+            settings: settings.clone().tuning(recorded),
+            ..stage.clone()
+        })
+    });
+    stages.collect()
 }
 
 impl Trainer {

@@ -1,7 +1,7 @@
 //! How a run begins: in a new directory, or after the newest checkpoint of an old one.
 
 use super::Trainer;
-use super::stage::{Input, learner, learner_at};
+use super::stage::{Input, learner, learner_at, with_variants};
 use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::files::lock::DirectoryLock;
@@ -33,6 +33,7 @@ impl Trainer {
     /// the error is [`Error::InUse`].
     pub fn with_stages(device: &Device, stages: &[Stage], run: &Run) -> Result<Self> {
         check_stages(stages)?;
+        let stages = &with_variants(device, stages)?[..];
         let settings = &stages[0].settings;
         settings.encoding().check(&settings.architecture)?;
         let inputs = Input::open_all(stages, run)?;
@@ -129,21 +130,25 @@ impl Trainer {
         let encoding = checkpoint.settings.encoding();
         let fits = encoding.check(&checkpoint.settings.architecture);
         fits.map_err(|error| error.in_file(&path))?;
-        let own = [Stage::new(checkpoint.settings.clone())];
-        let stages = match stages.is_empty() {
-            true => &own,
-            false => stages,
+        let mut stages = match stages.is_empty() {
+            true => vec![Stage::new(checkpoint.settings.clone())],
+            false => stages.to_vec(),
         };
-        check_stages(stages)?;
+        check_stages(&stages)?;
         let index = checkpoint.progress.stage();
-        let Some(stage) = stages.get(index) else {
+        let count = stages.len();
+        let Some(stage) = stages.get_mut(index) else {
             let expected = format!("at least {}, as the checkpoint has", index + 1);
-            let fault = Error::argument("stages", expected, stages.len());
+            let fault = Error::argument("stages", expected, count);
             return Err(fault.in_file(&path));
         };
+        // Which variants the steps have does not depend on what is tuned now.
+        let given = &stage.settings;
+        let given = given.tuning.recorded(device, &given.architecture);
+        stage.settings.tuning = given.or(checkpoint.settings.tuning);
         check_extension(&checkpoint, &stage.settings).map_err(|error| error.in_file(&path))?;
         checkpoint.settings = stage.settings.clone();
-        let mut inputs = Input::open_all(stages, run)?;
+        let mut inputs = Input::open_all(&stages, run)?;
         let input = &mut inputs[index];
         if input.fingerprint != checkpoint.data {
             return Err(Error::argument(
@@ -163,7 +168,7 @@ impl Trainer {
             ::log::warn!("the run was on {earlier} and continues on {now}: its bits will differ");
         }
         checkpoints.create()?;
-        run.save(stages)?;
+        run.save(&stages)?;
         let mut log = Log::resume(run.log(), checkpoint.step)?;
         log.append(&Entry::Resume {
             step: checkpoint.step,
@@ -173,7 +178,7 @@ impl Trainer {
         })?;
         Ok(Self {
             device: device.clone(),
-            stages: stages.to_vec(),
+            stages,
             inputs,
             run: run.clone(),
             learner,
