@@ -15,7 +15,7 @@ use wgrad::nnue::{Architecture, Tuning};
 
 const ADAPTER: &str = "vulkan:llvmpipe";
 const LINE: &str =
-    "train --device vulkan:llvmpipe --hidden 64 --batch 500 --epochs 2 --save-every 1";
+    "train --device vulkan:llvmpipe --hidden 64 --batch 500 --epochs 2 --save-every 1 --keep 0";
 const SHORT: &str = "--hidden 32 --batch-size 60 --seconds 0.01";
 
 fn lanes(lanes: u32) -> Tuning {
@@ -58,12 +58,14 @@ fn a_training_uses_and_records_what_was_kept_and_a_resume_keeps_it() {
         keep(&file(number), lanes(number).recordings(2.try_into().ok()));
         let name = number.to_string();
         let ended = train(&name, &file(number));
-        let said = format!("the steps have {number} lanes, 2 recordings per submission");
+        let said = format!("steps have {number} lanes, 2 recordings per submission");
         assert!(ended.stderr.contains(&said), "{}", ended.stderr);
 
         // The same training in the library.
         let library = directory.join(format!("library-{name}"));
-        let run = Run::new(vec![data.clone()], library.clone()).save_every(1);
+        let run = Run::new(vec![data.clone()], library.clone())
+            .save_every(1)
+            .keep(0);
         let device = Device::open(Some(ADAPTER)).unwrap();
         let settings = settings.clone().tuning(lanes(number));
         let mut trainer = Trainer::new(&device, &settings, &run).unwrap();
@@ -78,13 +80,21 @@ fn a_training_uses_and_records_what_was_kept_and_a_resume_keeps_it() {
     assert_eq!(recorded.settings.tuning, lanes(16));
     // The choice by vendor is left out.
     let missing = train("missing", &directory.join("missing.json"));
-    assert!(
-        !missing.stderr.contains("the steps have"),
-        "{}",
-        missing.stderr
-    );
+    assert!(!missing.stderr.contains("steps have"), "{}", missing.stderr);
     assert!(!log(&thirty_two).contains("tuning"));
     assert!(results(&thirty_two) == results(&directory.join("missing")));
+
+    // An option comes before what was kept.
+    let given = directory.join("given");
+    let paths = [
+        ("--data", &*data),
+        ("--out", &*given),
+        ("--tuning", &*file(16)),
+    ];
+    wgrad(&format!("{LINE} --lanes 32"), &paths).success();
+    assert!(results(&thirty_two) == results(&given));
+    let text = |run: &Path| fs::read_to_string(run.join("run.toml")).unwrap();
+    assert!(text(&sixteen).contains("\nlanes = 16\n") && !text(&given).contains("lanes"));
 
     // As if killed after step 3. What is kept now does not matter.
     for name in names(&sixteen) {
@@ -141,6 +151,17 @@ fn a_tuning_that_cannot_be_used_is_a_warning_that_names_the_file() {
     }
     let one = bench("", &[("--tuning", &file)]);
     assert_eq!((&one["tuned"], &one["lanes"]), (&false.into(), &32.into()));
+    // An option that cannot be used is an error.
+    for (device, option, words) in [
+        ("cpu", "--lanes 16", "16 lanes on cpu"),
+        ("cpu", "--tiles shared", "tiles in workgroup memory on cpu"),
+        (ADAPTER, "--lanes 7", "7 with K = 128"),
+    ] {
+        let run = directory.join("refused");
+        let line = format!("train --device {device} {option}");
+        wgrad(&line, &[("--data", &data), ("--out", &run)]).refused(1, &[words]);
+        assert!(!run.exists(), "{line}");
+    }
     let both = wgrad("train --no-tuning", &[("--tuning", &file)]);
     both.refused(2, &["--no-tuning", "--tuning"]);
 }
