@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use wgrad::engine::kernel::Kernel;
-use wgrad::engine::libraries::{REGISTERS, TILED};
+use wgrad::nnue::Tiles;
 use wgrad::verify::table;
 
 /// One variant of one kernel.
@@ -25,12 +25,12 @@ impl Form {
         self.kernel.bindings.len() as u32
     }
 
-    /// Whether only software adapters take this variant: the one of its axis that has the name of
-    /// [`TILED`]'s variant without workgroup memory. No GPU runs it.
+    /// Whether only software adapters take this variant by vendor: the one with tiles in registers.
+    /// A GPU has it only if a tuning says so.
     pub fn is_for_software(&self) -> bool {
         let chosen = self.kernel.chosen(self.variant);
         let mut names = chosen.iter().map(|choice| choice.name);
-        names.any(|name| name == TILED[REGISTERS].name)
+        names.any(|name| name == Tiles::Registers.name())
     }
 }
 
