@@ -4,7 +4,7 @@
 //
 // A workgroup has a band of features. With one bucket it has 16 vectors of four lanes, and each of
 // its SLOTS has every fourth feature of the band. With several buckets it has eight vectors, and
-// eight slots with every eighth feature. On a software adapter it has 64 vectors then.
+// eight slots with every eighth feature. With tiles in registers it has 64 vectors then.
 alias Value = vec4<f32>;
 
 struct Params {
@@ -48,7 +48,7 @@ const SLOTS = 4u;
 // The same with several buckets.
 const BUCKET_VECTORS = 8u;
 const BUCKET_SLOTS = 8u;
-const BAND = 8u; // of a software adapter
+const BAND = 8u; // with tiles in registers
 
 // The shares of the slots.
 var<workgroup> of_one: array<vec4<f32>, INVOCATIONS>;

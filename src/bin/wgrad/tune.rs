@@ -45,13 +45,6 @@ pub struct Options {
     device: DeviceOption,
     #[command(flatten)]
     threads: ThreadsOption,
-    #[command(
-        flatten,
-        next_help_heading = "The shape [defaults: those of wgrad train, and random positions]"
-    )]
-    shape: ShapeOptions,
-    #[command(flatten)]
-    head: HeadOptions,
     /// Seconds for which each choice is timed; slow steps take longer
     #[arg(
         long,
@@ -66,6 +59,13 @@ pub struct Options {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(
+        flatten,
+        next_help_heading = "The shape [defaults: those of wgrad train, and random positions]"
+    )]
+    shape: ShapeOptions,
+    #[command(flatten)]
+    head: HeadOptions,
 }
 
 /// What was found for one shape on one device.

@@ -83,11 +83,11 @@ pub fn units(clip: f32) -> f32 {
 /// Lanes of a lane group.
 pub const GROUP: usize = 128;
 
-/// Features of a band, whose contributions to ∂Loss/∂C are summed before they are written. On a
-/// GPU a band has a multiple of them: see [`band`].
+/// Features of a band, whose contributions to ∂Loss/∂C are summed before they are written. With
+/// shared tiles a band has a multiple of them: see [`band`].
 pub const BAND: usize = 8;
 
-/// The most bands on a GPU. `masked_head` sums the shares of all bands, and with many inputs
+/// The most bands with shared tiles. `masked_head` sums the shares of all bands, and with many inputs
 /// the shares of bands of eight features would be a third as large as A for each bucket.
 const MOST_BANDS: usize = 1024;
 
