@@ -1,7 +1,9 @@
 //! Every loss, with and without weights, on every path against the reference.
 
 use super::*;
-use wgrad::nnue::{HeadActivation, HiddenLayer};
+use std::sync::Arc;
+use wgrad::nnue::data::{Chess768, Dataset, Judge, Judgement, Loader, LoaderSettings};
+use wgrad::nnue::{HeadActivation, HiddenLayer, Needs};
 
 /// The masked, scattered, deep and composed paths.
 fn architectures() -> Vec<Architecture> {
@@ -110,4 +112,62 @@ fn wrong_weights_are_refused() {
             .to_string();
         assert!(error.contains(words), "{error}");
     }
+}
+
+/// A judge decides weights and λ, for batches of lists and of records, whose gradients have the same
+/// bits.
+#[test]
+fn a_judge_decides_weight_and_lambda() {
+    let _turn = common::turn();
+    let data = Dataset::open(&["examples/data/chess_sample.txt".into()]).unwrap();
+    let architecture = Architecture::new(768, 32).tied();
+    let parameters = Parameters::initial(architecture, 1).unwrap();
+    let mut network = Network::new(&common::VULKAN, &parameters).unwrap();
+    let weight = |result: f32| if result == 0.5 { 1.0 } else { 0.25 };
+    let judge = Judge::new(move |position, target| Judgement {
+        weight: weight(position.result()),
+        lambda: if position.score() > 0 {
+            1.0
+        } else {
+            target.lambda
+        },
+    });
+    let settings = LoaderSettings::default().batch_size(500);
+    let first = |needs: Needs<'_>, settings: &LoaderSettings| {
+        let loader = Loader::new(&data, Arc::new(Chess768), settings, needs);
+        loader.unwrap().next().unwrap().unwrap()
+    };
+    let plain = first(Needs::default(), &settings);
+    assert_eq!(plain.weights(), None);
+    let judged = settings.clone().judge(Some(judge));
+    let lists = first(Needs::default(), &judged);
+    let records = first(network.needs().with_records(true), &judged);
+    assert!(records.has_records() && !lists.has_records());
+    assert_eq!(
+        (records.targets(), records.weights()),
+        (lists.targets(), lists.weights())
+    );
+    for (s, weighed) in lists.weights().unwrap().iter().enumerate() {
+        assert_eq!(*weighed, weight(lists.results()[s]));
+        let target = if lists.scores()[s] > 0 {
+            lists.results()[s]
+        } else {
+            plain.targets()[s]
+        };
+        assert_eq!(lists.targets()[s], target);
+    }
+    let upstream = Upstream::Loss(Loss::SIGMOID_MSE);
+    let [of_records, of_lists, of_plain] =
+        [&records, &lists, &plain].map(|batch| compute(&mut network, batch, upstream));
+    assert_eq!(of_records.loss, of_lists.loss);
+    assert_eq!(of_records.gradients, of_lists.gradients);
+    assert_ne!(of_records.loss, of_plain.loss);
+    let wrong = Judge::new(|_, _| Judgement {
+        weight: 1.0,
+        lambda: 1.5,
+    });
+    let settings = settings.judge(Some(wrong));
+    let mut loader = Loader::new(&data, Arc::new(Chess768), &settings, Needs::default()).unwrap();
+    let error = loader.next().unwrap().unwrap_err().to_string();
+    assert!(error.contains("lambda"), "{error}");
 }

@@ -108,14 +108,27 @@ impl Targets {
         }
     }
 
+    /// The target of the settings.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// The same number as [`Target::of`].
     #[inline(always)]
     pub(crate) fn of(&mut self, position: &Position) -> f32 {
+        self.of_with(position, self.target.lambda)
+    }
+
+    /// As [`Targets::of`] with another λ.
+    #[inline(always)]
+    pub(crate) fn of_with(&mut self, position: &Position, lambda: f32) -> f32 {
         let score = position.score();
         let sigmoid = &mut self.sigmoids[usize::from(score as u16)];
         if *sigmoid == 0.0 {
             *sigmoid = self.target.sigmoid_f64(score);
         }
-        self.target.blend(position.result(), *sigmoid)
+        self.target
+            .lambda(lambda)
+            .blend(position.result(), *sigmoid)
     }
 }
