@@ -71,7 +71,7 @@ pub use groups::ParameterGroups;
 pub use head::{HeadActivation, HiddenLayer};
 pub use initial::Initial;
 pub use learner::Learner;
-pub use loss::{Link, Loss};
+pub use loss::{Link, Loss, WinRate};
 pub use model::{Model, Trainable};
 pub use needs::Needs;
 #[doc(hidden)]

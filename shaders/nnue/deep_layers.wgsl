@@ -15,6 +15,7 @@ struct Params {
     buckets: u32,
     bucket: u32, // offset of the buckets of the samples in `index`
     targets: u32, // offset of the targets in `index`
+    sample_weights: u32, // offset of the samples' weights in `index`, if they have weights
     splits: u32,
     starts: u32, // offset of the first sample of each split in `index`, [splits + 1]
     layers: u32, // offset of the words of the layers in `index`
@@ -22,8 +23,13 @@ struct Params {
     share: u32, // floats of a share
     tile: u32,
     parameters: u32, // only the count of bytes uses it
-    power: f32,
+    power: f32, // q
     scale: f32, // 1/L
+    asymmetry: f32,
+    steepness: f32, // factor of Y
+    shift: f32, // of a win rate
+    entropy: u32, // 1 for the cross-entropy
+    weighted: u32, // 1 if the samples have weights
 }
 
 @group(0) @binding(0) var<storage, read> index: array<u32>;
@@ -165,7 +171,9 @@ fn one_tile(split: u32, bucket: u32, first: u32, count: u32, adds: bool, invocat
         y[first + s] = value;
         if (LOSS == 1u) {
             let target_value = bitcast<f32>(index[params.targets + first + s]);
-            let loss = loss_of(value, target_value, params.power, params.scale);
+            // Without weights any word is read.
+            let weight = bitcast<f32>(index[params.sample_weights + first + s]);
+            let loss = loss_of(value, target_value, select(1.0, weight, params.weighted == 1u));
             units[place(output_row, s)] = loss.gradient;
             units[place(output_row + 1u, s)] = loss.term;
         } else if (GRADIENT == 1u) {

@@ -7,6 +7,7 @@ struct Params {
     indices_1: u32, // offset of each perspective's indices in `lists`
     indices_2: u32,
     targets: u32, // offset of the targets in `lists`
+    sample_weights: u32, // offset of the weights of the samples, if they have weights
     buckets: u32,
     bucket: u32, // offset of the samples' buckets in `lists`
     output: u32, // offset of C in `small`; d follows it
@@ -15,8 +16,13 @@ struct Params {
     rounds: u32,
     inputs: u32,
     entries: u32,
-    power: f32,
+    power: f32, // q
     scale: f32, // 1/L
+    asymmetry: f32,
+    steepness: f32, // factor of Y
+    shift: f32, // of a win rate
+    entropy: u32, // 1 for the cross-entropy
+    weighted: u32, // 1 if the samples have weights
     clip: f32,
     units: f32, // of slopes in 16 bits, per 1
     lanes: u32, // LANES; only the size of the grid needs it

@@ -17,8 +17,13 @@ struct Params {
     bias_2: u32, // offset of B of the second perspective in `small`
     piece: u32, // samples of a shard
     entries: u32,
-    power: f32,
+    power: f32, // q
     scale: f32, // 1/L
+    asymmetry: f32,
+    steepness: f32, // factor of Y
+    shift: f32, // of a win rate
+    entropy: u32, // 1 for the cross-entropy
+    weighted: u32, // 1 if the samples have weights
     clip: f32,
 }
 
@@ -28,7 +33,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> weights_2: array<vec4<f32>>;
 // B of each accumulator, C [2K], d.
 @group(0) @binding(3) var<storage, read> small: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> targets: array<f32>; // t, or e if it is given
+@group(0) @binding(4) var<storage, read> targets: array<f32>; // t and weights, or e if it is given
 @group(0) @binding(5) var<storage, read_write> y: array<f32>; // [samples]
 @group(0) @binding(6) var<storage, read_write> terms: array<f32>; // [samples]; 0 if e is given
 // [shards, all parameters].
@@ -123,7 +128,7 @@ fn main(
         workgroupBarrier();
         let of_d = params.output / 4u + params.buckets * 2u * row + bucket / 4u;
         let output = sums[0] + small[of_d][bucket % 4u];
-        let loss = loss_or_given(output, targets[sample]);
+        let loss = loss_or_given(output, sample);
         let gradient = loss.gradient;
         if (invocation == 0u) {
             gradients[base + of_output_bias + bucket / 4u][bucket % 4u] += gradient;
@@ -167,9 +172,11 @@ fn list_end(perspective: u32, sample: u32) -> u32 {
     return list_start(perspective, sample + 1u);
 }
 
-fn loss_or_given(output: f32, target_value: f32) -> Loss {
+fn loss_or_given(output: f32, sample: u32) -> Loss {
     if (GIVEN == 1u) {
-        return Loss(0.0, target_value);
+        return Loss(0.0, targets[sample]);
     }
-    return loss_of(output, target_value, params.power, params.scale);
+    // Without weights the target is read again.
+    let weight = targets[sample + select(0u, params.samples, params.weighted == 1u)];
+    return loss_of(output, targets[sample], select(1.0, weight, params.weighted == 1u));
 }

@@ -64,6 +64,7 @@ pub struct Batch {
     records: Option<Records>,
     targets: Vec<f32>,
     buckets: Option<Vec<u32>>,
+    weights: Option<Vec<f32>>,
 }
 
 impl Batch {
@@ -103,6 +104,7 @@ impl Batch {
             records: None,
             targets,
             buckets: None,
+            weights: None,
         })
     }
 
@@ -113,6 +115,7 @@ impl Batch {
             records: None,
             targets: Vec::new(),
             buckets: None,
+            weights: None,
         }
     }
 
@@ -127,6 +130,7 @@ impl Batch {
             records: Some(records),
             targets,
             buckets,
+            weights: None,
         }
     }
 
@@ -146,7 +150,8 @@ impl Batch {
         self.records.take()
     }
 
-    /// The inputs, the targets and the buckets, so that the caller can reuse their memory.
+    /// The inputs, the targets and the buckets, so that the caller can reuse their memory. Weights
+    /// are dropped.
     pub fn into_parts(self) -> (Inputs, Vec<f32>, Option<Vec<u32>>) {
         self.inputs();
         let inputs = self.inputs.into_inner();
@@ -171,6 +176,28 @@ impl Batch {
         self.inputs();
         self.records = None;
         self.buckets = Some(buckets);
+        Ok(self)
+    }
+
+    /// The same batch with a weight for each sample, `[L]`: the factor of its term in a
+    /// [`Loss`](super::Loss). The loss stays a sum over the samples divided by L, whatever the
+    /// weights add up to.
+    ///
+    /// # Errors
+    /// A number of weights that is not the number of samples, and a weight that is not finite and at
+    /// least 0.
+    pub fn with_weights(mut self, weights: Vec<f32>) -> Result<Self> {
+        if weights.len() != self.len() {
+            let expected = format!("{}, one per sample", self.len());
+            return Err(Error::argument("weights", expected, weights.len()));
+        }
+        let wrong = |weight: &f32| !(*weight >= 0.0 && weight.is_finite());
+        if let Some(sample) = weights.iter().position(wrong) {
+            let place = format!("weight of sample {sample}");
+            let expected = "a finite number from 0";
+            return Err(Error::argument(place, expected, weights[sample]));
+        }
+        self.weights = Some(weights);
         Ok(self)
     }
 
@@ -205,6 +232,11 @@ impl Batch {
         &self.targets
     }
 
+    /// The weight of each sample, `[L]`, if the batch has weights.
+    pub fn weights(&self) -> Option<&[f32]> {
+        self.weights.as_deref()
+    }
+
     /// The output bucket of each sample, `[L]`, if the batch has buckets.
     pub fn buckets(&self) -> Option<&[u32]> {
         self.buckets.as_deref()
@@ -216,6 +248,7 @@ impl PartialEq for Batch {
         self.inputs() == other.inputs()
             && self.targets == other.targets
             && self.buckets == other.buckets
+            && self.weights == other.weights
     }
 }
 

@@ -1,7 +1,13 @@
 //! The losses of the network's output: names, values and gradients.
 //!
-//! The twins and the evaluation compute a loss with [`Loss::term`], the CPU implementations with
-//! [`Loss::term_f32`], and the shaders with `shaders/nnue/lib/loss.wgsl`.
+//! The twins and the evaluation compute a loss with [`Numbers::term`], the CPU implementations with
+//! [`Numbers::term_f32`], and the shaders with `shaders/nnue/lib/loss.wgsl`.
+
+mod numbers;
+mod win_rate;
+
+pub(crate) use numbers::Numbers;
+pub use win_rate::WinRate;
 
 use super::names::one_of;
 use crate::error::{Error, Result};
@@ -9,14 +15,12 @@ use serde::{Deserialize, Serialize};
 
 /// The map from the raw output Y to the prediction P. Each link is one choice on the kernels' axis
 /// of losses.
-///
-/// A loss that is no power of |P − t| is a link too: its [`Loss::term`] does not read `power`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Link {
     /// P = Y.
     Identity,
-    /// P = σ(Y) = 1 ÷ (1 + e^(−Y)).
+    /// P = σ(Y) = 1 ÷ (1 + e^(−Y)), or the [`WinRate`] of Y if the loss has one.
     Sigmoid,
 }
 
@@ -40,16 +44,16 @@ impl Link {
         }
     }
 
-    /// Operations per sample: P and its slope, then the difference, its two powers, two scalings
-    /// and the product with q, the sign and the slope.
+    /// Operations per sample: P and its slope, then the difference, its two powers, three scalings
+    /// and the product with q, the sign and the slope, and the cross-entropy beside them.
     pub const fn operations(self) -> u64 {
-        8 + match self {
+        16 + match self {
             Self::Identity => 0,
-            Self::Sigmoid => 4,
+            Self::Sigmoid => 14,
         }
     }
 
-    /// P and ∂P/∂Y.
+    /// P and ∂P/∂Y, without a [`WinRate`].
     pub fn apply(self, y: f64) -> (f64, f64) {
         match self {
             Self::Identity => (y, 1.0),
@@ -60,32 +64,42 @@ impl Link {
             }
         }
     }
-
-    /// P and ∂P/∂Y as the CPU executor computes them: finite for every finite y.
-    #[inline]
-    pub fn apply_f32(self, y: f32) -> (f32, f32) {
-        match self {
-            Self::Identity => (y, 1.0),
-            Self::Sigmoid => {
-                let tail = (-y.abs()).exp();
-                let large = 1.0 / (1.0 + tail);
-                let small = tail * large;
-                (if y >= 0.0 { large } else { small }, large * small)
-            }
-        }
-    }
 }
 
-/// E = (1/L) Σ_s |P\[s\] − t\[s\]|^q, with P = link(Y) and q = `power`.
+/// E = (1/L) Σ_s w\[s\]·D(P\[s\], t\[s\]), where P follows from Y by the link, and w is the weight of
+/// a sample, which is 1 unless the batch [has others](super::Batch::with_weights).
 ///
-/// Its gradient is e = ∂E/∂Y = (q/L)·|P − t|^(q − 1)·sign(P − t)·∂P/∂Y, with sign(0) = 0. ∂P/∂Y is
-/// 1, or P(1 − P) for the sigmoid.
+/// D is |P − t|^q, and (1 + a)·|P − t|^q where P > t, with q = `power` and a = `asymmetry`. With
+/// `cross_entropy` it is −t·ln P − (1 − t)·ln(1 − P) with P = σ(Y), for targets from 0 to 1. The
+/// entropy of t is not subtracted, so a D with a t between 0 and 1 is above 0 also for P = t.
+///
+/// The gradient of a term is e = ∂E/∂Y. For a power it is (q/L)·w·|P − t|^(q − 1)·sign(P − t)·∂P/∂Y,
+/// with sign(0) = 0, and with the factor 1 + a where P > t. For the cross-entropy it is
+/// (1/L)·w·(P − t).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
 pub struct Loss {
     /// From Y to P.
     pub link: Link,
-    /// q, at least 1.
+    /// q, at least 1. The cross-entropy does not read it.
     pub power: f32,
+    /// a, above −1: a prediction above its target counts 1 + a times.
+    // Equal trainings write equal files: what is as in an earlier release is left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub asymmetry: f32,
+    /// The model that takes the place of σ in the sigmoid link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub win_rate: Option<WinRate>,
+    /// Whether D is the cross-entropy.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cross_entropy: bool,
+}
+
+impl Default for Loss {
+    fn default() -> Self {
+        Self::SIGMOID_MSE
+    }
 }
 
 /// The term of one sample in the loss.
@@ -97,79 +111,129 @@ pub struct Term<R> {
     pub gradient: R,
 }
 
+crate::setters! { Loss {
+    power: f32,
+    asymmetry: f32,
+} }
+
 impl Loss {
     /// Mean squared error of the raw output.
     pub const MSE: Self = Self::new(Link::Identity, 2.0);
     /// Mean squared error of σ(Y), for targets between 0 and 1.
     pub const SIGMOID_MSE: Self = Self::new(Link::Sigmoid, 2.0);
+    /// Binary cross-entropy of σ(Y), for targets from 0 to 1.
+    pub const CROSS_ENTROPY: Self = Self {
+        cross_entropy: true,
+        ..Self::SIGMOID_MSE
+    };
+    /// Mean squared error of the win rate of Y, with [`WinRate::STOCKFISH`].
+    pub const WIN_RATE: Self = Self {
+        win_rate: Some(WinRate::STOCKFISH),
+        ..Self::SIGMOID_MSE
+    };
+
+    /// The losses that have names, with q = 2.
+    const NAMED: [Self; 4] = [
+        Self::MSE,
+        Self::SIGMOID_MSE,
+        Self::CROSS_ENTROPY,
+        Self::WIN_RATE,
+    ];
 
     /// A loss with this link and power.
     pub const fn new(link: Link, power: f32) -> Self {
-        Self { link, power }
+        Self {
+            link,
+            power,
+            asymmetry: 0.0,
+            win_rate: None,
+            cross_entropy: false,
+        }
     }
 
-    /// The term of one sample, where `scale` is 1/L.
+    /// The same loss with this model in place of σ.
+    #[must_use]
+    pub fn win_rate(self, model: WinRate) -> Self {
+        Self {
+            link: Link::Sigmoid,
+            win_rate: Some(model),
+            ..self
+        }
+    }
+
+    /// P of an output, and ∂P/∂Y.
+    pub fn predict(self, y: f64) -> (f64, f64) {
+        self.numbers(1, false).predict(self.link, y)
+    }
+
+    /// The term of one sample, where `scale` is w/L.
     pub fn term(self, y: f64, target: f64, scale: f64) -> Term<f64> {
-        let (prediction, slope) = self.link.apply(y);
-        let (difference, q) = (prediction - target, f64::from(self.power));
-        let size = difference.abs();
-        let sign = if size == 0.0 {
-            0.0
-        } else {
-            difference.signum()
-        };
-        Term {
-            value: size.powf(q) * scale,
-            gradient: q * scale * size.powf(q - 1.0) * sign * slope,
+        self.numbers(1, false).term(self.link, y, target, scale)
+    }
+
+    /// The numbers that kernels read, for a batch of `total` samples that have weights or not.
+    pub(crate) fn numbers(self, total: usize, weighted: bool) -> Numbers {
+        let (steepness, shift) = self.win_rate.map_or((1.0, 0.0), |model| model.of_output());
+        Numbers {
+            power: if self.cross_entropy { 2.0 } else { self.power },
+            scale: 1.0 / total as f32,
+            asymmetry: self.asymmetry,
+            steepness,
+            shift,
+            entropy: u32::from(self.cross_entropy),
+            weighted: u32::from(weighted),
         }
     }
 
-    /// The term of one sample as the CPU executor computes it.
-    #[inline]
-    pub fn term_f32(self, y: f32, target: f32, scale: f32) -> Term<f32> {
-        let (prediction, slope) = self.link.apply_f32(y);
-        let (difference, q) = (prediction - target, self.power);
-        let size = difference.abs();
-        let sign = if size == 0.0 {
-            0.0
-        } else {
-            difference.signum()
-        };
-        Term {
-            value: powered(size, q) * scale,
-            gradient: powered(size, q - 1.0) * q * scale * sign * slope,
-        }
-    }
-
-    /// Refuses a power below 1.
+    /// Refuses a power below 1, an asymmetry of −1 or less, numbers of a win rate out of their range,
+    /// a win rate without the sigmoid link, and a cross-entropy with anything but σ(Y).
     pub fn check(&self) -> Result<()> {
-        if self.power >= 1.0 && self.power.is_finite() {
-            return Ok(());
+        if !(self.power >= 1.0 && self.power.is_finite()) {
+            let expected = "a finite number from 1";
+            return Err(Error::argument("power (q)", expected, self.power));
         }
-        let expected = "a finite number from 1";
-        Err(Error::argument("power (q)", expected, self.power))
+        if !(self.asymmetry > -1.0 && self.asymmetry.is_finite()) {
+            let expected = "a finite number above -1";
+            return Err(Error::argument("asymmetry", expected, self.asymmetry));
+        }
+        if let Some(model) = &self.win_rate {
+            model.check()?;
+            if self.link != Link::Sigmoid {
+                let found = self.link.name();
+                return Err(Error::argument("link of a win rate", "sigmoid", found));
+            }
+        }
+        let plain = self.link == Link::Sigmoid && self.win_rate.is_none() && self.asymmetry == 0.0;
+        if self.cross_entropy && !plain {
+            let expected = "the sigmoid link without a win rate and without an asymmetry";
+            return Err(Error::argument(
+                "cross-entropy",
+                expected,
+                format!("{self:?}"),
+            ));
+        }
+        Ok(())
     }
 
-    /// The name of the link in files and options.
+    /// The name in files and options.
     pub fn name(&self) -> &'static str {
-        self.link.loss_name()
+        match (self.cross_entropy, self.win_rate) {
+            (true, _) => "cross_entropy",
+            (_, Some(_)) => "win_rate",
+            _ => self.link.loss_name(),
+        }
     }
 
     /// The names of all losses, as an error lists them.
     pub fn names() -> String {
-        one_of(&Link::ALL.map(Link::loss_name))
+        one_of(&Self::NAMED.map(|loss| loss.name()))
     }
 }
 
-/// x^q for x ≥ 0. The powers 0, 1 and 2 are exact.
-#[inline]
-fn powered(x: f32, q: f32) -> f32 {
-    match q {
-        0.0 => 1.0,
-        1.0 => x,
-        2.0 => x * x,
-        _ => x.powf(q),
-    }
+// Serde passes a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
 }
 
 impl std::str::FromStr for Loss {
@@ -177,41 +241,12 @@ impl std::str::FromStr for Loss {
 
     /// The loss of this name with q = 2.
     fn from_str(text: &str) -> Result<Self> {
-        let link = Link::ALL
-            .into_iter()
-            .find(|link| link.loss_name() == text)
-            .ok_or_else(|| Error::argument("loss", Self::names(), format!("{text:?}")))?;
-        Ok(Self::new(link, 2.0))
+        let mut named = Self::NAMED.into_iter();
+        named
+            .find(|loss| loss.name() == text)
+            .ok_or_else(|| Error::argument("loss", Self::names(), format!("{text:?}")))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn positions_are_choices() {
-        for (position, link) in Link::ALL.into_iter().enumerate() {
-            assert_eq!(link as usize, position);
-        }
-    }
-
-    /// The gradient is the difference quotient of the value, and both number types agree.
-    #[test]
-    fn gradient_and_value_agree() {
-        for link in Link::ALL {
-            for (power, y, target) in [(2.0, 0.3, 0.9), (2.5, -1.2, 0.1), (1.0, 2.0, 0.25)] {
-                let loss = Loss::new(link, power);
-                let value = |y: f64| loss.term(y, target, 0.5).value;
-                let step = 1e-6;
-                let quotient = (value(y + step) - value(y - step)) / (2.0 * step);
-                let term = loss.term(y, target, 0.5);
-                approx::assert_relative_eq!(term.gradient, quotient, max_relative = 1e-7);
-                let rounded = loss.term_f32(y as f32, target as f32, 0.5);
-                let [value, gradient] = [rounded.value, rounded.gradient].map(f64::from);
-                approx::assert_relative_eq!(value, term.value, max_relative = 1e-5);
-                approx::assert_relative_eq!(gradient, term.gradient, max_relative = 1e-5);
-            }
-        }
-    }
-}
+mod tests;

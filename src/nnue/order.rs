@@ -28,7 +28,10 @@ impl Ordered {
         let lists = lists.each_ref().map(|lists| lists.reordered(&places));
         let targets = taken(&places, batch.targets());
         let ordered = Batch::new(Inputs::Sparse(lists), targets)?;
-        let ordered = ordered.with_buckets(taken(&places, own))?;
+        let mut ordered = ordered.with_buckets(taken(&places, own))?;
+        if let Some(weights) = batch.weights() {
+            ordered = ordered.with_weights(taken(&places, weights))?;
+        }
         let e = e.map(|e| taken(&places, e));
         Ok(Some(Self {
             places,
@@ -87,10 +90,12 @@ mod tests {
         let lists = [(); 2].map(|()| SparseInputs::new(5, 1, vec![0, 1, 2, 3, 4]).unwrap());
         let batch = Batch::new(Inputs::Sparse(lists), vec![0.0, 0.1, 0.2, 0.3, 0.4]).unwrap();
         let batch = batch.with_buckets(vec![3, 0, 3, 1, 0]).unwrap();
+        let batch = batch.with_weights(vec![0.0, 1.0, 2.0, 3.0, 4.0]).unwrap();
         let e = [0.0, 10.0, 20.0, 30.0, 40.0];
         let ordered = Ordered::new(&batch, 4, Some(&e)).unwrap().unwrap();
         assert_eq!(ordered.batch.buckets().unwrap(), [0, 0, 1, 3, 3]);
         assert_eq!(ordered.batch.targets(), [0.1, 0.4, 0.3, 0.0, 0.2]);
+        assert_eq!(ordered.batch.weights().unwrap(), [1.0, 4.0, 3.0, 0.0, 2.0]);
         assert_eq!(ordered.e.as_deref().unwrap(), [10.0, 40.0, 30.0, 0.0, 20.0]);
         let Inputs::Sparse(lists) = ordered.batch.inputs() else {
             panic!("lists stay lists");

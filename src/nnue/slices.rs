@@ -25,6 +25,8 @@ pub(super) struct Slice<'a> {
     /// The samples as records, for the masked and the deep path. Then there are no inputs.
     pub(super) records: Option<&'a Records>,
     pub(super) targets: &'a [f32],
+    /// The weights of the samples; empty if they have none.
+    pub(super) weights: &'a [f32],
     pub(super) buckets: Option<&'a [u32]>,
     /// The samples that are summed together, for gradients from index lists by bucket.
     pub(super) sums: Option<Sums>,
@@ -119,6 +121,10 @@ impl Sums {
 }
 
 impl Slice<'_> {
+    pub(super) fn is_weighted(&self) -> bool {
+        !self.weights.is_empty()
+    }
+
     pub(super) fn samples(&self) -> usize {
         self.range.len()
     }
@@ -131,6 +137,7 @@ pub(super) fn whole<'a>(batch: &'a Batch, records: &'a Records, sums: SumsOf) ->
         inputs: SliceInputs::Sparse(Default::default()),
         records: Some(records),
         targets: batch.targets(),
+        weights: batch.weights().unwrap_or_default(),
         buckets: batch.buckets(),
         sums: Some(Sums::new(None, batch.len(), batch.buckets(), sums)),
     }
@@ -171,6 +178,9 @@ pub(super) fn cut(batch: &Batch, most: usize, sums: Option<SumsOf>) -> Result<Ve
                 inputs,
                 records: None,
                 targets: &batch.targets()[range.clone()],
+                weights: batch
+                    .weights()
+                    .map_or(&[], |weights| &weights[range.clone()]),
                 buckets: own,
                 sums,
                 range,

@@ -199,12 +199,13 @@ impl Step {
             self.half_weights.reserve(device)?;
         }
         if !matches!(work, Work::Masked(..) | Work::Deep(..)) {
-            for (buffer, what) in [
-                (&mut common.e, "e"),
-                (&mut common.terms, "loss terms"),
-                (&mut common.targets, "targets"),
+            let of_targets = samples + slice.weights.len();
+            for (buffer, what, len) in [
+                (&mut common.e, "e", samples),
+                (&mut common.terms, "loss terms", samples),
+                (&mut common.targets, "targets", of_targets),
             ] {
-                grow(device, buffer, what, Element::Float, samples)?;
+                grow(device, buffer, what, Element::Float, len)?;
             }
             let what = "buckets";
             grow(device, &mut common.bucket, what, Element::Word, samples)?;
@@ -405,7 +406,13 @@ impl Step {
     ) {
         match upstream {
             Upstream::Given(e) => recording.upload(e_buffer.id(), &e[slice.range.clone()]),
-            Upstream::Loss(_) => recording.upload(self.common.targets.id(), slice.targets),
+            Upstream::Loss(_) => {
+                let to = self.common.targets.id();
+                recording.upload(to, slice.targets);
+                if slice.is_weighted() {
+                    recording.upload_at(to, slice.samples(), slice.weights);
+                }
+            }
         }
     }
 
@@ -480,8 +487,7 @@ impl Step {
         };
         let params = loss::Params {
             samples: slice.samples() as u32,
-            power: loss.power,
-            scale: 1.0 / goal.total as f32,
+            loss: loss.numbers(goal.total, slice.is_weighted()),
         };
         let common = &self.common;
         let buffers = loss::Buffers {

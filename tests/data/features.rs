@@ -3,6 +3,7 @@
 use crate::support::{START, features, sample_lines};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use wgrad::nnue::WinRate;
 use wgrad::nnue::data::{Chess768, FeatureSet, Perspective, Position, Target};
 
 #[test]
@@ -71,6 +72,20 @@ fn targets_blend_result_and_score() {
     assert!((target(0.25) - (0.25 + 0.75 * 0.622_459_3)).abs() < 1e-7);
     assert_eq!(Target::default().sigmoid(200), target(0.0));
     assert_eq!(Target::default().sigmoid(0), 0.5);
+    // A win-rate model in place of σ: at its offset half of the games are won, and σ(−540/380) of
+    // them are lost.
+    let modeled = Target::default().win_rate(WinRate::STOCKFISH_SCORE);
+    assert_eq!(modeled.sigmoid(0), 0.5);
+    let lost = 1.0 / (1.0 + (540.0f32 / 380.0).exp());
+    assert!((modeled.sigmoid(270) - 0.5 * (1.5 - lost)).abs() < 1e-6);
+    let blended = modeled.lambda(0.25).of(&position);
+    assert!((blended - (0.25 + 0.75 * modeled.sigmoid(200))).abs() < 1e-6);
+    let wrong = WinRate {
+        scaling: 0.0,
+        ..WinRate::STOCKFISH_SCORE
+    };
+    let error = Target::default().win_rate(wrong).check().unwrap_err();
+    assert!(error.to_string().contains("scaling"), "{error}");
 }
 
 #[test]

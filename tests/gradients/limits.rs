@@ -93,10 +93,7 @@ fn what_does_not_fit_is_refused_by_name() {
         error.contains("expected 4 values, one per sample, found 1"),
         "{error}"
     );
-    let loss = Loss {
-        power: 0.5,
-        ..Loss::MSE
-    };
+    let loss = Loss::MSE.power(0.5);
     assert!(
         network
             .gradients(&net.sparse, Upstream::Loss(loss))

@@ -11,6 +11,7 @@ mod half;
 mod heads;
 mod limits;
 mod lookahead;
+mod losses;
 mod tunings;
 
 use common::nets::{self, Net, relative_l2};
@@ -24,15 +25,25 @@ use wgrad::optim::Optimizer;
 const LOSSES: [Loss; 4] = [
     Loss::MSE,
     Loss::SIGMOID_MSE,
-    Loss {
-        link: Link::Sigmoid,
-        power: 2.5,
-    },
-    Loss {
-        link: Link::Identity,
-        power: 1.0,
-    },
+    Loss::new(Link::Sigmoid, 2.5),
+    Loss::new(Link::Identity, 1.0),
 ];
+
+/// [`LOSSES`], and those that are no plain powers.
+fn losses() -> Vec<Loss> {
+    let others = [
+        Loss::CROSS_ENTROPY,
+        Loss::WIN_RATE.power(2.5).asymmetry(0.2),
+        Loss::SIGMOID_MSE.asymmetry(-0.3),
+    ];
+    LOSSES.into_iter().chain(others).collect()
+}
+
+/// The same batch with weights from ½ on.
+fn weighted(batch: &Batch) -> Batch {
+    let weights = (0..batch.len()).map(|s| 0.5 + (s * 37 % 11) as f32 / 8.0);
+    batch.clone().with_weights(weights.collect()).unwrap()
+}
 
 /// Y, the loss if there is one, and the gradients, all in f64.
 struct Result {
@@ -93,8 +104,12 @@ fn reference_gradients_agree_with_finite_differences() {
         }
         let mut network = Network::new(&device, &net.parameters).unwrap();
         let z = nets::preactivations(&net.parameters, &net.sparse);
-        for loss in LOSSES {
-            let exact = compute(&mut network, &net.sparse, Upstream::Loss(loss));
+        for (number, loss) in losses().into_iter().enumerate() {
+            let batch = match number < LOSSES.len() {
+                true => net.sparse.clone(),
+                false => weighted(&net.sparse),
+            };
+            let exact = compute(&mut network, &batch, Upstream::Loss(loss));
             let scale = exact
                 .gradients
                 .iter()
@@ -123,7 +138,7 @@ fn reference_gradients_agree_with_finite_differences() {
                         let mut values = values.clone();
                         values[element] += by;
                         network.write(index, values.as_slice()).unwrap();
-                        compute(&mut network, &net.sparse, Upstream::Loss(loss))
+                        compute(&mut network, &batch, Upstream::Loss(loss))
                             .loss
                             .unwrap()
                     };

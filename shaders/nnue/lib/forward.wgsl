@@ -142,7 +142,10 @@ fn forward(group: u32, invocation: u32) {
             let value = sums[invocation] + sums[invocation + SIDE] + small[of_d][bucket % 4u];
             results[at] = value;
             if (LOSS == 1u) {
-                let loss = loss_of(value, bitcast<f32>(lists[params.targets + at]), params.power, params.scale);
+                // Without weights any word is read.
+                let weight = bitcast<f32>(lists[params.sample_weights + at]);
+                let target_value = bitcast<f32>(lists[params.targets + at]);
+                let loss = loss_of(value, target_value, select(1.0, weight, params.weighted == 1u));
                 results[params.total + at] = loss.gradient;
                 results[2u * params.total + at] = loss.term;
             }

@@ -78,10 +78,9 @@ pub struct ObjectiveOptions {
 impl ObjectiveOptions {
     /// The objective, with the given options in place of its own values.
     pub fn over(&self, objective: Objective) -> Objective {
-        let loss = Loss {
-            link: self.loss.unwrap_or(objective.loss.link),
-            power: self.power.unwrap_or(objective.loss.power),
-        };
+        let mut loss = objective.loss;
+        loss.link = self.loss.unwrap_or(loss.link);
+        loss.power = self.power.unwrap_or(loss.power);
         let lambda = self.lambda.unwrap_or(objective.lambda);
         Objective::new(loss, lambda, self.scale.unwrap_or(objective.scale))
     }

@@ -12,6 +12,7 @@
 
 use super::dataset::Dataset;
 use super::features::FeatureSet;
+use super::judge::Judge;
 use super::maker::{BatchMaker, Contents, Form, LoadedBatch};
 use super::output_buckets::OutputBuckets;
 use super::pool::Pool;
@@ -52,6 +53,8 @@ pub struct LoaderSettings {
     pub skip: u64,
     /// The targets of the samples.
     pub target: Target,
+    /// The weight and the λ of each position. Without it the batches have no weights.
+    pub judge: Option<Judge>,
     /// The output bucket of each sample. Batches of a single bucket name none.
     pub output_buckets: OutputBuckets,
     /// The number of threads that make batches, besides the two that read and cut. It has no
@@ -72,6 +75,7 @@ impl Default for LoaderSettings {
             epochs: 1,
             skip: 0,
             target: Target::default(),
+            judge: None,
             output_buckets: OutputBuckets::ONE,
             threads: std::thread::available_parallelism()
                 .map_or(1, |cores| cores.get().min(BUSY_THREADS)),
@@ -87,6 +91,7 @@ crate::setters! { LoaderSettings {
     epochs: u64,
     skip: u64,
     target: Target,
+    judge: Option<Judge>,
     output_buckets: OutputBuckets,
     threads: usize,
 } }
@@ -248,8 +253,10 @@ impl Loader {
     ) -> impl Fn() -> Make + use<F> {
         let (dataset, spares) = (dataset.clone(), self.spares.clone());
         let (target, buckets) = (settings.target, settings.output_buckets);
+        let judge = settings.judge.clone();
         move || {
             let mut maker = BatchMaker::new(&dataset, features.clone(), target, buckets, form);
+            maker.set_judge(judge.clone());
             let (spares, raw_spares) = (spares.clone(), raw_spares.clone());
             Box::new(move |mut raw| {
                 raw.gather();

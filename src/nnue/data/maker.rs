@@ -4,6 +4,7 @@
 use super::dataset::Dataset;
 use super::draft::{Draft, emptied};
 use super::features::FeatureSet;
+use super::judge::Judge;
 use super::output_buckets::OutputBuckets;
 use super::pool::Pool;
 use super::record::{Position, RawRecord};
@@ -112,6 +113,7 @@ pub(crate) struct BatchMaker<F: ?Sized> {
     features: Arc<F>,
     other_names: Option<Vec<u32>>,
     targets: Targets,
+    judge: Option<Judge>,
     /// `None` for a single bucket.
     buckets: Option<OutputBuckets>,
     form: Form,
@@ -135,6 +137,7 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
             decoder: features.decoder().filter(|_| form.records),
             features,
             targets: Targets::new(target),
+            judge: None,
             buckets: (buckets.count() > 1).then_some(buckets),
             form,
             ordered: RawBatch::default(),
@@ -195,17 +198,22 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
         let mut draft = Draft::new(samples, max_indices, spare.batch);
         let mut scores = emptied(spare.scores, samples);
         let mut results = emptied(spare.results, samples);
+        let mut weights = Vec::new();
         let fill = Fill {
             maker: self,
             raw,
             draft: &mut draft,
             scores: &mut scores,
             results: &mut results,
+            weights: &mut weights,
         };
         pulp::Arch::new().dispatch(fill)?;
         let names = self.other_names.as_deref();
         Ok(Contents {
-            batch: draft.finish(&*self.features, names, self.form.transpose)?,
+            batch: with_weights(
+                draft.finish(&*self.features, names, self.form.transpose)?,
+                weights,
+            )?,
             scores,
             results,
         })
@@ -213,6 +221,22 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
 }
 
 impl<F: ?Sized> BatchMaker<F> {
+    /// Lets a judge decide about positions, or not.
+    pub(crate) fn set_judge(&mut self, judge: Option<Judge>) {
+        self.judge = judge;
+    }
+
+    /// The target of a position. Its weight is added to `weights` if there is a judge.
+    #[inline(always)]
+    fn target(&mut self, position: &Position, weights: &mut Vec<f32>) -> Result<f32> {
+        let Some(judge) = &self.judge else {
+            return Ok(self.targets.of(position));
+        };
+        let judged = judge.of(position, self.targets.target())?;
+        weights.push(judged.weight);
+        Ok(self.targets.of_with(position, judged.lambda))
+    }
+
     /// The batch of these records as records.
     fn make_records(
         &mut self,
@@ -234,13 +258,14 @@ impl<F: ?Sized> BatchMaker<F> {
             Some(buckets) => buckets.table().map(|bucket| bucket as u32),
             None => [0; PIECE_COUNTS],
         };
+        let mut weights = Vec::new();
         let mut records = Records::new(decoder, of_pieces, memory.unwrap_or_default());
         // As in `Fill`, the loop is compiled for several SIMD levels.
         pulp::Arch::new().dispatch(|| -> Result<()> {
             for (record, &position) in raw.records.iter().zip(&raw.positions) {
                 let read = Position::from_bytes(record)
                     .map_err(|fault| self.dataset.blame(position, fault))?;
-                let target = self.targets.of(&read);
+                let target = self.target(&read, &mut weights)?;
                 records.push(record, target);
                 targets.push(target);
                 if let Some(buckets) = &self.buckets {
@@ -252,8 +277,16 @@ impl<F: ?Sized> BatchMaker<F> {
             Ok(())
         })?;
         let own = self.buckets.is_some().then_some(own);
-        made.batch = Batch::from_records(records, targets, own);
+        made.batch = with_weights(Batch::from_records(records, targets, own), weights)?;
         Ok(made)
+    }
+}
+
+/// The batch with the weights of a judge, if there was one.
+fn with_weights(batch: Batch, weights: Vec<f32>) -> Result<Batch> {
+    match weights.is_empty() {
+        true => Ok(batch),
+        false => batch.with_weights(weights),
     }
 }
 
@@ -265,6 +298,7 @@ struct Fill<'a, F: ?Sized> {
     draft: &'a mut Draft,
     scores: &'a mut Vec<i16>,
     results: &'a mut Vec<f32>,
+    weights: &'a mut Vec<f32>,
 }
 
 impl<F: FeatureSet<Position = Position> + ?Sized> pulp::WithSimd for Fill<'_, F> {
@@ -278,6 +312,7 @@ impl<F: FeatureSet<Position = Position> + ?Sized> pulp::WithSimd for Fill<'_, F>
             draft,
             scores,
             results,
+            weights,
         } = self;
         for (record, &position) in raw.records.iter().zip(&raw.positions) {
             let position = Position::from_bytes(record)
@@ -288,7 +323,7 @@ impl<F: FeatureSet<Position = Position> + ?Sized> pulp::WithSimd for Fill<'_, F>
             ListWriter::push_both(draft.lists(), |lists| {
                 features.write_both(&position, names, lists)
             });
-            draft.targets.push(maker.targets.of(&position));
+            draft.targets.push(maker.target(&position, weights)?);
             if let Some(buckets) = &maker.buckets {
                 draft.buckets.push(buckets.of(&position));
             }

@@ -2,8 +2,10 @@
 
 use super::record::Position;
 use crate::error::{Error, Result};
+use crate::nnue::loss::WinRate;
 
-/// t = λ·result + (1 − λ)·σ(score ÷ scale), for the side to move, in \[0, 1\].
+/// t = λ·result + (1 − λ)·σ(score ÷ scale), for the side to move, in \[0, 1\]. A win-rate model may
+/// take the place of σ.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Target {
@@ -11,6 +13,8 @@ pub struct Target {
     pub lambda: f32,
     /// The divisor of the score: the score in centipawns whose σ is 0.73.
     pub scale: f32,
+    /// The model that takes the place of σ(score ÷ scale).
+    pub win_rate: Option<WinRate>,
 }
 
 impl Default for Target {
@@ -23,10 +27,29 @@ impl Default for Target {
 impl Target {
     /// A target with this λ and this scale.
     pub fn new(lambda: f32, scale: f32) -> Self {
-        Self { lambda, scale }
+        Self {
+            lambda,
+            scale,
+            win_rate: None,
+        }
     }
 
-    /// Checks that λ is from 0 to 1, and that the scale is finite and positive.
+    /// The same target with this model in place of σ(score ÷ scale).
+    #[must_use]
+    pub fn win_rate(self, model: WinRate) -> Self {
+        Self {
+            win_rate: Some(model),
+            ..self
+        }
+    }
+
+    /// The same target with another λ, for one position.
+    #[must_use]
+    pub fn lambda(self, lambda: f32) -> Self {
+        Self { lambda, ..self }
+    }
+
+    /// Checks that λ is from 0 to 1, that the scale is finite and positive, and the win-rate model.
     ///
     /// # Errors
     /// [`Error::Argument`] with the name of the value.
@@ -42,10 +65,10 @@ impl Target {
         if !(scale > 0.0 && scale.is_finite()) {
             return Err(Error::argument("scale", "a finite number above 0", scale));
         }
-        Ok(())
+        self.win_rate.map_or(Ok(()), |model| model.check())
     }
 
-    /// σ(score ÷ scale), for a score in centipawns.
+    /// σ(score ÷ scale), or the win rate of the score, for a score in centipawns.
     pub fn sigmoid(&self, score: i16) -> f32 {
         self.sigmoid_f64(score) as f32
     }
@@ -62,7 +85,11 @@ impl Target {
     }
 
     fn sigmoid_f64(&self, score: i16) -> f64 {
-        1.0 / (1.0 + (-f64::from(score) / f64::from(self.scale)).exp())
+        let score = f64::from(score);
+        match self.win_rate {
+            None => 1.0 / (1.0 + (-score / f64::from(self.scale)).exp()),
+            Some(model) => model.of_score(score),
+        }
     }
 }
 
@@ -81,14 +108,27 @@ impl Targets {
         }
     }
 
+    /// The target of the settings.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// The same number as [`Target::of`].
     #[inline(always)]
     pub(crate) fn of(&mut self, position: &Position) -> f32 {
+        self.of_with(position, self.target.lambda)
+    }
+
+    /// As [`Targets::of`] with another λ.
+    #[inline(always)]
+    pub(crate) fn of_with(&mut self, position: &Position, lambda: f32) -> f32 {
         let score = position.score();
         let sigmoid = &mut self.sigmoids[usize::from(score as u16)];
         if *sigmoid == 0.0 {
             *sigmoid = self.target.sigmoid_f64(score);
         }
-        self.target.blend(position.result(), *sigmoid)
+        self.target
+            .lambda(lambda)
+            .blend(position.result(), *sigmoid)
     }
 }

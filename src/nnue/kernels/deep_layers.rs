@@ -8,7 +8,7 @@ use super::deep;
 use super::libraries::{HALF, HEAD, LOSS, PASSES};
 use crate::engine::kernel::{Kernel, Pass, Read, Traffic, Update};
 use crate::engine::libraries::GRID;
-use crate::nnue::loss::Link;
+use crate::nnue::loss::{Link, Numbers};
 
 crate::interface! {
     /// Sizes, and offsets in the index.
@@ -24,6 +24,9 @@ crate::interface! {
         /// The offset of the targets in `index`, stored as the bits of floats. Without a loss they
         /// are not read.
         pub targets: u32,
+        /// The offset of the weights of the samples in `index`, stored as the bits of floats, if they have
+        /// weights.
+        pub sample_weights: u32,
         /// Splits.
         pub splits: u32,
         /// The offset of the first sample of each split in `index`, `[splits + 1]`.
@@ -38,10 +41,8 @@ crate::interface! {
         pub tile: u32,
         /// W and c of the layers after the first, for one bucket, and c of the first.
         pub parameters: u32,
-        /// q.
-        pub power: f32,
-        /// 1/L, where L is the number of samples of the whole batch.
-        pub scale: f32,
+        /// The numbers of the loss.
+        pub loss: Numbers,
     }
     pub struct Buffers {
         /// Layers, buckets, splits and targets, among others.
@@ -147,7 +148,7 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
             3 * products,
         ),
         Goal::Loss(link) => (
-            samples,
+            samples * (1 + u64::from(p.loss.weighted)),
             samples * (2 + stride) + splits * parameters,
             3 * products + samples * link.operations(),
         ),

@@ -10,7 +10,7 @@ use super::libraries::{ACTIVATION, BITS, EXTRAS, FORWARD, HALF, KINDS, LOSS};
 use super::masked::Kind;
 use crate::engine::kernel::{Axis, Choice, Kernel, Traffic};
 use crate::engine::libraries::GRID;
-use crate::nnue::loss::Link;
+use crate::nnue::loss::{Link, Numbers};
 
 pub(super) use twin::{Outputs, compute};
 
@@ -32,6 +32,9 @@ crate::uniform! {
         /// The offset of the targets in `lists`, stored as the bits of floats. Without a loss they
         /// are not read.
         pub targets: u32,
+        /// The offset of the weights of the samples in `lists`, stored as the bits of floats, if they have
+        /// weights.
+        pub sample_weights: u32,
         /// The number of rows of C.
         pub buckets: u32,
         /// The offset of the buckets of the samples in `lists`; not used with 1 bucket.
@@ -48,10 +51,8 @@ crate::uniform! {
         pub inputs: u32,
         /// Indices in both perspectives' lists of this strip.
         pub entries: u32,
-        /// q.
-        pub power: f32,
-        /// 1/L, where L is the number of samples of the whole batch.
-        pub scale: f32,
+        /// The numbers of the loss.
+        pub loss: Numbers,
         /// T.
         pub clip: f32,
         /// The units of slopes in 16 bits: see [`units`](super::masked::units).
@@ -201,11 +202,12 @@ pub(super) fn traffic(variant: Variant, p: &Forward, bytes: u64) -> Traffic {
         Some(link) => (samples, link.operations()),
         None => (0, 0),
     };
+    let of_weights = of_loss * u64::from(p.loss.weighted);
     let buckets = u64::from(p.buckets);
     let head = (1 + 2 * buckets) * hidden + buckets;
     let of_buckets = if buckets > 1 { samples } else { 0 };
     Traffic {
-        read: 4 * (2 * (samples + 1) + entries + head + of_buckets + of_loss),
+        read: 4 * (2 * (samples + 1) + entries + head + of_buckets + of_loss + of_weights),
         written: 4 * (samples + planes * lanes / 32 + slopes + 2 * of_loss),
         gathered_issued: bytes * entries * hidden,
         gathered_distinct: bytes * distinct * hidden,

@@ -1,11 +1,11 @@
-//! The loss term of each sample, terms\[s\] = |P − t|^q / L with P = link(Y\[s\]), and its
-//! derivative with respect to Y\[s\], e\[s\] = (q/L)·|P − t|^(q−1)·sign(P − t)·∂P/∂Y (section 1).
+//! The loss term of each sample, and its derivative with respect to Y\[s\] (section 1.6): see
+//! [`Loss`](crate::nnue::loss::Loss).
 
 use super::libraries::{LINKS, LOSS};
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Write};
 use crate::engine::libraries::GRID;
-use crate::nnue::loss::{Link, Loss};
+use crate::nnue::loss::{Link, Loss, Numbers, WinRate};
 use rayon::prelude::*;
 
 crate::interface! {
@@ -13,15 +13,13 @@ crate::interface! {
     pub struct Params {
         /// Samples.
         pub samples: u32,
-        /// q.
-        pub power: f32,
-        /// 1/L, where L is the number of samples of the whole batch.
-        pub scale: f32,
+        /// The numbers of the loss.
+        pub loss: Numbers,
     }
     pub struct Buffers {
         /// Y, `[L]`.
         pub y: Read<f32>,
-        /// The targets t, `[L]`.
+        /// The targets t, `[L]`, then the weights, `[L]`, if there are any.
         pub targets: Read<f32>,
         /// The loss of each sample, `[L]`.
         pub terms: Write<f32>,
@@ -57,36 +55,13 @@ fn twin(call: Call<'_, f64>) {
     let variant = call.variant;
     let (p, buffers) = call.open::<Params>();
     let link = Link::ALL[variant];
-    let (y, targets) = (buffers.y, buffers.targets);
+    let (y, (targets, weights)) = (buffers.y, buffers.targets.split_at(p.samples as usize));
     let (terms, e) = (buffers.terms, buffers.e);
-    let loss = Loss::new(link, p.power);
     for s in 0..p.samples as usize {
-        let term = loss.term(y[s], targets[s], f64::from(p.scale));
+        let scale = f64::from(p.loss.scale) * p.loss.weight(weights, s);
+        let term = p.loss.term(link, y[s], targets[s], scale);
         (terms[s], e[s]) = (term.value, term.gradient);
     }
-}
-
-/// The error allowed for e on a GPU.
-pub(super) fn error(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> f64 {
-    const EPSILON: f64 = f32::EPSILON as f64;
-    let (value, slope) = link.apply(y);
-    let x = (value - target).abs();
-    let delta = link_error(link, y) + EPSILON * x;
-    // A power of 0 jumps at 0, so the difference must be exact there.
-    let moved = if q == 1.0 {
-        0.0
-    } else {
-        (x + delta).powf(q - 1.0) - (x - delta).max(0.0).powf(q - 1.0)
-    };
-    let relative = power_error(x + delta, q - 1.0)
-        + if link == Link::Sigmoid {
-            (10.0 + 2.0 * y.abs()) * EPSILON
-        } else {
-            0.0
-        }
-        + 4.0 * EPSILON;
-    let error = moved + (x + delta).powf(q - 1.0) * relative;
-    q * scale * error * slope + f64::from(f32::MIN_POSITIVE)
 }
 
 fn body(call: Call<'_, f32>) {
@@ -94,30 +69,89 @@ fn body(call: Call<'_, f32>) {
     let (p, buffers) = call.open::<Params>();
     let link = Link::ALL[variant];
     let samples = p.samples as usize;
-    let (y, targets) = (&buffers.y[..samples], &buffers.targets[..samples]);
+    let (y, (targets, weights)) = (&buffers.y[..samples], buffers.targets.split_at(samples));
     let (terms, e) = (buffers.terms, buffers.e);
-    let loss = Loss::new(link, p.power);
     let outputs = terms[..samples].par_iter_mut().zip(&mut e[..samples]);
     outputs
         .zip(y.par_iter().zip(targets))
+        .enumerate()
         .with_min_len(crate::engine::cpu::PIECE)
-        .for_each(|((term, e), (&y, &target))| {
-            let found = loss.term_f32(y, target, p.scale);
+        .for_each(|(s, ((term, e), (&y, &target)))| {
+            let weight = p.loss.weight(weights, s);
+            let found = p.loss.term_f32(link, y, target, weight);
             (*term, *e) = (found.value, found.gradient);
         });
 }
 
-/// The absolute error of P in f32. WGSL allows 3 + 2|x| ulp for exp, 2.5 for the division and half
-/// an ulp for each other operation, so P ≤ 1 is within (3 + 2|y|)·P(1 − P) + 4 ulps. The identity
-/// has no error.
-fn link_error(link: Link, y: f64) -> f64 {
-    const EPSILON: f64 = f32::EPSILON as f64;
-    match link {
+const EPSILON: f64 = f32::EPSILON as f64;
+
+/// What a loss reads of a sample.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sample {
+    pub(super) y: f64,
+    pub(super) target: f64,
+    pub(super) weight: f64,
+}
+
+/// The largest magnitude of the arguments of σ.
+fn reach(numbers: &Numbers, y: f64) -> f64 {
+    f64::from(numbers.steepness) * y.abs() + f64::from(numbers.shift)
+}
+
+/// The error allowed for e on a GPU.
+pub(super) fn error(link: Link, numbers: &Numbers, sample: Sample) -> f64 {
+    let (q, y) = (f64::from(numbers.power), sample.y);
+    let (value, slope) = numbers.predict(link, y);
+    let x = (value - sample.target).abs();
+    let delta = link_error(link, numbers, y) + EPSILON * x;
+    if numbers.entropy == 1 {
+        return (delta + 4.0 * EPSILON * x) * factor(numbers, sample)
+            + f64::from(f32::MIN_POSITIVE);
+    }
+    // A power of 0 jumps at 0, so the difference must be exact there.
+    let moved = if q == 1.0 {
+        0.0
+    } else {
+        (x + delta).powf(q - 1.0) - (x - delta).max(0.0).powf(q - 1.0)
+    };
+    let of_slope = match link {
         Link::Identity => 0.0,
-        Link::Sigmoid => {
-            let (value, slope) = link.apply(y);
-            ((3.0 + 2.0 * y.abs()) * slope + 4.0 * value.min(1.0)) * EPSILON
-        }
+        Link::Sigmoid if numbers.shift == 0.0 => 10.0 + 2.0 * reach(numbers, y),
+        // The arguments have roundings of their own.
+        Link::Sigmoid => 14.0 + 6.0 * reach(numbers, y),
+    };
+    let relative = power_error(x + delta, q - 1.0) + (of_slope + 6.0) * EPSILON;
+    let error = moved + (x + delta).powf(q - 1.0) * relative;
+    q * error * slope * factor(numbers, sample) + f64::from(f32::MIN_POSITIVE)
+}
+
+/// The largest factor of a term: 1/L, the weight, and the factor of the side of the target.
+fn factor(numbers: &Numbers, sample: Sample) -> f64 {
+    let asymmetry = f64::from(numbers.asymmetry).abs();
+    f64::from(numbers.scale) * sample.weight * (1.0 + asymmetry)
+}
+
+/// The absolute error of P in f32. WGSL allows 3 + 2|x| ulp for exp, 2.5 for the division and half
+/// an ulp for each other operation, so σ(x) ≤ 1 is within (3 + 2|x|)·σ(1 − σ) + 4 ulps. The argument
+/// of a win rate has two roundings. The identity has no error.
+fn link_error(link: Link, numbers: &Numbers, y: f64) -> f64 {
+    if link == Link::Identity {
+        return 0.0;
+    }
+    let [steepness, shift] = [numbers.steepness, numbers.shift].map(f64::from);
+    let of_argument = |x: f64| {
+        let (value, slope) = link.apply(x);
+        let of_roundings = if shift == 0.0 {
+            0.0
+        } else {
+            2.0 * reach(numbers, y)
+        };
+        ((3.0 + 2.0 * x.abs() + of_roundings) * slope + 4.0 * value.min(1.0)) * EPSILON
+    };
+    let won = of_argument(steepness * y - shift);
+    match shift {
+        0.0 => won,
+        _ => 0.5 * (won + of_argument(-steepness * y - shift)) + 2.0 * EPSILON,
     }
 }
 
@@ -125,7 +159,6 @@ fn link_error(link: Link, y: f64) -> f64 {
 /// within 2⁻²¹ absolute or 3 ulp, scaled by q, and exp2 adds 3 + 2|q·log2 x| ulp. The exact powers
 /// round once.
 fn power_error(x: f64, q: f64) -> f64 {
-    const EPSILON: f64 = f32::EPSILON as f64;
     if q == 0.0 || q == 1.0 {
         return 0.0;
     }
@@ -137,24 +170,73 @@ fn power_error(x: f64, q: f64) -> f64 {
     of_log * std::f64::consts::LN_2 + (3.0 + 2.0 * (q * log).abs()) * EPSILON
 }
 
-/// The error allowed for a link's loss with these q and 1/L, at an output and a target.
-pub(super) type ErrorOf = fn(Link, (f64, f64), f64, f64) -> f64;
+/// The error allowed for the loss of a sample.
+pub(super) type ErrorOf = fn(Link, &Numbers, Sample) -> f64;
 
 /// The error allowed for a term on a GPU.
-pub(super) fn term_error(link: Link, (q, scale): (f64, f64), y: f64, target: f64) -> f64 {
-    let x = (link.apply(y).0 - target).abs();
-    let delta = link_error(link, y) + f64::from(f32::EPSILON) * x;
-    // |x + δ|^q differs from |x|^q by at most q·(x + δ)^(q−1)·δ.
-    let moved = q * (x + delta).powf(q - 1.0) * delta;
-    let rounded = (x + delta).powf(q) * (power_error(x + delta, q) + 2.0 * f64::from(f32::EPSILON));
+pub(super) fn term_error(link: Link, numbers: &Numbers, sample: Sample) -> f64 {
+    let (q, y) = (f64::from(numbers.power), sample.y);
+    let x = (numbers.predict(link, y).0 - sample.target).abs();
+    let delta = link_error(link, numbers, y) + EPSILON * x;
+    let error = if numbers.entropy == 1 {
+        // Two roundings of y and t·y. WGSL allows 2⁻²¹ for the logarithm of a number up to 2, and
+        // that number has the error of the exponential.
+        let of_exponential = (4.0 + 2.0 * y.abs()) * (-y.abs()).exp() * EPSILON;
+        4.0 * EPSILON * (1.0 + y.abs()) + 2f64.powi(-21) + of_exponential
+    } else {
+        // |x + δ|^q differs from |x|^q by at most q·(x + δ)^(q−1)·δ.
+        let moved = q * (x + delta).powf(q - 1.0) * delta;
+        moved + (x + delta).powf(q) * (power_error(x + delta, q) + 4.0 * EPSILON)
+    };
     // Results below the smallest normal number may be flushed to 0.
-    (moved + rounded) * scale + f64::from(f32::MIN_POSITIVE)
+    error * factor(numbers, sample) + f64::from(f32::MIN_POSITIVE)
+}
+
+/// The loss of a case, by its seed: a power, an asymmetric one, a win rate and the cross-entropy;
+/// every other loss has weights.
+pub(super) fn case_numbers(link: Link, seed: usize, samples: usize, power: f32) -> Numbers {
+    let plain = Loss::new(link, power);
+    let loss = match (link, seed % 5) {
+        (_, 1) => plain.asymmetry(0.3),
+        (Link::Sigmoid, 2) => plain.win_rate(WinRate::STOCKFISH),
+        (Link::Sigmoid, 3) => Loss::CROSS_ENTROPY,
+        _ => plain,
+    };
+    loss.numbers(samples.max(1), seed % 2 == 1)
+}
+
+/// The weights of the samples of a case, if they have weights.
+pub(super) fn case_weights(inputs: &mut Inputs, numbers: &Numbers, samples: usize) -> Vec<f32> {
+    match numbers.weighted {
+        0 => Vec::new(),
+        _ => inputs.floats(samples, 0.0, 2.0),
+    }
+}
+
+/// The errors that a loss allows for samples.
+pub(super) fn errors(
+    of: ErrorOf,
+    link: Link,
+    numbers: &Numbers,
+    y: &[f64],
+    [targets, weights]: [&[f32]; 2],
+) -> Vec<f64> {
+    let each = y.iter().zip(targets).enumerate();
+    let each = each.map(|(s, (&y, &target))| {
+        let sample = Sample {
+            y,
+            target: target.into(),
+            weight: numbers.weight(weights, s).into(),
+        };
+        of(link, numbers, sample)
+    });
+    each.collect()
 }
 
 fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let p: Params = bytemuck::pod_read_unaligned(params);
-    // The difference, its two powers, two scalings, and the product with q, the sign and the slope.
-    Traffic::elementwise(p.samples, 2, 2, Link::ALL[variant].operations())
+    let reads = 2 + u64::from(p.loss.weighted);
+    Traffic::elementwise(p.samples, reads, 2, Link::ALL[variant].operations())
 }
 
 /// Sizes 0, 1, tile − 1, tile, tile + 1, a prime and more than 65,535 workgroups; powers 1, 2, 2.5
@@ -178,11 +260,14 @@ fn cases() -> Vec<Case> {
                 y[1] = 200.0;
                 y[2] = -200.0;
             }
+            let link = Link::ALL[variant];
+            let loss = case_numbers(link, seed, samples, power);
+            let weights = case_weights(&mut inputs, &loss, samples);
             if variant == 1 && power == 1.0 {
                 // The gradient jumps where P = t, and P is rounded, so targets must stay away from
                 // P.
                 for (y, target) in y.iter().zip(&mut targets) {
-                    let difference = Link::Sigmoid.apply(f64::from(*y)).0 - f64::from(*target);
+                    let difference = loss.predict(link, f64::from(*y)).0 - f64::from(*target);
                     if difference.abs() < 1e-3 {
                         *target = if *target < 0.5 {
                             *target + 0.25
@@ -192,27 +277,22 @@ fn cases() -> Vec<Case> {
                     }
                 }
             }
-            let scale = 1.0 / samples.max(1) as f32;
-            let of_loss = (f64::from(power), f64::from(scale));
-            let link = Link::ALL[variant];
-            let bound = |of: ErrorOf| {
-                let each = y.iter().zip(&targets);
-                let each = each.map(|(&y, &t)| of(link, of_loss, f64::from(y), f64::from(t)));
-                Bound::Each(each.collect())
-            };
+            let doubles: Vec<f64> = y.iter().map(|&y| f64::from(y)).collect();
+            let bound =
+                |of: ErrorOf| Bound::Each(errors(of, link, &loss, &doubles, [&targets, &weights]));
             let bounds = [bound(term_error), bound(error)];
             let params = Params {
                 samples: samples as u32,
-                power,
-                scale,
+                loss,
             };
+            targets.extend(weights);
             let mut slots = vec![Slot::Floats(y), Slot::Floats(targets)];
             slots.extend(bounds.map(|bound| Slot::Output {
                 len: samples,
                 bound,
             }));
             cases.push(Case::new(
-                format!("L={samples} q={power}"),
+                format!("L={samples} {}", described(&loss)),
                 variant,
                 params,
                 slots,
@@ -220,4 +300,22 @@ fn cases() -> Vec<Case> {
         }
     }
     cases
+}
+
+/// As in the names of cases: the power, and what a loss has besides.
+pub(super) fn described(loss: &Numbers) -> String {
+    let mut text = match loss.entropy {
+        0 => format!("q={}", loss.power),
+        _ => "entropy".to_owned(),
+    };
+    for (name, is) in [
+        ("asymmetric", loss.asymmetry != 0.0),
+        ("win rate", loss.shift != 0.0),
+        ("weighted", loss.weighted == 1),
+    ] {
+        if is {
+            text = format!("{text} {name}");
+        }
+    }
+    text
 }

@@ -25,7 +25,7 @@ use super::pieces::Pieces;
 use crate::engine::kernel::{Kernel, Pass, Read, Traffic, Write};
 use crate::engine::libraries::GRID;
 use crate::nnue::activation::Activation;
-use crate::nnue::loss::Link;
+use crate::nnue::loss::{Link, Numbers};
 
 crate::interface! {
     /// Sizes, and offsets in the joined buffers.
@@ -60,10 +60,8 @@ crate::interface! {
         pub piece: u32,
         /// Indices in both perspectives' lists.
         pub entries: u32,
-        /// q.
-        pub power: f32,
-        /// 1/L, where L is the number of samples of the whole batch.
-        pub scale: f32,
+        /// The numbers of the loss.
+        pub loss: Numbers,
         /// T.
         pub clip: f32,
     }
@@ -76,7 +74,7 @@ crate::interface! {
         pub weights_2: Read<f32>,
         /// The head buffer: see [`head`](super::head).
         pub small: Read<f32>,
-        /// The targets t, `[L]`, or e if it is given.
+        /// The targets t, `[L]`, or e if it is given; then the weights, `[L]`, if there are any.
         pub targets: Read<f32>,
         /// Y, `[L]`.
         pub y: Write<f32>,

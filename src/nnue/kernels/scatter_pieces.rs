@@ -25,7 +25,7 @@ use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Call, Case, Kernel, Pass, Read, Slot, Traffic, Write};
 use crate::engine::libraries::GRID;
 use crate::nnue::activation::Activation;
-use crate::nnue::loss::{Link, Loss};
+use crate::nnue::loss::{Link, Numbers};
 
 crate::interface! {
     /// Sizes, and offsets in the joined buffers.
@@ -54,10 +54,8 @@ crate::interface! {
         pub piece: u32,
         /// Indices in both perspectives' lists.
         pub entries: u32,
-        /// q.
-        pub power: f32,
-        /// 1/L, where L is the number of samples of the whole batch.
-        pub scale: f32,
+        /// The numbers of the loss.
+        pub loss: Numbers,
         /// T.
         pub clip: f32,
     }
@@ -70,7 +68,7 @@ crate::interface! {
         pub weights_2: Read<f32>,
         /// The head buffer: B of each accumulator, C and d.
         pub small: Read<f32>,
-        /// The targets t, `[L]`.
+        /// The targets t, `[L]`, or e if it is given; then the weights, `[L]`, if there are any.
         pub targets: Read<f32>,
         /// Y, `[L]`.
         pub y: Write<f32>,
@@ -205,8 +203,9 @@ fn reference(
         }
         let (term, e) = match link {
             Some(link) => {
-                let loss = Loss::new(link, p.power);
-                let term = loss.term(y[s], read.targets[s], f64::from(p.scale));
+                let weight = p.loss.weight(&read.targets[p.samples as usize..], s);
+                let scale = f64::from(p.loss.scale) * weight;
+                let term = p.loss.term(link, y[s], read.targets[s], scale);
                 (term.value, term.gradient)
             }
             None => (0.0, read.targets[s]),
@@ -261,8 +260,9 @@ fn traffic(variant: usize, params: &[u8]) -> Traffic {
     let buckets = u64::from(p.buckets);
     let head = (accumulators + 2 * buckets) * hidden + buckets;
     let of_buckets = if buckets > 1 { samples } else { 0 };
+    let of_weights = samples * u64::from(p.loss.weighted);
     Traffic {
-        read: 4 * (2 * (samples + 1) + entries + head + samples + of_buckets),
+        read: 4 * (2 * (samples + 1) + entries + head + samples + of_weights + of_buckets),
         written: 4 * (2 * samples + pieces * p.pieces().stride() as u64),
         // For each entry, a row of weights is read, and a row of gradients is read and written.
         gathered_issued: 4 * 3 * entries * hidden,
@@ -311,6 +311,10 @@ fn case(
     let starts = lists.iter().flat_map(|lists| lists.starts());
     let indices = lists.iter().flat_map(|lists| lists.indices());
     let tied = seed % 2;
+    let power = [2.0, 2.5][seed / 2 % 2];
+    let numbers = link.map_or(Numbers::given(samples.max(1)), |link| {
+        loss::case_numbers(link, seed, samples, power)
+    });
     let params = Params {
         samples: samples as u32,
         hidden: hidden as u32,
@@ -330,8 +334,7 @@ fn case(
             .iter()
             .map(|lists| lists.indices().len())
             .sum::<usize>() as u32,
-        power: [2.0, 2.5][seed / 2 % 2],
-        scale: 1.0 / samples.max(1) as f32,
+        loss: numbers,
         clip: [1.0, 0.75][seed % 2],
     };
     // Sixteenths add up exactly, so every Z and Y is exact, some Z are 0 or T, and every mask
@@ -343,7 +346,8 @@ fn case(
     } else {
         weights
     };
-    let targets = inputs.floats(samples, 0.0, 1.0);
+    let mut targets = inputs.floats(samples, 0.0, 1.0);
+    targets.extend(loss::case_weights(&mut inputs, &numbers, samples));
     let mut lists: Vec<u32> = starts.chain(indices).copied().collect();
     if buckets > 1 {
         lists.extend(inputs.words(samples, buckets as u32));
@@ -365,12 +369,12 @@ fn case(
         (&mut y, &mut terms),
         |_, _, _, _| {},
     );
-    let of_loss = (f64::from(params.power), f64::from(params.scale));
     let errors_by = |error: loss::ErrorOf| -> Vec<f64> {
-        let each = y.iter().zip(&read.targets[..samples]);
-        let error =
-            |(&y, &target): (&f64, &f64)| link.map_or(0.0, |link| error(link, of_loss, y, target));
-        each.map(error).collect()
+        let (targets, weights) = targets.split_at(samples);
+        match link {
+            Some(link) => loss::errors(error, link, &numbers, &y, [targets, weights]),
+            None => vec![0.0; samples],
+        }
     };
     let (term_errors, errors) = (errors_by(loss::term_error), errors_by(loss::error));
     // For each gradient: the sum of its terms, the sum of their magnitudes, and the error that the
@@ -396,7 +400,8 @@ fn case(
     let bounds: Vec<f64> = bounds.collect();
     Case::new(
         format!(
-            "L={samples} K={hidden} F={width} N={features} piece={piece} tied={tied} buckets={buckets}"
+            "L={samples} K={hidden} F={width} N={features} piece={piece} tied={tied} buckets={buckets} {}",
+            loss::described(&numbers)
         ),
         variant,
         params,

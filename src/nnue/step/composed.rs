@@ -149,11 +149,11 @@ impl Composed {
             }
             Upstream::Loss(loss) => loss,
         };
-        let targets = Tensor::new(device, slice.targets, &[samples])?;
+        let targets = [slice.targets, slice.weights].concat();
+        let targets = Tensor::new(device, &targets, &[targets.len()])?;
         let params = loss::Params {
             samples: samples as u32,
-            power: loss.power,
-            scale: 1.0 / goal.total as f32,
+            loss: loss.numbers(goal.total, slice.is_weighted()),
         };
         let buffers = loss::Buffers {
             y: common.y.id(),

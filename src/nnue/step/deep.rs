@@ -205,6 +205,7 @@ impl Deep {
             parts.samples = lists.each_ref().map(|lists| lists.samples());
             if let Upstream::Loss(_) = goal.upstream {
                 parts.targets = bytemuck::cast_slice(slice.targets);
+                parts.weights = bytemuck::cast_slice(slice.weights);
             }
         }
         parts

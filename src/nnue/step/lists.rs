@@ -27,6 +27,8 @@ pub(super) struct ListParts<T> {
     pub(super) buckets: T,
     /// The targets of the samples, as bits.
     pub(super) targets: T,
+    /// The weights of the samples, as bits, if they have weights.
+    pub(super) weights: T,
     /// The first chunk of each bucket of each feature in the transposed index.
     pub(super) first_chunks: [T; 2],
     /// The start of each chunk in `samples`.
@@ -64,6 +66,7 @@ impl<T: Copy> ListParts<T> {
             indices: self.indices.map(&mut f),
             buckets: f(self.buckets),
             targets: f(self.targets),
+            weights: f(self.weights),
             first_chunks: self.first_chunks.map(&mut f),
             chunk_starts: self.chunk_starts.map(&mut f),
             samples: self.samples.map(&mut f),

@@ -105,10 +105,15 @@ impl Feed {
             Some(sums) => ListParts {
                 first_blocks: sums.blocks.first.len(),
                 block_starts: sums.blocks.starts.len(),
+                weights: slice.weights.len(),
                 layers,
                 ..lengths
             },
-            None => ListParts { layers, ..lengths },
+            None => ListParts {
+                weights: slice.weights.len(),
+                layers,
+                ..lengths
+            },
         }
     }
 
@@ -153,6 +158,10 @@ impl Feed {
                 offsets.block_starts as usize,
                 sums.blocks.starts.as_slice(),
             );
+        }
+        if slice.is_weighted() {
+            let words = bytemuck::cast_slice::<f32, u32>(slice.weights);
+            recording.upload_at(list_buffer.id(), offsets.weights as usize, words);
         }
         if !layers.is_empty() {
             recording.upload_at(list_buffer.id(), offsets.layers as usize, layers);

@@ -18,6 +18,7 @@ use crate::nnue::batch::{self, Batch};
 use crate::nnue::kernels::pieces::Pieces;
 use crate::nnue::kernels::{head, join_pieces, scatter_deep, scatter_pieces};
 use crate::nnue::layout::HeadLayout;
+use crate::nnue::loss::Numbers;
 use crate::nnue::slices::Slice;
 
 /// Samples of a shard. Shards run in parallel, and each needs memory for its own gradients. The
@@ -48,6 +49,17 @@ pub(super) struct Inputs<'a> {
     pub(super) common: &'a Common,
     pub(super) parameters: ParameterBuffers<'a>,
     pub(super) goal: Goal<'a>,
+}
+
+impl Inputs<'_> {
+    /// The numbers of the loss.
+    fn numbers(&self) -> Numbers {
+        let total = self.goal.total;
+        let loss = self.goal.upstream.loss();
+        loss.map_or(Numbers::given(total), |loss| {
+            loss.numbers(total, self.slice.is_weighted())
+        })
+    }
 }
 
 /// Whether `scatter_deep` computes a head.
@@ -239,8 +251,7 @@ impl Scattered {
             bias_2: head.bias_2,
             piece: self.piece(inputs.slice.samples(), entries(inputs.lists)) as u32,
             entries: entries(inputs.lists) as u32,
-            power: loss.map_or(1.0, |loss| loss.power),
-            scale: 1.0 / inputs.goal.total as f32,
+            loss: inputs.numbers(),
             clip: architecture.clip,
         };
         let (common, parameters) = (inputs.common, inputs.parameters);
@@ -284,8 +295,7 @@ impl Scattered {
             bias_2: head.bias_2,
             piece: self.piece(inputs.slice.samples(), entries(inputs.lists)) as u32,
             entries: entries(inputs.lists) as u32,
-            power: loss.map_or(1.0, |loss| loss.power),
-            scale: 1.0 / inputs.goal.total as f32,
+            loss: inputs.numbers(),
             clip: architecture.clip,
         };
         let (common, parameters) = (inputs.common, inputs.parameters);

@@ -7,7 +7,7 @@ use super::twin::Head;
 use super::{Goal, KERNEL, Params, Slots, meaning, parameters, tile};
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Case, Slot};
-use crate::nnue::loss::{Link, Loss};
+use crate::nnue::loss::{Link, Numbers};
 
 /// Samples, the widths of the hidden layers, and buckets.
 type Shape = (usize, &'static [usize], usize);
@@ -55,12 +55,18 @@ fn case(variant: usize, seed: usize, (samples, widths, buckets): Shape, most: us
     let mut index = case::Index::with_splits(&mut inputs, &architecture, samples, most);
     let width = layers.iter().map(|layer| layer.width).sum();
     let (stride, share) = (deep::stride(&layers), deep::share(hidden, &layers));
+    let power = [2.0, 2.5][seed % 2];
+    let numbers = match goal {
+        Goal::Loss(link) => loss::case_numbers(link, seed, samples, power),
+        Goal::Output | Goal::Given => Numbers::given(samples.max(1)),
+    };
     let params = Params {
         samples: samples as u32,
         hidden: hidden as u32,
         buckets: buckets as u32,
         bucket: index.bucket,
         targets: index.words.len() as u32,
+        sample_weights: (index.words.len() + samples) as u32,
         splits: index.count(),
         starts: index.starts,
         layers: index.layers,
@@ -68,8 +74,7 @@ fn case(variant: usize, seed: usize, (samples, widths, buckets): Shape, most: us
         share: share as u32,
         tile: tile(width).unwrap_or(1) as u32,
         parameters: parameters(&layers) as u32,
-        power: [2.0, 2.5][seed % 2],
-        scale: 1.0 / samples.max(1) as f32,
+        loss: numbers,
     };
     let values = halves(&mut inputs, case::head_len(&layers, buckets));
     let delta = halves(&mut inputs, samples * stride);
@@ -78,6 +83,10 @@ fn case(variant: usize, seed: usize, (samples, widths, buckets): Shape, most: us
     index
         .words
         .extend(targets.iter().map(|target| target.to_bits()));
+    let weights = loss::case_weights(&mut inputs, &numbers, samples);
+    index
+        .words
+        .extend(weights.iter().map(|weight| weight.to_bits()));
     let (of_delta, of_shares) = match goal {
         Goal::Output | Goal::Given => (Bound::Exact, Bound::Exact),
         Goal::Loss(link) => bounds(&params, link, &layers, &index.words, [&values, &delta]),
@@ -105,8 +114,9 @@ fn case(variant: usize, seed: usize, (samples, widths, buckets): Shape, most: us
         index: Slot::Words(index.words),
     };
     let name = format!(
-        "L={samples} widths={widths:?} buckets={buckets} skip={}",
-        architecture.skip
+        "L={samples} widths={widths:?} buckets={buckets} skip={} {}",
+        architecture.skip,
+        loss::described(&numbers)
     );
     Case::new(name, variant, params, slots)
 }
@@ -125,8 +135,6 @@ fn bounds(
     let sizes: Vec<f64> = exact.iter().map(|value| value.abs()).collect();
     let (stride, share) = (p.stride as usize, p.share as usize);
     let of = Shares::new(p.hidden as usize, layers, p.buckets as usize);
-    let loss = Loss::new(link, p.power);
-    let of_loss = (f64::from(p.power), f64::from(p.scale));
     let mut of_delta = vec![0.0; delta.len()];
     let mut of_shares = vec![0.0; p.splits as usize * share];
     for (split, of_share) in of_shares.chunks_mut(share).enumerate() {
@@ -142,13 +150,18 @@ fn bounds(
             let z = head.forward(&first);
             let y = z[layers.len() - 1][0];
             let target = f64::from(f32::from_bits(index[p.targets as usize + s]));
-            let term = loss.term(y, target, of_loss.1);
-            let error = loss::error(link, of_loss, y, target) + ROUNDINGS * term.gradient.abs();
+            let sample = loss::Sample {
+                y,
+                target,
+                weight: p.weight(index, s),
+            };
+            let scale = f64::from(p.loss.scale) * sample.weight;
+            let term = p.loss.term(link, y, target, scale);
+            let error = loss::error(link, &p.loss, sample) + ROUNDINGS * term.gradient.abs();
             let deltas = of_sizes.backward(&z, error);
             of_delta[s * stride..][..layers[0].width].copy_from_slice(&deltas[0]);
             head.add_to(of_share, &of, &z, &deltas);
-            of_share[share - 1] +=
-                loss::term_error(link, of_loss, y, target) + ROUNDINGS * term.value;
+            of_share[share - 1] += loss::term_error(link, &p.loss, sample) + ROUNDINGS * term.value;
         }
     }
     (Bound::Each(of_delta), Bound::Each(of_shares))

@@ -5,7 +5,6 @@ use super::super::half;
 use super::super::head::Layer;
 use super::{Goal, Params, meaning};
 use crate::engine::kernel::Call;
-use crate::nnue::loss::Loss;
 
 /// The layers of a sample's bucket.
 #[derive(Clone, Copy)]
@@ -115,6 +114,16 @@ impl Head<'_> {
     }
 }
 
+impl Params {
+    /// The weight of a sample.
+    pub(super) fn weight(&self, index: &[u32], sample: usize) -> f64 {
+        match self.loss.weighted {
+            0 => 1.0,
+            _ => f32::from_bits(index[self.sample_weights as usize + sample]).into(),
+        }
+    }
+}
+
 pub(super) fn twin(call: Call<'_, f64>) {
     let goal = meaning(call.variant);
     let (p, b) = call.open::<Params>();
@@ -140,8 +149,8 @@ pub(super) fn twin(call: Call<'_, f64>) {
                 Goal::Given => (b.e[s], 0.0),
                 Goal::Loss(link) => {
                     let target = f64::from(f32::from_bits(b.index[p.targets as usize + s]));
-                    let loss = Loss::new(link, p.power);
-                    let term = loss.term(b.y[s], target, f64::from(p.scale));
+                    let scale = f64::from(p.loss.scale) * p.weight(b.index, s);
+                    let term = p.loss.term(link, b.y[s], target, scale);
                     (term.gradient, term.value)
                 }
             };

@@ -5,6 +5,7 @@ use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Case, Kernel, Slot};
 use crate::nnue::kernels::masked::Kind;
 use crate::nnue::kernels::{loss, masked};
+use crate::nnue::loss::Numbers;
 
 /// A case but for the form of A.
 pub(in crate::nnue::kernels) struct Parts {
@@ -85,6 +86,13 @@ pub(in crate::nnue::kernels) fn parts(
     let starts = sides.iter().flat_map(|lists| lists.starts());
     let indices = sides.iter().flat_map(|lists| lists.indices());
     let mut lists: Vec<u32> = starts.chain(indices).copied().collect();
+    let power = [2.0, 2.5][seed / 2 % 2];
+    let numbers = beside
+        .link()
+        .map_or(Numbers::given(samples.max(1)), |link| {
+            loss::case_numbers(link, seed, samples, power)
+        });
+    let of_buckets = if buckets > 1 { samples } else { 0 };
     let params = Forward {
         samples: (samples - first) as u32,
         first: first as u32,
@@ -93,6 +101,7 @@ pub(in crate::nnue::kernels) fn parts(
         indices_1: 2 * (samples as u32 + 1),
         indices_2: (2 * (samples + 1) + sides[0].indices().len()) as u32,
         targets: lists.len() as u32,
+        sample_weights: (lists.len() + samples + of_buckets) as u32,
         buckets: buckets as u32,
         bucket: (lists.len() + samples) as u32,
         output: 2 * hidden as u32,
@@ -104,8 +113,7 @@ pub(in crate::nnue::kernels) fn parts(
             .iter()
             .map(|lists| lists.indices().len() - lists.starts()[first] as usize)
             .sum::<usize>() as u32,
-        power: [2.0, 2.5][seed / 2 % 2],
-        scale: 1.0 / samples.max(1) as f32,
+        loss: numbers,
         clip,
         units: masked::units(clip),
         lanes: variant.lanes,
@@ -115,6 +123,8 @@ pub(in crate::nnue::kernels) fn parts(
     if buckets > 1 {
         lists.extend(inputs.words(samples, buckets as u32));
     }
+    let weights_of_samples = loss::case_weights(&mut inputs, &numbers, samples);
+    lists.extend(weights_of_samples.iter().map(|weight| weight.to_bits()));
     // Sixteenths add up exactly, so every Z and Y is exact, some Z are 0 or T, and every bit equals
     // the reference's.
     let small = inputs.sixteenths((2 + 2 * buckets) * hidden + buckets);
@@ -128,15 +138,12 @@ pub(in crate::nnue::kernels) fn parts(
     let [slopes, short_slopes] = variant.slopes();
     let errors = beside.link().map_or(Vec::new(), |link| {
         let y = reference_y(&params, variant, &lists, [&weights[0], &weights[1], &small]);
-        let of_loss = (f64::from(params.power), f64::from(params.scale));
         let each = |error: loss::ErrorOf| {
-            let strip = y[first..].iter().zip(&targets[first..]);
-            let strip = strip.map(move |(&y, &target)| error(link, of_loss, y, f64::from(target)));
+            let of_samples = [&targets[..], &weights_of_samples];
+            let mut errors = loss::errors(error, link, &numbers, &y, of_samples);
             // The values before the strip must not change.
-            vec![0.0; first]
-                .into_iter()
-                .chain(strip)
-                .collect::<Vec<_>>()
+            errors[..first].fill(0.0);
+            errors
         };
         [each(loss::error), each(loss::term_error)].concat()
     });
@@ -144,7 +151,8 @@ pub(in crate::nnue::kernels) fn parts(
     let errors = [vec![0.0; samples], errors].concat();
     Parts {
         name: format!(
-            "L={samples} K={hidden} F={width} N={features} interleave={interleave} buckets={buckets} T={clip}"
+            "L={samples} K={hidden} F={width} N={features} interleave={interleave} buckets={buckets} T={clip} {}",
+            loss::described(&numbers)
         ),
         params,
         lists: Slot::Words(lists),

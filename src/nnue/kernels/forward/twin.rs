@@ -2,7 +2,6 @@
 
 use super::{Beside, Forward, Variant};
 use crate::nnue::kernels::{bucket_of, half, masked};
-use crate::nnue::loss::Loss;
 
 /// What a pass writes: see the buffers of `forward_sparse`.
 pub(in crate::nnue::kernels) struct Outputs<'a> {
@@ -77,7 +76,12 @@ pub(in crate::nnue::kernels) fn compute(
         to.results[s] = y;
         if let Some(link) = beside.link() {
             let target = f64::from(f32::from_bits(lists[p.targets as usize + s]));
-            let term = Loss::new(link, p.power).term(y, target, f64::from(p.scale));
+            let weight = match p.loss.weighted {
+                0 => 1.0,
+                _ => f32::from_bits(lists[p.sample_weights as usize + s]),
+            };
+            let scale = f64::from(p.loss.scale) * f64::from(weight);
+            let term = p.loss.term(link, y, target, scale);
             (to.results[total + s], to.results[2 * total + s]) = (term.gradient, term.value);
         }
     }

@@ -9,7 +9,6 @@ use crate::nnue::kernels::forward::{Beside, Forward, Variant};
 use crate::nnue::kernels::forward_sparse::{KERNEL, Params};
 use crate::nnue::kernels::grouped::{Grouped, powered};
 use crate::nnue::kernels::{bucket_of, half, masked, runs};
-use crate::nnue::loss::Loss;
 use aligned_vec::avec;
 use rayon::prelude::*;
 
@@ -147,12 +146,17 @@ impl Block<'_> {
             return;
         };
         let p = &self.params;
-        let loss = Loss::new(link, p.power);
+        let weights = match p.loss.weighted {
+            0 => &[],
+            _ => &self.lists[p.sample_weights as usize + self.first..],
+        };
         let targets = &self.lists[p.targets as usize + self.first..];
         let [e, terms] = &mut self.errors;
         let errors = e.iter_mut().zip(terms.iter_mut());
-        for ((&y, &target), (e, term)) in self.y.iter().zip(targets).zip(errors) {
-            let found = loss.term_f32(y, f32::from_bits(target), p.scale);
+        let samples = self.y.iter().zip(targets).zip(errors).enumerate();
+        for (s, ((&y, &target), (e, term))) in samples {
+            let weight = weights.get(s).map_or(1.0, |&bits| f32::from_bits(bits));
+            let found = p.loss.term_f32(link, y, f32::from_bits(target), weight);
             (*term, *e) = (found.value, found.gradient);
         }
     }

@@ -7,6 +7,7 @@ use super::{KERNEL, Params, Slots, meaning};
 use crate::engine::kernel::inputs::Inputs;
 use crate::engine::kernel::{Bound, Case, Slot};
 use crate::nnue::kernels::loss;
+use crate::nnue::loss::Numbers;
 
 /// A case's sizes.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +110,10 @@ fn case(variant: usize, seed: usize, shape: Shape) -> Case {
     let of_layers = words.len() as u32;
     words.extend(head::words(&layers));
     let tied = architecture.tied;
+    let power = [2.0, 2.5][seed / 2 % 2];
+    let numbers = link.map_or(Numbers::given(samples.max(1)), |link| {
+        loss::case_numbers(link, seed, samples, power)
+    });
     let params = Params {
         samples: samples as u32,
         hidden: hidden as u32,
@@ -125,8 +130,7 @@ fn case(variant: usize, seed: usize, shape: Shape) -> Case {
         bias_2: if tied { 0 } else { hidden as u32 },
         piece: shape.piece as u32,
         entries: entries.iter().sum::<usize>() as u32,
-        power: [2.0, 2.5][seed / 2 % 2],
-        scale: 1.0 / samples.max(1) as f32,
+        loss: numbers,
         clip: [1.0, 0.75][seed % 2],
     };
     // Few weights of the first layer are not 0, so that some of its z are not clipped.
@@ -138,7 +142,8 @@ fn case(variant: usize, seed: usize, shape: Shape) -> Case {
         true => [weights[0].clone(), weights[0].clone()],
         false => weights,
     };
-    let targets = inputs.floats(samples, 0.0, 1.0);
+    let mut targets = inputs.floats(samples, 0.0, 1.0);
+    targets.extend(loss::case_weights(&mut inputs, &numbers, samples));
     let doubles = |values: &[f32]| -> Vec<f64> { values.iter().map(|&x| f64::from(x)).collect() };
     let [weights_1, weights_2] = weights.each_ref().map(|weights| doubles(weights));
     let read = Sources {
@@ -152,16 +157,22 @@ fn case(variant: usize, seed: usize, shape: Shape) -> Case {
     reference(&params, variant, &read, (&mut y, &mut terms), |part| {
         errors[part.place] += part.error;
     });
-    let of_loss = (f64::from(params.power), f64::from(params.scale));
-    let each = y.iter().zip(read.targets);
-    let term_error = |(&y, &target): (&f64, &f64)| {
-        link.map_or(0.0, |link| loss::term_error(link, of_loss, y, target))
+    let (of_targets, of_weights) = targets.split_at(samples);
+    let term_errors = match link {
+        Some(link) => {
+            let of_samples = [of_targets, of_weights];
+            loss::errors(loss::term_error, link, &numbers, &y, of_samples)
+        }
+        None => vec![0.0; samples],
     };
-    let term_errors = each.map(term_error).collect();
     let name = format!(
         "L={samples} K={hidden} N={features} pairwise={} widths={:?} buckets={buckets} \
-         skip={} tied={tied} piece={}",
-        shape.pairwise, shape.widths, architecture.skip, shape.piece
+         skip={} tied={tied} piece={} {}",
+        shape.pairwise,
+        shape.widths,
+        architecture.skip,
+        shape.piece,
+        loss::described(&numbers)
     );
     let slots = Slots {
         lists: Slot::Words(words.clone()),

@@ -14,7 +14,7 @@ use crate::nnue::kernels::grouped::{Grouped, powered};
 use crate::nnue::kernels::head::Layer;
 use crate::nnue::kernels::masked::GROUP;
 use crate::nnue::kernels::runs;
-use crate::nnue::loss::{Link, Loss};
+use crate::nnue::loss::Link;
 use aligned_vec::{AVec, avec};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -35,6 +35,8 @@ struct Piece<'a> {
     weights: [&'a Grouped<'a>; 2],
     small: &'a [f32],
     targets: &'a [f32],
+    /// The weights of the samples, if they have weights.
+    sample_weights: &'a [f32],
     /// The bucket of each sample; empty with 1 bucket.
     bucket: &'a [u32],
     y: &'a mut [f32],
@@ -92,6 +94,7 @@ pub(super) fn body(call: Call<'_, f32>) {
             weights,
             small,
             targets: &targets[samples.clone()],
+            sample_weights: params.loss.of_samples(targets, &samples, params.samples),
             bucket: bucket.get(samples.clone()).unwrap_or_default(),
             samples,
             y,
@@ -289,8 +292,9 @@ impl Piece<'_> {
             self.y[s] = *y;
             (self.terms[s], *e) = match self.link {
                 Some(link) => {
-                    let loss = Loss::new(link, self.params.power);
-                    let term = loss.term_f32(*y, self.targets[s], self.params.scale);
+                    let numbers = &self.params.loss;
+                    let weight = numbers.weight(self.sample_weights, s);
+                    let term = numbers.term_f32(link, *y, self.targets[s], weight);
                     (term.value, term.gradient)
                 }
                 None => (0.0, self.targets[s]),

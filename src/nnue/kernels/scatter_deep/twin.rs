@@ -7,7 +7,6 @@ use super::{Params, bucket_of, meaning};
 use crate::engine::kernel::Call;
 use crate::nnue::kernels::loss;
 use crate::nnue::kernels::pieces::Pieces;
-use crate::nnue::loss::Loss;
 
 /// The relative error of e and of what follows from it in f32. A sum of n products is off by about
 /// √n·ε/2 of the sum of their magnitudes: by 6 ε for the at most 129 samples of a shard, and by 3 ε
@@ -61,11 +60,16 @@ pub(super) fn reference(
         let (e, error) = match link {
             None => (read.targets[s], ROUNDINGS * read.targets[s].abs()),
             Some(link) => {
-                let scale = f64::from(p.scale);
-                let term = Loss::new(link, p.power).term(y[s], read.targets[s], scale);
+                let weight = p.loss.weight(&read.targets[p.samples as usize..], s);
+                let sample = loss::Sample {
+                    y: y[s],
+                    target: read.targets[s],
+                    weight,
+                };
+                let scale = f64::from(p.loss.scale) * weight;
+                let term = p.loss.term(link, sample.y, sample.target, scale);
                 terms[s] = term.value;
-                let of_loss = (f64::from(p.power), scale);
-                let error = loss::error(link, of_loss, y[s], read.targets[s]);
+                let error = loss::error(link, &p.loss, sample);
                 (term.gradient, error + ROUNDINGS * term.gradient.abs())
             }
         };

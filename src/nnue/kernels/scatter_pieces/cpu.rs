@@ -8,7 +8,6 @@ use crate::nnue::kernels::grouped::{Grouped, powered};
 use crate::nnue::kernels::masked::GROUP;
 use crate::nnue::kernels::scatter_pieces::{Params, meaning};
 use crate::nnue::kernels::{bucket_of, runs};
-use crate::nnue::loss::Loss;
 use aligned_vec::avec;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -28,6 +27,8 @@ struct Piece<'a> {
     weights: [&'a Grouped<'a>; 2],
     small: &'a [f32],
     targets: &'a [f32],
+    /// The weights of the samples, if they have weights.
+    sample_weights: &'a [f32],
     /// The bucket of each sample; empty with 1 bucket.
     bucket: &'a [u32],
     y: &'a mut [f32],
@@ -61,18 +62,19 @@ pub(super) fn body(call: Call<'_, f32>) {
     let pieces = outputs.zip(gradients).enumerate().with_max_len(1);
     pieces.for_each(|(index, ((y, terms), gradients))| {
         let samples = index * piece..index * piece + y.len();
-        let targets = &targets[samples.clone()];
+        let own_targets = &targets[samples.clone()];
         let bucket = bucket.get(samples.clone()).unwrap_or_default();
         widest(Piece {
             params,
             variant,
-            samples,
             lists,
             weights,
             small,
-            targets,
+            targets: own_targets,
+            sample_weights: params.loss.of_samples(targets, &samples, params.samples),
             bucket,
             e: vec![0.0; y.len()],
+            samples,
             y,
             terms,
             gradients,
@@ -206,8 +208,8 @@ impl Piece<'_> {
             self.y[s] = bias[bucket] + cpu::tree(*sum);
             (self.terms[s], self.e[s]) = match link {
                 Some(link) => {
-                    let loss = Loss::new(link, p.power);
-                    let term = loss.term_f32(self.y[s], self.targets[s], p.scale);
+                    let weight = p.loss.weight(self.sample_weights, s);
+                    let term = p.loss.term_f32(link, self.y[s], self.targets[s], weight);
                     (term.value, term.gradient)
                 }
                 None => (0.0, self.targets[s]),

@@ -7,6 +7,7 @@ use crate::nnue::kernels::{
     deep, deep_first, deep_forward, deep_head, deep_input, deep_rows, deep_weights,
 };
 use crate::nnue::layout::HeadLayout;
+use crate::nnue::loss::Numbers;
 use crate::nnue::slices::Slice;
 use crate::nnue::step::half_weights::HalfWeights;
 use crate::nnue::step::lists::{ListBuffer, ListParts, Source, entries};
@@ -185,6 +186,7 @@ impl<'a> DeepPass<'a> {
             buckets: sizes.buckets,
             bucket: sizes.offsets.buckets,
             targets: sizes.offsets.targets,
+            sample_weights: sizes.offsets.weights,
             splits: sizes.splits,
             starts: sizes.offsets.block_starts,
             layers: sizes.offsets.layers,
@@ -192,8 +194,9 @@ impl<'a> DeepPass<'a> {
             share: sizes.share,
             tile: self.buffers.tile as u32,
             parameters: deep_layers::parameters(&self.buffers.layers) as u32,
-            power: loss.map_or(1.0, |loss| loss.power),
-            scale: 1.0 / total as f32,
+            loss: loss.map_or(Numbers::given(total), |loss| {
+                loss.numbers(total, self.slice.is_weighted())
+            }),
         };
         let buffers = deep_layers::Buffers {
             index: self.list_buffer.id(),

@@ -10,6 +10,7 @@ use crate::nnue::kernels::{
     forward_half, forward_sparse, masked_head, masked_rows, masked_weights,
 };
 use crate::nnue::layout::HeadLayout;
+use crate::nnue::loss::Numbers;
 use crate::nnue::slices::Slice;
 use crate::nnue::step::half_weights::{Copies, HalfWeights};
 use crate::nnue::step::lists::{ListBuffer, ListParts, Source};
@@ -35,6 +36,10 @@ pub(in crate::nnue::step) fn parts<'a>(
     ListParts {
         targets: match goal.upstream {
             Upstream::Loss(_) => bytemuck::cast_slice(slice.targets),
+            Upstream::Given(_) => &[],
+        },
+        weights: match goal.upstream {
+            Upstream::Loss(_) => bytemuck::cast_slice(slice.weights),
             Upstream::Given(_) => &[],
         },
         first_chunks: sums.first_chunks(lists),
@@ -142,11 +147,14 @@ impl<'a> MaskedPass<'a> {
             interleave,
             ..
         } = self.buffers;
-        let (beside, power, total) = match self.goal {
-            None => (Beside::Nothing, 1.0, 1),
+        let (beside, loss) = match self.goal {
+            None => (Beside::Nothing, Numbers::given(1)),
             Some(goal) => match goal.upstream.loss() {
-                Some(loss) => (Beside::Loss(loss.link), loss.power, goal.total),
-                None => (Beside::Bits, 1.0, 1),
+                Some(loss) => {
+                    let numbers = loss.numbers(goal.total, self.slice.is_weighted());
+                    (Beside::Loss(loss.link), numbers)
+                }
+                None => (Beside::Bits, Numbers::given(1)),
             },
         };
         let [indices_1, indices_2] = places.offsets.indices;
@@ -163,6 +171,7 @@ impl<'a> MaskedPass<'a> {
             indices_1,
             indices_2,
             targets: places.offsets.targets,
+            sample_weights: places.offsets.weights,
             buckets: architecture.buckets as u32,
             bucket: places.offsets.buckets,
             output: places.head.output,
@@ -171,8 +180,7 @@ impl<'a> MaskedPass<'a> {
             rounds: self.buffers.rounds(strip.len()),
             inputs: architecture.inputs as u32,
             entries: self.entries(&strip),
-            power,
-            scale: 1.0 / total as f32,
+            loss,
             clip: architecture.clip,
             units: masked::units(architecture.clip),
             lanes: variant.lanes,

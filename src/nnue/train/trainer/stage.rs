@@ -133,6 +133,7 @@ impl Trainer {
             epoch: self.epoch,
             epochs,
             skip: self.batch,
+            judge: None,
             target: settings.objective().target(),
             output_buckets: settings.output_buckets,
             threads: self.run.loader_threads(),
