@@ -165,6 +165,8 @@ fn descends(device: &Device, bound: f64) {
             let expected = by_hand(optimizer, start.into(), rate.into());
             let error = (f64::from(found) - expected).abs();
             let name = device.name();
+            // Read by benches/peers/optimizers.py.
+            println!("optimizer;{name};{optimizer};{start};{found}");
             assert!(
                 error <= bound,
                 "{name}: {optimizer} from {start}: {found}, expected {expected}"

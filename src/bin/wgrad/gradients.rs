@@ -15,7 +15,8 @@ use wgrad::nnue::{Batch, Inputs, Loss, Network, SparseInputs, Upstream, read_net
     net:   A1, A2 [K,N], B1, B2 [K] (no A2 and B2 when tied), C [2K], d [1]; metadata activation\n       \
            (crelu, screlu or relu), clip (without effect for relu) and tied (true or false)\n\
     batch: X1, X2 [L,N], or i32 indices1, indices2 [L,F] padded with -1; Y_exp [L], the target itself;\n       \
-           i32 buckets [L] for a net of several output buckets; metadata loss (mse or sigmoid_mse)\n\
+           i32 buckets [L] for a net of several output buckets; metadata loss (mse, sigmoid_mse,\n       \
+           cross_entropy, win_rate, or an object as in settings); weights [L], if samples have any\n\
     out:   Y [L], loss [1], and A1.grad ... d.grad in the shapes of the net")]
 pub struct Options {
     /// The network
@@ -59,10 +60,15 @@ pub fn run(options: &Options) -> Outcome {
 /// The batch for a network of `inputs` inputs per perspective, and the loss for the batch.
 fn read_batch(file: &TensorFile, inputs: usize) -> Result<(Batch, Loss)> {
     let loss = file.text("loss")?;
-    let loss: Loss = loss.parse().map_err(|_| {
+    let wrong = |_| {
         let found = format!("{loss:?}");
-        file.fault("metadata `loss`", "mse or sigmoid_mse", found)
-    })?;
+        file.fault("metadata `loss`", Loss::names(), found)
+    };
+    let loss: Loss = match loss.starts_with('{') {
+        true => serde_json::from_str(loss)
+            .map_err(|error| file.fault("metadata `loss`", "a loss", error))?,
+        false => loss.parse().map_err(wrong)?,
+    };
     let shape = &file.tensor("Y_exp")?.shape;
     let &[samples] = shape.as_slice() else {
         return Err(file.fault("tensor `Y_exp`", "a shape [L]", format!("{shape:?}")));
@@ -101,6 +107,10 @@ fn read_batch(file: &TensorFile, inputs: usize) -> Result<(Batch, Loss)> {
         }
     };
     let mut batch = Batch::new(inputs, targets).map_err(|error| error.in_file(file.path()))?;
+    if file.has("weights") {
+        let weights = file.finite("weights", &[samples])?.to_vec();
+        batch = batch.with_weights(weights)?;
+    }
     if file.has("buckets") {
         let buckets = file.integers("buckets", &[samples])?.iter();
         let buckets = buckets.map(|&bucket| {
