@@ -69,10 +69,7 @@ fn main() -> wgrad::Result<()> {
             let mut gradients = loss.backward()?;
             nn::clip_by_norm(&mut gradients, descent.parameters(), 1.0)?;
             let step = descent.steps() + 1;
-            descent.step(
-                &gradients,
-                Schedule::COSINE.at_step(5e-3, step, total),
-            )?;
+            descent.step(&gradients, Schedule::COSINE.at_step(5e-3, step, total))?;
         }
     }
 

@@ -133,7 +133,7 @@ impl Loss {
     };
 
     /// The losses that have names, with q = 2.
-    const NAMED: [Self; 4] = [
+    pub const NAMED: [Self; 4] = [
         Self::MSE,
         Self::SIGMOID_MSE,
         Self::CROSS_ENTROPY,
@@ -213,6 +213,21 @@ impl Loss {
             ));
         }
         Ok(())
+    }
+
+    /// The loss of this name with the power, the asymmetry and, if both have one, the win rate of
+    /// this loss.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] with the names of all losses.
+    pub fn named(self, name: &str) -> Result<Self> {
+        let named: Self = name.parse()?;
+        Ok(Self {
+            power: self.power,
+            asymmetry: self.asymmetry,
+            win_rate: named.win_rate.map(|usual| self.win_rate.unwrap_or(usual)),
+            ..named
+        })
     }
 
     /// The name in files and options.

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use wgrad::Result;
 use wgrad::engine::device::Device;
 use wgrad::nnue::data::LoaderSettings;
-use wgrad::nnue::loss::{Link, Loss};
+use wgrad::nnue::loss::Loss;
 use wgrad::nnue::train::Objective;
 
 /// The device of the command.
@@ -67,9 +67,10 @@ pub struct ObjectiveOptions {
     /// The divisor of a score (in centipawns) in the target; above 0
     #[arg(long, value_name = "CENTIPAWNS", allow_negative_numbers = true)]
     pub scale: Option<f32>,
-    /// The loss: sigmoid_mse compares σ(Y) with the target, mse compares the raw output Y with it
-    #[arg(long, value_parser = PossibleValuesParser::new(Link::ALL.map(Link::loss_name)).try_map(|name| name.parse::<Loss>().map(|loss| loss.link)))]
-    pub loss: Option<Link>,
+    /// The loss: sigmoid_mse compares σ(Y) with the target, mse the raw output Y, win_rate the win
+    /// rate of Stockfish's model; cross_entropy is that of σ(Y)
+    #[arg(long, value_parser = PossibleValuesParser::new(Loss::NAMED.map(|loss| loss.name())).try_map(|name| name.parse::<Loss>()))]
+    pub loss: Option<Loss>,
     /// q of the loss |P − t|^q; at least 1, 2 for the squared error
     #[arg(long, value_name = "Q", allow_negative_numbers = true)]
     pub power: Option<f32>,
@@ -79,9 +80,13 @@ impl ObjectiveOptions {
     /// The objective, with the given options in place of its own values.
     pub fn over(&self, objective: Objective) -> Objective {
         let mut loss = objective.loss;
-        loss.link = self.loss.unwrap_or(loss.link);
+        if let Some(named) = self.loss {
+            // Every named loss has a name.
+            loss = loss.named(named.name()).unwrap_or(named);
+        }
         loss.power = self.power.unwrap_or(loss.power);
         let lambda = self.lambda.unwrap_or(objective.lambda);
-        Objective::new(loss, lambda, self.scale.unwrap_or(objective.scale))
+        let given = Objective::new(loss, lambda, self.scale.unwrap_or(objective.scale));
+        given.target_win_rate(objective.target_win_rate)
     }
 }

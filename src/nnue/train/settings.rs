@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::nnue::data::{ChessInputs, Encoding, OutputBuckets};
 use crate::nnue::initial::Initial;
-use crate::nnue::loss::Loss;
+use crate::nnue::loss::{Loss, WinRate};
 use crate::nnue::train::objective::Objective;
 use crate::nnue::tuning::Tuning;
 use crate::nnue::{Architecture, ParameterGroups};
@@ -102,6 +102,9 @@ pub struct Settings {
     pub lambda_warmup: Warmup,
     /// The divisor of a score in the target.
     pub scale: f32,
+    /// The win-rate model of a score in the target, in place of σ(score ÷ scale).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_win_rate: Option<WinRate>,
     /// The seed of the initial parameters and of the shuffle.
     pub seed: u64,
     /// The number of positions that are shuffled together; 0 keeps the order of the files.
@@ -136,6 +139,7 @@ crate::setters! { Settings {
     lambda_schedule: Schedule,
     lambda_warmup: Warmup,
     scale: f32,
+    target_win_rate: Option<WinRate>,
     seed: u64,
     shuffle_buffer: usize,
 } }
@@ -186,6 +190,7 @@ impl Settings {
             lambda_schedule: Schedule::CONSTANT,
             lambda_warmup: Warmup::default(),
             scale: 400.0,
+            target_win_rate: None,
             seed: 0,
             shuffle_buffer: 1 << 20,
         }
@@ -200,7 +205,7 @@ impl Settings {
         self.encoding().check_buckets(&self.architecture)?;
         self.optimizer.check()?;
         self.groups.check(&self.architecture, &self.optimizer)?;
-        Objective::new(self.loss, self.lambda, self.scale).check()?;
+        self.objective_with(self.lambda).check()?;
         let rate = self.learning_rate;
         let valid = rate > 0.0 && rate.is_finite();
         require("learning_rate (η)", valid, ABOVE_0, rate)?;
@@ -285,6 +290,11 @@ impl Settings {
         self.lambda_schedule.warm_share(start, unit, moment, warmup)
     }
 
+    fn objective_with(&self, lambda: f32) -> Objective {
+        let objective = Objective::new(self.loss, lambda, self.scale);
+        objective.target_win_rate(self.target_win_rate)
+    }
+
     /// How positions become samples of the network.
     pub fn encoding(&self) -> Encoding {
         Encoding::new(self.inputs.clone(), self.output_buckets)
@@ -295,7 +305,7 @@ impl Settings {
     pub fn objective(&self) -> Objective {
         let periods = self.timeline(1).periods;
         let lambda = self.lambda_schedule.last(self.lambda, periods);
-        Objective::new(self.loss, lambda, self.scale)
+        self.objective_with(lambda)
     }
 }
 

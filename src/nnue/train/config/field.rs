@@ -3,7 +3,7 @@
 use crate::error::{Error, Fault, Result};
 use crate::files::path::StoredPath;
 use crate::nnue::data::OutputBuckets;
-use crate::nnue::{HiddenLayer, Initial, Tiles, activation::Activation, loss::Link};
+use crate::nnue::{HiddenLayer, Initial, Tiles, activation::Activation, loss::WinRate};
 use crate::optim::SlowStart;
 use crate::optim::schedule::{Schedule, Unit, Warmup};
 use std::path::{Path, PathBuf};
@@ -223,13 +223,35 @@ impl Field for Warmup {
     }
 }
 
-impl Field for Link {
+/// A table of the three numbers. A number that is left out is Stockfish's.
+impl Field for WinRate {
     fn read(value: &Value) -> Result<Self, Fault> {
-        parsed::<crate::nnue::Loss>(value).map(|loss| loss.link)
+        let expected = "a table of scale, offset and scaling";
+        let mut model = Self::STOCKFISH;
+        for (name, value) in value.as_table().ok_or_else(|| wrong(expected, value))? {
+            let place = match name.as_str() {
+                "scale" => &mut model.scale,
+                "offset" => &mut model.offset,
+                "scaling" => &mut model.scaling,
+                _ => return Err(wrong(expected, &Value::String(name.clone()))),
+            };
+            *place = Field::read(value)?;
+        }
+        Ok(model)
     }
 
     fn write(&self) -> Option<Value> {
-        Some(Value::String(self.loss_name().to_owned()))
+        let numbers = [
+            ("scale", self.scale.write()?),
+            ("offset", self.offset.write()?),
+            ("scaling", self.scaling.write()?),
+        ];
+        let numbers = numbers.into_iter();
+        Some(Value::Table(
+            numbers
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        ))
     }
 }
 

@@ -229,8 +229,22 @@ pub(super) const KEYS: &[Key] = &[
     setting!(lambda_schedule),
     setting!(lambda_warmup),
     setting!(scale),
-    setting!(loss: loss.link),
+    setting!(target_win_rate),
+    Key {
+        name: "loss",
+        read: |stage, value, _| {
+            let loss = &mut stage.settings.loss;
+            *loss = loss.named(&text_of(value)).map_err(|error| match error {
+                Error::Argument(fault) => Fault::new("", fault.expected, fault.found),
+                error => wrong(error.to_string(), value),
+            })?;
+            Ok(())
+        },
+        write: |stage| Some(Value::String(stage.settings.loss.name().to_owned())),
+    },
     setting!(power: loss.power),
+    setting!(asymmetry: loss.asymmetry),
+    setting!(win_rate: loss.win_rate),
 ];
 
 /// The keys of the run.
