@@ -1,7 +1,7 @@
 //! The losses of the network's output: names, values and gradients.
 //!
-//! The twins and the evaluation compute a loss with [`Numbers::term`], the CPU implementations with
-//! [`Numbers::term_f32`], and the shaders with `shaders/nnue/lib/loss.wgsl`.
+//! The twins and the evaluation compute a loss with `Numbers::term`, the CPU implementations with
+//! `Numbers::term_f32`, and the shaders with `shaders/nnue/lib/loss.wgsl`.
 
 mod numbers;
 mod win_rate;

@@ -55,7 +55,7 @@ impl Objective {
     /// Checks the loss, λ and the scale.
     ///
     /// # Errors
-    /// [`Error::Argument`] with the name of the value.
+    /// [`Error::Argument`](crate::Error::Argument) with the name of the value.
     pub fn check(&self) -> Result<()> {
         self.loss.check()?;
         self.target().check()
