@@ -1,8 +1,10 @@
 //! The schedule of a number over a stage of a training: the learning rate η, or λ.
 
+mod shares;
 mod text;
 mod timeline;
 
+pub use shares::Shares;
 pub use timeline::{Moment, Timeline};
 
 use crate::error::{Error, Result};

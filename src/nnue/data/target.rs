@@ -113,6 +113,11 @@ impl Targets {
         &self.target
     }
 
+    /// Replaces λ.
+    pub(crate) fn set_lambda(&mut self, lambda: f32) {
+        self.target.lambda = lambda;
+    }
+
     /// The same number as [`Target::of`].
     #[inline(always)]
     pub(crate) fn of(&mut self, position: &Position) -> f32 {

@@ -1,109 +1,14 @@
-//! Positions as text, one per line: `FEN | score | result`. The score is in centipawns; score and
-//! result are relative to White.
+//! Reads the lines of text files.
 
-use super::record::{Position, check_result, check_score};
+use super::record::Position;
 use crate::error::{Error, Fault, Result};
-use bulletformat::ChessBoard;
-use cozy_chess::{Board, Color, Piece, Square};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::str::FromStr;
 
 /// The largest number of bytes of a line, several times as many as the longest position needs. With
 /// this limit, a file without line ends is refused and not read into memory.
 const LONGEST_LINE: u64 = 4096;
-
-impl Position {
-    /// A position from a FEN of 4 or 6 fields, White's `score` in centipawns, and White's `result`
-    /// in half points: 0, 1 or 2.
-    ///
-    /// A record holds the pieces and the side to move, and these must make a legal position.
-    /// Castling rights, en passant square and clocks must be well formed, but they need not fit the
-    /// position: the record does not hold them, and many programs write them carelessly.
-    ///
-    /// # Errors
-    /// A [`Fault`] with the field.
-    pub fn from_fen(fen: &str, score: i16, result: u8) -> Result<Self, Fault> {
-        check_score(score)?;
-        check_result(result)?;
-        let board = parse_fen(fen).map_err(|reason| {
-            Fault::new("FEN", "a legal position", format!("{fen:?} ({reason})"))
-        })?;
-
-        let black = board.side_to_move() == Color::Black;
-        let mut bitboards = [0; 8];
-        let colors = Color::ALL.map(|color| board.colors(color).0);
-        bitboards[..2].copy_from_slice(&colors);
-        bitboards[2..].copy_from_slice(&Piece::ALL.map(|piece| board.pieces(piece).0));
-        let record = ChessBoard::from_raw(bitboards, black.into(), 0, 0.0)
-            .map_err(|reason| Fault::new("FEN", "a legal position", reason))?;
-        Self::new(ChessBoard {
-            score: if black { -score } else { score },
-            result: if black { 2 - result } else { result },
-            ..record
-        })
-    }
-}
-
-/// Reads `FEN | score | result`. The result is 1.0, 0.5 or 0.0, or 1, 1/2 or 0, with or without
-/// square brackets.
-impl FromStr for Position {
-    type Err = Fault;
-
-    fn from_str(line: &str) -> Result<Self, Fault> {
-        let fields: Vec<_> = line.split('|').map(str::trim).collect();
-        let [fen, score, result] = fields[..] else {
-            return Err(Fault::new(
-                "fields",
-                "3, FEN | score | result",
-                fields.len(),
-            ));
-        };
-        let score = score.parse().map_err(|_| {
-            let expected = "a whole number from -32767 to 32767";
-            Fault::new("score", expected, format!("{score:?}"))
-        })?;
-        let result = match result {
-            "1.0" | "[1.0]" | "1" | "[1]" => 2,
-            "0.5" | "[0.5]" | "1/2" | "[1/2]" => 1,
-            "0.0" | "[0.0]" | "0" | "[0]" => 0,
-            _ => {
-                return Err(Fault::new(
-                    "result",
-                    "1.0, 0.5 or 0.0",
-                    format!("{result:?}"),
-                ));
-            }
-        };
-        Self::from_fen(fen, score, result)
-    }
-}
-
-/// A board with the pieces and the side to move of a FEN, or the reason why the FEN has none.
-fn parse_fen(fen: &str) -> Result<Board, String> {
-    let fields: Vec<_> = fen.split_whitespace().collect();
-    let [pieces, side, castling, en_passant, ref clocks @ ..] = fields[..] else {
-        return Err(format!("{} fields, not 4 or 6", fields.len()));
-    };
-    if !matches!(clocks.len(), 0 | 2) {
-        return Err(format!("{} fields, not 4 or 6", fields.len()));
-    }
-    if pieces.split('/').count() != 8 {
-        return Err("not 8 ranks".into());
-    }
-    let right = |letter| matches!(letter, 'K' | 'Q' | 'k' | 'q' | 'A'..='H' | 'a'..='h');
-    if castling != "-" && !castling.chars().all(right) {
-        return Err("the castling field has letters that are no castling right".into());
-    }
-    if en_passant != "-" && en_passant.parse::<Square>().is_err() {
-        return Err("the en passant field is no square".into());
-    }
-    if clocks.iter().any(|clock| clock.parse::<u32>().is_err()) {
-        return Err("a clock is no number".into());
-    }
-    Board::from_fen(&format!("{pieces} {side} - - 0 1"), false).map_err(|error| error.to_string())
-}
 
 /// Reads the lines of a file, except blank ones.
 pub(crate) struct TextReader {

@@ -13,7 +13,8 @@ use serde::Serialize;
 pub struct Evaluation {
     /// The mean loss over all n positions.
     pub loss: f64,
-    /// Pearson's correlation of σ(Y) with σ(score ÷ scale); NaN if one of them is constant.
+    /// Pearson's correlation of σ(Y) with σ(score ÷ scale), or of the win rates in their place; NaN
+    /// if one of them is constant.
     pub correlation: f64,
     /// n, the number of positions.
     pub positions: u64,
@@ -47,7 +48,10 @@ pub fn evaluate<M: Model + ?Sized>(
         let samples = y.iter().zip(batch.targets()).zip(batch.scores());
         for ((&y, &t), &score) in samples {
             loss += objective.loss.term(f64::from(y), f64::from(t), 1.0).value;
-            let (predicted, _) = Link::Sigmoid.apply(f64::from(y));
+            let (predicted, _) = match objective.loss.win_rate {
+                Some(_) => objective.loss.predict(f64::from(y)),
+                None => Link::Sigmoid.apply(f64::from(y)),
+            };
             moments.add(predicted, f64::from(target.sigmoid(score)));
         }
     }

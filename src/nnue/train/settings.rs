@@ -8,7 +8,7 @@ use crate::nnue::train::objective::Objective;
 use crate::nnue::tuning::Tuning;
 use crate::nnue::{Architecture, ParameterGroups};
 use crate::optim::Optimizer;
-use crate::optim::schedule::{Allowed, Moment, Schedule, Timeline, Unit, Warmup};
+use crate::optim::schedule::{Allowed, Moment, Schedule, Shares, Timeline, Unit, Warmup};
 use serde::{Deserialize, Serialize};
 
 const ABOVE_0: &str = "a finite number above 0";
@@ -288,6 +288,21 @@ impl Settings {
         let (start, unit) = (self.lambda, self.unit());
         let warmup = self.lambda_warmup;
         self.lambda_schedule.warm_share(start, unit, moment, warmup)
+    }
+
+    /// λ of the batches of a loader that begins after this number of steps; `None` if λ is constant.
+    pub(super) fn shares(&self, timeline: Timeline, steps: u64) -> Option<Shares> {
+        if self.lambda_schedule.is_constant() && self.lambda_warmup.steps == 0 {
+            return None;
+        }
+        Some(Shares {
+            start: self.lambda,
+            schedule: self.lambda_schedule.clone(),
+            warmup: self.lambda_warmup,
+            unit: self.unit(),
+            timeline,
+            steps,
+        })
     }
 
     fn objective_with(&self, lambda: f32) -> Objective {

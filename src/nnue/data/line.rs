@@ -1,0 +1,139 @@
+//! Positions as lines of text, in the forms that engines and tools write.
+
+use super::record::Position;
+use crate::error::{Fault, Result};
+use std::str::FromStr;
+
+/// The characters between the fields. The first of them that a line has separates its fields.
+const SEPARATORS: [char; 4] = ['|', ';', '\t', ','];
+
+/// Reads `FEN | score | result`, with `|`, `;`, `,` or tabs, or `FEN [result] score`.
+///
+/// The score is in centipawns; decimals are rounded. The result is 1, 0.5 or 0 in any decimal form,
+/// `1-0`, `0-1`, `1/2-1/2` or `1/2`, with or without square brackets. Both are relative to White.
+impl FromStr for Position {
+    type Err = Fault;
+
+    fn from_str(line: &str) -> Result<Self, Fault> {
+        let [fen, score, result] = fields(line)?;
+        Self::from_fen(fen, read_score(score)?, read_result(result)?)
+    }
+}
+
+/// FEN, score and result of a line.
+fn fields(line: &str) -> Result<[&str; 3], Fault> {
+    let separator = SEPARATORS.into_iter().find(|&letter| line.contains(letter));
+    if let Some(separator) = separator {
+        let fields: Vec<_> = line.split(separator).map(str::trim).collect();
+        return fields.as_slice().try_into().map_err(|_| {
+            let expected = "3, FEN | score | result";
+            Fault::new("fields", expected, fields.len())
+        });
+    }
+    let bracketed = line.split_once('[').and_then(|(fen, rest)| {
+        let (result, score) = rest.split_once(']')?;
+        Some([fen.trim(), score.trim(), result.trim()])
+    });
+    bracketed.ok_or_else(|| {
+        let expected = "3, FEN | score | result, or FEN [result] score";
+        Fault::new("fields", expected, 1)
+    })
+}
+
+fn read_score(text: &str) -> Result<i16, Fault> {
+    let wrong = || {
+        let expected = "centipawns from -32767 to 32767";
+        Fault::new("score", expected, format!("{text:?}"))
+    };
+    // A text such as `inf` or `1e3` is no score.
+    let decimal = |letter: char| letter.is_ascii_digit() || matches!(letter, '+' | '-' | '.');
+    let number = text
+        .parse::<f64>()
+        .ok()
+        .filter(|_| text.chars().all(decimal));
+    let rounded = number.map(f64::round).ok_or_else(wrong)?;
+    match rounded.abs() <= f64::from(i16::MAX) {
+        true => Ok(rounded as i16),
+        false => Err(wrong()),
+    }
+}
+
+/// The result in half points.
+fn read_result(text: &str) -> Result<u8, Fault> {
+    let inner = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    match inner.unwrap_or(text).trim() {
+        "1-0" => return Ok(2),
+        "1/2-1/2" | "1/2" => return Ok(1),
+        "0-1" => return Ok(0),
+        _ => {}
+    }
+    match inner.unwrap_or(text).trim().parse::<f64>() {
+        Ok(1.0) => Ok(2),
+        Ok(0.5) => Ok(1),
+        Ok(0.0) => Ok(0),
+        _ => {
+            let expected = "1.0, 0.5 or 0.0, or 1-0, 1/2-1/2 or 0-1";
+            Err(Fault::new("result", expected, format!("{text:?}")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: &str = "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w KQkq - 0 1";
+
+    #[test]
+    fn forms_of_one_line() {
+        let whole = Position::from_fen(START, 35, 2).unwrap();
+        for rest in [
+            " | 35 | 1.0",
+            "|35|1",
+            ";35;1.00",
+            ",35,1-0",
+            "\t35\t[1.0]",
+            " | 35.0 | [1-0]",
+            " | +35 | 1.",
+            " [1.0] 35",
+            " [1-0] 35.2",
+            " | 34.5 | 1",
+        ] {
+            let line = format!("{START}{rest}");
+            assert_eq!(line.parse::<Position>().unwrap(), whole, "{line:?}");
+        }
+        for draw in ["0.5", ".5", "0.50", "1/2", "1/2-1/2", "[0.5]", "[1/2-1/2]"] {
+            let position: Position = format!("{START} | -7 | {draw}").parse().unwrap();
+            assert_eq!((position.score(), position.result()), (-7, 0.5), "{draw}");
+        }
+        let lost: Position = format!("{START} | 0 | 0-1").parse().unwrap();
+        assert_eq!(lost.result(), 0.0);
+    }
+
+    #[test]
+    fn what_is_no_line_names_its_field() {
+        for (rest, words) in [
+            (
+                "",
+                "fields: expected 3, FEN | score | result, or FEN [result] score, found 1",
+            ),
+            (" | 35", "fields: expected 3, FEN | score | result, found 2"),
+            (" | 35 | 1 | x", "found 4"),
+            (
+                " | mate 3 | 1.0",
+                "score: expected centipawns from -32767 to 32767",
+            ),
+            (" | inf | 1.0", "score: "),
+            (" | 1e3 | 1.0", "score: "),
+            (" | 32768 | 1.0", "score: "),
+            (" | 35 | 2", "result: expected 1.0, 0.5 or 0.0"),
+            (" | 35 | *", "result: "),
+        ] {
+            let fault = format!("{START}{rest}").parse::<Position>().unwrap_err();
+            let fault = fault.to_string();
+            assert!(fault.contains(words), "{rest:?}: {fault}");
+        }
+    }
+}
