@@ -25,7 +25,7 @@ fn loader(criterion: &mut Criterion) {
     let network = Network::new(&Device::reference(), &parameters).unwrap();
     let mut group = criterion.benchmark_group("loader");
     group.sample_size(20);
-    group.throughput(Throughput::Elements(dataset.positions()));
+    group.throughput(Throughput::Elements(dataset.count().unwrap()));
     for (name, shuffle) in [("in file order", 0), ("shuffled", 1 << 20)] {
         let settings = LoaderSettings::default().shuffle_buffer(shuffle).threads(1);
         group.bench_function(name, |bencher| {

@@ -16,7 +16,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use wgrad::nnue::data::{Chess768, Dataset, FeatureSet, Loader, LoaderSettings};
+use wgrad::nnue::data::{Chess768, Dataset, FeatureSet, Loader, LoaderSettings, Place};
 use wgrad::nnue::{Architecture, Learner, Loss, ParameterName, Parameters, write_network};
 use wgrad::{Device, Optimizer};
 
@@ -33,7 +33,7 @@ fn main() -> wgrad::Result<()> {
         let settings = LoaderSettings::default()
             .batch_size(4096)
             .seed(1)
-            .epoch(epoch);
+            .start(Place::after(epoch, 0));
         let (mut sum, mut steps) = (0.0, 0.0);
         for batch in Loader::new(&data, Arc::new(Chess768), &settings, learner.needs())? {
             sum += learner.step(&batch?, 2e-3)?.wait()?;

@@ -5,7 +5,7 @@ use bulletformat::ChessBoard;
 use std::fs;
 use std::path::{MAIN_SEPARATOR, Path};
 use tempfile::TempDir;
-use wgrad::nnue::data::{Dataset, LoaderSettings, Target};
+use wgrad::nnue::data::{Dataset, LoaderSettings, Place, Target};
 
 /// The error of loading these files, without the folder.
 fn complaint(folder: &TempDir, path: &Path) -> String {
@@ -254,10 +254,6 @@ fn settings_out_of_range_are_refused() {
         "threads: expected 1 to 1024, found 0",
     );
     refuses(
-        base.clone().skip(51),
-        "skip: expected at most the 50 batches",
-    );
-    refuses(
         target(1.5, 400.0),
         "lambda (λ): expected a number from 0 to 1, found 1.5",
     );
@@ -267,4 +263,37 @@ fn settings_out_of_range_are_refused() {
         "scale: expected a finite number above 0, found 0",
     );
     refuses(target(0.0, f32::INFINITY), "scale");
+}
+
+#[test]
+fn places_outside_of_the_data_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = [file(&folder, "x.bin", raw(&start()).repeat(100))];
+    let place = |text: &str| -> Place { serde_json::from_str(text).unwrap() };
+    for (start, expected) in [
+        (
+            Place::after(0, 11),
+            "start, batches: expected at most the 10 batches",
+        ),
+        (
+            place(r#"{"from": {"file": 1}}"#),
+            "start, file: expected one of 1 files, found 1",
+        ),
+        (
+            place(r#"{"from": {"offset": 3232}}"#),
+            "size: expected at least 3232 bytes",
+        ),
+        (
+            place(r#"{"from": {"offset": 3200}}"#),
+            "no data from there on",
+        ),
+        (
+            place(r#"{"used": 11}"#),
+            "start, used: expected at most the 10 records",
+        ),
+    ] {
+        let base = settings(10, 0).start(start).epochs(2);
+        let error = load(&paths, &base).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }

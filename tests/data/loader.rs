@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use wgrad::Device;
 use wgrad::nnue::data::{
-    Chess768, Dataset, FeatureSet, Loader, LoaderSettings, Perspective, Position, Target,
+    Chess768, Dataset, FeatureSet, Loader, LoaderSettings, Perspective, Place, Position, Target,
 };
 use wgrad::nnue::{Architecture, Needs, Network, Parameters, SparseInputs, Transpose};
 
@@ -48,7 +48,7 @@ fn an_epoch_brings_each_position_once_in_an_order_of_its_own() {
         assert_eq!(order(&paths, &base), first);
         if shuffle > 1 {
             assert_ne!(order(&paths, &base.clone().seed(8)), first);
-            assert_ne!(order(&paths, &base.epoch(1)), first);
+            assert_ne!(order(&paths, &base.start(Place::after(1, 0))), first);
             // Each block is shuffled in its own way.
             let block = |at: usize| {
                 first[at * shuffle..]
@@ -68,10 +68,11 @@ fn the_last_batch_is_partial() {
     let paths = numbered(&folder, &[50, 40, 13]);
     let sizes = |batch_size| -> Vec<_> {
         let batches = load(&paths, &settings(batch_size, 30)).unwrap();
-        assert_eq!(
-            Dataset::open(&paths).unwrap().batches(batch_size),
-            batches.len() as u64
-        );
+        let last = batches.len() - 1;
+        for (at, batch) in batches.iter().enumerate() {
+            assert_eq!(batch.ends_epoch(), at == last);
+        }
+        assert_eq!(*batches[last].next_place(), Place::after(1, 0));
         batches.iter().map(|batch| batch.len()).collect()
     };
     assert_eq!(sizes(40), [40, 40, 23]);
@@ -107,7 +108,9 @@ fn batches_made_between_steps_are_those_of_workers() {
     let dataset = Dataset::open(&paths).unwrap();
     let features = Arc::new(Chess768);
     for (batch_size, shuffle, skip) in [(48, 0, 5), (48, 7, 21), (90, 64, 0), (17, 5000, 3)] {
-        let base = settings(batch_size, shuffle).epochs(3).skip(skip);
+        let base = settings(batch_size, shuffle)
+            .epochs(3)
+            .start(Place::after(0, skip));
         let expected = load(&paths, &base).unwrap();
         for count in [1, 2, 5] {
             let network = on_threads(count);
@@ -157,8 +160,17 @@ fn skipping_gives_the_rest_of_the_sequence() {
         let whole = load(&paths, &base).unwrap();
         assert_eq!(whole.len(), 21);
         for skip in 0..=21 {
-            let rest = load(&paths, &base.clone().skip(skip)).unwrap();
+            let rest = load(&paths, &base.clone().start(Place::after(0, skip))).unwrap();
             assert_eq!(rest, whole[skip as usize..]);
+        }
+        for (at, batch) in whole.iter().enumerate() {
+            let next = base.clone().start(*batch.next_place()).epochs(1);
+            let rest = load(&paths, &next).unwrap();
+            let next_epoch = base.clone().start(Place::after(1, 0));
+            match batch.ends_epoch() {
+                true => assert_eq!(rest, load(&paths, &next_epoch).unwrap()),
+                false => assert_eq!(rest, whole[at + 1..]),
+            }
         }
     }
 }
@@ -169,11 +181,11 @@ fn epochs_in_one_go_are_those_one_by_one_also_in_used_memory() {
     let paths = numbered(&folder, &[300, 200, 503]);
     let dataset = Dataset::open(&paths).unwrap();
     for skip in [0, 5, 21] {
-        let base = settings(48, 200).epoch(3).epochs(3).skip(skip);
+        let base = settings(48, 200).epochs(3).start(Place::after(3, skip));
         let mut expected = Vec::new();
         for epoch in 3..6 {
             let skip = if epoch == 3 { skip } else { 0 };
-            let alone = base.clone().epoch(epoch).epochs(1).skip(skip);
+            let alone = base.clone().start(Place::after(epoch, skip)).epochs(1);
             expected.extend(load(&paths, &alone).unwrap());
         }
         assert_eq!(load(&paths, &base).unwrap(), expected);
@@ -364,4 +376,82 @@ fn the_fingerprint_follows_content_and_not_names() {
     changed[24] ^= 1;
     fs::write(&paths[2], changed).unwrap();
     assert_ne!(print(&paths), first);
+}
+
+#[test]
+fn without_a_number_of_epochs_the_data_start_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = numbered(&folder, &[30, 20, 53]);
+    let dataset = Dataset::open(&paths).unwrap();
+    let base = settings(48, 20);
+    let expected = load(&paths, &base.clone().epochs(7)).unwrap();
+    let endless = loader(&dataset, &base.epochs(None)).unwrap();
+    let first: Vec<_> = endless.take(21).map(Result::unwrap).collect();
+    assert_eq!(first, expected);
+}
+
+#[test]
+fn an_estimate_of_few_lines_is_exact() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = numbered(&folder, &[301, 200, 502]);
+    let dataset = Dataset::open(&paths).unwrap();
+    assert_eq!(dataset.positions(), None);
+    assert_eq!(dataset.count().unwrap(), 1003);
+    let estimate = dataset.estimate().unwrap();
+    assert_eq!((estimate.positions, estimate.exact), (1003, true));
+}
+
+#[test]
+fn a_past_accepts_what_follows_it_and_refuses_what_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = numbered(&folder, &[301, 200, 502]);
+    let dataset = || Dataset::open(&paths).unwrap();
+    let batches = load(&paths, &settings(10, 64)).unwrap();
+    let (in_text, later) = (batches[39].next_place(), batches[99].next_place());
+    // Blocks have 64 records: 400 records are in 7 blocks, 448 records, 147 of them lines.
+    let past = dataset().past(in_text).unwrap();
+    let text = fs::read_to_string(&paths[1]).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    let end: usize = lines[..147].iter().map(|line| line.len() + 1).sum();
+    assert_eq!(in_text.to.offset, end as u64);
+    let json = serde_json::to_string(&past).unwrap();
+    let past = serde_json::from_str(&json).unwrap();
+    dataset().check_past(&past).unwrap();
+
+    // A line is deleted, and another file is changed, after the past.
+    let mut changed = lines.clone();
+    changed.remove(147);
+    fs::write(&paths[1], changed.join("\n")).unwrap();
+    let more = [fs::read(&paths[2]).unwrap(), raw(&board(START, 1)).to_vec()].concat();
+    fs::write(&paths[2], more).unwrap();
+    dataset().check_past(&past).unwrap();
+    // The place goes on in the changed data.
+    let rest = load(&paths, &settings(10, 64).start(*in_text)).unwrap();
+    let left: usize = rest.iter().map(|batch| batch.len()).sum();
+    assert_eq!(left, 1003 - 400);
+
+    let mut changed = lines.clone();
+    changed.remove(146);
+    fs::write(&paths[1], changed.join("\n")).unwrap();
+    let error = dataset().check_past(&past).unwrap_err().to_string();
+    assert!(error.contains("part.txt: from byte"), "{error}");
+    assert!(error.contains("line 8"), "{error}");
+    fs::write(&paths[1], &text).unwrap();
+    dataset().check_past(&past).unwrap();
+
+    let mut records = fs::read(&paths[0]).unwrap();
+    records[32 * 200 + 24] ^= 1;
+    fs::write(&paths[0], &records).unwrap();
+    let error = dataset().check_past(&past).unwrap_err().to_string();
+    assert!(
+        error.contains("part0.bin: from byte 4096, record 128"),
+        "{error}"
+    );
+    fs::write(&paths[0], &records[..32 * 300]).unwrap();
+    let error = dataset().check_past(&past).unwrap_err().to_string();
+    assert!(error.contains("at least the 9632 bytes"), "{error}");
+    let past = dataset().past(later).unwrap();
+    let one = Dataset::open(&paths[..1]).unwrap();
+    let error = one.check_past(&past).unwrap_err().to_string();
+    assert!(error.contains("at least the 3 files"), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{board, file, load, loader, sample_lines, shipped};
 use cozy_chess::{Board, Color, Square};
-use wgrad::nnue::data::{Dataset, LoaderSettings, Position};
+use wgrad::nnue::data::{Dataset, LoaderSettings, Place, Position};
 
 #[test]
 fn every_shipped_line_is_read_as_the_board_that_it_spells() {
@@ -65,7 +65,7 @@ fn text_and_its_records_load_alike() {
     let settings = LoaderSettings::default()
         .batch_size(600)
         .shuffle_buffer(1000)
-        .skip(2);
+        .start(Place::after(0, 2));
     let expected = load(&[binary], &settings).unwrap();
     assert_eq!(expected.len(), 7);
     assert_eq!(load(&[text], &settings).unwrap(), expected);
@@ -94,7 +94,7 @@ fn shipped_records_are_all_positions() {
         ("chess_validation.bin", 20_000),
     ] {
         let dataset = Dataset::open(&[shipped(name)]).unwrap();
-        assert_eq!(dataset.positions(), count);
+        assert_eq!(dataset.positions(), Some(count));
         let settings = LoaderSettings::default().shuffle_buffer(0);
         let batches = loader(&dataset, &settings).unwrap();
         let loaded: usize = batches.map(|batch| batch.unwrap().len()).sum();

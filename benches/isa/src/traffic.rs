@@ -130,9 +130,10 @@ impl Step<'_> {
         let encoding = Encoding::new(ChessInputs::default(), output_buckets);
         let needs = learner.needs().with_records(true);
         let mut loader = encoding.loader(&dataset, settings, needs)?;
+        let positions = dataset.count()?;
         let fewer = || {
             let expected = format!("at least {}", self.batch);
-            Error::argument("positions of a batch", expected, dataset.positions())
+            Error::argument("positions of a batch", expected, positions)
         };
         let batch = loader.next().ok_or_else(fewer)??;
         Ok(Batch::clone(&batch))

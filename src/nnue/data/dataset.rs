@@ -1,9 +1,11 @@
 //! A list of files as one long sequence of positions.
 
 use super::format::{DataFile, Reader};
+use super::place::{Origin, Spot};
 use super::record::RawRecord;
 use crate::error::{Error, Fault, Result};
 use crate::files::atomic::open_regular;
+use aligned_vec::AVec;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,20 +14,31 @@ use std::sync::Arc;
 const SAMPLES: u64 = 256;
 const SAMPLE_BYTES: u64 = 4096;
 
+/// The number of lines from which [`Dataset::estimate`] takes the length of a line.
+const SAMPLED_LINES: u64 = 1 << 20;
+
 /// Files of positions in a fixed order, as one sequence. Clones are cheap, and no file is kept
 /// open.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     files: Arc<[DataFile]>,
-    positions: u64,
+}
+
+/// The number of positions of an epoch, as far as it is known before the epoch is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Estimate {
+    /// The number of positions, at least 1.
+    pub positions: u64,
+    /// Whether that is the exact number.
+    pub exact: bool,
 }
 
 impl Dataset {
-    /// Opens each file once to detect its format and count its positions.
+    /// Opens each file once to detect its format. No file is read through.
     ///
     /// A file is text if its name ends in .txt, .fen, .epd or .plain or if its first line is a
-    /// position. Every other file is bulletformat. The lines of a text file are counted here and
-    /// checked later.
+    /// position. Every other file is bulletformat. Records and lines are checked later.
     ///
     /// # Errors
     /// No files, or a file that is missing, unreadable, empty, truncated, or in neither format.
@@ -34,28 +47,71 @@ impl Dataset {
             return Err(Error::argument("data", "at least 1 file", "none"));
         }
         let files = paths.iter().map(|path| DataFile::open(path));
-        let files: Arc<[_]> = files.collect::<Result<_>>()?;
-        let positions = files.iter().map(|file| file.positions).sum();
-        Ok(Self { files, positions })
+        let files = files.collect::<Result<_>>()?;
+        Ok(Self { files })
     }
 
-    /// The number of positions in all files, at least 1.
-    pub fn positions(&self) -> u64 {
-        self.positions
+    /// The number of positions in all files, at least 1, if the sizes of the files say it. Those of
+    /// text files do not.
+    pub fn positions(&self) -> Option<u64> {
+        self.files.iter().map(DataFile::positions).sum()
     }
 
-    /// The number of batches in an epoch, ⌈positions ÷ L⌉ for L = `batch_size`.
-    pub fn batches(&self, batch_size: usize) -> u64 {
-        self.positions.div_ceil(batch_size.max(1) as u64)
+    /// The number of positions in all files, at least 1. Text files are read through.
+    ///
+    /// # Errors
+    /// A file that cannot be read, and a line that is too long.
+    pub fn count(&self) -> Result<u64> {
+        Ok(self.sample_lines(u64::MAX)?.positions)
+    }
+
+    /// The number of positions in all files, from the sizes of the files and the mean length of the
+    /// first 2²⁰ lines of text. It is exact if there are no other lines. The same files give the
+    /// same number.
+    ///
+    /// # Errors
+    /// As [`Self::count`].
+    pub fn estimate(&self) -> Result<Estimate> {
+        self.sample_lines(SAMPLED_LINES)
+    }
+
+    /// Counts at most `most` lines, and takes the number of others from the mean length.
+    fn sample_lines(&self, most: u64) -> Result<Estimate> {
+        let (mut positions, mut lines, mut read, mut left) = (0, 0, 0, 0);
+        for file in &*self.files {
+            if let Some(records) = file.positions() {
+                positions += records;
+                continue;
+            }
+            if lines < most {
+                let mut text = file.lines(Spot::default())?;
+                while lines < most && text.advance()? {
+                    lines += 1;
+                }
+                let to = if lines < most {
+                    file.bytes
+                } else {
+                    text.spot().offset
+                };
+                read += to;
+                left += file.bytes - to;
+            } else {
+                left += file.bytes;
+            }
+        }
+        let others = u128::from(left) * u128::from(lines) / u128::from(read.max(1));
+        Ok(Estimate {
+            positions: positions + lines + u64::try_from(others).unwrap_or(u64::MAX),
+            exact: left == 0,
+        })
     }
 
     /// A text that identifies the dataset: the number of positions and a CRC-32, such as
-    /// `200000-1c291ca3`.
+    /// `200000-1c291ca3`. Text files are read through. [`Self::past`] is the cheaper way.
     ///
     /// The checksum covers the size and the contents of each file, but not its name or time. Of a
-    /// file above 1 MiB it covers 256 evenly spaced samples of 4 KiB. So it is cheap and detects
-    /// other data, longer data and reordered data, but not every change of a few records in a large
-    /// file.
+    /// file above 1 MiB it covers 256 evenly spaced samples of 4 KiB. So it detects other data,
+    /// longer data and reordered data, but not every change of a few records in a large file.
     ///
     /// # Errors
     /// A file that cannot be read.
@@ -64,36 +120,40 @@ impl Dataset {
         for file in &*self.files {
             sample(&file.path, &mut checksum).map_err(Error::io(&file.path, "read"))?;
         }
-        Ok(format!("{}-{:08x}", self.positions, checksum.finalize()))
+        Ok(format!("{}-{:08x}", self.count()?, checksum.finalize()))
+    }
+
+    pub(crate) fn files(&self) -> &[DataFile] {
+        &self.files
     }
 
     /// The fault of a record as an error that names the file and the record's number in the file.
-    /// `position` counts the records of all files.
-    pub(crate) fn blame(&self, position: u64, fault: Fault) -> Error {
-        let (file, number) = self.find(position);
+    pub(crate) fn blame(&self, origin: Origin, fault: Fault) -> Error {
+        let number = origin.number;
         let fault = fault.within(format_args!("record {number} (counted from 0)"));
-        Error::data(&self.files[file].path, fault)
+        Error::data(&self.files[origin.file].path, fault)
     }
 
-    /// A reader of all positions from `first` on, which must be below [`Self::positions`].
-    pub(crate) fn reader(&self, first: u64) -> Result<DatasetReader> {
-        let (file, number) = self.find(first);
+    /// A reader of all positions from a spot on.
+    ///
+    /// # Errors
+    /// A spot behind the last position, and a file that cannot be opened.
+    pub(crate) fn reader(&self, from: Spot) -> Result<DatasetReader> {
+        let file = usize::try_from(from.file).unwrap_or(usize::MAX);
+        let Some(found) = self.files.get(file) else {
+            let expected = format!("one of {} files", self.files.len());
+            return Err(Error::argument("start, file", expected, from.file));
+        };
+        if from.offset > found.bytes {
+            let expected = format!("at least {} bytes, as when it was read", from.offset);
+            let fault = Fault::new("size", expected, found.bytes);
+            return Err(Error::data(&found.path, fault));
+        }
         Ok(DatasetReader {
-            reader: self.files[file].reader(number)?,
-            left: self.files[file].positions - number,
+            reader: found.reader(from)?,
             file,
             files: self.files.clone(),
         })
-    }
-
-    /// The index of the file that holds a position, and the number of the position in that file.
-    fn find(&self, position: u64) -> (usize, u64) {
-        let (mut file, mut number) = (0, position);
-        while number >= self.files[file].positions {
-            number -= self.files[file].positions;
-            file += 1;
-        }
-        (file, number)
     }
 }
 
@@ -120,28 +180,55 @@ pub(crate) struct DatasetReader {
     /// The index of the current file.
     file: usize,
     reader: Reader,
-    /// The number of positions of the current file that are not read yet.
-    left: u64,
+}
+
+/// Consecutive records of one file in a block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment {
+    /// The index of the first of them in the block.
+    pub(crate) at: usize,
+    /// Where it comes from.
+    pub(crate) origin: Origin,
 }
 
 impl DatasetReader {
-    /// Fills `records` with the next positions. At least that many must be left.
-    pub(crate) fn read(&mut self, mut records: &mut [RawRecord]) -> Result<()> {
-        while !records.is_empty() {
-            if self.left == 0 {
+    /// Fills empty `records` with the next positions, at most `most` of them, and fewer only at the
+    /// end. `segments` tell where they come from.
+    pub(crate) fn read(
+        &mut self,
+        records: &mut AVec<RawRecord>,
+        segments: &mut Vec<Segment>,
+        most: usize,
+    ) -> Result<()> {
+        while records.len() < most {
+            if self.reader.is_at_end() {
+                if self.file + 1 == self.files.len() {
+                    return Ok(());
+                }
                 self.file += 1;
-                let file = &self.files[self.file];
-                self.reader = file.reader(0)?;
-                self.left = file.positions;
+                self.reader = self.files[self.file].reader(Spot::default())?;
             }
-            let here = records
-                .len()
-                .min(self.left.try_into().unwrap_or(usize::MAX));
-            let (now, later) = records.split_at_mut(here);
-            self.reader.read(now)?;
-            self.left -= here as u64;
-            records = later;
+            let at = records.len();
+            let origin = Origin {
+                file: self.file,
+                number: self.reader.spot().number,
+            };
+            self.reader.read(records, most - at)?;
+            segments.push(Segment { at, origin });
         }
         Ok(())
+    }
+
+    /// Whether no position is left. Each file has at least 1. An error is left for [`Self::read`].
+    pub(crate) fn is_at_end(&mut self) -> bool {
+        self.file + 1 == self.files.len() && self.reader.is_at_end()
+    }
+
+    /// The spot before the next position.
+    pub(crate) fn spot(&self) -> Spot {
+        Spot {
+            file: self.file as u64,
+            ..self.reader.spot()
+        }
     }
 }

@@ -1,10 +1,11 @@
-//! Data files: their format, the number of their positions, and a reader that returns the positions
-//! in order.
+//! Data files: their format, and a reader that returns the positions in order.
 
+use super::place::Spot;
 use super::record::{Position, RawRecord};
 use super::text::TextReader;
 use crate::error::{Error, Fault, Result};
 use crate::files::atomic::open_regular;
+use aligned_vec::AVec;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -24,18 +25,17 @@ enum Format {
     Text,
 }
 
-/// One file of a dataset. It is not kept open.
+/// One file of a dataset, with at least 1 position. It is not kept open.
 #[derive(Clone, Debug)]
 pub(crate) struct DataFile {
     pub(crate) path: PathBuf,
-    /// At least 1.
-    pub(crate) positions: u64,
+    /// The size when the file was opened. What is appended later is not read.
+    pub(crate) bytes: u64,
     format: Format,
 }
 
 impl DataFile {
-    /// Detects the format and counts the positions. The size of the file gives the number of
-    /// records; lines are read and counted.
+    /// Detects the format and checks that there is a position.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let mut file = open_regular(path).map_err(Error::io(path, "open"))?;
         let bytes = file
@@ -53,13 +53,16 @@ impl DataFile {
         if head.is_empty() {
             return Err(wrong("size", "at least 1 position", "an empty file".into()));
         }
-
-        let format = if is_text(path, &head) {
-            Format::Text
-        } else {
-            Format::Records
+        let format = match is_text(path, &head) {
+            true => Format::Text,
+            false => Format::Records,
         };
-        let positions = match format {
+        let file = Self {
+            path: path.into(),
+            bytes,
+            format,
+        };
+        match format {
             Format::Records => {
                 let left_over = bytes % Position::BYTES as u64;
                 if let Some(first) = head.first_chunk()
@@ -81,85 +84,136 @@ impl DataFile {
                         ),
                     ));
                 }
-                bytes / Position::BYTES as u64
             }
             Format::Text => {
-                file.rewind().map_err(Error::io(path, "rewind"))?;
-                let mut lines = TextReader::new(path.into(), file);
-                let mut count = 0;
-                while lines.advance()? {
-                    count += 1;
-                }
-                if count == 0 {
+                if !file.lines(Spot::default())?.advance()? {
                     return Err(wrong(
                         "lines",
                         "at least 1 position",
                         "blank lines only".into(),
                     ));
                 }
-                count
-            }
-        };
-        Ok(Self {
-            path: path.into(),
-            positions,
-            format,
-        })
-    }
-
-    /// A reader that starts at position `first`. In a file of records it seeks; in a text file it
-    /// reads all lines before.
-    pub(crate) fn reader(&self, first: u64) -> Result<Reader> {
-        let mut file = open_regular(&self.path).map_err(Error::io(&self.path, "open"))?;
-        let path = self.path.clone();
-        match self.format {
-            Format::Records => {
-                file.seek(SeekFrom::Start(first * Position::BYTES as u64))
-                    .map_err(Error::io(&path, "seek"))?;
-                Ok(Reader::Records(path, BufReader::new(file)))
-            }
-            Format::Text => {
-                let mut lines = TextReader::new(path, file);
-                for _ in 0..first {
-                    lines.advance()?;
-                }
-                Ok(Reader::Text(self.path.clone(), lines))
             }
         }
+        Ok(file)
+    }
+
+    /// The number of positions, if the size says it.
+    pub(crate) fn positions(&self) -> Option<u64> {
+        match self.format {
+            Format::Records => Some(self.bytes / Position::BYTES as u64),
+            Format::Text => None,
+        }
+    }
+
+    /// The record or the line at a byte, as errors name it.
+    pub(crate) fn name_of(&self, offset: u64) -> Result<String> {
+        match self.format {
+            Format::Records => {
+                let number = offset / Position::BYTES as u64;
+                Ok(format!("record {number} (counted from 0)"))
+            }
+            Format::Text => {
+                let mut lines = self.lines(Spot::default())?;
+                while lines.spot().offset <= offset && lines.advance()? {}
+                Ok(format!("line {}", lines.spot().number))
+            }
+        }
+    }
+
+    /// The lines of a text file from a spot on.
+    pub(crate) fn lines(&self, from: Spot) -> Result<TextReader> {
+        let file = self.seek(from.offset)?;
+        Ok(TextReader::new(self.path.clone(), file, self.bytes, from))
+    }
+
+    /// A reader from a spot on.
+    pub(crate) fn reader(&self, from: Spot) -> Result<Reader> {
+        match self.format {
+            Format::Records => Ok(Reader::Records {
+                path: self.path.clone(),
+                input: BufReader::new(self.seek(from.offset)?),
+                next: from.offset / Position::BYTES as u64,
+                end: self.bytes / Position::BYTES as u64,
+            }),
+            Format::Text => Ok(Reader::Text(self.lines(from)?)),
+        }
+    }
+
+    fn seek(&self, offset: u64) -> Result<File> {
+        let mut file = open_regular(&self.path).map_err(Error::io(&self.path, "open"))?;
+        file.seek(SeekFrom::Start(offset))
+            .map_err(Error::io(&self.path, "seek"))?;
+        Ok(file)
     }
 }
 
 /// Reads the positions of one file in order.
 pub(crate) enum Reader {
-    Records(PathBuf, BufReader<File>),
-    Text(PathBuf, TextReader),
+    Records {
+        path: PathBuf,
+        input: BufReader<File>,
+        /// The number of the next record.
+        next: u64,
+        /// The number of records.
+        end: u64,
+    },
+    Text(TextReader),
 }
 
 impl Reader {
-    /// Fills `records` with the next positions. Records of bulletformat are not checked yet.
+    /// Appends the next positions, at most `most`; fewer only at the end of the file. Records of
+    /// bulletformat are not checked yet.
     ///
     /// # Errors
-    /// A file that ends early, because it has changed since it was opened.
-    pub(crate) fn read(&mut self, records: &mut [RawRecord]) -> Result<()> {
+    /// A damaged line, and a file that ends early, because it has changed since it was opened.
+    pub(crate) fn read(&mut self, records: &mut AVec<RawRecord>, most: usize) -> Result<()> {
         match self {
-            Self::Records(path, input) => {
-                input
-                    .read_exact(records.as_flattened_mut())
-                    .map_err(Error::io(
-                        &*path,
-                        "read as many records as it had when opened",
-                    ))
+            Self::Records {
+                path,
+                input,
+                next,
+                end,
+            } => {
+                let first = records.len();
+                let len = (most as u64).min(end.saturating_sub(*next)) as usize;
+                records.resize(first + len, RawRecord::default());
+                let bytes = records[first..].as_flattened_mut();
+                input.read_exact(bytes).map_err(Error::io(
+                    &*path,
+                    "read as many records as it had when opened",
+                ))?;
+                *next += len as u64;
             }
-            Self::Text(path, lines) => {
-                for record in records {
-                    let position = lines.position()?.ok_or_else(|| {
-                        let expected = "as many lines as it had when opened";
-                        Error::data(&*path, Fault::new("end of the file", expected, "fewer"))
-                    })?;
-                    *record = position.to_bytes();
+            Self::Text(lines) => {
+                for _ in 0..most {
+                    let Some(position) = lines.position()? else {
+                        break;
+                    };
+                    records.push(position.to_bytes());
                 }
-                Ok(())
             }
+        }
+        Ok(())
+    }
+
+    /// Whether no position is left. An error is left for [`Self::read`].
+    pub(crate) fn is_at_end(&mut self) -> bool {
+        match self {
+            Self::Records { next, end, .. } => next >= end,
+            Self::Text(lines) => lines.is_at_end(),
+        }
+    }
+
+    /// The spot before the next position. Its file is 0.
+    pub(crate) fn spot(&self) -> Spot {
+        match self {
+            Self::Records { next, .. } => Spot {
+                file: 0,
+                offset: next * Position::BYTES as u64,
+                number: *next,
+            },
+            Self::Text(lines) => lines.spot(),
         }
     }
 }

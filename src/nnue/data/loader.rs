@@ -15,6 +15,7 @@ use super::features::FeatureSet;
 use super::judge::Judge;
 use super::maker::{BatchMaker, Contents, Form, LoadedBatch};
 use super::output_buckets::OutputBuckets;
+use super::place::Place;
 use super::pool::Pool;
 use super::record::Position;
 use super::shuffle::{Block, Blocks, Order, RawBatch, RawBatches};
@@ -45,12 +46,11 @@ pub struct LoaderSettings {
     pub shuffle_buffer: usize,
     /// The seed of the order. Each epoch has its own order.
     pub seed: u64,
-    /// The number of the first epoch.
-    pub epoch: u64,
-    /// The number of epochs.
-    pub epochs: u64,
-    /// The number of batches to leave out at the beginning of the first epoch.
-    pub skip: u64,
+    /// Where the batches begin.
+    pub start: Place,
+    /// The number of epochs, of which the first is that of `start`; `None` if the data start again
+    /// for ever.
+    pub epochs: Option<u64>,
     /// The targets of the samples.
     pub target: Target,
     /// The weight and the λ of each position. Without it the batches have no weights.
@@ -71,9 +71,8 @@ impl Default for LoaderSettings {
             batch_size: 16384,
             shuffle_buffer: 1 << 20,
             seed: 0,
-            epoch: 0,
-            epochs: 1,
-            skip: 0,
+            start: Place::default(),
+            epochs: Some(1),
             target: Target::default(),
             judge: None,
             output_buckets: OutputBuckets::ONE,
@@ -87,9 +86,7 @@ crate::setters! { LoaderSettings {
     batch_size: usize,
     shuffle_buffer: usize,
     seed: u64,
-    epoch: u64,
-    epochs: u64,
-    skip: u64,
+    start: Place,
     target: Target,
     judge: Option<Judge>,
     output_buckets: OutputBuckets,
@@ -107,7 +104,14 @@ const BLOCKS: usize = 2;
 const MOST_THREADS: usize = 1024;
 
 impl LoaderSettings {
-    fn check(&self, dataset: &Dataset, max_indices: usize) -> Result<()> {
+    /// Sets `epochs`; `None` if the data start again for ever.
+    #[must_use]
+    pub fn epochs(mut self, epochs: impl Into<Option<u64>>) -> Self {
+        self.epochs = epochs.into();
+        self
+    }
+
+    fn check(&self, max_indices: usize) -> Result<()> {
         // Samples and offsets into index lists are 32-bit numbers on a device.
         let most = i32::MAX as usize / max_indices.max(1);
         if !(1..=most).contains(&self.batch_size) {
@@ -121,11 +125,6 @@ impl LoaderSettings {
                 expected,
                 self.shuffle_buffer,
             ));
-        }
-        let batches = dataset.batches(self.batch_size);
-        if self.skip > batches {
-            let expected = format!("at most the {batches} batches of an epoch");
-            return Err(Error::argument("skip", expected, self.skip));
         }
         if !(1..=MOST_THREADS).contains(&self.threads) {
             let expected = format!("1 to {MOST_THREADS}");
@@ -150,8 +149,8 @@ type BatchJob = (RawBatch, Sender<Reply>);
 /// [`LoaderSettings::shuffle_buffer`] records. Each block is shuffled with a random generator. The
 /// generator's seed comes from the seed, the epoch and the number of the block. Batches are cut
 /// from consecutive blocks, so each position occurs once per epoch, and no batch has positions of
-/// two epochs. Nothing else influences the order. A loader that skips k batches gives the rest of
-/// the same sequence. It first reads one block and, in a text file, the lines before that block.
+/// two epochs. Nothing else influences the order. A loader that starts at a [`Place`] gives the rest
+/// of the same sequence.
 /// Positions of different blocks never mix, so files larger than a block should be shuffled when
 /// they are made.
 ///
@@ -203,7 +202,7 @@ impl Loader {
         settings: &LoaderSettings,
         needs: Needs<'_>,
     ) -> Result<Self> {
-        settings.check(dataset, features.max_indices())?;
+        settings.check(features.max_indices())?;
         // The loader is declared before the channels. On an early return the channels are dropped
         // first, which wakes the threads that the loader then joins.
         let mut loader = Self {
@@ -274,27 +273,25 @@ impl Loader {
         settings: &LoaderSettings,
         spares: Pool<RawBatch>,
     ) -> Result<RawBatches> {
-        let mut order = Order {
+        let order = Order {
             seed: settings.seed,
-            epoch: settings.epoch,
             shuffle_buffer: settings.shuffle_buffer,
             batch_size: settings.batch_size,
         };
-        let (mut epochs, mut skip) = (settings.epochs, settings.skip);
-        if skip == dataset.batches(settings.batch_size) {
-            order.epoch += 1;
-            epochs = epochs.saturating_sub(1);
-            skip = 0;
-        }
         let (to_reader, memory) = unbounded();
         let (to_cutter, blocks) = bounded(BLOCKS);
-        if epochs > 0 {
+        if settings.epochs != Some(0) {
             // Sending cannot fail: the receiver is still here.
             (0..BLOCKS).for_each(|_| drop(to_reader.send(Block::default())));
-            let reader = Blocks::new(dataset, order, epochs, skip);
+            let reader = Blocks::new(dataset, order, settings.epochs, settings.start);
             self.start("wgrad reader", move || reader.serve(&memory, &to_cutter))?;
         }
-        Ok(RawBatches::new(order, skip, (blocks, to_reader), spares))
+        Ok(RawBatches::new(
+            order,
+            settings.start,
+            (blocks, to_reader),
+            spares,
+        ))
     }
 
     fn start(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {

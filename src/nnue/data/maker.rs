@@ -6,6 +6,7 @@ use super::draft::{Draft, emptied};
 use super::features::FeatureSet;
 use super::judge::Judge;
 use super::output_buckets::OutputBuckets;
+use super::place::Place;
 use super::pool::Pool;
 use super::record::{Position, RawRecord};
 use super::shuffle::RawBatch;
@@ -35,6 +36,8 @@ pub(crate) struct Contents {
     batch: Batch,
     scores: Vec<i16>,
     results: Vec<f32>,
+    next: Place,
+    ends_epoch: bool,
 }
 
 impl Contents {
@@ -44,6 +47,8 @@ impl Contents {
             batch: Batch::empty(),
             scores: Vec::new(),
             results: Vec::new(),
+            next: Place::default(),
+            ends_epoch: false,
         }
     }
 }
@@ -61,6 +66,16 @@ impl LoadedBatch {
     /// The result of each sample's game for the side to move: 0, ½ or 1, `[L]`.
     pub fn results(&self) -> &[f32] {
         &self.contents.results
+    }
+
+    /// Where the batches after this one begin: the start of a loader that goes on after it.
+    pub fn next_place(&self) -> &Place {
+        &self.contents.next
+    }
+
+    /// Whether this is the last batch of its epoch.
+    pub fn ends_epoch(&self) -> bool {
+        self.contents.ends_epoch
     }
 }
 
@@ -160,6 +175,7 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
     /// Writes records in the order of their buckets and groups. Records of a bucket and a group keep
     /// their order.
     fn order(&self, to: &mut RawBatch, from: &RawBatch) {
+        (to.next, to.ends_epoch) = (from.next, from.ends_epoch);
         let groups = self.features.groups();
         let buckets = self.buckets.as_ref().map_or(1, OutputBuckets::count);
         let key = |record: &RawRecord| {
@@ -182,10 +198,10 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
         };
         let keys: Vec<u32> = from.records.iter().map(key).collect();
         to.records.clear();
-        to.positions.clear();
+        to.origins.clear();
         for place in places(&keys, buckets * groups) {
             to.records.push(from.records[place as usize]);
-            to.positions.push(from.positions[place as usize]);
+            to.origins.push(from.origins[place as usize]);
         }
     }
 
@@ -216,6 +232,8 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
             )?,
             scores,
             results,
+            next: raw.next,
+            ends_epoch: raw.ends_epoch,
         })
     }
 }
@@ -251,6 +269,8 @@ impl<F: ?Sized> BatchMaker<F> {
             batch: Batch::empty(),
             scores: emptied(spare.scores, samples),
             results: emptied(spare.results, samples),
+            next: raw.next,
+            ends_epoch: raw.ends_epoch,
         };
         let mut targets = emptied(targets, samples);
         let mut own = emptied(buckets.unwrap_or_default(), 0);
@@ -262,9 +282,9 @@ impl<F: ?Sized> BatchMaker<F> {
         let mut records = Records::new(decoder, of_pieces, memory.unwrap_or_default());
         // As in `Fill`, the loop is compiled for several SIMD levels.
         pulp::Arch::new().dispatch(|| -> Result<()> {
-            for (record, &position) in raw.records.iter().zip(&raw.positions) {
+            for (record, &origin) in raw.records.iter().zip(&raw.origins) {
                 let read = Position::from_bytes(record)
-                    .map_err(|fault| self.dataset.blame(position, fault))?;
+                    .map_err(|fault| self.dataset.blame(origin, fault))?;
                 let target = self.target(&read, &mut weights)?;
                 records.push(record, target);
                 targets.push(target);
@@ -314,9 +334,9 @@ impl<F: FeatureSet<Position = Position> + ?Sized> pulp::WithSimd for Fill<'_, F>
             results,
             weights,
         } = self;
-        for (record, &position) in raw.records.iter().zip(&raw.positions) {
-            let position = Position::from_bytes(record)
-                .map_err(|fault| maker.dataset.blame(position, fault))?;
+        for (record, &origin) in raw.records.iter().zip(&raw.origins) {
+            let position =
+                Position::from_bytes(record).map_err(|fault| maker.dataset.blame(origin, fault))?;
             let features = &*maker.features;
             let names = maker.other_names.as_deref();
             // The closure is a part of this function, so it has its SIMD level.

@@ -1,10 +1,11 @@
 //! The order of an epoch. The files are cut into consecutive blocks, each block is shuffled alone,
 //! and the blocks are cut into batches.
 
-use super::dataset::{Dataset, DatasetReader};
+use super::dataset::{Dataset, DatasetReader, Segment};
+use super::place::{Origin, Place, Spot};
 use super::pool::Pool;
 use super::record::RawRecord;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use crossbeam_channel::{Receiver, Sender};
 use rand::SeedableRng;
@@ -13,11 +14,10 @@ use rand_chacha::ChaCha8Rng;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Everything that determines the order of an epoch.
+/// Everything that determines the order of an epoch, besides its number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Order {
     pub(crate) seed: u64,
-    pub(crate) epoch: u64,
     /// Records of a block, below 2³²; 0 keeps the order of the files.
     pub(crate) shuffle_buffer: usize,
     pub(crate) batch_size: usize,
@@ -27,8 +27,12 @@ pub(crate) struct Order {
 #[derive(Default)]
 pub(crate) struct RawBatch {
     pub(crate) records: Vec<RawRecord>,
-    /// The number of each record in the dataset, which errors name.
-    pub(crate) positions: Vec<u64>,
+    /// Where each record comes from, which errors name.
+    pub(crate) origins: Vec<Origin>,
+    /// Where the batches after this one begin.
+    pub(crate) next: Place,
+    /// Whether this is the last batch of an epoch.
+    pub(crate) ends_epoch: bool,
     /// The records that [`RawBatch::gather`] will copy: a range of a block's permutation.
     rest: Option<(Arc<Lent>, Range<usize>)>,
 }
@@ -49,19 +53,25 @@ impl RawBatch {
         let order = &block.permutation[range];
         let records = order.iter().map(|&at| block.records[at as usize]);
         self.records.extend(records);
-        let positions = order.iter().map(|&at| block.start + u64::from(at));
-        self.positions.extend(positions);
+        let origins = order.iter().map(|&at| block.origin(at as usize));
+        self.origins.extend(origins);
     }
 }
 
 /// Consecutive records of the dataset, and a permutation of them.
 pub(crate) struct Block {
-    /// The number of the first record in the dataset.
-    start: u64,
+    /// The place before its first record.
+    start: Place,
+    /// The place after its last record.
+    end: Place,
+    /// Where its records come from, by ascending index; one segment for each file.
+    segments: Vec<Segment>,
     /// Aligned to cache lines, so that no record lies in two of them.
     records: AVec<RawRecord>,
     /// Indices into `records`.
     permutation: Vec<u32>,
+    /// Where its data end.
+    end_of_data: Spot,
     /// Whether this is the last block of an epoch.
     ends_epoch: bool,
 }
@@ -69,10 +79,37 @@ pub(crate) struct Block {
 impl Default for Block {
     fn default() -> Self {
         Self {
-            start: 0,
+            start: Place::default(),
+            end: Place::default(),
+            segments: Vec::new(),
             records: AVec::new(CACHELINE_ALIGN),
             permutation: Vec::new(),
+            end_of_data: Spot::default(),
             ends_epoch: false,
+        }
+    }
+}
+
+impl Block {
+    /// Where the record at an index comes from.
+    fn origin(&self, at: usize) -> Origin {
+        let after = self.segments.partition_point(|segment| segment.at <= at);
+        let Segment { at: first, origin } = self.segments[after - 1];
+        Origin {
+            number: origin.number + (at - first) as u64,
+            ..origin
+        }
+    }
+
+    /// The place after some of its records.
+    fn place(&self, used: usize) -> Place {
+        if used == self.records.len() {
+            return self.end;
+        }
+        Place {
+            used: used as u64,
+            to: self.end_of_data,
+            ..self.start
         }
     }
 }
@@ -95,54 +132,77 @@ impl Drop for Lent {
 pub(crate) struct Blocks {
     dataset: Dataset,
     order: Order,
-    /// The number of epochs after the current one.
-    epochs: u64,
-    /// The number of the next block.
-    next: u64,
+    /// The number of epochs after the current one; `None` for no end.
+    epochs: Option<u64>,
+    /// The beginning of the next block.
+    next: Place,
+    /// Whether the epoch of `next` is another one than that of the last block.
+    begins_epoch: bool,
     /// Reads the next block; `None` at the beginning of an epoch.
     reader: Option<DatasetReader>,
 }
 
 impl Blocks {
-    /// The blocks of `epochs` epochs from batch `skip` of the first epoch on. That batch must
-    /// exist.
-    pub(crate) fn new(dataset: &Dataset, order: Order, epochs: u64, skip: u64) -> Self {
+    /// The blocks of `epochs` epochs, at least 1, from that of a place on.
+    pub(crate) fn new(dataset: &Dataset, order: Order, epochs: Option<u64>, start: Place) -> Self {
         Self {
             dataset: dataset.clone(),
             order,
-            epochs: epochs - 1,
-            next: skip * order.batch_size as u64 / order.block(),
+            epochs: epochs.map(|epochs| epochs.saturating_sub(1)),
+            next: Place {
+                used: 0,
+                batches: 0,
+                to: start.from,
+                ..start
+            },
+            begins_epoch: false,
             reader: None,
         }
     }
 
     /// The next block, in the memory of an earlier one; `None` after the last epoch.
     fn read(&mut self, mut block: Block) -> Result<Option<Block>> {
-        let positions = self.dataset.positions();
-        if self.next * self.order.block() >= positions {
-            if self.epochs == 0 {
-                return Ok(None);
+        if std::mem::take(&mut self.begins_epoch) {
+            match &mut self.epochs {
+                Some(0) => return Ok(None),
+                Some(left) => *left -= 1,
+                None => {}
             }
-            self.epochs -= 1;
-            self.order.epoch += 1;
-            (self.next, self.reader) = (0, None);
+            self.reader = None;
         }
-        block.start = self.next * self.order.block();
-        let len = self.order.block().min(positions - block.start) as usize;
-        block.ends_epoch = block.start + len as u64 == positions;
+        block.start = self.next;
         let reader = match &mut self.reader {
             Some(reader) => reader,
-            none => none.insert(self.dataset.reader(block.start)?),
+            none => none.insert(self.dataset.reader(self.next.from)?),
         };
-        block.records.resize(len, RawRecord::default());
-        reader.read(&mut block.records)?;
+        block.records.clear();
+        block.segments.clear();
+        let most = self.order.block();
+        reader.read(&mut block.records, &mut block.segments, most)?;
+        let len = block.records.len();
+        if len == 0 {
+            let expected = "a place before the end of the data";
+            let found = "no data from there on";
+            return Err(Error::argument("start", expected, found));
+        }
         block.permutation.clear();
         block.permutation.extend(0..len as u32);
         if self.order.shuffle_buffer > 0 {
-            let mut random = self.order.random(self.next);
+            let mut random = self.order.random(self.next.epoch, self.next.block);
             block.permutation.shuffle(&mut random);
         }
-        self.next += 1;
+        block.ends_epoch = reader.is_at_end();
+        block.end_of_data = reader.spot();
+        block.end = match block.ends_epoch {
+            true => Place::after(self.next.epoch + 1, 0),
+            false => Place {
+                block: self.next.block + 1,
+                from: block.end_of_data,
+                to: block.end_of_data,
+                ..self.next
+            },
+        };
+        (self.next, self.begins_epoch) = (block.end, block.ends_epoch);
         Ok(Some(block))
     }
 
@@ -172,16 +232,18 @@ pub(crate) struct RawBatches {
     /// The number of its records that are already in batches.
     used: usize,
     /// The number of records to leave out at the beginning of the first block.
-    skip: usize,
+    skip: u64,
+    /// The number of batches to leave out then.
+    skipped_batches: u64,
     /// The memory of earlier batches.
     spares: Pool<RawBatch>,
 }
 
 impl RawBatches {
-    /// The batches from batch `skip` of the first epoch on.
+    /// The batches from a place on.
     pub(crate) fn new(
         order: Order,
-        skip: u64,
+        start: Place,
         (blocks, memory): (Receiver<Result<Block>>, Sender<Block>),
         spares: Pool<RawBatch>,
     ) -> Self {
@@ -191,17 +253,27 @@ impl RawBatches {
             memory,
             block: None,
             used: 0,
-            skip: (skip * order.batch_size as u64 % order.block()) as usize,
+            skip: start.used,
+            skipped_batches: start.batches,
             spares,
         }
     }
 
     /// Waits for the next block; `None` after the last one, or if the reader is gone.
     fn next_block(&mut self) -> Option<Result<Arc<Lent>>> {
-        self.used = std::mem::take(&mut self.skip);
-        let block = self.blocks.recv().ok()?;
+        let skip = std::mem::take(&mut self.skip);
+        let block = match self.blocks.recv().ok()? {
+            Ok(block) => block,
+            Err(error) => return Some(Err(error)),
+        };
+        let len = block.records.len();
+        if skip > len as u64 {
+            let expected = format!("at most the {len} records of the block");
+            return Some(Err(Error::argument("start, used", expected, skip)));
+        }
+        self.used = skip as usize;
         let memory = self.memory.clone();
-        Some(block.map(|block| Arc::new(Lent { block, memory })))
+        Some(Ok(Arc::new(Lent { block, memory })))
     }
 }
 
@@ -217,11 +289,29 @@ impl RawBatches {
     /// The next batch. Before it waits for a block, it gathers `others`, the batches that no other
     /// thread gathers meanwhile, because the reader may need the memory of their block.
     pub(crate) fn cut(&mut self, others: &mut [RawBatch]) -> Option<Result<RawBatch>> {
+        let all = self.skipped_batches;
+        for left in (0..std::mem::take(&mut self.skipped_batches)).rev() {
+            match self.cut_next(&mut [])? {
+                Ok(batch) if batch.ends_epoch && left > 0 => {
+                    let expected = format!("at most the {} batches of an epoch", all - left);
+                    return Some(Err(Error::argument("start, batches", expected, all)));
+                }
+                Ok(mut batch) => {
+                    batch.rest = None;
+                    self.spares.give(batch);
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        self.cut_next(others)
+    }
+
+    fn cut_next(&mut self, others: &mut [RawBatch]) -> Option<Result<RawBatch>> {
         let mut batch = self.spares.take().unwrap_or_default();
         batch.records.clear();
-        batch.positions.clear();
+        batch.origins.clear();
         batch.records.reserve_exact(self.batch_size);
-        batch.positions.reserve_exact(self.batch_size);
+        batch.origins.reserve_exact(self.batch_size);
         loop {
             let lent = match self.block.take() {
                 Some(lent) => lent,
@@ -238,11 +328,12 @@ impl RawBatches {
             let end = len.min(self.used + self.batch_size - batch.len());
             batch.rest = Some((lent.clone(), self.used..end));
             self.used = end;
-            let ends = end == len && lent.block.ends_epoch;
+            batch.next = lent.block.place(end);
+            batch.ends_epoch = end == len && lent.block.ends_epoch;
             if end < len {
                 self.block = Some(lent);
             }
-            if ends || batch.len() == self.batch_size {
+            if batch.ends_epoch || batch.len() == self.batch_size {
                 return Some(Ok(batch));
             }
         }
@@ -251,18 +342,18 @@ impl RawBatches {
 
 impl Order {
     /// The number of records in a block. Without a shuffle it is the size of a batch.
-    fn block(&self) -> u64 {
+    fn block(&self) -> usize {
         match self.shuffle_buffer {
-            0 => self.batch_size as u64,
-            records => records as u64,
+            0 => self.batch_size,
+            records => records,
         }
     }
 
     /// The generator of one block. It depends only on the seed, the epoch and the block, so that an
     /// epoch can start at any block.
-    fn random(&self, block: u64) -> ChaCha8Rng {
+    fn random(&self, epoch: u64, block: u64) -> ChaCha8Rng {
         let mut key = [0; 32];
-        for (part, value) in key.chunks_exact_mut(8).zip([self.seed, self.epoch, block]) {
+        for (part, value) in key.chunks_exact_mut(8).zip([self.seed, epoch, block]) {
             part.copy_from_slice(&value.to_le_bytes());
         }
         ChaCha8Rng::from_seed(key)

@@ -1,5 +1,6 @@
 //! Reads the lines of text files.
 
+use super::place::Spot;
 use super::record::Position;
 use crate::error::{Error, Fault, Result};
 use std::fs::File;
@@ -14,40 +15,78 @@ const LONGEST_LINE: u64 = 4096;
 pub(crate) struct TextReader {
     path: PathBuf,
     input: BufReader<File>,
+    /// The size of the file. Bytes after it are not read.
+    bytes: u64,
     buffer: Vec<u8>,
-    /// The number of the line in `buffer`, counted from 1.
-    line: u64,
+    /// The spot after the line in `buffer`.
+    after: Spot,
+    /// The next line, read into `buffer` ahead of its turn, and the spot before it.
+    ahead: Option<(Result<bool>, Spot)>,
 }
 
 impl TextReader {
-    /// Starts at the first line of an open file.
-    pub(crate) fn new(path: PathBuf, file: File) -> Self {
+    /// Starts at a spot of an open file, which must be there already.
+    pub(crate) fn new(path: PathBuf, file: File, bytes: u64, from: Spot) -> Self {
         Self {
             path,
             input: BufReader::with_capacity(1 << 16, file),
+            bytes,
             buffer: Vec::new(),
-            line: 0,
+            after: Spot { file: 0, ..from },
+            ahead: None,
         }
+    }
+
+    /// The spot after the last line that was given. Its number is that of the line, from 1.
+    pub(crate) fn spot(&self) -> Spot {
+        self.ahead
+            .as_ref()
+            .map_or(self.after, |(_, before)| *before)
+    }
+
+    /// Whether no line is left. An error is left for [`Self::advance`].
+    pub(crate) fn is_at_end(&mut self) -> bool {
+        if self.ahead.is_none() {
+            let before = self.after;
+            self.ahead = Some((self.read_line(), before));
+        }
+        matches!(self.ahead, Some((Ok(false), _)))
     }
 
     /// Moves to the next line that is not blank; false at the end of the file.
     pub(crate) fn advance(&mut self) -> Result<bool> {
+        match self.ahead.take() {
+            Some((read, _)) => read,
+            None => self.read_line(),
+        }
+    }
+
+    fn read_line(&mut self) -> Result<bool> {
         loop {
             self.buffer.clear();
+            let left = self.bytes.saturating_sub(self.after.offset);
             let read = (&mut self.input)
-                .take(LONGEST_LINE + 1)
+                .take(left.min(LONGEST_LINE + 1))
                 .read_until(b'\n', &mut self.buffer)
                 .map_err(Error::io(&self.path, "read"))?;
             if read == 0 {
+                if left > 0 {
+                    let expected = format!("the {} bytes that it had when opened", self.bytes);
+                    let found = format!("{} bytes", self.after.offset);
+                    let fault = Fault::new("size", expected, found);
+                    return Err(Error::data(&self.path, fault));
+                }
                 return Ok(false);
             }
-            self.line += 1;
+            self.after.offset += read as u64;
+            self.after.number += 1;
+            let line = self.after.number;
             // Some editors write a byte order mark at the beginning of a file.
-            if self.line == 1 && self.buffer.starts_with(b"\xef\xbb\xbf") {
+            if line == 1 && self.buffer.starts_with(b"\xef\xbb\xbf") {
                 self.buffer.drain(..3);
             }
             if read as u64 > LONGEST_LINE {
-                let place = format!("line {}", self.line);
+                let place = format!("line {line}");
                 let expected = format!("at most {LONGEST_LINE} bytes");
                 return Err(Error::data(&self.path, Fault::new(place, expected, "more")));
             }
@@ -64,7 +103,7 @@ impl TextReader {
         }
         let line = str::from_utf8(&self.buffer).map_err(|error| Fault::new("text", "UTF-8", error));
         line.and_then(str::parse).map(Some).map_err(|fault| {
-            let fault = fault.within(format_args!("line {}", self.line));
+            let fault = fault.within(format_args!("line {}", self.after.number));
             Error::data(&self.path, fault)
         })
     }

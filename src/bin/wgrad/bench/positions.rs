@@ -57,7 +57,7 @@ impl Positions {
     /// The first batches of a file, in the order that suits a network with these needs.
     pub fn from_file(path: &Path, shape: &Shape, threads: usize, needs: Needs<'_>) -> Result<Self> {
         let dataset = Dataset::open(&[path.to_path_buf()])?;
-        let positions = dataset.positions();
+        let positions = dataset.count()?;
         if positions < shape.batch as u64 {
             let expected = format!("at most the {positions} positions of {}", path.display());
             return Err(Error::argument("--batch-size", expected, shape.batch));

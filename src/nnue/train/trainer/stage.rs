@@ -3,7 +3,7 @@
 use super::Trainer;
 use crate::engine::device::Device;
 use crate::error::Result;
-use crate::nnue::data::{Dataset, Loader, LoaderSettings};
+use crate::nnue::data::{Dataset, Loader, LoaderSettings, Place};
 use crate::nnue::train::checkpoint::Checkpoint;
 use crate::nnue::train::event::Event;
 use crate::nnue::train::input::{check_ahead, open};
@@ -45,7 +45,7 @@ impl Input {
             };
             let validation = stage.validation(run);
             let validation = validation.map(|path| open(std::slice::from_ref(path)));
-            let positions = dataset.positions();
+            let positions = dataset.count()?;
             inputs.push(Self {
                 validation: validation.transpose()?,
                 fingerprint,
@@ -123,16 +123,15 @@ impl Trainer {
         let stage = self.progress.stage();
         let (settings, input) = (&self.stages[stage].settings, &self.inputs[stage]);
         let epochs = match settings.in_superbatches() {
-            true => u64::MAX,
-            false => settings.epochs.saturating_sub(self.epoch),
+            true => None,
+            false => Some(settings.epochs.saturating_sub(self.epoch)),
         };
         let loader = LoaderSettings {
             batch_size: settings.batch_size,
             shuffle_buffer: settings.shuffle_buffer,
             seed: settings.seed,
-            epoch: self.epoch,
+            start: Place::after(self.epoch, self.batch),
             epochs,
-            skip: self.batch,
             judge: None,
             target: settings.objective().target(),
             output_buckets: settings.output_buckets,
