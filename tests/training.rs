@@ -240,7 +240,10 @@ fn a_run_refuses_other_data_and_a_directory_that_holds_another_run() {
     let directory = tempfile::tempdir().unwrap();
     let device = Device::cpu().unwrap();
     let first = data(directory.path(), 2000);
-    let other = data(directory.path(), 2001);
+    let other = directory.path().join("other.bin");
+    let records = std::fs::read(&first).unwrap();
+    let reversed: Vec<_> = records.chunks(32).rev().flatten().copied().collect();
+    std::fs::write(&other, reversed).unwrap();
     let run = run(directory.path(), "run", &first);
     train(Trainer::new(&device, &settings(8), &run).unwrap(), Some(1));
     let error = Trainer::new(&device, &settings(8), &run)
@@ -252,7 +255,10 @@ fn a_run_refuses_other_data_and_a_directory_that_holds_another_run() {
     );
     let moved = run.clone().data(vec![other]);
     let error = Trainer::resume(&device, &moved).unwrap_err().to_string();
-    assert!(error.contains("data") && error.contains("2001"), "{error}");
+    assert!(
+        error.contains("other.bin: from byte 0, record 0"),
+        "{error}"
+    );
     let empty = run.clone().out(directory.path().join("empty"));
     let error = Trainer::resume(&device, &empty).unwrap_err().to_string();
     assert!(error.contains("a checkpoint to resume from"), "{error}");

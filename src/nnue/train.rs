@@ -7,6 +7,7 @@
 
 pub mod checkpoint;
 mod config;
+mod data_state;
 mod evaluate;
 mod event;
 mod extension;
@@ -21,6 +22,7 @@ mod stage;
 mod trainer;
 
 pub use config::{Config, differences};
+pub use data_state::DataState;
 pub use evaluate::{Evaluation, evaluate};
 pub use event::{Event, Summary};
 pub use init::Taken;

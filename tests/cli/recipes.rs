@@ -42,13 +42,18 @@ name = 'first'
 learning_rate = 0.004
 schedule = 'step:0.5,2'
 warmup = 2
+lambda_schedule = 'linear:1'
+lambda_warmup = 'harmonic:3'
 
 [[stage]]
 name = 'second'
 superbatches = 2
 learning_rate = 0.0001
 schedule = 'constant'
+warmup = 0
 lambda = 0.5
+lambda_schedule = 'constant'
+lambda_warmup = 0
 ";
 
 #[test]
@@ -309,4 +314,57 @@ fn the_shipped_files_are_trainings() {
         count += 1;
     }
     assert!(count >= 5, "{count}");
+}
+
+/// The places of records or lines at which a run of 3 epochs with 5 steps each is stopped.
+fn stopped_after(run: &Path, whole: &Path, step: u64) {
+    fs::create_dir_all(run.join("checkpoints")).unwrap();
+    for name in ["run.toml", "log.jsonl"] {
+        fs::copy(whole.join(name), run.join(name)).unwrap();
+    }
+    fs::copy(checkpoint(whole, step), checkpoint(run, step)).unwrap();
+}
+
+#[test]
+fn a_resume_accepts_new_data_and_refuses_a_changed_past() {
+    let (_guard, directory) = scratch();
+    let sample = fs::read_to_string(crate::support::shipped("chess_sample.txt")).unwrap();
+    let lines: Vec<_> = sample.lines().take(2500).collect();
+    let text = |lines: &[&str]| format!("{}\n", lines.join("\n"));
+    let data = write(&directory, "data.txt", &text(&lines));
+    let whole = directory.join("whole");
+    let line = "train --device cpu --hidden 8 --batch 500 --epochs 3 --save-every 1 --keep 0 \
+                --shuffle-buffer 500";
+    wgrad(line, &[("--data", &data), ("--out", &whole)]).success();
+    let resume = |name: &str, step, text: &str| {
+        let run = directory.join(name);
+        stopped_after(&run, &whole, step);
+        fs::write(&data, text).unwrap();
+        let ended = wgrad("train --device cpu", &[("--resume", &run)]);
+        (ended, rates(&run).len())
+    };
+    // Unread lines may change, disappear or come: a line that was bad is fixed or taken out.
+    let (ended, _) = resume("same", 2, &text(&lines));
+    ended.success();
+    assert_eq!(net(&directory.join("same")), net(&whole));
+    let (ended, steps) = resume("shorter", 2, &text(&lines[..2000]));
+    ended.success();
+    assert_eq!(steps, 12);
+    let longer = [&lines[..], &lines[..500]].concat();
+    let (ended, steps) = resume("longer", 2, &text(&longer));
+    ended.success();
+    assert_eq!(steps, 18);
+    // After the first epoch everything was read.
+    let (ended, _) = resume("appended", 7, &text(&longer));
+    ended.success();
+    let (ended, _) = resume("cut", 7, &text(&lines[..2400]));
+    ended.refused(
+        1,
+        &["data.txt: size: expected at least the", "bytes read so far"],
+    );
+    let mut changed = lines.clone();
+    changed[30] = changed[31];
+    let (ended, _) = resume("changed", 2, &text(&changed));
+    let words = ["data.txt: from byte 0, line 1: expected the data that the run has read so far"];
+    ended.refused(1, &words);
 }

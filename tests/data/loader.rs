@@ -9,9 +9,11 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use wgrad::Device;
 use wgrad::nnue::data::{
-    Chess768, Dataset, FeatureSet, Loader, LoaderSettings, Perspective, Place, Position, Target,
+    Chess768, Dataset, FeatureSet, LoadedBatch, Loader, LoaderSettings, Perspective, Place,
+    Position, Target,
 };
 use wgrad::nnue::{Architecture, Needs, Network, Parameters, SparseInputs, Transpose};
+use wgrad::optim::schedule::{Shares, Timeline, Unit, Warmup};
 
 /// A dataset of several files and formats whose scores number its positions: 0, 1, 2, …
 fn numbered(folder: &TempDir, counts: &[usize]) -> Vec<PathBuf> {
@@ -435,7 +437,7 @@ fn a_past_accepts_what_follows_it_and_refuses_what_changed() {
     fs::write(&paths[1], changed.join("\n")).unwrap();
     let error = dataset().check_past(&past).unwrap_err().to_string();
     assert!(error.contains("part.txt: from byte"), "{error}");
-    assert!(error.contains("line 8"), "{error}");
+    assert!(error.contains("line 119"), "{error}");
     fs::write(&paths[1], &text).unwrap();
     dataset().check_past(&past).unwrap();
 
@@ -454,4 +456,69 @@ fn a_past_accepts_what_follows_it_and_refuses_what_changed() {
     let one = Dataset::open(&paths[..1]).unwrap();
     let error = one.check_past(&past).unwrap_err().to_string();
     assert!(error.contains("at least the 3 files"), "{error}");
+}
+
+#[test]
+fn lambda_follows_its_schedule_from_batch_to_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(
+        &folder,
+        "won.txt",
+        format!("{START} | 0 | 1-0\n").repeat(10),
+    );
+    let dataset = Dataset::open(&[path]).unwrap();
+    // Targets are λ·1 + (1 − λ)·½. Superbatches have 2 batches, and epochs have 3 of 4, 4 and 2
+    // samples.
+    let shares = |steps| Shares {
+        start: 0.0,
+        schedule: "linear:1@5;constant=0.5".parse().unwrap(),
+        warmup: Warmup::default(),
+        unit: Unit::Period,
+        timeline: Timeline {
+            steps: 12,
+            periods: 6,
+            batches: Some(2),
+        },
+        steps,
+    };
+    let load = |settings: LoaderSettings| {
+        let loader = Loader::new(&dataset, Arc::new(Chess768), &settings, Needs::default());
+        let batches = loader.unwrap().map(Result::unwrap);
+        let target = |batch: &LoadedBatch| {
+            assert!(
+                batch
+                    .targets()
+                    .iter()
+                    .all(|&target| target == batch.targets()[0])
+            );
+            (2.0 * batch.targets()[0] - 1.0, *batch.next_place())
+        };
+        batches.map(|batch| target(&batch)).collect::<Vec<_>>()
+    };
+    let settings = settings(4, 0).epochs(Some(4));
+    let whole = load(settings.clone().shares(Some(shares(0))));
+    let lambdas: Vec<_> = whole.iter().map(|(lambda, _)| *lambda).collect();
+    let expected = [
+        0.0, 0.0, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 1.0, 1.0, 0.5, 0.5,
+    ];
+    assert_eq!(lambdas, expected);
+    // A loader that goes on after 5 batches, in the second epoch.
+    let rest = settings.start(whole[4].1).epochs(Some(3));
+    assert_eq!(load(rest.shares(Some(shares(5)))), whole[5..]);
+    // Per epoch: λ moves when the data end.
+    let epochs = Shares {
+        timeline: Timeline {
+            steps: 12,
+            periods: 4,
+            batches: None,
+        },
+        schedule: "linear:1".parse().unwrap(),
+        ..shares(0)
+    };
+    let settings = self::settings(4, 0).epochs(Some(4));
+    let by_epoch = load(settings.shares(Some(epochs)));
+    for (batch, (lambda, _)) in by_epoch.iter().enumerate() {
+        let expected = (batch / 3) as f32 / 3.0;
+        assert!((lambda - expected).abs() < 1e-6, "{batch}: {lambda}");
+    }
 }

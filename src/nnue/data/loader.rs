@@ -23,6 +23,7 @@ use super::target::Target;
 use super::turns::Turns;
 use crate::error::{Error, Result};
 use crate::nnue::needs::Needs;
+use crate::optim::schedule::Shares;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -53,6 +54,8 @@ pub struct LoaderSettings {
     pub epochs: Option<u64>,
     /// The targets of the samples.
     pub target: Target,
+    /// The schedule of λ, which replaces that of the target.
+    pub shares: Option<Shares>,
     /// The weight and the λ of each position. Without it the batches have no weights.
     pub judge: Option<Judge>,
     /// The output bucket of each sample. Batches of a single bucket name none.
@@ -74,6 +77,7 @@ impl Default for LoaderSettings {
             start: Place::default(),
             epochs: Some(1),
             target: Target::default(),
+            shares: None,
             judge: None,
             output_buckets: OutputBuckets::ONE,
             threads: std::thread::available_parallelism()
@@ -88,6 +92,7 @@ crate::setters! { LoaderSettings {
     seed: u64,
     start: Place,
     target: Target,
+    shares: Option<Shares>,
     judge: Option<Judge>,
     output_buckets: OutputBuckets,
     threads: usize,
@@ -252,10 +257,11 @@ impl Loader {
     ) -> impl Fn() -> Make + use<F> {
         let (dataset, spares) = (dataset.clone(), self.spares.clone());
         let (target, buckets) = (settings.target, settings.output_buckets);
-        let judge = settings.judge.clone();
+        let (judge, shares) = (settings.judge.clone(), settings.shares.clone());
         move || {
             let mut maker = BatchMaker::new(&dataset, features.clone(), target, buckets, form);
             maker.set_judge(judge.clone());
+            maker.set_shares(shares.clone());
             let (spares, raw_spares) = (spares.clone(), raw_spares.clone());
             Box::new(move |mut raw| {
                 raw.gather();

@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::nnue::batch::Batch;
 use crate::nnue::order::places;
 use crate::nnue::records::{Decoder, PIECE_COUNTS, Records};
+use crate::optim::schedule::Shares;
 use crate::tensor::lists::{ListWriter, Transpose};
 use std::fmt::{self, Debug, Formatter};
 use std::ops::Deref;
@@ -31,7 +32,7 @@ pub struct LoadedBatch {
 }
 
 /// The contents of a [`LoadedBatch`].
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct Contents {
     batch: Batch,
     scores: Vec<i16>,
@@ -99,9 +100,11 @@ impl Drop for LoadedBatch {
     }
 }
 
+/// Equal samples, wherever they come from.
 impl PartialEq for LoadedBatch {
     fn eq(&self, other: &Self) -> bool {
-        self.contents == other.contents
+        let (own, other) = (&self.contents, &other.contents);
+        own.batch == other.batch && own.scores == other.scores && own.results == other.results
     }
 }
 
@@ -128,6 +131,7 @@ pub(crate) struct BatchMaker<F: ?Sized> {
     features: Arc<F>,
     other_names: Option<Vec<u32>>,
     targets: Targets,
+    shares: Option<Shares>,
     judge: Option<Judge>,
     /// `None` for a single bucket.
     buckets: Option<OutputBuckets>,
@@ -152,6 +156,7 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
             decoder: features.decoder().filter(|_| form.records),
             features,
             targets: Targets::new(target),
+            shares: None,
             judge: None,
             buckets: (buckets.count() > 1).then_some(buckets),
             form,
@@ -162,6 +167,10 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
     /// The batch of these records, in the memory of `spare`. Its samples are in the order in which a
     /// step computes them: by bucket and then by group, or by group and then by bucket.
     pub(crate) fn make(&mut self, raw: &RawBatch, spare: Option<Contents>) -> Result<Contents> {
+        if let Some(shares) = &self.shares {
+            let lambda = shares.at(raw.number, raw.epoch());
+            self.targets.set_lambda(lambda);
+        }
         if self.buckets.is_none() && self.features.groups() == 1 {
             return self.make_in_order(raw, spare);
         }
@@ -239,6 +248,11 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
 }
 
 impl<F: ?Sized> BatchMaker<F> {
+    /// Lets λ follow a schedule, or not.
+    pub(crate) fn set_shares(&mut self, shares: Option<Shares>) {
+        self.shares = shares;
+    }
+
     /// Lets a judge decide about positions, or not.
     pub(crate) fn set_judge(&mut self, judge: Option<Judge>) {
         self.judge = judge;

@@ -29,6 +29,8 @@ pub(crate) struct RawBatch {
     pub(crate) records: Vec<RawRecord>,
     /// Where each record comes from, which errors name.
     pub(crate) origins: Vec<Origin>,
+    /// The number of the batch, counted from 0 at the start of the loader.
+    pub(crate) number: u64,
     /// Where the batches after this one begin.
     pub(crate) next: Place,
     /// Whether this is the last batch of an epoch.
@@ -38,6 +40,11 @@ pub(crate) struct RawBatch {
 }
 
 impl RawBatch {
+    /// The epoch of its records.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.next.epoch - u64::from(self.ends_epoch)
+    }
+
     fn len(&self) -> usize {
         let rest = self.rest.as_ref().map_or(0, |(_, range)| range.len());
         self.records.len() + rest
@@ -235,6 +242,8 @@ pub(crate) struct RawBatches {
     skip: u64,
     /// The number of batches to leave out then.
     skipped_batches: u64,
+    /// The number of batches so far, without those that were left out.
+    count: u64,
     /// The memory of earlier batches.
     spares: Pool<RawBatch>,
 }
@@ -255,6 +264,7 @@ impl RawBatches {
             used: 0,
             skip: start.used,
             skipped_batches: start.batches,
+            count: 0,
             spares,
         }
     }
@@ -303,7 +313,12 @@ impl RawBatches {
                 Err(error) => return Some(Err(error)),
             }
         }
-        self.cut_next(others)
+        let mut batch = self.cut_next(others)?;
+        if let Ok(batch) = &mut batch {
+            batch.number = self.count;
+            self.count += 1;
+        }
+        Some(batch)
     }
 
     fn cut_next(&mut self, others: &mut [RawBatch]) -> Option<Result<RawBatch>> {

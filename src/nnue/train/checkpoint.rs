@@ -5,6 +5,7 @@
 //! or host, so equal trainings write equal files.
 //! Like a network file it also has the metadata of its [`Encoding`].
 
+use super::data_state::DataState;
 use super::objective::Objective;
 use super::progress::Progress;
 use super::settings::Settings;
@@ -39,9 +40,9 @@ pub struct Checkpoint {
     pub epoch: u64,
     /// The number of batches of that epoch that are done.
     pub batch: u64,
-    /// The [fingerprint](crate::nnue::data::Dataset::fingerprint) of the data.
-    pub data: String,
-    /// The number of positions in the data, which make one epoch.
+    /// How far the stage is in its data.
+    pub data: DataState,
+    /// The number of positions of an epoch, from which the stage is planned. It may be an estimate.
     pub positions: u64,
     /// The stages that have begun, and the validations.
     pub progress: Progress,
@@ -61,7 +62,7 @@ struct Training {
     step: u64,
     epoch: u64,
     batch: u64,
-    data: String,
+    data: DataState,
     positions: u64,
     #[serde(default, skip_serializing_if = "Progress::is_first")]
     progress: Progress,
@@ -84,7 +85,7 @@ impl Checkpoint {
     /// As [`Architecture::check`](crate::nnue::Architecture::check).
     pub fn new(
         settings: Settings,
-        data: String,
+        data: DataState,
         positions: u64,
         parameters: Parameters,
     ) -> Result<Self> {
@@ -144,7 +145,7 @@ impl Checkpoint {
     }
 
     /// Reads a checkpoint and checks all of it: the settings, the tensors against the architecture
-    /// in the settings, and the position in the data against the step.
+    /// in the settings, and the place in the data.
     ///
     /// # Errors
     /// [`Error::Io`] and [`Error::Tensors`] with the path.
@@ -202,8 +203,8 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Checks everything except the tensors: the settings, the data, and step = epoch·⌈positions ÷
-    /// L⌉ + batch.
+    /// Checks everything except the tensors: the settings, the data, and, in a file of release 0.1.0,
+    /// step = epoch·⌈positions ÷ L⌉ + batch.
     fn check(&self) -> Result<()> {
         self.settings.check()?;
         if self.positions == 0 {
@@ -215,6 +216,14 @@ impl Checkpoint {
             return Err(Error::argument("step", expected, self.step));
         };
         let per_epoch = self.settings.steps_per_epoch(self.positions);
+        if let DataState::Read { place, .. } = &self.data {
+            // The number of positions may be an estimate.
+            if place.epoch == self.epoch {
+                return self.check_loss();
+            }
+            let expected = format!("{}, as the place in the data has", place.epoch);
+            return Err(Error::argument("epoch", expected, self.epoch));
+        }
         if (self.epoch, self.batch) != (step / per_epoch, step % per_epoch) {
             return Err(Error::argument(
                 "epoch and batch",
@@ -230,6 +239,10 @@ impl Checkpoint {
                 self.step,
             ));
         }
+        self.check_loss()
+    }
+
+    fn check_loss(&self) -> Result<()> {
         match self.running_loss {
             Some(loss) if !loss.is_finite() => {
                 Err(Error::argument("running_loss", "a finite number", loss))

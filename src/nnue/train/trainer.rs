@@ -17,7 +17,7 @@ use super::stage::Stage;
 use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::files::lock::DirectoryLock;
-use crate::nnue::data::Loader;
+use crate::nnue::data::{Loader, Place};
 use crate::nnue::{PendingLoss, Trainable};
 use crate::optim::schedule::Timeline;
 use stage::Input;
@@ -44,6 +44,10 @@ pub struct Trainer {
     epoch: u64,
     /// The number of batches of the epoch that are done.
     batch: u64,
+    /// Where the batches of the stage go on.
+    place: Place,
+    /// The positions that the stage was trained on.
+    seen: u64,
     running_loss: Option<f64>,
     resumed_from: Option<u64>,
     newest: Option<PathBuf>,
@@ -68,7 +72,7 @@ struct InFlight {
     epoch: u64,
     /// The positions of the batch.
     positions: u64,
-    /// The positions since the start of the run, including the batch.
+    /// The positions since the start of the stage, including the batch.
     seen: u64,
     learning_rate: f32,
 }
@@ -210,8 +214,6 @@ impl Trainer {
         validated: &mut Option<Evaluation>,
     ) -> Result<Outcome> {
         let (timeline, settings) = (self.timeline(), self.settings().clone());
-        let positions = self.inputs[self.progress.stage()].positions;
-        let steps_per_epoch = settings.steps_per_epoch(positions);
         // Few enough to notice a NaN soon.
         let most_in_flight = self.device.steps_in_flight();
         let mut in_flight = VecDeque::new();
@@ -237,18 +239,19 @@ impl Trainer {
             let learning_rate = settings.learning_rate_at(&moment);
             let epoch = self.epoch;
             self.batch += 1;
-            let of_epoch = positions.min(self.batch * settings.batch_size as u64);
+            self.seen += batch.len() as u64;
+            self.place = *batch.next_place();
+            let ends_epoch = batch.ends_epoch();
             in_flight.push_back(InFlight {
                 loss: self.learner.step(batch.as_ref(), learning_rate)?,
                 step,
                 epoch,
                 positions: batch.len() as u64,
-                seen: epoch * positions + of_epoch,
+                seen: self.seen,
                 learning_rate,
             });
             // This returns the memory to the loader before the wait for a loss.
             drop(batch);
-            let ends_epoch = self.batch == steps_per_epoch;
             if ends_epoch {
                 (self.epoch, self.batch) = (self.epoch + 1, 0);
             }

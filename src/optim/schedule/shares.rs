@@ -4,7 +4,6 @@ use super::{Schedule, Timeline, Unit, Warmup};
 
 /// λ of each batch of a [`Loader`](crate::nnue::data::Loader), from its schedule.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Shares {
     /// λ at the start of the stage.
     pub start: f32,

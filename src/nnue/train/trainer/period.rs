@@ -4,6 +4,7 @@ use super::Trainer;
 use crate::error::Result;
 use crate::nnue::Parameters;
 use crate::nnue::train::checkpoint::Checkpoint;
+use crate::nnue::train::data_state::DataState;
 use crate::nnue::train::evaluate::{Evaluation, evaluate};
 use crate::nnue::train::event::Event;
 use crate::nnue::train::log::Entry;
@@ -74,7 +75,11 @@ impl Trainer {
             step: self.steps(),
             epoch: self.epoch,
             batch: self.batch,
-            data: input.fingerprint.clone(),
+            data: DataState::Read {
+                place: self.place,
+                past: input.dataset.past(&self.place)?,
+                seen: self.seen,
+            },
             positions: input.positions,
             progress: self.progress.clone(),
             parameters: self.learner.parameters()?,

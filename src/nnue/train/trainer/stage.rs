@@ -20,8 +20,7 @@ use std::path::PathBuf;
 pub(super) struct Input {
     pub(super) dataset: Dataset,
     pub(super) validation: Option<Dataset>,
-    pub(super) fingerprint: String,
-    /// The number of positions of an epoch.
+    /// The number of positions of an epoch, or an estimate of it.
     pub(super) positions: u64,
     pub(super) timeline: Timeline,
 }
@@ -29,26 +28,24 @@ pub(super) struct Input {
 impl Input {
     /// Opens the data of each stage. Stages with the same files share them.
     pub(super) fn open_all(stages: &[Stage], run: &Run) -> Result<Vec<Self>> {
-        let mut opened: Vec<(&[PathBuf], Dataset, String)> = Vec::new();
+        let mut opened: Vec<(&[PathBuf], Dataset, u64)> = Vec::new();
         let mut inputs = Vec::with_capacity(stages.len());
         for stage in stages {
             let files = stage.data(run);
             let known = opened.iter().find(|(own, ..)| *own == files);
-            let (dataset, fingerprint) = match known {
-                Some((_, dataset, fingerprint)) => (dataset.clone(), fingerprint.clone()),
+            let (dataset, positions) = match known {
+                Some((_, dataset, positions)) => (dataset.clone(), *positions),
                 None => {
                     let dataset = open(files)?;
-                    let fingerprint = dataset.fingerprint()?;
-                    opened.push((files, dataset.clone(), fingerprint.clone()));
-                    (dataset, fingerprint)
+                    let positions = dataset.estimate()?.positions;
+                    opened.push((files, dataset.clone(), positions));
+                    (dataset, positions)
                 }
             };
             let validation = stage.validation(run);
             let validation = validation.map(|path| open(std::slice::from_ref(path)));
-            let positions = dataset.count()?;
             inputs.push(Self {
                 validation: validation.transpose()?,
-                fingerprint,
                 positions,
                 timeline: stage.settings.timeline(positions),
                 dataset,
@@ -130,9 +127,10 @@ impl Trainer {
             batch_size: settings.batch_size,
             shuffle_buffer: settings.shuffle_buffer,
             seed: settings.seed,
-            start: Place::after(self.epoch, self.batch),
+            start: self.place,
             epochs,
             judge: None,
+            shares: settings.shares(input.timeline, self.learner.steps()),
             target: settings.objective().target(),
             output_buckets: settings.output_buckets,
             threads: self.run.loader_threads(),
@@ -166,6 +164,7 @@ impl Trainer {
         self.learner = learner(&self.device, settings, &parameters)?;
         self.progress.begin_stage(step);
         (self.epoch, self.batch, self.running_loss) = (0, 0, None);
+        (self.place, self.seen) = (Place::default(), 0);
         let input = &self.inputs[next];
         self.log.append(&Entry::Stage {
             step,

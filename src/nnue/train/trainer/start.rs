@@ -6,7 +6,9 @@ use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::files::lock::DirectoryLock;
 use crate::nnue::Network;
+use crate::nnue::data::Place;
 use crate::nnue::train::config::Config;
+use crate::nnue::train::data_state::DataState;
 use crate::nnue::train::extension::check_extension;
 use crate::nnue::train::init::{Taken, take};
 use crate::nnue::train::log::{self, Entry, Log};
@@ -79,6 +81,8 @@ impl Trainer {
             progress: Progress::default(),
             epoch: 0,
             batch: 0,
+            place: Place::default(),
+            seen: 0,
             running_loss: None,
             resumed_from: None,
             newest: None,
@@ -150,13 +154,17 @@ impl Trainer {
         checkpoint.settings = stage.settings.clone();
         let mut inputs = Input::open_all(&stages, run)?;
         let input = &mut inputs[index];
-        if input.fingerprint != checkpoint.data {
-            return Err(Error::argument(
-                "data",
-                format!("the data of the run ({})", checkpoint.data),
-                &input.fingerprint,
-            ));
-        }
+        checkpoint.data.check(&input.dataset)?;
+        // The stage goes on as it was planned, also if its unread data have changed.
+        input.positions = checkpoint.positions;
+        input.timeline = checkpoint.settings.timeline(checkpoint.positions);
+        let seen = match &checkpoint.data {
+            DataState::Read { seen, .. } => *seen,
+            DataState::Fingerprint(_) => {
+                let of_epoch = checkpoint.batch * checkpoint.settings.batch_size as u64;
+                checkpoint.epoch * checkpoint.positions + of_epoch
+            }
+        };
         let learner = learner_at(device, &checkpoint)?;
         let before = log::read(&run.log()).unwrap_or_default();
         let earlier = before.iter().rev().find_map(|entry| match entry {
@@ -185,6 +193,8 @@ impl Trainer {
             log,
             epoch: checkpoint.epoch,
             batch: checkpoint.batch,
+            place: checkpoint.data.place(checkpoint.epoch, checkpoint.batch),
+            seen,
             running_loss: checkpoint.running_loss,
             resumed_from: Some(checkpoint.step),
             progress: checkpoint.progress,
