@@ -5,6 +5,7 @@
 mod bad_input;
 mod bench;
 mod commands;
+mod data;
 mod gradients;
 mod half;
 mod inputs;

@@ -9,6 +9,7 @@ mod adapters;
 mod artist;
 mod bench;
 mod config;
+mod data;
 mod describe;
 mod encoding;
 mod eval;
@@ -66,6 +67,8 @@ enum Command {
     Config(Box<config::Options>),
     /// Time the variants of a training step on an adapter, and keep the fastest ones for trainings
     Tune(Box<tune::Options>),
+    /// Count, show, describe or convert positions
+    Data(data::Options),
     /// Time training steps on every device, and compare them with the limits of memory and
     /// arithmetic
     Bench(Box<bench::Options>),
@@ -112,6 +115,7 @@ fn main() -> ExitCode {
         Command::Train(options) => train::run(&options),
         Command::Config(options) => config::run(&options),
         Command::Tune(options) => tune::run(&options),
+        Command::Data(options) => data::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Eval(options) => eval::run(&options),
         Command::Inspect(options) => inspect::run(&options),
