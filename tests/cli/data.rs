@@ -70,3 +70,67 @@ fn a_conversion_that_fails_leaves_the_file_as_it_was() {
     assert_eq!(fs::read_to_string(&out).unwrap(), "before");
     wgrad(&line, &[("--out", &bad)]).refused(1, &["--out: expected another file"]);
 }
+
+#[test]
+fn a_file_larger_than_the_memory_is_shuffled() {
+    let (_guard, directory) = scratch();
+    // 2.9 MB of records in parts of half a MiB.
+    let records = cut(&directory, 90_000);
+    let shuffle = |name: &str, seed: u64, memory: u64| {
+        let out = directory.join(name);
+        let line = format!(
+            "data shuffle --seed {seed} --memory {memory} {}",
+            records.display()
+        );
+        wgrad(&line, &[("--out", &out)]).success();
+        let bytes = fs::read(out).unwrap();
+        bytes
+            .chunks(32)
+            .map(|record| record[..29].to_vec())
+            .collect::<Vec<_>>()
+    };
+    let before: Vec<_> = fs::read(&records)
+        .unwrap()
+        .chunks(32)
+        .map(|record| record[..29].to_vec())
+        .collect();
+    let after = shuffle("a.bin", 1, 1);
+    assert_eq!(after, shuffle("b.bin", 1, 1));
+    assert_ne!(after, shuffle("c.bin", 2, 1));
+    let sorted = |records: &[Vec<u8>]| {
+        let mut sorted = records.to_vec();
+        sorted.sort_unstable();
+        sorted
+    };
+    assert_eq!(sorted(&after), sorted(&before));
+    // Chi-square over 30 by 30 fields: from which thirtieth of the file to which. Equal records are
+    // told apart by their order, as in a stable sort.
+    let order = |records: &[Vec<u8>]| {
+        let mut order: Vec<_> = (0..records.len()).collect();
+        order.sort_by_key(|&at| &records[at]);
+        order
+    };
+    const FIELDS: usize = 30;
+    let mut counts = [[0u32; FIELDS]; FIELDS];
+    for (from, to) in order(&before).into_iter().zip(order(&after)) {
+        counts[from * FIELDS / 90_000][to * FIELDS / 90_000] += 1;
+    }
+    let expected = 90_000.0 / (FIELDS * FIELDS) as f64;
+    let square = |&count: &u32| (f64::from(count) - expected).powi(2) / expected;
+    let chi_square: f64 = counts.iter().flatten().map(square).sum();
+    // 29 · 29 degrees of freedom: mean 841, deviation √(2 · 841) = 41.
+    assert!(
+        (841.0 - 5.0 * 41.0..841.0 + 5.0 * 41.0).contains(&chi_square),
+        "{chi_square}"
+    );
+    assert_eq!(
+        fs::read_dir(&directory).unwrap().count(),
+        4,
+        "the parts are gone"
+    );
+    wgrad(
+        &format!("data shuffle --memory 0 {}", records.display()),
+        &[("--out", &directory.join("d.bin"))],
+    )
+    .refused(1, &["memory: expected at least"]);
+}

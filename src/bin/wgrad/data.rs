@@ -1,11 +1,11 @@
-//! `wgrad data`: counts, shows, describes and converts positions.
+//! `wgrad data`: counts, shows, describes, shuffles and converts positions.
 
 use crate::{Failure, Outcome, distinct, print};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use wgrad::nnue::data::{Dataset, OutputBuckets, OutputFormat, Position, convert};
+use wgrad::nnue::data::{Dataset, OutputBuckets, OutputFormat, Position, convert, shuffle_to_file};
 
 /// Options of `wgrad data`.
 #[derive(clap::Args)]
@@ -33,6 +33,20 @@ enum Command {
         /// The output buckets to count
         #[arg(long, value_name = "TABLE", default_value = "material:8")]
         output_buckets: OutputBuckets,
+    },
+    /// Write all positions to one bulletformat file in a random order
+    Shuffle {
+        #[command(flatten)]
+        files: Files,
+        /// The file, which is replaced when all positions are written
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// The memory to use, in MiB; the directory of FILE holds as much as the data meanwhile
+        #[arg(long, value_name = "MIB", default_value_t = 1024)]
+        memory: u64,
+        /// The seed of the order
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
     },
     /// Write all positions to one file of another format
     Convert {
@@ -70,7 +84,17 @@ pub fn run(options: &Options) -> Outcome {
             files,
             output_buckets,
         } => describe(files, output_buckets),
-        Command::Convert { files, out, to } => write(files, out, *to),
+        Command::Shuffle {
+            files,
+            out,
+            memory,
+            seed,
+        } => write(files, out, |dataset, seen| {
+            shuffle_to_file(dataset, out, *seed, *memory << 20, seen)
+        }),
+        Command::Convert { files, out, to } => {
+            write(files, out, |dataset, seen| convert(dataset, out, *to, seen))
+        }
     }?;
     Ok(ExitCode::SUCCESS)
 }
@@ -95,13 +119,18 @@ fn head(files: &Files, count: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-fn write(files: &Files, out: &Path, to: OutputFormat) -> Result<(), Failure> {
+/// Lets `write` write all positions to a file, with a progress bar.
+fn write(
+    files: &Files,
+    out: &Path,
+    write: impl Fn(&Dataset, &mut dyn FnMut(u64)) -> wgrad::Result<u64>,
+) -> Result<(), Failure> {
     let inputs: Vec<_> = files.data.iter().map(PathBuf::as_path).collect();
     distinct(out, &inputs)?;
     let dataset = files.open()?;
     let target = ProgressDrawTarget::stderr_with_hz(10);
     let bar = ProgressBar::with_draw_target(dataset.positions(), target);
-    let written = convert(&dataset, out, to, |written| bar.set_position(written));
+    let written = write(&dataset, &mut |seen| bar.set_position(seen));
     bar.finish_and_clear();
     let written = HumanCount(written?);
     print(format_args!("{written} positions in {}", out.display()))

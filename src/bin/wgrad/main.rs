@@ -67,7 +67,7 @@ enum Command {
     Config(Box<config::Options>),
     /// Time the variants of a training step on an adapter, and keep the fastest ones for trainings
     Tune(Box<tune::Options>),
-    /// Count, show, describe or convert positions
+    /// Count, show, describe, shuffle or convert positions
     Data(data::Options),
     /// Time training steps on every device, and compare them with the limits of memory and
     /// arithmetic
