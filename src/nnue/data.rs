@@ -1,6 +1,6 @@
 //! Chess positions: from files to batches.
 //!
-//! A [`Dataset`] is a list of files, bulletformat or text, in a fixed order. A [`Loader`] reads it
+//! A [`Dataset`] is a list of files, bulletformat, marlinformat or text, in a fixed order. A [`Loader`] reads it
 //! epoch by epoch. One thread reads and shuffles records. Other threads check each record
 //! ([`Position`]), list its features ([`FeatureSet`]) and compute its target ([`Target`]) and its
 //! output bucket ([`OutputBuckets`]). The order of the batches depends only on the seed and the
@@ -18,12 +18,15 @@ mod draft;
 mod encoding;
 mod features;
 mod fen;
+mod folder;
+mod foreign;
 mod format;
 mod judge;
 mod king_buckets;
 mod line;
 mod loader;
 mod maker;
+mod marlin;
 mod output_buckets;
 mod past;
 mod place;

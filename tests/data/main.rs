@@ -4,6 +4,7 @@ mod builder;
 mod chess_inputs;
 mod errors;
 mod features;
+mod forms;
 mod loader;
 mod output_buckets;
 mod records;

@@ -1,5 +1,6 @@
 //! A list of files as one long sequence of positions.
 
+use super::folder;
 use super::format::{DataFile, Reader};
 use super::place::{Origin, Spot};
 use super::record::RawRecord;
@@ -37,15 +38,18 @@ pub struct Estimate {
 impl Dataset {
     /// Opens each file once to detect its format. No file is read through.
     ///
-    /// A file is text if its name ends in .txt, .fen, .epd or .plain or if its first line is a
-    /// position. Every other file is bulletformat. Records and lines are checked later.
+    /// A directory stands for its files in the order of their names, without hidden files and
+    /// subdirectories. The first bytes of a file tell its format: bulletformat, marlinformat or
+    /// text. Records and lines are checked later.
     ///
     /// # Errors
-    /// No files, or a file that is missing, unreadable, empty, truncated, or in neither format.
+    /// No files, or a file that is missing, unreadable, not regular, empty, truncated, or in none
+    /// of the formats. The error names other known formats.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
         if paths.is_empty() {
             return Err(Error::argument("data", "at least 1 file", "none"));
         }
+        let paths = folder::expand(paths)?;
         let files = paths.iter().map(|path| DataFile::open(path));
         let files = files.collect::<Result<_>>()?;
         Ok(Self { files })

@@ -1,5 +1,7 @@
 //! Data files: their format, and a reader that returns the positions in order.
 
+use super::foreign;
+use super::marlin;
 use super::place::Spot;
 use super::record::{Position, RawRecord};
 use super::text::TextReader;
@@ -10,9 +12,6 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// The extensions of text files. The contents do not matter.
-const TEXT_EXTENSIONS: [&str; 4] = ["txt", "fen", "epd", "plain"];
-
 /// The number of bytes at the beginning of a file that decide its format.
 const HEAD_BYTES: u64 = 4096;
 
@@ -21,6 +20,8 @@ const HEAD_BYTES: u64 = 4096;
 enum Format {
     /// bulletformat: records of 32 bytes.
     Records,
+    /// marlinformat: records of 32 bytes, converted while they are read.
+    Marlin,
     /// Lines `FEN | score | result`.
     Text,
 }
@@ -53,28 +54,15 @@ impl DataFile {
         if head.is_empty() {
             return Err(wrong("size", "at least 1 position", "an empty file".into()));
         }
-        let format = match is_text(path, &head) {
-            true => Format::Text,
-            false => Format::Records,
-        };
+        let format = detect(&head).map_err(|found| wrong("format", KNOWN, found))?;
         let file = Self {
             path: path.into(),
             bytes,
             format,
         };
         match format {
-            Format::Records => {
+            Format::Records | Format::Marlin => {
                 let left_over = bytes % Position::BYTES as u64;
-                if let Some(first) = head.first_chunk()
-                    && let Err(fault) = Position::from_bytes(first)
-                {
-                    return Err(wrong(
-                        "format",
-                        "bulletformat records of 32 bytes, or lines `FEN | score | result` \
-                         (.txt, .fen, .epd, .plain)",
-                        format!("a file of another format (as record 0, {fault})"),
-                    ));
-                }
                 if left_over != 0 {
                     return Err(wrong(
                         "size",
@@ -101,7 +89,7 @@ impl DataFile {
     /// The number of positions, if the size says it.
     pub(crate) fn positions(&self) -> Option<u64> {
         match self.format {
-            Format::Records => Some(self.bytes / Position::BYTES as u64),
+            Format::Records | Format::Marlin => Some(self.bytes / Position::BYTES as u64),
             Format::Text => None,
         }
     }
@@ -109,7 +97,7 @@ impl DataFile {
     /// The record or the line at a byte, as errors name it.
     pub(crate) fn name_of(&self, offset: u64) -> Result<String> {
         match self.format {
-            Format::Records => {
+            Format::Records | Format::Marlin => {
                 let number = offset / Position::BYTES as u64;
                 Ok(format!("record {number} (counted from 0)"))
             }
@@ -130,7 +118,8 @@ impl DataFile {
     /// A reader from a spot on.
     pub(crate) fn reader(&self, from: Spot) -> Result<Reader> {
         match self.format {
-            Format::Records => Ok(Reader::Records {
+            Format::Records | Format::Marlin => Ok(Reader::Records {
+                marlin: self.format == Format::Marlin,
                 path: self.path.clone(),
                 input: BufReader::new(self.seek(from.offset)?),
                 next: from.offset / Position::BYTES as u64,
@@ -151,6 +140,8 @@ impl DataFile {
 /// Reads the positions of one file in order.
 pub(crate) enum Reader {
     Records {
+        /// Whether the records are marlinformat.
+        marlin: bool,
         path: PathBuf,
         input: BufReader<File>,
         /// The number of the next record.
@@ -166,10 +157,11 @@ impl Reader {
     /// bulletformat are not checked yet.
     ///
     /// # Errors
-    /// A damaged line, and a file that ends early, because it has changed since it was opened.
+    /// A damaged line or record of marlinformat, and a file that ends early, because it has changed since it was opened.
     pub(crate) fn read(&mut self, records: &mut AVec<RawRecord>, most: usize) -> Result<()> {
         match self {
             Self::Records {
+                marlin,
                 path,
                 input,
                 next,
@@ -183,6 +175,15 @@ impl Reader {
                     &*path,
                     "read as many records as it had when opened",
                 ))?;
+                if *marlin {
+                    for (number, record) in (*next..).zip(&mut records[first..]) {
+                        let position = marlin::convert(record).map_err(|fault| {
+                            let place = format_args!("record {number} (counted from 0)");
+                            Error::data(&*path, fault.within(place))
+                        })?;
+                        *record = position.to_bytes();
+                    }
+                }
                 *next += len as u64;
             }
             Self::Text(lines) => {
@@ -218,19 +219,44 @@ impl Reader {
     }
 }
 
-/// Whether a file is text: by its extension, or because its first line is a position.
-fn is_text(path: &Path, head: &[u8]) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    let is = |extension: &str| {
-        let mut texts = TEXT_EXTENSIONS.iter();
-        texts.any(|text| text.eq_ignore_ascii_case(extension))
-    };
-    if extension.is_some_and(is) {
-        return true;
+/// The formats that are read, as errors name them.
+const KNOWN: &str = "records of 32 bytes (bulletformat, marlinformat), \
+                     or lines `FEN | score | result`";
+
+/// The format of a file by its first bytes, or what it is instead. A text is no record, because it
+/// has no byte from 0 to 2 for the result.
+fn detect(head: &[u8]) -> Result<Format, String> {
+    // A file that is too short for a record is left to the check of its size.
+    let as_record = head
+        .first_chunk()
+        .map_or(Ok(()), |first| Position::from_bytes(first).map(|_| ()));
+    if head.len() >= Position::BYTES && as_record.is_ok() {
+        return Ok(Format::Records);
     }
-    head.split(|&byte| byte == b'\n')
-        .map(<[u8]>::trim_ascii)
-        .find(|line| !line.is_empty())
-        .and_then(|line| str::from_utf8(line).ok())
-        .is_some_and(|line| line.parse::<Position>().is_ok())
+    if let Some(name) = foreign::name(head) {
+        return Err(name.into());
+    }
+    if head
+        .first_chunk()
+        .map(marlin::convert)
+        .is_some_and(|found| found.is_ok())
+    {
+        return Ok(Format::Marlin);
+    }
+    if is_text(head) {
+        return Ok(Format::Text);
+    }
+    match as_record {
+        Ok(()) => Ok(Format::Records),
+        Err(fault) => Err(format!("a file of another format (as record 0, {fault})")),
+    }
+}
+
+/// Whether a file is text: its first line is a position, or most of its bytes are printable, so
+/// that the error of a damaged line can name it.
+fn is_text(head: &[u8]) -> bool {
+    let printable = |byte: &&u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    let letters = head.iter().filter(printable).count();
+    letters * 8 > head.len() * 7
+        || foreign::first_line(head).is_some_and(|line| line.parse::<Position>().is_ok())
 }

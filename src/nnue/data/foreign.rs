@@ -1,0 +1,73 @@
+//! Data of other tools that are not read: their names, and how to convert them.
+
+use super::marlin;
+use super::record::RawRecord;
+
+/// The first bytes of compressed files and of Stockfish's binpack.
+const MAGIC: [(&[u8], &str); 3] = [
+    (
+        b"BINP",
+        "Stockfish binpack (convert it to .plain with Stockfish's tools, and that to lines)",
+    ),
+    (b"\x1f\x8b", "a gzip file (decompress it with gunzip)"),
+    (
+        b"\x28\xb5\x2f\xfd",
+        "a zstd file (decompress it with zstd -d)",
+    ),
+];
+
+/// The EPD operations that take the place of score and result.
+const OPERATIONS: [&str; 6] = ["c0 ", "c9 ", "ce ", "bm ", "am ", "id "];
+
+/// Names the format of a file by its first bytes, with the way to convert it.
+pub(crate) fn name(head: &[u8]) -> Option<&'static str> {
+    let magic = MAGIC.iter().find(|(magic, _)| head.starts_with(magic));
+    if let Some((_, name)) = magic {
+        return Some(name);
+    }
+    if is_viriformat(head) {
+        return Some("viriformat (convert it to bulletformat with viridithas's `splat`)");
+    }
+    let line = first_line(head)?;
+    if line.starts_with("fen ") {
+        return Some(
+            "Stockfish .plain (write each `fen`, `score` and `result` as one line, \
+             with score and result relative to White)",
+        );
+    }
+    if line.starts_with("[Event ") {
+        return Some("PGN games (extract positions with a tool such as pgn-extract)");
+    }
+    let has = |operation: &&str| line.contains(&format!(" {operation}"));
+    if !line.contains('|') && OPERATIONS.iter().any(|operation| has(&operation)) {
+        return Some("EPD with operations (write each as `FEN | score | result`)");
+    }
+    None
+}
+
+/// The first line that is not blank.
+pub(crate) fn first_line(head: &[u8]) -> Option<&str> {
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    head.split(|&byte| byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .find(|line| !line.is_empty())
+        .and_then(|line| str::from_utf8(line).ok())
+}
+
+/// Whether a file begins with a game: a position in marlinformat, moves of 4 bytes, 4 zero bytes.
+/// After them, another game or the end must follow.
+fn is_viriformat(head: &[u8]) -> bool {
+    let Some((first, moves)) = head.split_first_chunk() else {
+        return false;
+    };
+    let sound = |record: &RawRecord| marlin::convert(record).is_ok();
+    // In a file of marlinformat, a second position follows the first.
+    if !sound(first) || moves.first_chunk().is_none_or(sound) {
+        return false;
+    }
+    let Some(end) = moves.chunks_exact(4).position(|entry| entry == [0; 4]) else {
+        return false;
+    };
+    let after = &moves[4 * (end + 1)..];
+    after.is_empty() || after.first_chunk().is_none_or(sound)
+}
