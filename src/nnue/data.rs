@@ -33,6 +33,7 @@ mod place;
 mod pool;
 mod positions;
 mod record;
+mod scores;
 mod shuffle;
 mod shuffle_file;
 mod target;

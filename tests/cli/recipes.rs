@@ -368,3 +368,45 @@ fn a_resume_accepts_new_data_and_refuses_a_changed_past() {
     let words = ["data.txt: from byte 0, line 1: expected the data that the run has read so far"];
     ended.refused(1, &words);
 }
+
+#[test]
+fn missing_scores_are_left_out_and_counted() {
+    let (_guard, directory) = scratch();
+    let clean = cut(&directory, 1000);
+    let bytes = fs::read(&clean).unwrap();
+    let mut mixed = Vec::new();
+    for (number, record) in bytes.chunks(32).enumerate() {
+        mixed.extend(record);
+        if number % 10 == 0 {
+            mixed.extend(&record[..24]);
+            mixed.extend(32002i16.to_le_bytes());
+            mixed.extend(&record[26..]);
+        }
+    }
+    let data = directory.join("mixed.bin");
+    fs::write(&data, mixed).unwrap();
+    let train = |name: &str, data: &Path, options: &str| {
+        let run = directory.join(name);
+        let line = format!(
+            "train --device cpu --hidden 8 --batch 100 --superbatches 2 \
+             --batches-per-superbatch 10 {options}"
+        );
+        let ended = wgrad(&line, &[("--data", data), ("--out", &run)]).success();
+        (run, ended.stderr)
+    };
+    let (plain, quiet) = train("plain", &clean, "");
+    let (filtered, told) = train("filtered", &data, "");
+    assert_eq!(net(&plain), net(&filtered));
+    assert!(quiet.is_empty(), "{quiet}");
+    assert!(
+        told.contains("positions with scores of 20000 or more were left out"),
+        "{told}"
+    );
+    let log = fs::read_to_string(filtered.join("log.jsonl")).unwrap();
+    assert!(
+        log.contains(r#"{"kind":"dropped","step":20,"scores":"#),
+        "{log}"
+    );
+    let (whole, _) = train("whole", &data, "--max-score 0");
+    assert_ne!(net(&plain), net(&whole));
+}

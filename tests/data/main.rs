@@ -8,5 +8,6 @@ mod forms;
 mod loader;
 mod output_buckets;
 mod records;
+mod scores;
 mod sparse;
 mod support;

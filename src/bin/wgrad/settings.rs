@@ -95,6 +95,10 @@ pub struct SettingsOptions {
     /// registers [default: as `wgrad tune` kept, else shared on a GPU]
     #[arg(long, value_parser = PossibleValuesParser::new(Tiles::ALL.map(Tiles::name)).try_map(|name| name.parse::<Tiles>()))]
     tiles: Option<Tiles>,
+    /// Leave out positions whose score has at least this size, as mates and missing scores of engines
+    /// have; 0 keeps all [default: 20000]
+    #[arg(long, value_name = "CENTIPAWNS")]
+    max_score: Option<u16>,
     /// Seed of the initial parameters and of the shuffle [default: 0]
     #[arg(long)]
     seed: Option<u64>,
@@ -147,6 +151,7 @@ impl SettingsOptions {
         settings.half_weights |= self.half_weights;
         let given = Tuning::default().lanes(self.lanes).tiles(self.tiles);
         settings.tuning = given.or(settings.tuning);
+        put(&mut settings.max_score, self.max_score);
         put(&mut settings.seed, self.seed);
         put(&mut settings.shuffle_buffer, self.shuffle_buffer);
         let given = Objective::new(settings.loss, settings.lambda, settings.scale);

@@ -4,9 +4,10 @@ use super::folder;
 use super::format::{DataFile, Reader};
 use super::place::{Origin, Spot};
 use super::record::RawRecord;
+use super::scores::ScoreFilter;
 use crate::error::{Error, Fault, Result};
 use crate::files::atomic::open_regular;
-use aligned_vec::AVec;
+use aligned_vec::{AVec, CACHELINE_ALIGN};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ const SAMPLED_LINES: u64 = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct Dataset {
     files: Arc<[DataFile]>,
+    scores: ScoreFilter,
 }
 
 /// The number of positions of an epoch, as far as it is known before the epoch is read.
@@ -52,7 +54,27 @@ impl Dataset {
         let paths = folder::expand(paths)?;
         let files = paths.iter().map(|path| DataFile::open(path));
         let files = files.collect::<Result<_>>()?;
-        Ok(Self { files })
+        Ok(Self {
+            files,
+            scores: ScoreFilter::default(),
+        })
+    }
+
+    /// The same files without the positions whose score is at least this number in size; 0 keeps
+    /// all. Engines write mates and missing scores as such numbers. [`Self::positions`],
+    /// [`Self::count`] and [`Self::estimate`] still count them.
+    #[must_use]
+    pub fn max_score(self, max_score: u16) -> Self {
+        Self {
+            scores: ScoreFilter::new(max_score),
+            ..self
+        }
+    }
+
+    /// The number of positions that readers have left out because of their scores, since
+    /// [`Self::max_score`], by all clones of this dataset.
+    pub fn dropped(&self) -> u64 {
+        self.scores.dropped()
     }
 
     /// The number of positions in all files, at least 1, if the sizes of the files say it. Those of
@@ -157,6 +179,8 @@ impl Dataset {
             reader: found.reader(from)?,
             file,
             files: self.files.clone(),
+            scores: self.scores.clone(),
+            ahead: None,
         })
     }
 }
@@ -184,6 +208,17 @@ pub(crate) struct DatasetReader {
     /// The index of the current file.
     file: usize,
     reader: Reader,
+    scores: ScoreFilter,
+    /// The next position that the filter keeps, read ahead of its turn, or the error in its place.
+    ahead: Option<Result<Ahead>>,
+}
+
+/// A record that was read ahead of its turn.
+struct Ahead {
+    record: RawRecord,
+    origin: Origin,
+    /// The spot before it.
+    before: Spot,
 }
 
 /// Consecutive records of one file in a block.
@@ -204,35 +239,75 @@ impl DatasetReader {
         segments: &mut Vec<Segment>,
         most: usize,
     ) -> Result<()> {
+        if let Some(ahead) = self.ahead.take() {
+            let Ahead { record, origin, .. } = ahead?;
+            records.push(record);
+            segments.push(Segment { at: 0, origin });
+        }
         while records.len() < most {
-            if self.reader.is_at_end() {
-                if self.file + 1 == self.files.len() {
-                    return Ok(());
-                }
-                self.file += 1;
-                self.reader = self.files[self.file].reader(Spot::default())?;
-            }
-            let at = records.len();
-            let origin = Origin {
-                file: self.file,
-                number: self.reader.spot().number,
+            let Some(origin) = self.next_origin()? else {
+                return Ok(());
             };
+            let at = records.len();
             self.reader.read(records, most - at)?;
-            segments.push(Segment { at, origin });
+            self.scores.keep(records, segments, Segment { at, origin });
         }
         Ok(())
     }
 
+    /// Where the next record of the files comes from, in the next file if this one has ended.
+    fn next_origin(&mut self) -> Result<Option<Origin>> {
+        if self.reader.is_at_end() {
+            if self.file + 1 == self.files.len() {
+                return Ok(None);
+            }
+            self.file += 1;
+            self.reader = self.files[self.file].reader(Spot::default())?;
+        }
+        Ok(Some(Origin {
+            file: self.file,
+            number: self.reader.spot().number,
+        }))
+    }
+
+    /// Reads until a position that the filter keeps; `None` at the end.
+    fn read_ahead(&mut self) -> Result<Option<Ahead>> {
+        let (mut records, mut segments) = (AVec::new(CACHELINE_ALIGN), Vec::new());
+        while let Some(origin) = self.next_origin()? {
+            let before = self.spot();
+            self.reader.read(&mut records, 1)?;
+            self.scores
+                .keep(&mut records, &mut segments, Segment { at: 0, origin });
+            if let Some(&record) = records.first() {
+                return Ok(Some(Ahead {
+                    record,
+                    origin,
+                    before,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether no position is left. Each file has at least 1. An error is left for [`Self::read`].
     pub(crate) fn is_at_end(&mut self) -> bool {
-        self.file + 1 == self.files.len() && self.reader.is_at_end()
+        if !self.scores.is_on() {
+            return self.file + 1 == self.files.len() && self.reader.is_at_end();
+        }
+        if self.ahead.is_none() {
+            self.ahead = self.read_ahead().transpose();
+        }
+        self.ahead.is_none()
     }
 
     /// The spot before the next position.
     pub(crate) fn spot(&self) -> Spot {
-        Spot {
-            file: self.file as u64,
-            ..self.reader.spot()
+        match &self.ahead {
+            Some(Ok(ahead)) => ahead.before,
+            _ => Spot {
+                file: self.file as u64,
+                ..self.reader.spot()
+            },
         }
     }
 }

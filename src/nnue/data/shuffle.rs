@@ -187,6 +187,14 @@ impl Blocks {
         let most = self.order.block();
         reader.read(&mut block.records, &mut block.segments, most)?;
         let len = block.records.len();
+        if len == 0 && self.dataset.dropped() > 0 {
+            let expected = "a bound that keeps a position";
+            let found = format!(
+                "{} positions with larger scores, and no other",
+                self.dataset.dropped()
+            );
+            return Err(Error::argument("max_score", expected, found));
+        }
         if len == 0 {
             let expected = "a place before the end of the data";
             let found = "no data from there on";

@@ -15,7 +15,8 @@ const CHECKED_AHEAD: usize = 1 << 20;
 pub(super) fn check_ahead(dataset: &Dataset, threads: usize) -> Result<()> {
     let settings = LoaderSettings::default().shuffle_buffer(0).threads(threads);
     let batches = CHECKED_AHEAD.div_ceil(settings.batch_size);
-    Loader::new(dataset, Arc::new(Chess768), &settings, Needs::default())?
+    let whole = dataset.clone().max_score(0);
+    Loader::new(&whole, Arc::new(Chess768), &settings, Needs::default())?
         .take(batches)
         .try_for_each(|batch| batch.map(drop))
 }

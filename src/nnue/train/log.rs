@@ -42,6 +42,14 @@ pub enum Entry {
         /// The planned number of its steps.
         steps: u64,
     },
+    /// Positions that were left out of the data of a stage since the start or the last resume.
+    Dropped {
+        /// The number of steps so far.
+        step: u64,
+        /// The positions whose score was too large: see
+        /// [`Settings::max_score`](super::Settings::max_score).
+        scores: u64,
+    },
     /// A training continues from a checkpoint.
     Resume {
         /// The number of steps so far.
@@ -104,6 +112,7 @@ impl Entry {
         match self {
             Self::Start { .. } => 0,
             Self::Stage { step, .. }
+            | Self::Dropped { step, .. }
             | Self::Resume { step, .. }
             | Self::Step { step, .. }
             | Self::Validation { step, .. }

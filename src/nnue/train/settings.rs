@@ -17,6 +17,9 @@ const ABOVE_0: &str = "a finite number above 0";
 /// field counts.
 const BATCHES_PER_SUPERBATCH: u64 = 6104;
 
+/// Mates and missing scores of engines are above it, and evaluations below.
+pub const MAX_SCORE: u16 = 20_000;
+
 /// Everything that determines the numbers of a training, except the data and the kind of device.
 /// Paths, thread counts and times are in [`Run`](super::Run) instead.
 ///
@@ -107,6 +110,10 @@ pub struct Settings {
     pub target_win_rate: Option<WinRate>,
     /// The seed of the initial parameters and of the shuffle.
     pub seed: u64,
+    /// The least size of a score, in centipawns, of positions that are left out; 0 keeps all. Engines
+    /// write mates and missing scores as such numbers.
+    #[serde(skip_serializing_if = "is_usual_max_score")]
+    pub max_score: u16,
     /// The number of positions that are shuffled together; 0 keeps the order of the files.
     pub shuffle_buffer: usize,
 }
@@ -141,6 +148,7 @@ crate::setters! { Settings {
     scale: f32,
     target_win_rate: Option<WinRate>,
     seed: u64,
+    max_score: u16,
     shuffle_buffer: usize,
 } }
 
@@ -192,6 +200,7 @@ impl Settings {
             scale: 400.0,
             target_win_rate: None,
             seed: 0,
+            max_score: MAX_SCORE,
             shuffle_buffer: 1 << 20,
         }
     }
@@ -327,6 +336,10 @@ impl Settings {
 /// Whether a field has its default, so that files leave it out.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+fn is_usual_max_score(score: &u16) -> bool {
+    *score == MAX_SCORE
 }
 
 fn is_usual_superbatch(batches: &u64) -> bool {

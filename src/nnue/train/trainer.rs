@@ -176,6 +176,7 @@ impl Trainer {
         let stopped = loop {
             self.announce_stage(observe);
             let outcome = self.run_stage(stop, observe, &mut pace, &mut validated)?;
+            self.tell_dropped()?;
             if outcome == Outcome::Stopped {
                 break true;
             }

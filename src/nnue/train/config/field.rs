@@ -64,7 +64,7 @@ macro_rules! whole_numbers {
     )*};
 }
 
-whole_numbers!(u32, u64, usize);
+whole_numbers!(u16, u32, u64, usize);
 
 impl Field for String {
     fn read(value: &Value) -> Result<Self, Fault> {

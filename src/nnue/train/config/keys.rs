@@ -187,6 +187,7 @@ pub(super) const KEYS: &[Key] = &[
         },
     },
     setting!(batches_per_superbatch),
+    setting!(max_score),
     setting!(shuffle_buffer),
     setting!(learning_rate),
     setting!(schedule),

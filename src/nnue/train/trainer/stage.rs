@@ -44,11 +44,13 @@ impl Input {
             };
             let validation = stage.validation(run);
             let validation = validation.map(|path| open(std::slice::from_ref(path)));
+            let max_score = stage.settings.max_score;
+            let validation = validation.transpose()?;
             inputs.push(Self {
-                validation: validation.transpose()?,
+                validation: validation.map(|dataset| dataset.max_score(max_score)),
                 positions,
                 timeline: stage.settings.timeline(positions),
-                dataset,
+                dataset: dataset.max_score(max_score),
             });
         }
         Ok(inputs)
@@ -137,6 +139,20 @@ impl Trainer {
         };
         let needs = self.learner.step_needs();
         settings.inputs.loader(&input.dataset, &loader, needs)
+    }
+
+    /// Tells what was left out of the data of the current stage.
+    pub(super) fn tell_dropped(&mut self) -> Result<()> {
+        let scores = self.inputs[self.progress.stage()].dataset.dropped();
+        if scores == 0 {
+            return Ok(());
+        }
+        let bound = self.settings().max_score;
+        ::log::warn!("{scores} positions with scores of {bound} or more were left out (max_score)");
+        self.log.append(&Entry::Dropped {
+            step: self.steps(),
+            scores,
+        })
     }
 
     /// Tells the observer of the current stage.
