@@ -28,6 +28,7 @@ mod loader;
 mod maker;
 mod marlin;
 mod output_buckets;
+mod packed;
 mod past;
 mod place;
 mod pool;

@@ -60,7 +60,7 @@ fn bad_files_are_named() {
     );
     assert!(
         says(&file(&folder, "d.csv", "a,b,c\n".repeat(32)))
-            .starts_with("d.csv: line 1, FEN, number of fields: expected 2 to 6, found 1")
+            .starts_with("d.csv: line 1, score: expected centipawns")
     );
     assert_eq!(
         says(&file(&folder, "e.txt", [b'a'; 5000])),

@@ -7,6 +7,7 @@ mod features;
 mod forms;
 mod loader;
 mod output_buckets;
+mod packed;
 mod records;
 mod scores;
 mod sparse;

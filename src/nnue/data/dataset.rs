@@ -38,7 +38,8 @@ pub struct Estimate {
 }
 
 impl Dataset {
-    /// Opens each file once to detect its format. No file is read through.
+    /// Opens each file once to detect its format. Only compressed files (gzip, zstd) are
+    /// read through, because their size does not tell that of the data.
     ///
     /// A directory stands for its files in the order of their names, without hidden files and
     /// subdirectories. The first bytes of a file tell its format: bulletformat, marlinformat or

@@ -3,27 +3,15 @@
 use super::marlin;
 use super::record::RawRecord;
 
-/// The first bytes of compressed files and of Stockfish's binpack.
-const MAGIC: [(&[u8], &str); 3] = [
-    (
-        b"BINP",
-        "Stockfish binpack (convert it to .plain with Stockfish's tools, and that to lines)",
-    ),
-    (b"\x1f\x8b", "a gzip file (decompress it with gunzip)"),
-    (
-        b"\x28\xb5\x2f\xfd",
-        "a zstd file (decompress it with zstd -d)",
-    ),
-];
-
 /// The EPD operations that take the place of score and result.
 const OPERATIONS: [&str; 6] = ["c0 ", "c9 ", "ce ", "bm ", "am ", "id "];
 
 /// Names the format of a file by its first bytes, with the way to convert it.
 pub(crate) fn name(head: &[u8]) -> Option<&'static str> {
-    let magic = MAGIC.iter().find(|(magic, _)| head.starts_with(magic));
-    if let Some((_, name)) = magic {
-        return Some(name);
+    if head.starts_with(b"BINP") {
+        return Some(
+            "Stockfish binpack (convert it to .plain with Stockfish's tools, and that to lines)",
+        );
     }
     if is_viriformat(head) {
         return Some("viriformat (convert it to bulletformat with viridithas's `splat`)");
@@ -62,7 +50,7 @@ fn is_viriformat(head: &[u8]) -> bool {
     };
     let sound = |record: &RawRecord| marlin::convert(record).is_ok();
     // In a file of marlinformat, a second position follows the first.
-    if !sound(first) || moves.first_chunk().is_none_or(sound) {
+    if !sound(first) || moves.first_chunk().is_some_and(sound) {
         return false;
     }
     let Some(end) = moves.chunks_exact(4).position(|entry| entry == [0; 4]) else {

@@ -2,14 +2,14 @@
 
 use super::foreign;
 use super::marlin;
+use super::packed::{Input, Packing};
 use super::place::Spot;
 use super::record::{Position, RawRecord};
 use super::text::TextReader;
 use crate::error::{Error, Fault, Result};
 use crate::files::atomic::open_regular;
 use aligned_vec::AVec;
-use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// The number of bytes at the beginning of a file that decide its format.
@@ -30,24 +30,28 @@ enum Format {
 #[derive(Clone, Debug)]
 pub(crate) struct DataFile {
     pub(crate) path: PathBuf,
-    /// The size when the file was opened. What is appended later is not read.
+    /// The size of the decoded data when the file was opened. What is appended later is not read.
     pub(crate) bytes: u64,
+    /// The size of the file itself, which differs if it is compressed.
+    pub(crate) stored: u64,
+    packing: Packing,
     format: Format,
 }
 
 impl DataFile {
     /// Detects the format and checks that there is a position.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let mut file = open_regular(path).map_err(Error::io(path, "open"))?;
-        let bytes = file
-            .metadata()
-            .map_err(Error::io(path, "read the size"))?
-            .len();
+        let stored = open_regular(path)
+            .and_then(|file| Ok(file.metadata()?.len()))
+            .map_err(Error::io(path, "open"))?;
+        let packing = Packing::detect(path).map_err(Error::io(path, "read"))?;
+        let decode = || Error::io(path, "read or decompress");
+        let bytes = packing.measure(path).map_err(decode())?;
         let mut head = Vec::new();
-        (&mut file)
-            .take(HEAD_BYTES)
-            .read_to_end(&mut head)
-            .map_err(Error::io(path, "read"))?;
+        packing
+            .open(path, 0)
+            .and_then(|input| input.take(HEAD_BYTES).read_to_end(&mut head))
+            .map_err(decode())?;
         let wrong = |place: &str, expected: &str, found: String| {
             Error::data(path, Fault::new(place, expected, found))
         };
@@ -58,6 +62,8 @@ impl DataFile {
         let file = Self {
             path: path.into(),
             bytes,
+            stored,
+            packing,
             format,
         };
         match format {
@@ -94,8 +100,16 @@ impl DataFile {
         }
     }
 
-    /// The record or the line at a byte, as errors name it.
+    /// Whether the file is compressed.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.packing != Packing::Plain
+    }
+
+    /// The record or the line at a byte of the file, as errors name it.
     pub(crate) fn name_of(&self, offset: u64) -> Result<String> {
+        if self.is_packed() {
+            return Ok("in the compressed file".into());
+        }
         match self.format {
             Format::Records | Format::Marlin => {
                 let number = offset / Position::BYTES as u64;
@@ -129,11 +143,9 @@ impl DataFile {
         }
     }
 
-    fn seek(&self, offset: u64) -> Result<File> {
-        let mut file = open_regular(&self.path).map_err(Error::io(&self.path, "open"))?;
-        file.seek(SeekFrom::Start(offset))
-            .map_err(Error::io(&self.path, "seek"))?;
-        Ok(file)
+    fn seek(&self, offset: u64) -> Result<Input> {
+        let input = self.packing.open(&self.path, offset);
+        input.map_err(Error::io(&self.path, "open"))
     }
 }
 
@@ -143,7 +155,7 @@ pub(crate) enum Reader {
         /// Whether the records are marlinformat.
         marlin: bool,
         path: PathBuf,
-        input: BufReader<File>,
+        input: BufReader<Input>,
         /// The number of the next record.
         next: u64,
         /// The number of records.

@@ -16,7 +16,8 @@ const SAMPLE_BYTES: u64 = 4096;
 ///
 /// Up to 1 MiB the samples cover everything. Of more data they are about 256 evenly spaced samples
 /// of 4 KiB, and the end of each file's past. So they detect other, shifted and reordered data, but
-/// not every change of a few records in large files.
+/// not every change of a few records in large files. The bytes are those of the file: of a
+/// compressed one, all belong to the past once some of its positions were read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Past {
@@ -49,7 +50,9 @@ impl Dataset {
                 // A place that counts batches does not tell what they have read.
                 let all = place.epoch > 0 || place.batches > 0 || index < place.to.file;
                 let bytes = match index == place.to.file {
-                    _ if all => file.bytes,
+                    _ if all => file.stored,
+                    // The whole compressed file is the past once some of it was read.
+                    true if file.is_packed() => file.stored * u64::from(place.to.offset > 0),
                     true => place.to.offset,
                     false => 0,
                 };
@@ -83,9 +86,9 @@ impl Dataset {
             return Err(Error::argument("past, stride", expected, past.stride));
         }
         for (file, known) in self.files().iter().zip(&past.files) {
-            if file.bytes < known.bytes {
+            if file.stored < known.bytes {
                 let expected = format!("at least the {} bytes read so far", known.bytes);
-                let fault = Fault::new("size", expected, format!("{} bytes", file.bytes));
+                let fault = Fault::new("size", expected, format!("{} bytes", file.stored));
                 return Err(Error::data(&file.path, fault));
             }
             let found = samples(file, known.bytes, past.stride)?;

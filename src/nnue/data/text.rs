@@ -1,9 +1,9 @@
 //! Reads the lines of text files.
 
+use super::packed::Input;
 use super::place::Spot;
 use super::record::Position;
 use crate::error::{Error, Fault, Result};
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ const LONGEST_LINE: u64 = 4096;
 /// Reads the lines of a file, except blank ones.
 pub(crate) struct TextReader {
     path: PathBuf,
-    input: BufReader<File>,
+    input: BufReader<Input>,
     /// The size of the file. Bytes after it are not read.
     bytes: u64,
     buffer: Vec<u8>,
@@ -26,7 +26,7 @@ pub(crate) struct TextReader {
 
 impl TextReader {
     /// Starts at a spot of an open file, which must be there already.
-    pub(crate) fn new(path: PathBuf, file: File, bytes: u64, from: Spot) -> Self {
+    pub(crate) fn new(path: PathBuf, file: Input, bytes: u64, from: Spot) -> Self {
         Self {
             path,
             input: BufReader::with_capacity(1 << 16, file),
