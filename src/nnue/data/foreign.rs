@@ -27,7 +27,7 @@ pub(crate) fn name(head: &[u8]) -> Option<&'static str> {
         return Some("PGN games (extract positions with a tool such as pgn-extract)");
     }
     let has = |operation: &&str| line.contains(&format!(" {operation}"));
-    if !line.contains('|') && OPERATIONS.iter().any(|operation| has(&operation)) {
+    if !line.contains('|') && OPERATIONS.iter().any(has) {
         return Some("EPD with operations (write each as `FEN | score | result`)");
     }
     None
