@@ -27,6 +27,7 @@ then fail.
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -122,7 +123,8 @@ def main():
                 limit = 0.2 if wrong == "clip" else LIMIT
                 leaf.clamp_(-limit, limit)
         difference = abs(loss_of_run / loss.item() - 1)
-        if difference > worst:
+        # A difference that is no number is the worst of all.
+        if not difference <= worst and not math.isnan(worst):
             worst, at = difference, step
         if step % 25 == 0 or step == 1:
             print(f"batch {step:5}  float64 {loss.item():.8f}  wgrad {loss_of_run:.8f}", flush=True)

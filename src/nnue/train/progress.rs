@@ -46,9 +46,9 @@ impl Progress {
         (self.best, self.stale) = (None, 0);
     }
 
-    /// Notes a validation.
+    /// Notes a validation. A loss that is not finite is never the best.
     pub(super) fn validated(&mut self, step: u64, loss: f64) {
-        if self.best.is_none_or(|best| loss < best.loss) {
+        if loss.is_finite() && self.best.is_none_or(|best| loss < best.loss) {
             self.best = Some(Best { step, loss });
             self.stale = 0;
         } else {
@@ -82,6 +82,8 @@ mod tests {
     fn the_best_validation_is_that_of_the_stage() {
         let mut progress = Progress::default();
         assert!(progress.is_first());
+        progress.validated(5, f64::NAN);
+        assert_eq!((progress.best, progress.stale), (None, 1));
         for (step, loss) in [(10, 0.3), (20, 0.2), (30, 0.25), (40, 0.2)] {
             progress.validated(step, loss);
         }
