@@ -2,13 +2,9 @@
 
 use super::record::{Position, check_result, check_score};
 use crate::error::{Fault, Result};
-use bulletformat::ChessBoard;
 
 /// The pieces of a FEN: for each letter, the index of its kind.
 const PIECES: &[u8; 6] = b"pnbrqk";
-const KING: usize = 5;
-/// The most pieces of a record.
-const MOST_PIECES: u32 = 32;
 
 impl Position {
     /// A position from a FEN of 2 to 6 fields, White's `score` in centipawns, and White's `result`
@@ -21,16 +17,11 @@ impl Position {
     /// # Errors
     /// A [`Fault`] with the field of the FEN, or the score or the result.
     pub fn from_fen(fen: &str, score: i16, result: u8) -> Result<Self, Fault> {
+        // First, so that these faults do not name the FEN.
         check_score(score)?;
         check_result(result)?;
-        let (bitboards, black) = parse(fen)?;
-        let record = ChessBoard::from_raw(bitboards, black.into(), 0, 0.0)
-            .map_err(|reason| Fault::new("FEN", "a position of chess", reason))?;
-        Self::new(ChessBoard {
-            score: if black { -score } else { score },
-            result: if black { 2 - result } else { result },
-            ..record
-        })
+        let (boards, black) = parse(fen)?;
+        Self::from_boards(boards, black, score, result).map_err(|fault| fault.within("FEN"))
     }
 }
 
@@ -108,16 +99,6 @@ fn place(field: &str) -> Result<[u64; 8], Fault> {
             let found = format!("{file} in {squares:?}");
             return Err(Fault::new(place, "8 squares", found));
         }
-    }
-    for (color, name) in ["White", "Black"].into_iter().enumerate() {
-        let kings = (bitboards[color] & bitboards[2 + KING]).count_ones();
-        if kings != 1 {
-            return Err(Fault::new(format!("FEN, kings of {name}"), "1", kings));
-        }
-    }
-    let pieces = (bitboards[0] | bitboards[1]).count_ones();
-    if pieces > MOST_PIECES {
-        return Err(Fault::new("FEN, number of pieces", "at most 32", pieces));
     }
     Ok(bitboards)
 }

@@ -2,7 +2,6 @@
 
 use super::record::{Position, RawRecord};
 use crate::error::{Fault, Result};
-use bulletformat::ChessBoard;
 
 /// The code of a rook that may castle.
 const CASTLING_ROOK: u8 = 6;
@@ -24,9 +23,7 @@ pub(crate) fn convert(record: &RawRecord) -> Result<Position, Fault> {
         let expected = "a square from 0 to 63, or 64 for none";
         return Err(Fault::new("en passant square", expected, side & 0x7f));
     }
-    super::record::check_result(result)?;
     let score = i16::from_le_bytes([record[28], record[29]]);
-    super::record::check_score(score)?;
     // White, Black, and the six kinds.
     let mut boards = [0u64; 8];
     let mut left = occupied;
@@ -46,15 +43,5 @@ pub(crate) fn convert(record: &RawRecord) -> Result<Position, Fault> {
         boards[usize::from(code >> 3)] |= 1 << square;
         boards[usize::from(2 + kind)] |= 1 << square;
     }
-    for (color, name) in ["White", "Black"].into_iter().enumerate() {
-        let kings = (boards[color] & boards[7]).count_ones();
-        if kings != 1 {
-            let place = format!("{name}'s king");
-            return Err(Fault::new(place, "exactly 1 on the board", kings));
-        }
-    }
-    let black = usize::from(side >> 7);
-    let board = ChessBoard::from_raw(boards, black, score, f32::from(result) / 2.0);
-    let wrong = |found| Fault::new("position", "a legal position", found);
-    Position::new(board.map_err(wrong)?)
+    Position::from_boards(boards, side >> 7 == 1, score, result)
 }

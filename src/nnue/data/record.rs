@@ -40,6 +40,39 @@ impl Position {
         Ok(Self(board))
     }
 
+    /// A position from the squares of White and Black and of the six kinds of pieces, relative to
+    /// White, as `score` and `result` are. It is the rule of what a position is for every form that
+    /// holds boards: one king for each side, and at most 32 pieces.
+    ///
+    /// # Errors
+    /// A [`Fault`] with the field.
+    pub(crate) fn from_boards(
+        boards: [u64; 8],
+        black_to_move: bool,
+        score: i16,
+        result: u8,
+    ) -> Result<Self, Fault> {
+        check_score(score)?;
+        check_result(result)?;
+        for (color, name) in ["White", "Black"].into_iter().enumerate() {
+            let kings = (boards[color] & boards[7]).count_ones();
+            if kings != 1 {
+                return Err(Fault::new(format!("kings of {name}"), "1", kings));
+            }
+        }
+        let pieces = (boards[0] | boards[1]).count_ones();
+        if pieces > 32 {
+            return Err(Fault::new("number of pieces", "at most 32", pieces));
+        }
+        let record = ChessBoard::from_raw(boards, black_to_move.into(), 0, 0.0)
+            .map_err(|reason| Fault::new("board", "a position of chess", reason))?;
+        Self::new(ChessBoard {
+            score: if black_to_move { -score } else { score },
+            result: if black_to_move { 2 - result } else { result },
+            ..record
+        })
+    }
+
     /// Reads and checks a little-endian bulletformat record.
     ///
     /// # Errors
