@@ -231,6 +231,18 @@ pub(crate) struct Segment {
     pub(crate) origin: Origin,
 }
 
+impl Segment {
+    /// Where the record at an index of a block comes from. The segments of the block are in order.
+    pub(crate) fn origin(segments: &[Self], at: usize) -> Origin {
+        let after = segments.partition_point(|segment| segment.at <= at);
+        let Self { at: first, origin } = segments[after - 1];
+        Origin {
+            number: origin.number + (at - first) as u64,
+            ..origin
+        }
+    }
+}
+
 impl DatasetReader {
     /// Fills empty `records` with the next positions, at most `most` of them, and fewer only at the
     /// end. `segments` tell where they come from.

@@ -1,7 +1,7 @@
 //! The positions of a dataset one after the other.
 
 use super::dataset::{Dataset, DatasetReader, Segment};
-use super::place::{Origin, Spot};
+use super::place::Spot;
 use super::record::{Position, RawRecord};
 use crate::error::Result;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
@@ -56,10 +56,8 @@ impl Positions {
         let at = self.next;
         self.next += 1;
         let position = Position::from_bytes(&self.records[at]).map_err(|fault| {
-            let after = self.segments.partition_point(|segment| segment.at <= at);
-            let Segment { at: first, origin } = self.segments[after - 1];
-            let number = origin.number + (at - first) as u64;
-            self.dataset.blame(Origin { number, ..origin }, fault)
+            let origin = Segment::origin(&self.segments, at);
+            self.dataset.blame(origin, fault)
         })?;
         Ok(Some(position))
     }

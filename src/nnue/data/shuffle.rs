@@ -60,7 +60,8 @@ impl RawBatch {
         let order = &block.permutation[range];
         let records = order.iter().map(|&at| block.records[at as usize]);
         self.records.extend(records);
-        let origins = order.iter().map(|&at| block.origin(at as usize));
+        let origins = order.iter();
+        let origins = origins.map(|&at| Segment::origin(&block.segments, at as usize));
         self.origins.extend(origins);
     }
 }
@@ -98,16 +99,6 @@ impl Default for Block {
 }
 
 impl Block {
-    /// Where the record at an index comes from.
-    fn origin(&self, at: usize) -> Origin {
-        let after = self.segments.partition_point(|segment| segment.at <= at);
-        let Segment { at: first, origin } = self.segments[after - 1];
-        Origin {
-            number: origin.number + (at - first) as u64,
-            ..origin
-        }
-    }
-
     /// The place after some of its records.
     fn place(&self, used: usize) -> Place {
         if used == self.records.len() {
@@ -184,21 +175,21 @@ impl Blocks {
         };
         block.records.clear();
         block.segments.clear();
-        let most = self.order.block();
+        let (most, before) = (self.order.block(), self.dataset.dropped());
         reader.read(&mut block.records, &mut block.segments, most)?;
         let len = block.records.len();
-        if len == 0 && self.dataset.dropped() > 0 {
-            let expected = "a bound that keeps a position";
-            let found = format!(
-                "{} positions with larger scores, and no other",
-                self.dataset.dropped()
-            );
-            return Err(Error::argument("max_score", expected, found));
-        }
         if len == 0 {
-            let expected = "a place before the end of the data";
-            let found = "no data from there on";
-            return Err(Error::argument("start", expected, found));
+            return Err(match self.dataset.dropped() - before {
+                0 => {
+                    let expected = "a place before the end of the data";
+                    Error::argument("start", expected, "no data from there on")
+                }
+                dropped => {
+                    let expected = "a bound that keeps a position";
+                    let found = format!("{dropped} positions with larger scores, and no other");
+                    Error::argument("max_score", expected, found)
+                }
+            });
         }
         block.permutation.clear();
         block.permutation.extend(0..len as u32);
