@@ -25,6 +25,7 @@ pub use config::{Config, differences};
 pub use data_state::DataState;
 pub use evaluate::{Evaluation, evaluate};
 pub use event::{Event, Summary};
+pub use extension::LENGTH_KEYS;
 pub use init::Taken;
 pub use objective::Objective;
 pub use progress::{Best, Progress};

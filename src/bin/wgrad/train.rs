@@ -11,10 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use wgrad::nnue::train::{Config, Event, Run, Settings, Summary, Trainer, differences};
-
-/// The keys of the length of a stage, which a resumed run may change.
-const LENGTH: [&str; 2] = ["epochs", "superbatches"];
+use wgrad::nnue::train::{
+    Config, Event, LENGTH_KEYS, Run, Settings, Summary, Trainer, differences,
+};
 
 /// Options of `wgrad train`.
 #[derive(clap::Args)]
@@ -165,7 +164,7 @@ fn resumed(options: &Options, directory: &Path) -> Result<Config, Failure> {
 /// Refuses other settings than those of the run, except its length, which the library checks.
 fn refuse(own: &Settings, given: &Settings) -> Result<(), Failure> {
     let different = differences(own, given);
-    let fixed = different.iter().filter(|(key, ..)| !LENGTH.contains(key));
+    let fixed = different.iter().filter(|(key, ..)| !LENGTH_KEYS.contains(key));
     let fixed: Vec<_> = fixed
         .map(|(key, own, given)| {
             let option = key.replace('_', "-");

@@ -5,8 +5,8 @@ use super::config::differences;
 use super::settings::Settings;
 use crate::error::{Error, Result};
 
-/// The keys that make a stage longer or shorter.
-const LENGTH: [&str; 2] = ["epochs", "superbatches"];
+/// The keys that make a stage longer or shorter: those that a resumed run may change.
+pub const LENGTH_KEYS: [&str; 2] = ["epochs", "superbatches"];
 
 /// Checks that settings are those of a checkpoint, or differ only in the length of the stage in
 /// such a way that every step so far has had the learning rate and the λ of the new length.
@@ -20,7 +20,7 @@ pub(super) fn check_extension(checkpoint: &Checkpoint, given: &Settings) -> Resu
         Err(Error::argument(format!("settings, {key}"), expected, found))
     };
     for (key, own_value, value) in &differences {
-        if !LENGTH.contains(key) {
+        if !LENGTH_KEYS.contains(key) {
             let expected = format!("{own_value}, as at the start of the run");
             return wrong(key, expected, value);
         }
@@ -38,18 +38,18 @@ pub(super) fn check_extension(checkpoint: &Checkpoint, given: &Settings) -> Resu
         own.timeline(checkpoint.positions),
         given.timeline(checkpoint.positions),
     );
-    let per_epoch = own.steps_per_epoch(checkpoint.positions).max(1);
     let periods_done = match own.in_superbatches() {
         true => steps.div_ceil(own.batches_per_superbatch),
-        false => steps.div_ceil(per_epoch),
+        false => checkpoint.epoch + u64::from(checkpoint.batch > 0),
     };
     if new.periods < periods_done {
         let expected = format!("at least {periods_done}, which are done or begun");
         return wrong(key, expected, value);
     }
-    let at = |step: u64| (step, (step - 1) / per_epoch);
+    // The epochs of the steps before are not kept, so this is exact only for data of known length.
+    let per_epoch = own.steps_per_epoch(checkpoint.positions).max(1);
     let same = |step: u64| {
-        let (step, epoch) = at(step);
+        let epoch = (step - 1) / per_epoch;
         let (old, new) = (old.moment(step, epoch), new.moment(step, epoch));
         own.learning_rate_at(&old) == given.learning_rate_at(&new)
             && own.lambda_at(&old) == given.lambda_at(&new)
