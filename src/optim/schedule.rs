@@ -30,11 +30,11 @@ use std::f64::consts::PI;
 /// piece at the end of the piece before: `linear:0.6@600;constant`.
 ///
 /// ```
-/// use wgrad::optim::schedule::{Moment, Schedule, Unit};
+/// use wgrad::optim::schedule::{Moment, Schedule, Unit, Warmup};
 ///
 /// let schedule: Schedule = "step:0.1,18".parse()?;
 /// let moment = Moment::of_period(19, 40);
-/// let rate = schedule.rate(1e-3, Unit::Period, &moment);
+/// let rate = schedule.rate(1e-3, Unit::Period, &moment, Warmup::NONE);
 /// assert!((rate - 1e-4).abs() < 1e-10);
 /// # Ok::<(), wgrad::Error>(())
 /// ```
@@ -84,6 +84,12 @@ pub struct Warmup {
 }
 
 impl Warmup {
+    /// No warm-up: the factor is 1 at every step.
+    pub const NONE: Self = Self {
+        steps: 0,
+        harmonic: false,
+    };
+
     /// The factor of a step, counted from 1.
     pub fn factor(&self, step: u64) -> f64 {
         match self.steps {
@@ -123,7 +129,8 @@ impl Schedule {
 
     /// The learning rate of a step, counted from 1, of a training of `steps`, where `start` is η.
     pub fn at_step(&self, start: f32, step: u64, steps: u64) -> f32 {
-        self.rate(start, Unit::Step, &Moment::of_step(step, steps))
+        let moment = Moment::of_step(step, steps);
+        self.rate(start, Unit::Step, &moment, Warmup::NONE)
     }
 
     /// Whether it is [`Schedule::CONSTANT`].
@@ -132,23 +139,13 @@ impl Schedule {
     }
 
     /// The learning rate at a moment, where `start` is η. It is computed in f64 and rounded once.
-    pub fn rate(&self, start: f32, unit: Unit, moment: &Moment) -> f32 {
-        self.value(start, unit, moment, Convention::Rate) as f32
-    }
-
-    /// As [`Schedule::rate`], times the factor of a warm-up.
-    pub fn warm_rate(&self, start: f32, unit: Unit, moment: &Moment, warmup: Warmup) -> f32 {
+    pub fn rate(&self, start: f32, unit: Unit, moment: &Moment, warmup: Warmup) -> f32 {
         let rate = self.value(start, unit, moment, Convention::Rate);
         (rate * warmup.factor(moment.step)) as f32
     }
 
     /// λ at a moment, where `start` is the setting. It is computed in f64 and rounded once.
-    pub fn share(&self, start: f32, unit: Unit, moment: &Moment) -> f32 {
-        self.value(start, unit, moment, Convention::Share) as f32
-    }
-
-    /// As [`Schedule::share`], times the factor of a warm-up.
-    pub fn warm_share(&self, start: f32, unit: Unit, moment: &Moment, warmup: Warmup) -> f32 {
+    pub fn share(&self, start: f32, unit: Unit, moment: &Moment, warmup: Warmup) -> f32 {
         let share = self.value(start, unit, moment, Convention::Share);
         (share * warmup.factor(moment.step)) as f32
     }

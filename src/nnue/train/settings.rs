@@ -289,14 +289,14 @@ impl Settings {
     /// The learning rate at a moment.
     pub fn learning_rate_at(&self, moment: &Moment) -> f32 {
         let (start, unit) = (self.learning_rate, self.unit());
-        self.schedule.warm_rate(start, unit, moment, self.warmup)
+        self.schedule.rate(start, unit, moment, self.warmup)
     }
 
     /// λ at a moment.
     pub fn lambda_at(&self, moment: &Moment) -> f32 {
         let (start, unit) = (self.lambda, self.unit());
         let warmup = self.lambda_warmup;
-        self.lambda_schedule.warm_share(start, unit, moment, warmup)
+        self.lambda_schedule.share(start, unit, moment, warmup)
     }
 
     /// λ of the batches of a loader that begins after this number of steps; `None` if λ is constant.

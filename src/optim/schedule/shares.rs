@@ -25,6 +25,6 @@ impl Shares {
     pub fn at(&self, batch: u64, epoch: u64) -> f32 {
         let moment = self.timeline.moment(self.steps + batch + 1, epoch);
         let (start, unit) = (self.start, self.unit);
-        self.schedule.warm_share(start, unit, &moment, self.warmup)
+        self.schedule.share(start, unit, &moment, self.warmup)
     }
 }

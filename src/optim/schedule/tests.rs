@@ -7,13 +7,21 @@ fn parse(text: &str) -> Schedule {
 /// The learning rates of the periods of a stage.
 fn rates(text: &str, start: f32, periods: u64) -> Vec<f32> {
     let schedule = parse(text);
-    let rate = |period| schedule.rate(start, Unit::Period, &Moment::of_period(period, periods));
+    let rate = |period| {
+        schedule.rate(
+            start,
+            Unit::Period,
+            &Moment::of_period(period, periods),
+            Warmup::NONE,
+        )
+    };
     (1..=periods).map(rate).collect()
 }
 
 #[test]
 fn cosine_by_hand() {
-    let rate = |step| Schedule::COSINE.rate(0.002, Unit::Step, &Moment::of_step(step, 4));
+    let rate =
+        |step| Schedule::COSINE.rate(0.002, Unit::Step, &Moment::of_step(step, 4), Warmup::NONE);
     // ½(1 + cos) of 0, π/4, π/2, 3π/4 and π.
     let expected = [0.002, 0.001_707_106_8, 0.001, 0.000_292_893_2, 0.0];
     for (step, expected) in (1..).zip(expected) {
@@ -49,7 +57,7 @@ fn each_course_by_hand_per_period() {
 fn lambda_reaches_both_ends() {
     let share = |text: &str, period| {
         let moment = Moment::of_period(period, 5);
-        parse(text).share(0.2, Unit::Period, &moment)
+        parse(text).share(0.2, Unit::Period, &moment, Warmup::NONE)
     };
     let all = |text| {
         (1..=5)
@@ -59,7 +67,10 @@ fn lambda_reaches_both_ends() {
     assert_eq!(all("linear:1"), [0.2, 0.4, 0.6, 0.8, 1.0]);
     assert_eq!(all("linear:0.6@3;constant"), [0.2, 0.4, 0.6, 0.6, 0.6]);
     let single = Moment::of_period(1, 1);
-    assert_eq!(parse("linear:1").share(0.2, Unit::Period, &single), 0.2);
+    assert_eq!(
+        parse("linear:1").share(0.2, Unit::Period, &single, Warmup::NONE),
+        0.2
+    );
 }
 
 #[test]
@@ -72,7 +83,7 @@ fn a_piece_per_step_begins_where_the_one_before_ends() {
             period: (step - 1) / 10 + 1,
             periods: 4,
         };
-        schedule.rate(1.0, Unit::Step, &moment)
+        schedule.rate(1.0, Unit::Step, &moment, Warmup::NONE)
     };
     assert_eq!([1, 20, 21, 31].map(rate), [1.0, 1.0, 1.0, 0.5]);
     assert_eq!(rate(40), (1.0 / 20.0f64) as f32);
@@ -90,7 +101,7 @@ fn warmups_rise_to_1() {
     let warmup = "harmonic:2".parse().unwrap();
     let moment = Moment::of_step(1, 9);
     assert_eq!(
-        Schedule::CONSTANT.warm_rate(0.3, Unit::Step, &moment, warmup),
+        Schedule::CONSTANT.rate(0.3, Unit::Step, &moment, warmup),
         0.15
     );
 }
