@@ -213,6 +213,26 @@ impl Architecture {
         !self.pairwise && self.layers.is_empty()
     }
 
+    /// The same network whose king buckets share a part of A, or not: M is the 768 inputs of one
+    /// bucket.
+    ///
+    /// # Errors
+    /// To share, an N that is not of several king buckets.
+    pub fn factorised(self, factorised: bool) -> Result<Self> {
+        const BUCKET: usize = 768;
+        let inputs = self.inputs;
+        if factorised && (inputs <= BUCKET || !inputs.is_multiple_of(BUCKET)) {
+            let expected = "several king buckets";
+            return Err(Error::argument(
+                "factorise",
+                expected,
+                format!("N = {inputs}"),
+            ));
+        }
+        let shared = if factorised { BUCKET } else { 0 };
+        Ok(Self { shared, ..self })
+    }
+
     /// Whether the inputs are factorised: A has a shared part.
     pub fn is_factorised(&self) -> bool {
         self.shared > 0

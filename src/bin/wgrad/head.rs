@@ -22,9 +22,6 @@ pub struct HeadOptions {
     factorise: bool,
 }
 
-/// The inputs of one king bucket, which is the number of columns of the shared part.
-const BUCKET_INPUTS: usize = 768;
-
 impl HeadOptions {
     /// The first of the options that is given.
     pub fn given(&self) -> Option<&'static str> {
@@ -53,12 +50,11 @@ impl HeadOptions {
         }
         if self.factorise {
             let inputs = architecture.inputs;
-            if inputs <= BUCKET_INPUTS || !inputs.is_multiple_of(BUCKET_INPUTS) {
+            *architecture = architecture.clone().factorised(true).map_err(|_| {
                 let message =
                     format!("--factorise goes with several king buckets, not N = {inputs}");
-                return Err(Failure::Usage(command, message));
-            }
-            architecture.shared = BUCKET_INPUTS;
+                Failure::Usage(command, message)
+            })?;
         }
         Ok(())
     }

@@ -164,7 +164,9 @@ fn resumed(options: &Options, directory: &Path) -> Result<Config, Failure> {
 /// Refuses other settings than those of the run, except its length, which the library checks.
 fn refuse(own: &Settings, given: &Settings) -> Result<(), Failure> {
     let different = differences(own, given);
-    let fixed = different.iter().filter(|(key, ..)| !LENGTH_KEYS.contains(key));
+    let fixed = different
+        .iter()
+        .filter(|(key, ..)| !LENGTH_KEYS.contains(key));
     let fixed: Vec<_> = fixed
         .map(|(key, own, given)| {
             let option = key.replace('_', "-");

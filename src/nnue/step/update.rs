@@ -29,8 +29,8 @@ impl Update<'_> {
     /// The first two moments of a buffer of parameters, or `spare` for one that the optimizer does not
     /// have.
     pub(super) fn state(&self, buffer: usize, spare: BufferId) -> [BufferId; 2] {
-        let moments = self.moments(buffer);
-        [0, 1].map(|index| moments.get(index).copied().unwrap_or(spare))
+        let moment = |index: usize| self.moments.get(index);
+        [0, 1].map(|index| moment(index).map_or(spare, |buffers| buffers[buffer].id()))
     }
 
     /// The numbers of a tensor, given by its index in [`Architecture::tensors`]. A of each accumulator

@@ -18,6 +18,14 @@ pub(super) trait Field: Sized {
     fn write(&self) -> Option<Value>;
 }
 
+/// The fault of an error, without its place.
+pub(super) fn unplaced(error: Error, value: &Value) -> Fault {
+    match error {
+        Error::Argument(fault) => Fault::new("", fault.expected, fault.found),
+        error => wrong(error.to_string(), value),
+    }
+}
+
 /// A fault without a place.
 pub(super) fn wrong(expected: impl Into<String>, found: &Value) -> Fault {
     Fault::new("", expected, found)
@@ -161,10 +169,8 @@ pub(super) fn text_of(value: &Value) -> String {
 }
 
 fn parsed<T: FromStr<Err = Error>>(value: &Value) -> Result<T, Fault> {
-    text_of(value).parse().map_err(|error| match error {
-        Error::Argument(fault) => Fault::new("", fault.expected, fault.found),
-        error => wrong(error.to_string(), value),
-    })
+    let parsed = text_of(value).parse();
+    parsed.map_err(|error| unplaced(error, value))
 }
 
 /// Types with a text of their own.
@@ -261,10 +267,8 @@ impl Field for Vec<HiddenLayer> {
         let text = text_of(value);
         let layers = text.split(',').filter(|layer| !layer.trim().is_empty());
         let layers = layers.map(|layer| layer.trim().parse());
-        layers.collect::<Result<_>>().map_err(|error| match error {
-            Error::Argument(fault) => Fault::new("", fault.expected, fault.found),
-            error => wrong(error.to_string(), value),
-        })
+        let layers = layers.collect::<Result<_>>();
+        layers.map_err(|error| unplaced(error, value))
     }
 
     fn write(&self) -> Option<Value> {

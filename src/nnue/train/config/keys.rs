@@ -1,6 +1,6 @@
 //! The keys: the only list of them, for reading, writing and comparing trainings.
 
-use super::field::{Field, text_of, wrong};
+use super::field::{Field, text_of, unplaced, wrong};
 use crate::error::{Error, Fault, Result};
 use crate::nnue::ParameterGroups;
 use crate::nnue::data::ChessInputs;
@@ -85,9 +85,6 @@ macro_rules! of_run {
     };
 }
 
-/// The inputs of one king bucket, which is the number of columns of the shared part.
-const BUCKET_INPUTS: usize = 768;
-
 /// The keys of a stage, in the order in which they are read and written.
 pub(super) const KEYS: &[Key] = &[
     Key {
@@ -135,20 +132,11 @@ pub(super) const KEYS: &[Key] = &[
         name: "factorise",
         read: |stage, value, _| {
             let architecture = &mut stage.settings.architecture;
-            let inputs = architecture.inputs;
-            architecture.shared = match bool::read(value)? {
-                false => 0,
-                true if inputs > BUCKET_INPUTS && inputs.is_multiple_of(BUCKET_INPUTS) => {
-                    BUCKET_INPUTS
-                }
-                true => {
-                    let expected = format!("false without several king buckets (N = {inputs})");
-                    return Err(wrong(expected, value));
-                }
-            };
+            let factorised = architecture.clone().factorised(bool::read(value)?);
+            *architecture = factorised.map_err(|error| unplaced(error, value))?;
             Ok(())
         },
-        write: |stage| (stage.settings.architecture.shared > 0).write(),
+        write: |stage| stage.settings.architecture.is_factorised().write(),
     },
     setting!(initial),
     setting!(seed),
@@ -235,10 +223,8 @@ pub(super) const KEYS: &[Key] = &[
         name: "loss",
         read: |stage, value, _| {
             let loss = &mut stage.settings.loss;
-            *loss = loss.named(&text_of(value)).map_err(|error| match error {
-                Error::Argument(fault) => Fault::new("", fault.expected, fault.found),
-                error => wrong(error.to_string(), value),
-            })?;
+            let named = loss.named(&text_of(value));
+            *loss = named.map_err(|error| unplaced(error, value))?;
             Ok(())
         },
         write: |stage| Some(Value::String(stage.settings.loss.name().to_owned())),
