@@ -8,6 +8,7 @@ mod forms;
 mod loader;
 mod output_buckets;
 mod packed;
+mod places;
 mod records;
 mod scores;
 mod sparse;

@@ -94,3 +94,25 @@ pub fn settings(batch_size: usize, shuffle: usize) -> LoaderSettings {
         .seed(7)
         .threads(2)
 }
+
+/// A dataset of several files and formats whose scores number its positions: 0, 1, 2, …
+pub fn numbered(folder: &TempDir, counts: &[usize]) -> Vec<PathBuf> {
+    let mut number = 0..;
+    let mut next = || board(START, number.next().unwrap());
+    let write = |(part, &count)| {
+        if part == 1 {
+            let line = |_| format!("{START} | {} | 0.5\n", next().score);
+            return file(folder, "part.txt", (0..count).map(line).collect::<String>());
+        }
+        let records: Vec<_> = (0..count).flat_map(|_| raw(&next())).collect();
+        file(folder, &format!("part{part}.bin"), records)
+    };
+    counts.iter().enumerate().map(write).collect()
+}
+
+/// The scores of all batches.
+pub fn order(paths: &[PathBuf], settings: &LoaderSettings) -> Vec<i16> {
+    let batches = load(paths, settings).unwrap();
+    let scores = batches.iter().flat_map(|batch| batch.scores());
+    scores.copied().collect()
+}
