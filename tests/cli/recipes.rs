@@ -410,3 +410,24 @@ fn missing_scores_are_left_out_and_counted() {
     let (whole, _) = train("whole", &data, "--max-score 0");
     assert_ne!(net(&plain), net(&whole));
 }
+
+#[test]
+fn a_resume_needs_no_data_of_stages_that_are_done() {
+    let (_guard, directory) = scratch();
+    let (first, second) = (cut(&directory, 600), cut(&directory, 500));
+    let stage = |data: &Path| format!("[[stage]]\ndata = {:?}\n", data.display().to_string());
+    let text = format!(
+        "hidden = 8\nbatch_size = 100\nepochs = 1\nkeep = 0\nsave_every = 1\n{}{}",
+        stage(&first),
+        stage(&second)
+    );
+    let recipe = write(&directory, "run.toml", &text);
+    let whole = directory.join("whole");
+    let line = format!("train {} --device cpu", recipe.display());
+    wgrad(&line, &[("--out", &whole)]).success();
+    let run = directory.join("later");
+    stopped_after(&run, &whole, 8);
+    fs::remove_file(&first).unwrap();
+    wgrad("train --device cpu", &[("--resume", &run)]).success();
+    assert_eq!(net(&run), net(&whole));
+}

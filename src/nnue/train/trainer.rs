@@ -34,8 +34,9 @@ const RUNNING: f64 = 64.0;
 pub struct Trainer {
     device: Device,
     stages: Vec<Stage>,
-    /// The data of each stage.
-    inputs: Vec<Input>,
+    /// The data of the current stage, and of those after it.
+    input: Input,
+    later_inputs: VecDeque<Input>,
     run: Run,
     /// The learner of the current stage.
     learner: Box<dyn Trainable>,
@@ -114,13 +115,13 @@ impl Trainer {
 
     /// The plan of the current stage.
     fn timeline(&self) -> Timeline {
-        self.inputs[self.progress.stage()].timeline
+        self.input.timeline
     }
 
     /// The planned number of steps in all stages.
     fn total_steps(&self) -> u64 {
-        let later = self.inputs.iter().skip(self.progress.stage());
-        later.fold(self.progress.stage_start(), |total, input| {
+        let inputs = std::iter::once(&self.input).chain(&self.later_inputs);
+        inputs.fold(self.progress.stage_start(), |total, input| {
             total.saturating_add(input.timeline.steps)
         })
     }

@@ -31,7 +31,7 @@ impl Trainer {
         observe: &mut dyn FnMut(Event<'_>),
     ) -> Result<Option<Evaluation>> {
         let step = self.steps();
-        let Some(validation) = &self.inputs[self.progress.stage()].validation else {
+        let Some(validation) = &self.input.validation else {
             return Ok(None);
         };
         let settings = &self.stages[self.progress.stage()].settings;
@@ -69,7 +69,7 @@ impl Trainer {
     /// Writes the state as a checkpoint, and then removes the checkpoints that the run does not
     /// keep. A state that is not finite is an error, and earlier checkpoints stay.
     pub(super) fn save(&mut self) -> Result<PathBuf> {
-        let input = &self.inputs[self.progress.stage()];
+        let input = &self.input;
         let checkpoint = Checkpoint {
             settings: self.settings().clone(),
             step: self.steps(),

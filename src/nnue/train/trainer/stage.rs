@@ -13,6 +13,7 @@ use crate::nnue::train::settings::Settings;
 use crate::nnue::train::stage::Stage;
 use crate::nnue::{Learner, Parameters, Trainable};
 use crate::optim::schedule::Timeline;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 
 /// The data of a stage.
@@ -27,9 +28,9 @@ pub(super) struct Input {
 
 impl Input {
     /// Opens the data of each stage. Stages with the same files share them.
-    pub(super) fn open_all(stages: &[Stage], run: &Run) -> Result<Vec<Self>> {
+    pub(super) fn open_all(stages: &[Stage], run: &Run) -> Result<VecDeque<Self>> {
         let mut opened: Vec<(&[PathBuf], Dataset, u64)> = Vec::new();
-        let mut inputs = Vec::with_capacity(stages.len());
+        let mut inputs = VecDeque::with_capacity(stages.len());
         for stage in stages {
             let files = stage.data(run);
             let known = opened.iter().find(|(own, ..)| *own == files);
@@ -46,7 +47,7 @@ impl Input {
             let validation = validation.map(|path| open(std::slice::from_ref(path)));
             let max_score = stage.settings.max_score;
             let validation = validation.transpose()?;
-            inputs.push(Self {
+            inputs.push_back(Self {
                 validation: validation.map(|dataset| dataset.max_score(max_score)),
                 positions,
                 timeline: stage.settings.timeline(positions),
@@ -119,8 +120,7 @@ pub(super) fn with_variants(device: &Device, stages: &[Stage]) -> Result<Vec<Sta
 impl Trainer {
     /// The batches of the rest of the stage. A new epoch begins without a delay.
     pub(super) fn loader(&self) -> Result<Loader> {
-        let stage = self.progress.stage();
-        let (settings, input) = (&self.stages[stage].settings, &self.inputs[stage]);
+        let (settings, input) = (self.settings(), &self.input);
         let epochs = match settings.in_superbatches() {
             true => None,
             false => Some(settings.epochs.saturating_sub(self.epoch)),
@@ -143,7 +143,7 @@ impl Trainer {
 
     /// Tells what was left out of the data of the current stage.
     pub(super) fn tell_dropped(&mut self) -> Result<()> {
-        let scores = self.inputs[self.progress.stage()].dataset.dropped();
+        let scores = self.input.dataset.dropped();
         if scores == 0 {
             return Ok(());
         }
@@ -158,7 +158,7 @@ impl Trainer {
     /// Tells the observer of the current stage.
     pub(super) fn announce_stage(&self, observe: &mut dyn FnMut(Event<'_>)) {
         let index = self.progress.stage();
-        let input = &self.inputs[index];
+        let input = &self.input;
         observe(Event::Stage {
             index,
             stages: self.stages.len(),
@@ -181,7 +181,10 @@ impl Trainer {
         self.progress.begin_stage(step);
         (self.epoch, self.batch, self.running_loss) = (0, 0, None);
         (self.place, self.seen) = (Place::default(), 0);
-        let input = &self.inputs[next];
+        if let Some(input) = self.later_inputs.pop_front() {
+            self.input = input;
+        }
+        let input = &self.input;
         self.log.append(&Entry::Stage {
             step,
             stage: next,

@@ -38,7 +38,7 @@ impl Trainer {
         let stages = &with_variants(device, stages)?[..];
         let settings = &stages[0].settings;
         settings.encoding().check(&settings.architecture)?;
-        let inputs = Input::open_all(stages, run)?;
+        let mut inputs = Input::open_all(stages, run)?;
         run.check_free()?;
         for (index, input) in inputs.iter().enumerate() {
             let before = &stages[..index];
@@ -47,6 +47,9 @@ impl Trainer {
                 input.check_ahead(run.loader_threads())?;
             }
         }
+        let input = inputs
+            .pop_front()
+            .ok_or_else(|| Error::argument("stages", "at least 1", 0))?;
         Network::check_fits(device, &settings.architecture)?;
         let initial = settings.initial;
         let mut parameters = initial.parameters(settings.architecture.clone(), settings.seed)?;
@@ -68,13 +71,14 @@ impl Trainer {
         log.append(&Entry::Start {
             settings: settings.clone(),
             device: device.name().to_owned(),
-            positions: inputs[0].positions,
-            steps: inputs[0].timeline.steps,
+            positions: input.positions,
+            steps: input.timeline.steps,
         })?;
         let mut trainer = Self {
             device: device.clone(),
             stages: stages.to_vec(),
-            inputs,
+            input,
+            later_inputs: inputs,
             run,
             learner,
             log,
@@ -152,8 +156,9 @@ impl Trainer {
         stage.settings.tuning = given.or(checkpoint.settings.tuning);
         check_extension(&checkpoint, &stage.settings).map_err(|error| error.in_file(&path))?;
         checkpoint.settings = stage.settings.clone();
-        let mut inputs = Input::open_all(&stages, run)?;
-        let input = &mut inputs[index];
+        // The stages before are done, and need no data.
+        let mut inputs = Input::open_all(&stages[index..], run)?;
+        let mut input = inputs.pop_front().ok_or_else(none)?;
         checkpoint.data.check(&input.dataset)?;
         // The stage goes on as it was planned, also if its unread data have changed.
         input.positions = checkpoint.positions;
@@ -187,7 +192,8 @@ impl Trainer {
         Ok(Self {
             device: device.clone(),
             stages,
-            inputs,
+            input,
+            later_inputs: inputs,
             run: run.clone(),
             learner,
             log,
