@@ -9,8 +9,8 @@
 //! cargo run --release --example 09_connect_four
 //! ```
 //!
-//! The first line names the device. The other lines, after half a minute on two cores (these are the
-//! CPU executor's; on a GPU other games follow):
+//! The first line names the device. The other lines, after half a minute on two cores (these are
+//! the CPU executor's; on a GPU other games follow):
 //!
 //! ```text
 //! network (84 -> 64) x 2 -> 16:crelu -> 1 x 4, tied

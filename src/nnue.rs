@@ -4,9 +4,9 @@
 //! Z[p] = A_p·X_p + B_p      H = activation(Z1 ‖ Z2)      Y = C·H + d
 //! ```
 //!
-//! [`Learner`] trains a network on a device; [`Network`] computes outputs and gradients. Both take a
-//! [`Batch`] of index lists or matrices, which need not come from chess. [`data`] makes batches from
-//! files of chess positions, and [`train`] is the whole training that `wgrad train` runs.
+//! [`Learner`] trains a network on a device; [`Network`] computes outputs and gradients. Both take
+//! a [`Batch`] of index lists or matrices, which need not come from chess. [`data`] makes batches
+//! from files of chess positions, and [`train`] is the whole training that `wgrad train` runs.
 //!
 //! ```no_run
 //! use std::sync::Arc;

@@ -128,8 +128,8 @@ impl Optimizer {
     /// Checks the numbers.
     ///
     /// # Errors
-    /// Momenta outside \[0, 1), ε not above 0, a negative decay, an empty range, an α outside (0, 1],
-    /// a period of 0.
+    /// Momenta outside \[0, 1), ε not above 0, a negative decay, an empty range, an α outside (0,
+    /// 1], a period of 0.
     pub fn check(&self) -> Result<()> {
         match self {
             Self::Sgd(sgd) => check_momentum("momentum", sgd.momentum),
@@ -249,8 +249,8 @@ impl Optimizer {
         }
     }
 
-    /// Records a step for buffers whose elements belong to groups one after the other: for each group
-    /// the end of its elements, and its numbers. A dispatch takes three groups.
+    /// Records a step for buffers whose elements belong to groups one after the other: for each
+    /// group the end of its elements, and its numbers. A dispatch takes three groups.
     pub(crate) fn record_groups(
         &self,
         recording: &mut Recording<'_>,

@@ -175,8 +175,8 @@ pub(super) struct LayerSize {
 }
 
 impl Architecture {
-    /// An untied network of N = `inputs` and K = `hidden`, with CReLU, T = 1, no hidden layer and one
-    /// output bucket.
+    /// An untied network of N = `inputs` and K = `hidden`, with CReLU, T = 1, no hidden layer and
+    /// one output bucket.
     pub fn new(inputs: usize, hidden: usize) -> Self {
         Self {
             inputs,
@@ -263,12 +263,13 @@ impl Architecture {
         self.buckets * each.sum::<usize>()
     }
 
-    /// Checks the sizes, that they fit together, and that the clip is finite and positive even if it
-    /// has no effect.
+    /// Checks the sizes, that they fit together, and that the clip is finite and positive even if
+    /// it has no effect.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a size of 0, a size past 32 bits, an odd K with a pairwise product, a
-    /// skip connection without two layers, a shared part whose M does not divide N, and a wrong clip.
+    /// [`Error::Argument`] for a size of 0, a size past 32 bits, an odd K with a pairwise product,
+    /// a skip connection without two layers, a shared part whose M does not divide N, and a wrong
+    /// clip.
     pub fn check(&self) -> Result<()> {
         for (name, size) in [
             ("inputs (N)", self.inputs),
@@ -323,8 +324,9 @@ impl Architecture {
         Ok(())
     }
 
-    /// The parameter tensors in their fixed order: A1, A2, the shared parts, B1, B2, then C and d, or
-    /// the weights of all layers and the biases of all layers. Tied networks have no second ones.
+    /// The parameter tensors in their fixed order: A1, A2, the shared parts, B1, B2, then C and d,
+    /// or the weights of all layers and the biases of all layers. Tied networks have no second
+    /// ones.
     pub fn tensors(&self) -> Vec<TensorSpec> {
         use ParameterName::{A1, A2, B1, B2, Bias, C, D, Shared1, Shared2, W};
         let (n, k) = (self.inputs, self.hidden);

@@ -184,8 +184,8 @@ impl Batch {
     /// weights add up to.
     ///
     /// # Errors
-    /// A number of weights that is not the number of samples, and a weight that is not finite and at
-    /// least 0.
+    /// A number of weights that is not the number of samples, and a weight that is not finite and
+    /// at least 0.
     pub fn with_weights(mut self, weights: Vec<f32>) -> Result<Self> {
         if weights.len() != self.len() {
             let expected = format!("{}, one per sample", self.len());

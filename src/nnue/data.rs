@@ -1,12 +1,13 @@
 //! Chess positions: from files to batches.
 //!
-//! A [`Dataset`] is a list of files, bulletformat, marlinformat or text, in a fixed order. A [`Loader`] reads it
-//! epoch by epoch. One thread reads and shuffles records. Other threads check each record
-//! ([`Position`]), list its features ([`FeatureSet`]) and compute its target ([`Target`]) and its
-//! output bucket ([`OutputBuckets`]). The order of the batches depends only on the seed and the
-//! epoch. [`ChessInputs`] chooses a feature set by its name.
+//! A [`Dataset`] is a list of files, bulletformat, marlinformat or text, in a fixed order. A
+//! [`Loader`] reads it epoch by epoch. One thread reads and shuffles records. Other threads check
+//! each record ([`Position`]), list its features ([`FeatureSet`]) and compute its target
+//! ([`Target`]) and its output bucket ([`OutputBuckets`]). The order of the batches depends only on
+//! the seed and the epoch. [`ChessInputs`] chooses a feature set by its name.
 //!
-//! For another game or another reader, a [`BatchBuilder`] makes batches from the caller's positions.
+//! For another game or another reader, a [`BatchBuilder`] makes batches from the caller's
+//! positions.
 
 mod buckets;
 mod builder;

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 /// factorised inputs), `B1`, `B2`, `C`, `d`, `W1`, `W2` …, `c1`, `c2` …. A name without its number
 /// stands for every number: `A` for `A1` and `A2`, `W` for the weights of all layers. In a pattern,
 /// `*` stands for any characters and `?` for one. A tensor has the group of its own name, otherwise
-/// that of its name without the number, otherwise that of the pattern with the most other characters.
-/// A tensor without a group has the optimizer's numbers.
+/// that of its name without the number, otherwise that of the pattern with the most other
+/// characters. A tensor without a group has the optimizer's numbers.
 ///
 /// ```
 /// use wgrad::nnue::ParameterGroups;
@@ -60,8 +60,8 @@ impl ParameterGroups {
     ///
     /// # Errors
     /// A name or pattern without a tensor in the network, two patterns that claim a tensor alike,
-    /// and the errors of [`ParameterGroup::check`] and [`ParameterGroup::check_for`]. Each names the
-    /// key.
+    /// and the errors of [`ParameterGroup::check`] and [`ParameterGroup::check_for`]. Each names
+    /// the key.
     pub fn check(&self, architecture: &Architecture, optimizer: &Optimizer) -> Result<()> {
         self.of_tensors(architecture, optimizer).map(drop)
     }

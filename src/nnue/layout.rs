@@ -73,7 +73,8 @@ pub(super) struct Shared {
     pub(super) len: usize,
 }
 
-/// The number of tensors that have a buffer of their own: A of each accumulator and its shared part.
+/// The number of tensors that have a buffer of their own: A of each accumulator and its shared
+/// part.
 fn own_buffers(tensors: &[TensorSpec]) -> usize {
     tensors
         .iter()
@@ -131,8 +132,8 @@ pub(super) fn split(architecture: &Architecture, buffer: &Shared, values: Values
     ranges.map(part).collect()
 }
 
-/// The tensors of the head buffer, by their indices in [`Architecture::tensors`], and where each ends
-/// in the buffer.
+/// The tensors of the head buffer, by their indices in [`Architecture::tensors`], and where each
+/// ends in the buffer.
 pub(super) fn head_ends(architecture: &Architecture) -> Vec<(usize, usize)> {
     let tensors = architecture.tensors();
     let own = own_buffers(&tensors);

@@ -66,15 +66,15 @@ impl Link {
     }
 }
 
-/// E = (1/L) Σ_s w\[s\]·D(P\[s\], t\[s\]), where P follows from Y by the link, and w is the weight of
-/// a sample, which is 1 unless the batch [has others](super::Batch::with_weights).
+/// E = (1/L) Σ_s w\[s\]·D(P\[s\], t\[s\]), where P follows from Y by the link, and w is the weight
+/// of a sample, which is 1 unless the batch [has others](super::Batch::with_weights).
 ///
 /// D is |P − t|^q, and (1 + a)·|P − t|^q where P > t, with q = `power` and a = `asymmetry`. With
 /// `cross_entropy` it is −t·ln P − (1 − t)·ln(1 − P) with P = σ(Y), for targets from 0 to 1. The
 /// entropy of t is not subtracted, so a D with a t between 0 and 1 is above 0 also for P = t.
 ///
-/// The gradient of a term is e = ∂E/∂Y. For a power it is (q/L)·w·|P − t|^(q − 1)·sign(P − t)·∂P/∂Y,
-/// with sign(0) = 0, and with the factor 1 + a where P > t. For the cross-entropy it is
+/// The gradient of a term is e = ∂E/∂Y. For a power it is (q/L)·w·|P − t|^(q − 1)·sign(P −
+/// t)·∂P/∂Y, with sign(0) = 0, and with the factor 1 + a where P > t. For the cross-entropy it is
 /// (1/L)·w·(P − t).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -185,8 +185,8 @@ impl Loss {
         }
     }
 
-    /// Refuses a power below 1, an asymmetry of −1 or less, numbers of a win rate out of their range,
-    /// a win rate without the sigmoid link, and a cross-entropy with anything but σ(Y).
+    /// Refuses a power below 1, an asymmetry of −1 or less, numbers of a win rate out of their
+    /// range, a win rate without the sigmoid link, and a cross-entropy with anything but σ(Y).
     pub fn check(&self) -> Result<()> {
         if !(self.power >= 1.0 && self.power.is_finite()) {
             let expected = "a finite number from 1";

@@ -90,8 +90,8 @@ impl Network {
         Ok(network)
     }
 
-    /// The same network, computed from tensor operations: the witness of the paths that have kernels
-    /// of their own.
+    /// The same network, computed from tensor operations: the witness of the paths that have
+    /// kernels of their own.
     #[doc(hidden)]
     #[must_use]
     pub fn composed(mut self) -> Self {

@@ -15,8 +15,8 @@ pub(super) struct Ordered {
 }
 
 impl Ordered {
-    /// Orders a batch of index lists by its buckets, which are below `buckets`, and an e that the caller
-    /// gave; `None` if the batch has that order, or no lists.
+    /// Orders a batch of index lists by its buckets, which are below `buckets`, and an e that the
+    /// caller gave; `None` if the batch has that order, or no lists.
     pub(super) fn new(batch: &Batch, buckets: usize, e: Option<&[f32]>) -> Result<Option<Self>> {
         let Some(own) = batch.buckets().filter(|own| !own.is_sorted()) else {
             return Ok(None);

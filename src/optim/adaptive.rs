@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 /// m ← β1·m + (1 − β1)·g; v ← β2·v + (1 − β2)·g²; m̂ = m/(1 − β1^t); v̂ = v/(1 − β2^t);
 /// θ ← θ·(1 − η·w) − η·m̂/(√v̂ + ε), then θ clipped to a range if there is one.
 ///
-/// Without [`bias_correction`](Self::bias_correction), m̂ = m and v̂ = v. Some trainers call that form
-/// AdamW.
+/// Without [`bias_correction`](Self::bias_correction), m̂ = m and v̂ = v. Some trainers call that
+/// form AdamW.
 ///
 /// ```
 /// use wgrad::optim::{AdamW, Optimizer};
@@ -306,7 +306,8 @@ mod tests {
 
     #[test]
     fn rectification_by_hand() {
-        // ρ∞ = 19 for β2 = 0.9. At t = 10, β2^t = 0.3486784401 and ρ = 8.2932; at t = 5, ρ = 4.5803.
+        // ρ∞ = 19 for β2 = 0.9. At t = 10, β2^t = 0.3486784401 and ρ = 8.2932; at t = 5, ρ =
+        // 4.5803.
         let r = rectification(0.9, 10.0).unwrap();
         let rho: f64 = 19.0 - 20.0 * 0.348_678_440_1 / (1.0 - 0.348_678_440_1);
         let square = (rho - 4.0) * (rho - 2.0) * 19.0 / (15.0 * 17.0 * rho);

@@ -1,5 +1,5 @@
-//! Places in the data: where a loader goes on, what was read before, and what follows from the number
-//! of a batch.
+//! Places in the data: where a loader goes on, what was read before, and what follows from the
+//! number of a batch.
 
 use crate::support::{START, board, file, load, loader, numbered, raw, settings};
 use std::fs;

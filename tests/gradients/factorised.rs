@@ -1,5 +1,5 @@
-//! Factorised inputs: the paths with kernels of their own, which read the merged weights, against the
-//! composed path, which knows only the two parts.
+//! Factorised inputs: the paths with kernels of their own, which read the merged weights, against
+//! the composed path, which knows only the two parts.
 
 use crate::common::nets::{self, Net, relative_l2};
 use crate::{LOSSES, common, compute, worst_error};

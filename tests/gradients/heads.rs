@@ -1,5 +1,5 @@
-//! Networks with a longer head: the f64 reference against the formulas and finite differences, every
-//! executor against the reference, and the paths of a plain network against the composed one.
+//! Networks with a longer head: the f64 reference against the formulas and finite differences,
+//! every executor against the reference, and the paths of a plain network against the composed one.
 
 use crate::common::nets::{self, Net, relative_l2};
 use crate::{LOSSES, common, compute, gradients, worst_error};

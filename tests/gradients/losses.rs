@@ -114,8 +114,8 @@ fn wrong_weights_are_refused() {
     }
 }
 
-/// A judge decides weights and λ, for batches of lists and of records, whose gradients have the same
-/// bits.
+/// A judge decides weights and λ, for batches of lists and of records, whose gradients have the
+/// same bits.
 #[test]
 fn a_judge_decides_weight_and_lambda() {
     let _turn = common::turn();

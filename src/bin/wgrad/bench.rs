@@ -295,8 +295,8 @@ fn measure(
     )))
 }
 
-/// The largest relative L2 error of the gradients with these variants. The inner `Err` is the reason
-/// why they are wrong.
+/// The largest relative L2 error of the gradients with these variants. The inner `Err` is the
+/// reason why they are wrong.
 pub fn checked(
     device: &Device,
     architecture: &Architecture,

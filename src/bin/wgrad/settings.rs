@@ -52,8 +52,8 @@ pub struct SettingsOptions {
     /// @PERIODS [default: cosine]
     #[arg(long, value_name = "SCHEDULE")]
     schedule: Option<Schedule>,
-    /// Steps over which the learning rate rises to the schedule: i ÷ STEPS of it at step i, or, with
-    /// harmonic:STEPS, 1 ÷ (STEPS + 1 − i) [default: 0]
+    /// Steps over which the learning rate rises to the schedule: i ÷ STEPS of it at step i, or,
+    /// with harmonic:STEPS, 1 ÷ (STEPS + 1 − i) [default: 0]
     #[arg(long, value_name = "STEPS")]
     warmup: Option<Warmup>,
     /// How often the schedules move: step, or superbatch, which is an epoch for a length in epochs
@@ -66,11 +66,12 @@ pub struct SettingsOptions {
     /// μ, the momentum of sgd: from 0 to below 1 [default: 0.9]
     #[arg(long, value_name = "MU", allow_negative_numbers = true)]
     momentum: Option<f32>,
-    /// Except for sgd: each step multiplies every parameter by 1 − learning rate · DECAY [default: 0.01]
+    /// Except for sgd: each step multiplies every parameter by 1 − learning rate · DECAY [default:
+    /// 0.01]
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
     weight_decay: Option<f32>,
-    /// Except for sgd: the range of every parameter, such as -1.98..1.98 or, for the same range, 1.98
-    /// [default: none]
+    /// Except for sgd: the range of every parameter, such as -1.98..1.98 or, for the same range,
+    /// 1.98 [default: none]
     #[arg(long, value_name = "LOW..HIGH", visible_alias = "weight-clip", allow_hyphen_values = true, value_parser = range)]
     weight_range: Option<(f32, f32)>,
     /// For adamw: whether the moments are divided by 1 − β^t; bullet's are not [default: true]
@@ -83,8 +84,8 @@ pub struct SettingsOptions {
     /// Read A in 16 bits in the forward pass of a step. Adapters do it [default: 32 bits]
     #[arg(long)]
     half_weights: bool,
-    /// The distribution of the initial parameters: standard, or he or he:INPUTS for variances of 2 ÷
-    /// inputs and biases of 0, where INPUTS replaces the inputs of A [default: standard]
+    /// The distribution of the initial parameters: standard, or he or he:INPUTS for variances of 2
+    /// ÷ inputs and biases of 0, where INPUTS replaces the inputs of A [default: standard]
     #[arg(long, value_name = "NAME")]
     initial: Option<Initial>,
     /// Lanes of an invocation of the forward kernel on adapters, 16 or 32 [default: as `wgrad tune`
@@ -95,8 +96,8 @@ pub struct SettingsOptions {
     /// registers [default: as `wgrad tune` kept, else shared on a GPU]
     #[arg(long, value_parser = PossibleValuesParser::new(Tiles::ALL.map(Tiles::name)).try_map(|name| name.parse::<Tiles>()))]
     tiles: Option<Tiles>,
-    /// Leave out positions whose score has at least this size, as mates and missing scores of engines
-    /// have; 0 keeps all [default: 20000]
+    /// Leave out positions whose score has at least this size, as mates and missing scores of
+    /// engines have; 0 keeps all [default: 20000]
     #[arg(long, value_name = "CENTIPAWNS")]
     max_score: Option<u16>,
     /// Seed of the initial parameters and of the shuffle [default: 0]

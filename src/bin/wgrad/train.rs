@@ -33,8 +33,8 @@ pub struct Options {
     #[command(flatten)]
     recipe: RecipeOptions,
     /// Continue the run in DIR from its newest checkpoint and with its settings; only --data,
-    /// --validation, --device, --threads, --save-every and the options of checkpoints and output may
-    /// differ, and the length of the current stage where its schedules allow it
+    /// --validation, --device, --threads, --save-every and the options of checkpoints and output
+    /// may differ, and the length of the current stage where its schedules allow it
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "init", "out"])]
     resume: Option<PathBuf>,
     #[command(flatten)]

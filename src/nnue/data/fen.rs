@@ -10,9 +10,10 @@ impl Position {
     /// A position from a FEN of 2 to 6 fields, White's `score` in centipawns, and White's `result`
     /// in half points: 0, 1 or 2.
     ///
-    /// A position has one king for each side and at most 32 pieces, as a binary record has. Castling
-    /// rights, en passant square and clocks must be well formed if they are there, but they need not
-    /// fit the position: the record does not hold them, and many programs write them carelessly.
+    /// A position has one king for each side and at most 32 pieces, as a binary record has.
+    /// Castling rights, en passant square and clocks must be well formed if they are there, but
+    /// they need not fit the position: the record does not hold them, and many programs write them
+    /// carelessly.
     ///
     /// # Errors
     /// A [`Fault`] with the field of the FEN, or the score or the result.

@@ -169,7 +169,8 @@ impl Reader {
     /// bulletformat are not checked yet.
     ///
     /// # Errors
-    /// A damaged line or record of marlinformat, and a file that ends early, because it has changed since it was opened.
+    /// A damaged line or record of marlinformat, and a file that ends early, because it has changed
+    /// since it was opened.
     pub(crate) fn read(&mut self, records: &mut AVec<RawRecord>, most: usize) -> Result<()> {
         match self {
             Self::Records {

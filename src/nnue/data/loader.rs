@@ -154,10 +154,9 @@ type BatchJob = (RawBatch, Sender<Reply>);
 /// [`LoaderSettings::shuffle_buffer`] records. Each block is shuffled with a random generator. The
 /// generator's seed comes from the seed, the epoch and the number of the block. Batches are cut
 /// from consecutive blocks, so each position occurs once per epoch, and no batch has positions of
-/// two epochs. Nothing else influences the order. A loader that starts at a [`Place`] gives the rest
-/// of the same sequence.
-/// Positions of different blocks never mix, so files larger than a block should be shuffled when
-/// they are made.
+/// two epochs. Nothing else influences the order. A loader that starts at a [`Place`] gives the
+/// rest of the same sequence. Positions of different blocks never mix, so files larger than a block
+/// should be shuffled when they are made.
 ///
 /// **Memory.** A loader holds two blocks of 36 bytes per record and at most 2·threads + 2 batches.
 /// Each batch has up to 60 + 16·F bytes per sample (572 for [`Chess768`](super::Chess768)) and 8·N

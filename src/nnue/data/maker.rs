@@ -164,8 +164,8 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
         }
     }
 
-    /// The batch of these records, in the memory of `spare`. Its samples are in the order in which a
-    /// step computes them: by bucket and then by group, or by group and then by bucket.
+    /// The batch of these records, in the memory of `spare`. Its samples are in the order in which
+    /// a step computes them: by bucket and then by group, or by group and then by bucket.
     pub(crate) fn make(&mut self, raw: &RawBatch, spare: Option<Contents>) -> Result<Contents> {
         if let Some(shares) = &self.shares {
             let lambda = shares.at(raw.number, raw.epoch());
@@ -181,8 +181,8 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
         made
     }
 
-    /// Writes records in the order of their buckets and groups. Records of a bucket and a group keep
-    /// their order.
+    /// Writes records in the order of their buckets and groups. Records of a bucket and a group
+    /// keep their order.
     fn order(&self, to: &mut RawBatch, from: &RawBatch) {
         (to.next, to.ends_epoch) = (from.next, from.ends_epoch);
         let groups = self.features.groups();

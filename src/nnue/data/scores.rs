@@ -32,8 +32,8 @@ impl ScoreFilter {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Removes records of `new`, the consecutive records from `new.at` on, and adds a segment for each
-    /// run of the others.
+    /// Removes records of `new`, the consecutive records from `new.at` on, and adds a segment for
+    /// each run of the others.
     pub(crate) fn keep(
         &self,
         records: &mut AVec<RawRecord>,

@@ -24,8 +24,8 @@ crate::interface! {
         /// The offset of the targets in `index`, stored as the bits of floats. Without a loss they
         /// are not read.
         pub targets: u32,
-        /// The offset of the weights of the samples in `index`, stored as the bits of floats, if they have
-        /// weights.
+        /// The offset of the weights of the samples in `index`, stored as the bits of floats, if
+        /// they have weights.
         pub sample_weights: u32,
         /// Splits.
         pub splits: u32,

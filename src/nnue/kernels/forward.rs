@@ -32,8 +32,8 @@ crate::uniform! {
         /// The offset of the targets in `lists`, stored as the bits of floats. Without a loss they
         /// are not read.
         pub targets: u32,
-        /// The offset of the weights of the samples in `lists`, stored as the bits of floats, if they have
-        /// weights.
+        /// The offset of the weights of the samples in `lists`, stored as the bits of floats, if
+        /// they have weights.
         pub sample_weights: u32,
         /// The number of rows of C.
         pub buckets: u32,

@@ -132,8 +132,8 @@ fn factor(numbers: &Numbers, sample: Sample) -> f64 {
 }
 
 /// The absolute error of P in f32. WGSL allows 3 + 2|x| ulp for exp, 2.5 for the division and half
-/// an ulp for each other operation, so σ(x) ≤ 1 is within (3 + 2|x|)·σ(1 − σ) + 4 ulps. The argument
-/// of a win rate has two roundings. The identity has no error.
+/// an ulp for each other operation, so σ(x) ≤ 1 is within (3 + 2|x|)·σ(1 − σ) + 4 ulps. The
+/// argument of a win rate has two roundings. The identity has no error.
 fn link_error(link: Link, numbers: &Numbers, y: f64) -> f64 {
     if link == Link::Identity {
         return 0.0;

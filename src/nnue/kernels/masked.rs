@@ -87,8 +87,8 @@ pub const GROUP: usize = 128;
 /// shared tiles a band has a multiple of them: see [`band`].
 pub const BAND: usize = 8;
 
-/// The most bands with shared tiles. `masked_head` sums the shares of all bands, and with many inputs
-/// the shares of bands of eight features would be a third as large as A for each bucket.
+/// The most bands with shared tiles. `masked_head` sums the shares of all bands, and with many
+/// inputs the shares of bands of eight features would be a third as large as A for each bucket.
 const MOST_BANDS: usize = 1024;
 
 /// Features of a band on an adapter. With tiles in registers the kernel has a constant number.

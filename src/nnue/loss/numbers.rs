@@ -123,7 +123,8 @@ impl Numbers {
         }
     }
 
-    /// The weights of some samples, which follow the targets of all samples; empty if they have none.
+    /// The weights of some samples, which follow the targets of all samples; empty if they have
+    /// none.
     pub(crate) fn of_samples<'a>(
         &self,
         targets: &'a [f32],

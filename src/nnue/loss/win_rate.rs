@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// P(x) = ½·(1 + σ((x − o)/k) − σ((−x − o)/k)) of a score x in centipawns: the expected result of a
-/// game that is won with probability σ((x − o)/k) and lost with probability σ((−x − o)/k). A network's
-/// output has the score x = scale·Y.
+/// game that is won with probability σ((x − o)/k) and lost with probability σ((−x − o)/k). A
+/// network's output has the score x = scale·Y.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WinRate {

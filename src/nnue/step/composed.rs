@@ -1,8 +1,8 @@
-//! The composed path: the network from tensor operations. It takes every architecture and every batch
-//! on every device, and the paths with kernels of their own are tested against it.
+//! The composed path: the network from tensor operations. It takes every architecture and every
+//! batch on every device, and the paths with kernels of their own are tested against it.
 //!
-//! Tensors are computed as they are written down, not recorded. So a pass plays its operations first
-//! and adds to the recording only the copies of what they leave behind.
+//! Tensors are computed as they are written down, not recorded. So a pass plays its operations
+//! first and adds to the recording only the copies of what they leave behind.
 
 use super::{Common, Goal, ParameterBuffers};
 use crate::engine::device::Device;

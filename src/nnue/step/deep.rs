@@ -130,8 +130,8 @@ impl Deep {
         most_chunks(self.architecture.inputs, entries)
     }
 
-    /// Whether the kernels can compute gradients of a batch of records with this many indices in one
-    /// perspective as one micro-batch, where a buffer has at most `limit` bytes.
+    /// Whether the kernels can compute gradients of a batch of records with this many indices in
+    /// one perspective as one micro-batch, where a buffer has at most `limit` bytes.
     pub(super) fn takes_records(&self, samples: usize, entries: usize, limit: u64) -> bool {
         let rows = 2 * self.room(entries) * self.architecture.hidden;
         // As many words as lists of 32 indices.

@@ -1,5 +1,5 @@
-//! What a step does after its micro-batches: the update of every parameter where the gradient kernels
-//! have not applied it, and the synchronization with slow weights.
+//! What a step does after its micro-batches: the update of every parameter where the gradient
+//! kernels have not applied it, and the synchronization with slow weights.
 
 use super::factorised::{self, record_merge};
 use super::{Goal, ParameterBuffers, Plan, Step, Update};
@@ -72,7 +72,8 @@ impl Step {
         }
     }
 
-    /// Synchronizes every parameter with its slow weights, if the optimizer does so after this step.
+    /// Synchronizes every parameter with its slow weights, if the optimizer does so after this
+    /// step.
     pub(super) fn record_lookahead(
         &self,
         recording: &mut Recording<'_>,

@@ -1,6 +1,6 @@
-//! Factorised inputs, A = A′ + A″ with a part A″ that all king buckets share: what a step computes for
-//! them besides its path. A path reads the merged A and writes the gradient of A, which is that of
-//! A′; see section 1.15.
+//! Factorised inputs, A = A′ + A″ with a part A″ that all king buckets share: what a step computes
+//! for them besides its path. A path reads the merged A and writes the gradient of A, which is that
+//! of A′; see section 1.15.
 
 use super::{ParameterBuffers, Update};
 use crate::engine::device::Buffer;

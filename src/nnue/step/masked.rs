@@ -115,8 +115,9 @@ impl Sizes {
     }
 
     /// The number of words that the index takes: the first chunks and the chunk starts of both
-    /// perspectives and, with several buckets, the blocks. With one bucket there is a block per 1,024
-    /// samples; `sample_bytes` counts a word per sample more than the lists have, which covers them.
+    /// perspectives and, with several buckets, the blocks. With one bucket there is a block per
+    /// 1,024 samples; `sample_bytes` counts a word per sample more than the lists have, which
+    /// covers them.
     fn index_words(&self, architecture: &Architecture) -> usize {
         let buckets = architecture.buckets;
         let first_chunks = architecture.inputs * buckets + 1;
@@ -174,8 +175,8 @@ impl Masked {
         self.fits(&sizes) && 2 * self.fixed_bytes(batch, gradient) <= self.binding_limit
     }
 
-    /// Whether the kernels can compute gradients of a batch of records with this many indices in one
-    /// perspective as one micro-batch, where a buffer has at most `limit` bytes.
+    /// Whether the kernels can compute gradients of a batch of records with this many indices in
+    /// one perspective as one micro-batch, where a buffer has at most `limit` bytes.
     pub(super) fn takes_records(&self, samples: usize, entries: usize, limit: u64) -> bool {
         let architecture = &self.architecture;
         let chunks = most_chunks(architecture.inputs * architecture.buckets, entries);

@@ -20,8 +20,8 @@ pub(super) const WORKSPACE_BYTES: u64 = 256 << 20;
 /// and the host builds one in more time than the GPU needs for the whole step.
 const GPU_WORKSPACE_BYTES: u64 = 1 << 30;
 
-/// The most bytes of a tensor of the composed path on the CPU. Its passes go through memory once per
-/// operation, so the tensors of a micro-batch should stay in the caches.
+/// The most bytes of a tensor of the composed path on the CPU. Its passes go through memory once
+/// per operation, so the tensors of a micro-batch should stay in the caches.
 const NEAR_BYTES: u64 = 4 << 20;
 
 /// The path and the sizes of a batch, chosen once per batch.
@@ -269,8 +269,8 @@ impl Plan {
     }
 
     /// The update that the masked and the deep kernels apply themselves. If a batch is one
-    /// micro-batch, it needs no gradients in memory. The parts of factorised inputs have a kernel of
-    /// their own.
+    /// micro-batch, it needs no gradients in memory. The parts of factorised inputs have a kernel
+    /// of their own.
     pub(super) fn fused<'a>(self, slice: &Slice<'_>, goal: Option<Goal<'a>>) -> Option<Update<'a>> {
         let goal = goal?;
         let whole = slice.samples() == goal.total;

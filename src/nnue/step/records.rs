@@ -1,5 +1,5 @@
-//! Records that the device decodes: the buffers and the commands that turn them into the index lists
-//! and the transposed index of [`ListBuffer`].
+//! Records that the device decodes: the buffers and the commands that turn them into the index
+//! lists and the transposed index of [`ListBuffer`].
 //!
 //! The number of chunks is known on the device alone. The host makes room for as many as there can
 //! be, and the kernels after it treat the rest as chunks without samples.
@@ -135,8 +135,8 @@ impl Feed {
         grow_roomy(device, &mut self.records, "records", Element::Word, len)
     }
 
-    /// Decodes a batch into the parts of the buffer, uploads the layers of its head, and returns the
-    /// offsets of all parts.
+    /// Decodes a batch into the parts of the buffer, uploads the layers of its head, and returns
+    /// the offsets of all parts.
     pub(super) fn record<'a>(
         &self,
         recording: &mut Recording<'a>,

@@ -1,6 +1,7 @@
-//! The scattered path, for index lists on the CPU: SCReLU networks, and networks with a longer head.
-//! It runs samples forward and backward while their data are in the caches, and adds the gradients
-//! row by row to the gradients of its shard: see [`pieces`](crate::nnue::kernels::pieces).
+//! The scattered path, for index lists on the CPU: SCReLU networks, and networks with a longer
+//! head. It runs samples forward and backward while their data are in the caches, and adds the
+//! gradients row by row to the gradients of its shard: see
+//! [`pieces`](crate::nnue::kernels::pieces).
 //!
 //! For CReLU and ReLU without a longer head, [`masked`](super::masked) reads only one bit per lane,
 //! while this path writes whole rows.
@@ -29,8 +30,8 @@ const PIECE: usize = 2048;
 /// [`FEW`] indices per row of their gradients.
 const LONG_PIECE: usize = 4096;
 
-/// So few indices per row of a shard's gradients, or per output bucket of a feature, make little use
-/// of the row.
+/// So few indices per row of a shard's gradients, or per output bucket of a feature, make little
+/// use of the row.
 const FEW: usize = 16;
 
 /// With more inputs, the rows of A that a shard uses exceed the second cache of a processor. The
@@ -129,7 +130,8 @@ impl Scattered {
     }
 
     /// Whether the kernels gain more from samples that have rows of A in common than from samples
-    /// that have their output bucket in common. Longer heads compute samples of one bucket together.
+    /// that have their output bucket in common. Longer heads compute samples of one bucket
+    /// together.
     pub(super) fn orders_by_group(&self) -> bool {
         self.architecture.has_plain_head() && self.architecture.inputs > MANY
     }

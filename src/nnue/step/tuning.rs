@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::nnue::tuning::Tuning;
 
 impl Step {
-    /// Chooses the variants of every path: see [`Network::set_tuning`](crate::nnue::Network::set_tuning).
+    /// Chooses the variants of every path: see
+    /// [`Network::set_tuning`](crate::nnue::Network::set_tuning).
     pub(in crate::nnue) fn set_tuning(&mut self, tuning: Tuning) -> Result<()> {
         tuning.check(&self.device, &self.architecture)?;
         let chosen = tuning.or(Tuning::standard(&self.device, &self.architecture));

@@ -26,15 +26,16 @@ impl Update<'_> {
         moments.map(|buffers| buffers[buffer].id()).collect()
     }
 
-    /// The first two moments of a buffer of parameters, or `spare` for one that the optimizer does not
-    /// have.
+    /// The first two moments of a buffer of parameters, or `spare` for one that the optimizer does
+    /// not have.
     pub(super) fn state(&self, buffer: usize, spare: BufferId) -> [BufferId; 2] {
         let moment = |index: usize| self.moments.get(index);
         [0, 1].map(|index| moment(index).map_or(spare, |buffers| buffers[buffer].id()))
     }
 
-    /// The numbers of a tensor, given by its index in [`Architecture::tensors`]. A of each accumulator
-    /// and then each shared part are the first tensors, and have buffers with the same indices.
+    /// The numbers of a tensor, given by its index in [`Architecture::tensors`]. A of each
+    /// accumulator and then each shared part are the first tensors, and have buffers with the same
+    /// indices.
     pub(super) fn tensor(&self, tensor: usize) -> sinks::Group {
         let group = self.groups.get(tensor).copied().unwrap_or_default();
         self.optimizer.group(self.at, &group)
@@ -72,8 +73,8 @@ impl Update<'_> {
     }
 }
 
-/// The sink of the gradients of a micro-batch, and the numbers of the optimizer's step: a fused update,
-/// or the gradient buffers, to which every micro-batch after the first one adds.
+/// The sink of the gradients of a micro-batch, and the numbers of the optimizer's step: a fused
+/// update, or the gradient buffers, to which every micro-batch after the first one adds.
 pub(super) fn sink(fused: Option<Update<'_>>, slice: &Slice<'_>) -> (Sink, Step) {
     match fused {
         Some(update) => (update.optimizer.sink(), update.optimizer.step(update.at)),
@@ -82,9 +83,9 @@ pub(super) fn sink(fused: Option<Update<'_>>, slice: &Slice<'_>) -> (Sink, Step)
     }
 }
 
-/// As [`sink`] for the head buffer, with the numbers of its three groups. If the groups of its tensors
-/// differ within the three, the kernel writes the gradients, and [`Update::head_runs`] are applied
-/// after it.
+/// As [`sink`] for the head buffer, with the numbers of its three groups. If the groups of its
+/// tensors differ within the three, the kernel writes the gradients, and [`Update::head_runs`] are
+/// applied after it.
 pub(super) fn head_sink(
     fused: Option<Update<'_>>,
     slice: &Slice<'_>,

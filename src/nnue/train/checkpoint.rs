@@ -78,8 +78,8 @@ struct Trained {
 }
 
 impl Checkpoint {
-    /// The state before the first step, as [`Learner::new`](crate::nnue::Learner::new). `data` and `positions` describe the
-    /// dataset.
+    /// The state before the first step, as [`Learner::new`](crate::nnue::Learner::new). `data` and
+    /// `positions` describe the dataset.
     ///
     /// # Errors
     /// As [`Architecture::check`](crate::nnue::Architecture::check).
@@ -203,8 +203,8 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Checks everything except the tensors: the settings, the data, and, in a file of release 0.1.0,
-    /// step = epoch·⌈positions ÷ L⌉ + batch.
+    /// Checks everything except the tensors: the settings, the data, and, in a file of release
+    /// 0.1.0, step = epoch·⌈positions ÷ L⌉ + batch.
     fn check(&self) -> Result<()> {
         self.settings.check()?;
         if self.positions == 0 {
@@ -362,8 +362,8 @@ impl Checkpoints {
         Ok(found)
     }
 
-    /// Removes all checkpoints except the `keep` newest and those at the steps `spared`. A `keep` of
-    /// 0 keeps all.
+    /// Removes all checkpoints except the `keep` newest and those at the steps `spared`. A `keep`
+    /// of 0 keeps all.
     ///
     /// # Errors
     /// [`Error::Io`] with the file.

@@ -110,8 +110,8 @@ pub struct Settings {
     pub target_win_rate: Option<WinRate>,
     /// The seed of the initial parameters and of the shuffle.
     pub seed: u64,
-    /// The least size of a score, in centipawns, of positions that are left out; 0 keeps all. Engines
-    /// write mates and missing scores as such numbers.
+    /// The least size of a score, in centipawns, of positions that are left out; 0 keeps all.
+    /// Engines write mates and missing scores as such numbers.
     #[serde(skip_serializing_if = "is_usual_max_score")]
     pub max_score: u16,
     /// The number of positions that are shuffled together; 0 keeps the order of the files.
@@ -299,7 +299,8 @@ impl Settings {
         self.lambda_schedule.share(start, unit, moment, warmup)
     }
 
-    /// λ of the batches of a loader that begins after this number of steps; `None` if λ is constant.
+    /// λ of the batches of a loader that begins after this number of steps; `None` if λ is
+    /// constant.
     pub(super) fn shares(&self, timeline: Timeline, steps: u64) -> Option<Shares> {
         if self.lambda_schedule.is_constant() && self.lambda_warmup.steps == 0 {
             return None;

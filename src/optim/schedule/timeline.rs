@@ -26,8 +26,8 @@ pub struct Moment {
 }
 
 impl Timeline {
-    /// The moment of a step, counted from 1, whose batch belongs to this epoch of the stage, counted
-    /// from 0.
+    /// The moment of a step, counted from 1, whose batch belongs to this epoch of the stage,
+    /// counted from 0.
     pub fn moment(&self, step: u64, epoch: u64) -> Moment {
         let period = match self.batches {
             Some(batches) => step.saturating_sub(1) / batches.max(1) + 1,

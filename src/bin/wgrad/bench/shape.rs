@@ -22,13 +22,15 @@ pub struct ShapeOptions {
     /// L, positions in a batch
     #[arg(long, value_name = "L", visible_alias = "batch")]
     batch_size: Option<usize>,
-    /// N, inputs of one perspective; or the name of a feature set, as `wgrad train --inputs` takes it
+    /// N, inputs of one perspective; or the name of a feature set, as `wgrad train --inputs` takes
+    /// it
     #[arg(long, value_name = "N|NAME", value_parser = inputs)]
     inputs: Option<Inputs>,
     /// The buckets of king-buckets, as `wgrad train --buckets` takes them
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
     buckets: Option<Vec<usize>>,
-    /// The output buckets, as `wgrad train --output-buckets` takes them. Random positions fall into all of them alike
+    /// The output buckets, as `wgrad train --output-buckets` takes them. Random positions fall into
+    /// all of them alike
     #[arg(long, value_name = "TABLE")]
     output_buckets: Option<OutputBuckets>,
     /// F, active inputs per position and perspective
@@ -241,7 +243,8 @@ impl ShapeOptions {
         given.or_else(|| step.given())
     }
 
-    /// The single shape of `wgrad bench`, if any option of it, of its head or of its steps is given.
+    /// The single shape of `wgrad bench`, if any option of it, of its head or of its steps is
+    /// given.
     ///
     /// # Errors
     /// As [`Self::shape`].

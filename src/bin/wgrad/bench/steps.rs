@@ -29,8 +29,8 @@ pub struct Timing {
     /// transposed index.
     pub index_seconds: f64,
     /// The time in the call of a step with its share of the submission, and the part of it that is
-    /// spent on copies to memory that the adapter reads. No earlier submission is in flight, because
-    /// a driver might wait for it. `None` if the call itself computes.
+    /// spent on copies to memory that the adapter reads. No earlier submission is in flight,
+    /// because a driver might wait for it. `None` if the call itself computes.
     pub host_seconds: Option<[f64; 2]>,
     pub submissions: f64,
     /// The choices that the steps used.

@@ -10,8 +10,8 @@ use crate::optim::sinks::{Sink, Step};
 
 pub(super) fn cases() -> Vec<Case> {
     // [N, K, chunks of a feature's bucket at most, perspective, count, buckets, band]: 1, band − 1,
-    // band, band + 1, bands of several eights, lane groups that are not full, primes, and past 65,535
-    // workgroups; the first and a late step, with and without a range.
+    // band, band + 1, bands of several eights, lane groups that are not full, primes, and past
+    // 65,535 workgroups; the first and a late step, with and without a range.
     let shapes = [
         [1, 32, 1, 0, 1, 1, 8],
         [7, 64, 3, 1, 1, 1, 8],
@@ -119,8 +119,8 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// The parameters of `[N, K, chunks of a feature's bucket at most, perspective, count, buckets,
-/// band]`, and an index with the first chunk of each bucket of each feature after a few other words.
-/// Each perspective has two rows that are no chunks.
+/// band]`, and an index with the first chunk of each bucket of each feature after a few other
+/// words. Each perspective has two rows that are no chunks.
 fn shape(inputs: &mut Inputs, shape: [usize; 7]) -> (Params, Vec<u32>) {
     let [features, hidden, most, perspective, count, buckets, band] = shape;
     let before = features % 4;
