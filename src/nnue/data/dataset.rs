@@ -72,8 +72,8 @@ impl Dataset {
         }
     }
 
-    /// The number of positions that readers have left out because of their scores, since
-    /// [`Self::max_score`], by all clones of this dataset.
+    /// The number of positions that all clones of this dataset have left out because of their scores
+    /// since [`Self::max_score`]. A position counts as often as it was read.
     pub fn dropped(&self) -> u64 {
         self.scores.dropped()
     }

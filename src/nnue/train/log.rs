@@ -42,7 +42,8 @@ pub enum Entry {
         /// The planned number of its steps.
         steps: u64,
     },
-    /// Positions that were left out of the data of a stage since the start or the last resume.
+    /// Positions that were left out while the data of a stage were read, since the start or the last
+    /// resume. A position counts in each epoch, and what was read ahead counts too.
     Dropped {
         /// The number of steps so far.
         step: u64,
