@@ -206,7 +206,7 @@ class Model:
         if kernel.label.startswith("masked_weights") and kernel.label.endswith(".registers"):
             kernel.label = kernel.label.replace(".registers", ".buckets")
             kernel.workgroups *= math.ceil(step.hidden / 32) / math.ceil(step.hidden / 256)
-        kernel.label = kernel.label.replace(".registers", ".shared")
+        kernel.label = kernel.label.replace(".registers", ".shared").removesuffix(".8_slots")
         is_forward = kernel.name == "forward_sparse"
         if is_forward and card.wave == 64:  # AMD, and Intel in its place
             kernel.label = kernel.label.replace(".32_lanes", ".16_lanes")

@@ -22,6 +22,7 @@ struct Params {
     interleave: u32,
     entries: u32,
     unit: f32, // of slopes in 16 bits
+    by_lane_group: u32, // 1 if the lane group is the slow axis of the workgroups
 }
 
 // Per perspective: chunk starts, [chunks + 1], and samples.
@@ -74,11 +75,16 @@ fn main(
     @builtin(local_invocation_index) invocation: u32,
 ) {
     let lane_groups = (params.hidden + 127u) / 128u;
+    let own_group = group_index(group, groups);
+    var own_row = own_group / lane_groups;
+    var lane_group = own_group % lane_groups;
     // Neighboring workgroups have rows of one lane group, so that the bits and slopes that are in
-    // use at a time stay in a cache.
-    let most_rows = params.chunks_1 + params.chunks_2 + 4u * params.blocks;
-    let own_row = group_index(group, groups) % most_rows;
-    let lane_group = group_index(group, groups) / most_rows;
+    // use at a time stay in a cache of a GPU. A CPU reads a sample's lane groups one after the other.
+    if (params.by_lane_group == 1u) {
+        let most_rows = params.chunks_1 + params.chunks_2 + 4u * params.blocks;
+        own_row = own_group % most_rows;
+        lane_group = own_group / most_rows;
+    }
     if (lane_group >= lane_groups) {
         return;
     }

@@ -256,6 +256,23 @@ fn a_recording_sums_its_traffic_by_kernel() {
     assert_eq!(recording.traffic(), None, "copy counts none");
 }
 
+#[test]
+fn an_interface_has_the_sizes_that_overrides_give() {
+    let sizes = |slots: &str| {
+        let wgsl = format!(
+            "override SLOTS: u32 = {slots};
+             var<workgroup> sums: array<f32, 64>;
+             struct Params {{ count: u32 }}
+             @group(0) @binding(0) var<storage, read_write> out: array<f32>;
+             @group(0) @binding(1) var<uniform> params: Params;
+             @compute @workgroup_size(4, 2 * SLOTS) fn main() {{ out[0] = sums[params.count]; }}"
+        );
+        reflect(&wgsl).map(|found| (found.workgroup, found.workgroup_bytes))
+    };
+    assert_eq!(sizes("8").unwrap(), ([4, 16, 1], 256));
+    assert_eq!(sizes("128").unwrap(), ([4, 256, 1], 256));
+}
+
 /// The module of a variant as each backend takes it: validated, with overrides resolved.
 fn resolved(kernel: &Kernel, variant: usize) -> (naga::Module, naga::valid::ModuleInfo) {
     let module = naga::front::wgsl::parse_str(&kernel.assemble(variant)).unwrap();

@@ -25,12 +25,12 @@ impl Form {
         self.kernel.bindings.len() as u32
     }
 
-    /// Whether only software adapters take this variant by vendor: the one with tiles in registers.
-    /// A GPU has it only if a tuning says so.
+    /// Whether only software adapters take this variant by vendor: tiles in registers, which a GPU
+    /// has only if a tuning says so, and 8 slots of `masked_head`.
     pub fn is_for_software(&self) -> bool {
         let chosen = self.kernel.chosen(self.variant);
         let mut names = chosen.iter().map(|choice| choice.name);
-        names.any(|name| name == Tiles::Registers.name())
+        names.any(|name| [Tiles::Registers.name(), "8_slots"].contains(&name))
     }
 }
 

@@ -6,11 +6,13 @@
 // hundreds of them one after the other. Each bucket has one more workgroup for d, and there is one
 // for the loss if it is summed. The shader declares the buffers, `put` for a gradient, and
 // `put_loss`. Each element is put once.
-const SLOTS = 128u;
+// 128, or 8 on software adapters, which wait long at barriers: SLOTS · VECTORS is a power of 4.
+override SLOTS: u32 = 128u;
+const MOST_SLOTS = 128u;
 const VECTORS = 2u;
 const LANES = 4u * VECTORS;
 
-var<workgroup> terms: array<vec4<f32>, SLOTS * VECTORS>;
+var<workgroup> terms: array<vec4<f32>, MOST_SLOTS * VECTORS>;
 
 fn put_head_gradients(own_group: u32, invocation: u32) {
     let of_accumulator = params.hidden / LANES; // K is a multiple of LANES

@@ -1,6 +1,7 @@
 //! Reads a shader's interface by naga, so that the Rust side and the WGSL side can be compared.
 
 use super::{Access, Element, Field, Kernel, Kind};
+use naga::back::pipeline_constants::process_overrides;
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
 
 /// The facts on which host and shader must agree.
@@ -31,15 +32,19 @@ pub const CAPABILITIES: naga::valid::Capabilities =
     naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
 
 /// Parses and validates an assembled shader, with [`CAPABILITIES`] alone, and reads its interface.
+/// Overrides have their defaults.
 ///
 /// # Errors
 /// The compiler's message, or the name of the missing part.
 pub fn reflect(source: &str) -> Result<Reflected, String> {
     let module =
         naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
-    naga::valid::Validator::new(naga::valid::ValidationFlags::all(), CAPABILITIES)
+    let info = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), CAPABILITIES)
         .validate(&module)
         .map_err(|error| error.emit_to_string(source))?;
+    let constants = naga::back::PipelineConstants::default();
+    let (module, _) =
+        process_overrides(&module, &info, None, &constants).map_err(|error| error.to_string())?;
     let [entry] = module.entry_points.as_slice() else {
         return Err(format!(
             "expected 1 entry point, found {}",

@@ -5,7 +5,7 @@ use super::Kernel;
 /// One value of an axis: a name, and the overrides that it sets.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice {
-    /// The name in reports and file names.
+    /// The name in reports and file names, empty for the plain form.
     pub name: &'static str,
     /// The name and the value of each `override` of the shader. Other overrides keep their
     /// defaults.
@@ -62,9 +62,14 @@ impl Kernel {
         chosen
     }
 
-    /// The names of a variant's choices, joined by dots; empty for a kernel of one form.
+    /// The names of a variant's choices that have one, joined by dots; empty for a kernel of one
+    /// form.
     pub fn variant_name(&self, variant: usize) -> String {
-        let names: Vec<&str> = self.chosen(variant).iter().map(|one| one.name).collect();
+        let chosen = self.chosen(variant).into_iter();
+        let names: Vec<&str> = chosen
+            .map(|one| one.name)
+            .filter(|name| !name.is_empty())
+            .collect();
         names.join(".")
     }
 

@@ -7,7 +7,8 @@ mod cases;
 use super::libraries::{ACTIVATION, ACTIVATIONS, HEAD_GRADIENTS};
 use super::masked::{self, GROUP};
 use crate::engine::cpu;
-use crate::engine::kernel::{Call, Kernel, Pass, Read, Traffic, Update};
+use crate::engine::device::Class;
+use crate::engine::kernel::{Axis, Call, Choice, Kernel, Pass, Read, Traffic, Update};
 use crate::engine::libraries::GRID;
 use crate::nnue::activation::Activation;
 use crate::optim::sinks::{Element, Group, Number, SINK, SINKS, Sink, Step, for_sink};
@@ -124,6 +125,12 @@ impl Params {
     }
 }
 
+/// How many invocations share the terms of a vector.
+const SLOTS: Axis = &[
+    Choice::new("", &[]),
+    Choice::new("8_slots", &[("SLOTS", 8)]),
+];
+
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "masked_head",
@@ -131,7 +138,7 @@ pub static KERNEL: Kernel = Kernel {
     pass: Pass::Gradient,
     wgsl: include_str!("../../../shaders/nnue/masked_head.wgsl"),
     libraries: &[GRID, ACTIVATION, HEAD_GRADIENTS, SINK],
-    axes: &[ACTIVATIONS, SINKS],
+    axes: &[ACTIVATIONS, SINKS, SLOTS],
     bindings: Params::BINDINGS,
     fields: Params::FIELDS,
     twin,
@@ -263,14 +270,15 @@ impl Sources<'_, f32> {
     }
 }
 
-/// The variant for an activation and a sink.
-pub fn variant_for(activation: Activation, sink: Sink) -> usize {
-    KERNEL.variant([activation as usize, sink as usize])
+/// The variant for an activation, a sink and a kind of hardware.
+pub fn variant_for(activation: Activation, sink: Sink, class: Class) -> usize {
+    let slots = usize::from(class == Class::Software);
+    KERNEL.variant([activation as usize, sink as usize, slots])
 }
 
 /// The activation and the sink of a variant.
 fn chosen(variant: usize) -> (Activation, Sink) {
-    let [activation, sink] = KERNEL.choices(variant);
+    let [activation, sink, _] = KERNEL.choices(variant);
     (Activation::ALL[activation], Sink::ALL[sink])
 }
 

@@ -45,6 +45,8 @@ crate::interface! {
         pub entries: u32,
         /// The unit of slopes in 16 bits: 1 ÷ [`units`](masked::units).
         pub unit: f32,
+        /// 1 if the lane group is the slow axis of the workgroups, 0 if the row is.
+        pub by_lane_group: u32,
     }
     pub struct Buffers {
         /// Index lists, targets and transposed index of a batch.
@@ -292,6 +294,7 @@ fn case(variant: usize, seed: usize, shape: [usize; 6]) -> Case {
             .map(|lists| lists.samples().len() as u32)
             .sum(),
         unit: 1.0 / masked::units([1.0, 127.0 / 64.0][seed % 2]),
+        by_lane_group: (seed as u32 / 2) % 2,
     };
     let words = samples * 2 * hidden / 32;
     let kinds = activation.conditions();

@@ -1,7 +1,7 @@
 //! The commands of the masked path.
 
 use super::{Masked, Sizes};
-use crate::engine::device::Buffer;
+use crate::engine::device::{Buffer, Class};
 use crate::engine::recording::{BufferId, Recording};
 use crate::nnue::architecture::Architecture;
 use crate::nnue::kernels::forward::{Beside, Forward, Variant};
@@ -239,6 +239,7 @@ impl<'a> MaskedPass<'a> {
             interleave: self.buffers.interleave,
             entries: self.entries(&strip),
             unit: 1.0 / masked::units(architecture.clip),
+            by_lane_group: u32::from(self.buffers.class != Class::Software),
         };
         let buffers = masked_rows::Buffers {
             index: self.list_buffer.id(),
@@ -344,7 +345,7 @@ impl<'a> MaskedPass<'a> {
             second,
             loss: self.common.loss.id(),
         };
-        let variant = masked_head::variant_for(architecture.activation, sink);
+        let variant = masked_head::variant_for(architecture.activation, sink, self.buffers.class);
         recording.dispatch(variant, params, buffers);
     }
 }
