@@ -9,6 +9,7 @@
 //! For another game or another reader, a [`BatchBuilder`] makes batches from the caller's
 //! positions.
 
+mod attacks;
 mod buckets;
 mod builder;
 mod chess768;
@@ -19,9 +20,11 @@ mod draft;
 mod encoding;
 mod features;
 mod fen;
+mod filter;
 mod folder;
 mod foreign;
 mod format;
+mod games;
 mod judge;
 mod king_buckets;
 mod line;
@@ -35,9 +38,9 @@ mod place;
 mod pool;
 mod positions;
 mod record;
-mod scores;
 mod shuffle;
 mod shuffle_file;
+mod sieve;
 mod target;
 mod text;
 mod turns;
@@ -49,6 +52,7 @@ pub use convert::{OutputFormat, convert};
 pub use dataset::{Dataset, Estimate};
 pub use encoding::Encoding;
 pub use features::{FeatureSet, Perspective};
+pub use filter::Filter;
 pub use judge::{Judge, Judgement};
 pub use king_buckets::KingBuckets;
 pub use loader::{Loader, LoaderSettings};
@@ -59,4 +63,5 @@ pub use place::{Place, Spot};
 pub use positions::Positions;
 pub use record::{Piece, Position};
 pub use shuffle_file::shuffle_to_file;
+pub use sieve::{BadRecords, Dropped};
 pub use target::Target;

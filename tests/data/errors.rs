@@ -54,9 +54,9 @@ fn bad_files_are_named() {
     );
     assert_eq!(
         says(&file(&folder, "c.bin", [0xff; 64])),
-        "c.bin: format: expected records of 32 bytes (bulletformat, marlinformat), or lines \
-         `FEN | score | result`, found a file of another format (as record 0, occupancy: expected \
-         at most 32 pieces, found 64 pieces)"
+        "c.bin: format: expected records of 32 bytes (bulletformat, marlinformat), games of \
+         viriformat, or lines `FEN | score | result`, found a file of another format (as record 0, \
+         occupancy: expected at most 32 pieces, found 64 pieces)"
     );
     assert!(
         says(&file(&folder, "d.csv", "a,b,c\n".repeat(32)))

@@ -83,7 +83,7 @@ fn what_is_left_out_changes_nothing_else() {
                 .collect::<Vec<_>>()
         };
         assert_eq!(scores(&found), scores(&expected), "{shuffle}");
-        assert_eq!(filtered.dropped(), 2 * dropped);
+        assert_eq!(filtered.dropped().scores, 2 * dropped);
         // A loader that goes on after any batch of the first epoch.
         for (batch, (_, place)) in found.iter().enumerate().take(found.len() / 2 - 1) {
             let rest = settings.clone().start(*place);
@@ -104,7 +104,7 @@ fn a_bound_that_keeps_nothing_and_a_damaged_record_are_errors() {
     let large = files(&folder, "large", &[20000, -32002, 31000]);
     let dataset = Dataset::open(&large).unwrap().max_score(20000);
     let error = load(&dataset, &settings(10, 64)).unwrap_err().to_string();
-    let words = "max_score: expected a bound that keeps a position, found 3 positions";
+    let words = "data: expected a position that is not left out, found 3 positions with scores";
     assert!(error.contains(words), "{error}");
 
     let mut bytes = [raw(&board(START, 1)), raw(&board(START, 32002))]

@@ -5,7 +5,9 @@ use crate::encoding::EncodingOptions;
 use crate::head::HeadOptions;
 use crate::options::ObjectiveOptions;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use std::path::PathBuf;
 use wgrad::nnue::activation::Activation;
+use wgrad::nnue::data::{BadRecords, Filter};
 use wgrad::nnue::train::{Objective, Settings};
 use wgrad::nnue::{Initial, Tiles, Tuning};
 use wgrad::optim::Optimizer;
@@ -100,7 +102,14 @@ pub struct SettingsOptions {
     /// engines have; 0 keeps all [default: 20000]
     #[arg(long, value_name = "CENTIPAWNS")]
     max_score: Option<u16>,
-    /// Seed of the initial parameters and of the shuffle [default: 0]
+    /// Leave out positions by the filter of this TOML file, with the keys of viriformat's filter
+    /// [default: none]
+    #[arg(long, value_name = "FILE")]
+    filter: Option<PathBuf>,
+    /// What to do at a damaged record: stop with an error, or skip it and count it [default: error]
+    #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(BadRecords::NAMES).try_map(|name| name.parse::<BadRecords>()))]
+    bad_records: Option<BadRecords>,
+    /// Seed of the initial parameters, of the shuffle and of the filter's chance [default: 0]
     #[arg(long)]
     seed: Option<u64>,
     #[arg(long, value_name = "POSITIONS", help = format!(
@@ -153,6 +162,10 @@ impl SettingsOptions {
         let given = Tuning::default().lanes(self.lanes).tiles(self.tiles);
         settings.tuning = given.or(settings.tuning);
         put(&mut settings.max_score, self.max_score);
+        put(&mut settings.bad_records, self.bad_records);
+        if let Some(path) = &self.filter {
+            settings.filter = Some(Filter::from_file(path)?);
+        }
         put(&mut settings.seed, self.seed);
         put(&mut settings.shuffle_buffer, self.shuffle_buffer);
         let given = Objective::new(settings.loss, settings.lambda, settings.scale);

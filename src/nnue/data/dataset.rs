@@ -1,10 +1,11 @@
 //! A list of files as one long sequence of positions.
 
+use super::filter::Filter;
 use super::folder;
 use super::format::{DataFile, Reader};
 use super::place::{Origin, Spot};
 use super::record::RawRecord;
-use super::scores::ScoreFilter;
+use super::sieve::{BadRecords, Chance, Dropped, Note, Sieve};
 use crate::error::{Error, Fault, Result};
 use crate::files::atomic::open_regular;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
@@ -16,15 +17,18 @@ use std::sync::Arc;
 const SAMPLES: u64 = 256;
 const SAMPLE_BYTES: u64 = 4096;
 
-/// The number of lines from which [`Dataset::estimate`] takes the length of a line.
-const SAMPLED_LINES: u64 = 1 << 20;
+/// The number of positions from which [`Dataset::estimate`] takes the bytes of a position.
+const SAMPLED: u64 = 1 << 20;
+
+/// The most records that are read before the sieve takes them, so that they are still in a cache.
+const AT_ONCE: usize = 4096;
 
 /// Files of positions in a fixed order, as one sequence. Clones are cheap, and no file is kept
 /// open.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     files: Arc<[DataFile]>,
-    scores: ScoreFilter,
+    sieve: Sieve,
 }
 
 /// The number of positions of an epoch, as far as it is known before the epoch is read.
@@ -42,8 +46,8 @@ impl Dataset {
     /// read through, because their size does not tell that of the data.
     ///
     /// A directory stands for its files in the order of their names, without hidden files and
-    /// subdirectories. The first bytes of a file tell its format: bulletformat, marlinformat or
-    /// text. Records and lines are checked later.
+    /// subdirectories. The first bytes of a file tell its format: bulletformat, marlinformat,
+    /// viriformat or text. Records and lines are checked later.
     ///
     /// # Errors
     /// No files, or a file that is missing, unreadable, not regular, empty, truncated, or in none
@@ -57,7 +61,7 @@ impl Dataset {
         let files = files.collect::<Result<_>>()?;
         Ok(Self {
             files,
-            scores: ScoreFilter::default(),
+            sieve: Sieve::default(),
         })
     }
 
@@ -65,70 +69,98 @@ impl Dataset {
     /// all. Engines write mates and missing scores as such numbers. [`Self::positions`],
     /// [`Self::count`] and [`Self::estimate`] still count them.
     #[must_use]
-    pub fn max_score(self, max_score: u16) -> Self {
-        Self {
-            scores: ScoreFilter::new(max_score),
-            ..self
-        }
+    pub fn max_score(mut self, max_score: u16) -> Self {
+        self.sieve = self.sieve.recounted();
+        self.sieve.max_score = max_score;
+        self
     }
 
-    /// The number of positions that all clones of this dataset have left out because of their scores
-    /// since [`Self::max_score`]. A position counts as often as it was read.
-    pub fn dropped(&self) -> u64 {
-        self.scores.dropped()
+    /// The same files without the positions that a filter leaves out. The seed decides where chance
+    /// does: the same seed, epoch, file and record have the same chance.
+    ///
+    /// # Errors
+    /// Wrong numbers of the filter, and a key that needs whole games beside a file that has none.
+    pub fn filter(mut self, filter: Filter, seed: u64) -> Result<Self> {
+        filter.check()?;
+        let without = self.files.iter().find(|file| !file.has_games());
+        if let (Some(key), Some(file)) = (filter.of_games(), without) {
+            let expected = format!("games of viriformat, or {key}");
+            return Err(Error::data(
+                &file.path,
+                Fault::new("filter", expected, "positions alone"),
+            ));
+        }
+        self.sieve = self.sieve.recounted();
+        (self.sieve.filter, self.sieve.seed) = (Some(Arc::new(filter)), seed);
+        Ok(self)
+    }
+
+    /// The same files with or without an error at a damaged record.
+    #[must_use]
+    pub fn bad_records(mut self, bad: BadRecords) -> Self {
+        self.sieve = self.sieve.recounted();
+        self.sieve.bad = bad;
+        self
+    }
+
+    /// The same files with all positions; `None` if damaged records are left out.
+    pub(crate) fn unsieved(&self) -> Option<Self> {
+        (self.sieve.bad == BadRecords::Error).then(|| Self {
+            files: self.files.clone(),
+            sieve: Sieve::default(),
+        })
+    }
+
+    /// The number of positions that all clones of this dataset have left out since
+    /// [`Self::max_score`], [`Self::filter`] or [`Self::bad_records`], whichever was called last.
+    pub fn dropped(&self) -> Dropped {
+        self.sieve.dropped()
     }
 
     /// The number of positions in all files, at least 1, if the sizes of the files say it. Those of
-    /// text files do not.
+    /// files of text and of games do not.
     pub fn positions(&self) -> Option<u64> {
         self.files.iter().map(DataFile::positions).sum()
     }
 
-    /// The number of positions in all files, at least 1. Text files are read through.
+    /// The number of positions in all files, at least 1. Files of text and of games are read
+    /// through.
     ///
     /// # Errors
     /// A file that cannot be read, and a line that is too long.
     pub fn count(&self) -> Result<u64> {
-        Ok(self.sample_lines(u64::MAX)?.positions)
+        Ok(self.sample(u64::MAX)?.positions)
     }
 
     /// The number of positions in all files, from the sizes of the files and the mean length of the
-    /// first 2²⁰ lines of text. It is exact if there are no other lines. The same files give the
-    /// same number.
+    /// first 2²⁰ lines of text or positions of games. It is exact if there are no others. The same
+    /// files give the same number.
     ///
     /// # Errors
     /// As [`Self::count`].
     pub fn estimate(&self) -> Result<Estimate> {
-        self.sample_lines(SAMPLED_LINES)
+        self.sample(SAMPLED)
     }
 
-    /// Counts at most `most` lines, and takes the number of others from the mean length.
-    fn sample_lines(&self, most: u64) -> Result<Estimate> {
-        let (mut positions, mut lines, mut read, mut left) = (0, 0, 0, 0);
+    /// Counts about `most` positions whose number the size of their file does not tell, and takes the
+    /// number of others from the mean length.
+    fn sample(&self, most: u64) -> Result<Estimate> {
+        let (mut positions, mut counted, mut read, mut left) = (0, 0, 0, 0);
         for file in &*self.files {
             if let Some(records) = file.positions() {
                 positions += records;
-                continue;
-            }
-            if lines < most {
-                let mut text = file.lines(Spot::default())?;
-                while lines < most && text.advance()? {
-                    lines += 1;
-                }
-                let to = if lines < most {
-                    file.bytes
-                } else {
-                    text.spot().offset
-                };
+            } else if counted < most {
+                let (found, to) = file.sample(most - counted)?;
+                counted += found;
                 read += to;
                 left += file.bytes - to;
             } else {
                 left += file.bytes;
             }
         }
-        let others = u128::from(left) * u128::from(lines) / u128::from(read.max(1));
+        let others = u128::from(left) * u128::from(counted) / u128::from(read.max(1));
         Ok(Estimate {
-            positions: positions + lines + u64::try_from(others).unwrap_or(u64::MAX),
+            positions: positions + counted + u64::try_from(others).unwrap_or(u64::MAX),
             exact: left == 0,
         })
     }
@@ -161,11 +193,11 @@ impl Dataset {
         Error::data(&self.files[origin.file].path, fault)
     }
 
-    /// A reader of all positions from a spot on.
+    /// A reader of all positions of an epoch from a spot on.
     ///
     /// # Errors
     /// A spot behind the last position, and a file that cannot be opened.
-    pub(crate) fn reader(&self, from: Spot) -> Result<DatasetReader> {
+    pub(crate) fn reader(&self, from: Spot, epoch: u64) -> Result<DatasetReader> {
         let file = usize::try_from(from.file).unwrap_or(usize::MAX);
         let Some(found) = self.files.get(file) else {
             let expected = format!("one of {} files", self.files.len());
@@ -180,7 +212,10 @@ impl Dataset {
             reader: found.reader(from)?,
             file,
             files: self.files.clone(),
-            scores: self.scores.clone(),
+            chance: Chance::new(self.sieve.seed, epoch, file),
+            sieve: self.sieve.clone(),
+            epoch,
+            notes: Vec::new(),
             ahead: None,
         })
     }
@@ -209,7 +244,12 @@ pub(crate) struct DatasetReader {
     /// The index of the current file.
     file: usize,
     reader: Reader,
-    scores: ScoreFilter,
+    sieve: Sieve,
+    epoch: u64,
+    /// The chance of the current file.
+    chance: Chance,
+    /// The notes of the records that were read last.
+    notes: Vec<Note>,
     /// The next position that the filter keeps, read ahead of its turn, or the error in its place.
     ahead: Option<Result<Ahead>>,
 }
@@ -261,21 +301,41 @@ impl DatasetReader {
             let Some(origin) = self.next_origin()? else {
                 return Ok(());
             };
-            let at = records.len();
-            self.reader.read(records, most - at)?;
-            self.scores.keep(records, segments, Segment { at, origin });
+            self.read_some(records, segments, most - records.len(), origin)?;
         }
         Ok(())
     }
 
+    /// Appends the next records that the sieve keeps, at most `most`.
+    fn read_some(
+        &mut self,
+        records: &mut AVec<RawRecord>,
+        segments: &mut Vec<Segment>,
+        most: usize,
+        origin: Origin,
+    ) -> Result<()> {
+        let new = Segment {
+            at: records.len(),
+            origin,
+        };
+        let most = most.min(AT_ONCE);
+        self.notes.clear();
+        self.reader
+            .read(records, &mut self.notes, most, &self.sieve)?;
+        let (path, notes) = (&self.files[self.file].path, &self.notes);
+        self.sieve
+            .keep(path, records, notes, segments, new, &mut self.chance)
+    }
+
     /// Where the next record of the files comes from, in the next file if this one has ended.
     fn next_origin(&mut self) -> Result<Option<Origin>> {
-        if self.reader.is_at_end() {
+        if self.reader.is_at_end(&self.sieve) {
             if self.file + 1 == self.files.len() {
                 return Ok(None);
             }
             self.file += 1;
             self.reader = self.files[self.file].reader(Spot::default())?;
+            self.chance = Chance::new(self.sieve.seed, self.epoch, self.file);
         }
         Ok(Some(Origin {
             file: self.file,
@@ -288,10 +348,10 @@ impl DatasetReader {
         let (mut records, mut segments) = (AVec::new(CACHELINE_ALIGN), Vec::new());
         while let Some(origin) = self.next_origin()? {
             let before = self.spot();
-            self.reader.read(&mut records, 1)?;
-            self.scores
-                .keep(&mut records, &mut segments, Segment { at: 0, origin });
-            if let Some(&record) = records.first() {
+            self.read_some(&mut records, &mut segments, 1, origin)?;
+            if let (Some(&record), Some(&Segment { origin, .. })) =
+                (records.first(), segments.first())
+            {
                 return Ok(Some(Ahead {
                     record,
                     origin,
@@ -304,8 +364,8 @@ impl DatasetReader {
 
     /// Whether no position is left. Each file has at least 1. An error is left for [`Self::read`].
     pub(crate) fn is_at_end(&mut self) -> bool {
-        if !self.scores.is_on() {
-            return self.file + 1 == self.files.len() && self.reader.is_at_end();
+        if !self.sieve.is_on() {
+            return self.file + 1 == self.files.len() && self.reader.is_at_end(&self.sieve);
         }
         if self.ahead.is_none() {
             self.ahead = self.read_ahead().transpose();

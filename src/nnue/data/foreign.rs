@@ -1,8 +1,5 @@
 //! Data of other tools that are not read: their names, and how to convert them.
 
-use super::marlin;
-use super::record::RawRecord;
-
 /// The EPD operations that take the place of score and result.
 const OPERATIONS: [&str; 6] = ["c0 ", "c9 ", "ce ", "bm ", "am ", "id "];
 
@@ -12,9 +9,6 @@ pub(crate) fn name(head: &[u8]) -> Option<&'static str> {
         return Some(
             "Stockfish binpack (convert it to .plain with Stockfish's tools, and that to lines)",
         );
-    }
-    if is_viriformat(head) {
-        return Some("viriformat (convert it to bulletformat with viridithas's `splat`)");
     }
     let line = first_line(head)?;
     if line.starts_with("fen ") {
@@ -40,22 +34,4 @@ pub(crate) fn first_line(head: &[u8]) -> Option<&str> {
         .map(<[u8]>::trim_ascii)
         .find(|line| !line.is_empty())
         .and_then(|line| str::from_utf8(line).ok())
-}
-
-/// Whether a file begins with a game: a position in marlinformat, moves of 4 bytes, 4 zero bytes.
-/// After them, another game or the end must follow.
-fn is_viriformat(head: &[u8]) -> bool {
-    let Some((first, moves)) = head.split_first_chunk() else {
-        return false;
-    };
-    let sound = |record: &RawRecord| marlin::convert(record).is_ok();
-    // In a file of marlinformat, a second position follows the first.
-    if !sound(first) || moves.first_chunk().is_some_and(sound) {
-        return false;
-    }
-    let Some(end) = moves.chunks_exact(4).position(|entry| entry == [0; 4]) else {
-        return false;
-    };
-    let after = &moves[4 * (end + 1)..];
-    after.is_empty() || after.first_chunk().is_none_or(sound)
 }

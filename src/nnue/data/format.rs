@@ -1,10 +1,12 @@
 //! Data files: their format, and a reader that returns the positions in order.
 
 use super::foreign;
+use super::games::{self, GameReader};
 use super::marlin;
 use super::packed::{Input, Packing};
 use super::place::Spot;
 use super::record::{Position, RawRecord};
+use super::sieve::{Note, Sieve};
 use super::text::TextReader;
 use crate::error::{Error, Fault, Result};
 use crate::files::atomic::open_regular;
@@ -22,6 +24,8 @@ enum Format {
     Records,
     /// marlinformat: records of 32 bytes, converted while they are read.
     Marlin,
+    /// viriformat: games.
+    Games,
     /// Lines `FEN | score | result`.
     Text,
 }
@@ -79,13 +83,16 @@ impl DataFile {
                     ));
                 }
             }
+            Format::Games => {
+                if file.games(1)?.0 == 0 {
+                    let found = "games without moves only, or without an end";
+                    return Err(wrong("games", "at least 1 position", found.into()));
+                }
+            }
             Format::Text => {
                 if !file.lines(Spot::default())?.advance()? {
-                    return Err(wrong(
-                        "lines",
-                        "at least 1 position",
-                        "blank lines only".into(),
-                    ));
+                    let found = "blank lines only";
+                    return Err(wrong("lines", "at least 1 position", found.into()));
                 }
             }
         }
@@ -96,8 +103,45 @@ impl DataFile {
     pub(crate) fn positions(&self) -> Option<u64> {
         match self.format {
             Format::Records | Format::Marlin => Some(self.bytes / Position::BYTES as u64),
-            Format::Text => None,
+            Format::Games | Format::Text => None,
         }
+    }
+
+    /// The number of positions at the beginning of the file, at least `most` unless it has fewer,
+    /// and the bytes that they take. Blank lines do not count.
+    pub(crate) fn sample(&self, most: u64) -> Result<(u64, u64)> {
+        match self.format {
+            Format::Records | Format::Marlin => {
+                let positions = self.bytes / Position::BYTES as u64;
+                Ok((positions, self.bytes))
+            }
+            Format::Games => self.games(most),
+            Format::Text => {
+                let (mut lines, mut text) = (0, self.lines(Spot::default())?);
+                while lines < most && text.advance()? {
+                    lines += 1;
+                }
+                let bytes = match lines < most {
+                    true => self.bytes,
+                    false => text.spot().offset,
+                };
+                Ok((lines, bytes))
+            }
+        }
+    }
+
+    fn games(&self, most: u64) -> Result<(u64, u64)> {
+        games::count(&self.path, self.seek(0)?, most)
+    }
+
+    /// Whether it holds whole games, so that a position's move and its place in the game are known.
+    pub(crate) fn has_games(&self) -> bool {
+        self.format == Format::Games
+    }
+
+    /// The bytes of the decoded file that positions before a spot have come from.
+    pub(crate) fn bytes_before(&self, spot: &Spot) -> u64 {
+        spot.offset + games::bytes_of(spot.inside)
     }
 
     /// Whether the file is compressed.
@@ -115,6 +159,7 @@ impl DataFile {
                 let number = offset / Position::BYTES as u64;
                 Ok(format!("record {number} (counted from 0)"))
             }
+            Format::Games => Ok("in a game".into()),
             Format::Text => {
                 let mut lines = self.lines(Spot::default())?;
                 while lines.spot().offset <= offset && lines.advance()? {}
@@ -139,6 +184,11 @@ impl DataFile {
                 next: from.offset / Position::BYTES as u64,
                 end: self.bytes / Position::BYTES as u64,
             }),
+            Format::Games => {
+                let input = self.seek(from.offset)?;
+                let reader = GameReader::new(self.path.clone(), input, self.bytes, from);
+                Ok(Reader::Games(reader))
+            }
             Format::Text => Ok(Reader::Text(self.lines(from)?)),
         }
     }
@@ -161,17 +211,25 @@ pub(crate) enum Reader {
         /// The number of records.
         end: u64,
     },
+    Games(GameReader),
     Text(TextReader),
 }
 
 impl Reader {
-    /// Appends the next positions, at most `most`; fewer only at the end of the file. Records of
-    /// bulletformat are not checked yet.
+    /// Appends the next positions, at most `most`; fewer only at the end of the file and where the
+    /// sieve leaves out damaged ones. Records of bulletformat are not checked yet. Formats whose
+    /// records have no consecutive numbers add a note of each.
     ///
     /// # Errors
-    /// A damaged line or record of marlinformat, and a file that ends early, because it has changed
-    /// since it was opened.
-    pub(crate) fn read(&mut self, records: &mut AVec<RawRecord>, most: usize) -> Result<()> {
+    /// A damaged line, game or record of marlinformat that the sieve does not leave out, and a file
+    /// that ends early, because it has changed since it was opened.
+    pub(crate) fn read(
+        &mut self,
+        records: &mut AVec<RawRecord>,
+        notes: &mut Vec<Note>,
+        most: usize,
+        sieve: &Sieve,
+    ) -> Result<()> {
         match self {
             Self::Records {
                 marlin,
@@ -189,22 +247,32 @@ impl Reader {
                     "read as many records as it had when opened",
                 ))?;
                 if *marlin {
-                    for (number, record) in (*next..).zip(&mut records[first..]) {
-                        let position = marlin::convert(record).map_err(|fault| {
-                            let place = format_args!("record {number} (counted from 0)");
-                            Error::data(&*path, fault.within(place))
-                        })?;
-                        *record = position.to_bytes();
+                    let mut to = first;
+                    for (number, from) in (*next..).zip(first..first + len) {
+                        match marlin::convert(&records[from]) {
+                            Ok(position) => {
+                                records[to] = position.to_bytes();
+                                to += 1;
+                                notes.push(Note::numbered(number));
+                            }
+                            Err(fault) => {
+                                let place = format_args!("record {number} (counted from 0)");
+                                sieve.refuse(path, place, fault)?;
+                            }
+                        }
                     }
+                    records.truncate(to);
                 }
                 *next += len as u64;
             }
+            Self::Games(games) => games.read(records, notes, most, sieve)?,
             Self::Text(lines) => {
                 for _ in 0..most {
-                    let Some(position) = lines.position()? else {
+                    let Some(position) = lines.position(sieve)? else {
                         break;
                     };
                     records.push(position.to_bytes());
+                    notes.push(Note::numbered(lines.spot().number - 1));
                 }
             }
         }
@@ -212,9 +280,10 @@ impl Reader {
     }
 
     /// Whether no position is left. An error is left for [`Self::read`].
-    pub(crate) fn is_at_end(&mut self) -> bool {
+    pub(crate) fn is_at_end(&mut self, sieve: &Sieve) -> bool {
         match self {
             Self::Records { next, end, .. } => next >= end,
+            Self::Games(games) => games.is_at_end(sieve),
             Self::Text(lines) => lines.is_at_end(),
         }
     }
@@ -226,14 +295,16 @@ impl Reader {
                 file: 0,
                 offset: next * Position::BYTES as u64,
                 number: *next,
+                inside: 0,
             },
+            Self::Games(games) => games.spot(),
             Self::Text(lines) => lines.spot(),
         }
     }
 }
 
 /// The formats that are read, as errors name them.
-const KNOWN: &str = "records of 32 bytes (bulletformat, marlinformat), \
+const KNOWN: &str = "records of 32 bytes (bulletformat, marlinformat), games of viriformat, \
                      or lines `FEN | score | result`";
 
 /// The format of a file by its first bytes, or what it is instead. A text is no record, because it
@@ -245,6 +316,9 @@ fn detect(head: &[u8]) -> Result<Format, String> {
         .map_or(Ok(()), |first| Position::from_bytes(first).map(|_| ()));
     if head.len() >= Position::BYTES && as_record.is_ok() {
         return Ok(Format::Records);
+    }
+    if games::is_game(head) {
+        return Ok(Format::Games);
     }
     if let Some(name) = foreign::name(head) {
         return Err(name.into());

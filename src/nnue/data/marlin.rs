@@ -1,7 +1,10 @@
 //! marlinformat: records of 32 bytes, relative to White.
+//!
+//! They also begin the games of viriformat, where castling rights, en passant and clocks count.
 
 use super::record::{Position, RawRecord};
 use crate::error::{Fault, Result};
+use cozy_chess::{Board, BoardBuilder, BoardBuilderError, Color, Piece, Rank, Square};
 
 /// The code of a rook that may castle.
 const CASTLING_ROOK: u8 = 6;
@@ -44,4 +47,54 @@ pub(crate) fn convert(record: &RawRecord) -> Result<Position, Fault> {
         boards[usize::from(2 + kind)] |= 1 << square;
     }
     Position::from_boards(boards, side >> 7 == 1, score, result)
+}
+
+/// The board of a record that [`convert`] takes, with castling rights, en passant square and move
+/// number.
+///
+/// # Errors
+/// A [`Fault`] with what chess does not allow.
+pub(crate) fn board(record: &RawRecord) -> Result<Board, Fault> {
+    let occupied = u64::from_le_bytes(std::array::from_fn(|at| record[at]));
+    let mut builder = BoardBuilder::empty();
+    let mut has_king = [false; 2];
+    let squares = (0..64).filter(|square| occupied >> square & 1 == 1);
+    for (index, square) in squares.enumerate() {
+        let code = record[8 + index / 2] >> (4 * (index % 2)) & 15;
+        let (side, square) = (usize::from(code >> 3), Square::index(square));
+        let color = Color::ALL[side];
+        let piece = match code & 7 {
+            CASTLING_ROOK => {
+                if square.rank() != Rank::First.relative_to(color) {
+                    let expected = "on its own first rank";
+                    return Err(Fault::new("rook that may castle", expected, square));
+                }
+                let rights = builder.castle_rights_mut(color);
+                let right = match has_king[side] {
+                    true => &mut rights.short,
+                    false => &mut rights.long,
+                };
+                *right = Some(square.file());
+                Piece::Rook
+            }
+            kind => Piece::index(usize::from(kind)),
+        };
+        has_king[side] |= piece == Piece::King;
+        *builder.square_mut(square) = Some((piece, color));
+    }
+    builder.side_to_move = Color::ALL[usize::from(record[24] >> 7)];
+    builder.en_passant = Square::try_index(usize::from(record[24] & 0x7f));
+    builder.halfmove_clock = record[25].min(100);
+    // Beyond this number of moves, counting could overflow.
+    builder.fullmove_number = u16::from_le_bytes([record[26], record[27]]).clamp(1, 1 << 14);
+    builder.build().map_err(|error| {
+        let expected = match error {
+            BoardBuilderError::InvalidBoard => "a position that chess allows",
+            BoardBuilderError::InvalidCastlingRights => "kings on their squares for castling",
+            BoardBuilderError::InvalidEnPassant => "a pawn that has just moved two squares",
+            BoardBuilderError::InvalidHalfMoveClock => "at most 100 half moves",
+            BoardBuilderError::InvalidFullmoveNumber => "a move number from 1 on",
+        };
+        Fault::new("position", expected, error)
+    })
 }

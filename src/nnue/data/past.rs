@@ -53,7 +53,7 @@ impl Dataset {
                     _ if all => file.stored,
                     // The whole compressed file is the past once some of it was read.
                     true if file.is_packed() => file.stored * u64::from(place.to.offset > 0),
-                    true => place.to.offset,
+                    true => file.bytes_before(&place.to).min(file.stored),
                     false => 0,
                 };
                 (file, bytes)

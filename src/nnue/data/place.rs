@@ -9,10 +9,19 @@ use serde::{Deserialize, Serialize};
 pub struct Spot {
     /// The index of the file in the dataset.
     pub file: u64,
-    /// The bytes of the file before the spot.
+    /// The bytes of the file before the spot, or before the game that holds it.
     pub offset: u64,
     /// The records or lines of the file before the spot.
     pub number: u64,
+    /// The positions of its game before the spot, in a format of whole games.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub inside: u64,
+}
+
+// serde passes a reference.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Where the batches of a [`Loader`](super::Loader) go on. The default is the beginning of epoch 0.

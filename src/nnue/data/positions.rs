@@ -40,7 +40,7 @@ impl Positions {
     fn fill(&mut self) -> Result<bool> {
         let reader = match &mut self.reader {
             Some(reader) => reader,
-            none => none.insert(self.dataset.reader(Spot::default())?),
+            none => none.insert(self.dataset.reader(Spot::default(), 0)?),
         };
         self.records.clear();
         self.segments.clear();

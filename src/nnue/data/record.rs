@@ -64,13 +64,12 @@ impl Position {
         if pieces > 32 {
             return Err(Fault::new("number of pieces", "at most 32", pieces));
         }
-        let record = ChessBoard::from_raw(boards, black_to_move.into(), 0, 0.0)
-            .map_err(|reason| Fault::new("board", "a position of chess", reason))?;
-        Self::new(ChessBoard {
-            score: if black_to_move { -score } else { score },
-            result: if black_to_move { 2 - result } else { result },
-            ..record
-        })
+        let kinds = boards[2..].iter().fold(0, |all, board| all | board);
+        if (boards[0] | boards[1]) & !kinds != 0 {
+            let found = "a square of a side without a piece";
+            return Err(Fault::new("board", "a kind for each piece", found));
+        }
+        Self::new(pack(boards, black_to_move, score, result))
     }
 
     /// Reads and checks a little-endian bulletformat record.
@@ -132,6 +131,41 @@ impl Position {
     /// The result of the game for the side to move: 0, ½ or 1.
     pub fn result(&self) -> f32 {
         f32::from(self.0.result) / 2.0
+    }
+}
+
+/// The record of a sound position whose boards, score and result are relative to White.
+fn pack(mut boards: [u64; 8], black_to_move: bool, score: i16, result: u8) -> ChessBoard {
+    if black_to_move {
+        boards = boards.map(u64::swap_bytes);
+        boards.swap(0, 1);
+    }
+    let [own, theirs, _, knights, bishops, rooks, queens, kings] = boards;
+    // The bits of the codes of all squares.
+    let planes = [
+        knights | rooks | kings,
+        bishops | rooks,
+        queens | kings,
+        theirs,
+    ];
+    let occ = own | theirs;
+    let (mut codes, mut left, mut shift) = (0u128, occ, 0);
+    while left != 0 {
+        let square = left.trailing_zeros();
+        let bits = planes.iter().rev();
+        let code = bits.fold(0, |code, plane| code << 1 | (plane >> square & 1));
+        codes |= u128::from(code) << shift;
+        left &= left - 1;
+        shift += 4;
+    }
+    ChessBoard {
+        occ,
+        pcs: codes.to_le_bytes(),
+        score: if black_to_move { -score } else { score },
+        result: if black_to_move { 2 - result } else { result },
+        ksq: (own & kings).trailing_zeros() as u8,
+        opp_ksq: (theirs & kings).trailing_zeros() as u8 ^ 56,
+        extra: [0; 3],
     }
 }
 
@@ -252,6 +286,31 @@ mod tests {
     use super::*;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
+
+    #[test]
+    fn a_record_is_that_of_bulletformat() {
+        let mut random = ChaCha8Rng::seed_from_u64(2);
+        for _ in 0..1000 {
+            let mut boards = [0u64; 8];
+            for index in 0..random.random_range(2..=32) {
+                let square = random.random_range(0..64);
+                let (side, kind) = match index {
+                    0 | 1 => (index, 5),
+                    _ => (random.random_range(0..2), random.random_range(0..5)),
+                };
+                if (boards[0] | boards[1]) >> square & 1 == 0 {
+                    boards[side] |= 1 << square;
+                    boards[2 + kind] |= 1 << square;
+                }
+            }
+            let (black, score, result) = (random.random(), random.random_range(-9..9), 2);
+            let Ok(found) = Position::from_boards(boards, black, score, result) else {
+                continue; // Both kings are on one square.
+            };
+            let expected = ChessBoard::from_raw(boards, black.into(), score, 1.0).unwrap();
+            assert_eq!(found.board(), &expected);
+        }
+    }
 
     #[test]
     fn the_quick_check_is_the_slow_one() {

@@ -171,7 +171,7 @@ impl Blocks {
         block.start = self.next;
         let reader = match &mut self.reader {
             Some(reader) => reader,
-            none => none.insert(self.dataset.reader(self.next.from)?),
+            none => none.insert(self.dataset.reader(self.next.from, self.next.epoch)?),
         };
         block.records.clear();
         block.segments.clear();
@@ -179,17 +179,7 @@ impl Blocks {
         reader.read(&mut block.records, &mut block.segments, most)?;
         let len = block.records.len();
         if len == 0 {
-            return Err(match self.dataset.dropped() - before {
-                0 => {
-                    let expected = "a place before the end of the data";
-                    Error::argument("start", expected, "no data from there on")
-                }
-                dropped => {
-                    let expected = "a bound that keeps a position";
-                    let found = format!("{dropped} positions with larger scores, and no other");
-                    Error::argument("max_score", expected, found)
-                }
-            });
+            return Err(self.dataset.dropped().nothing_left(before));
         }
         block.permutation.clear();
         block.permutation.extend(0..len as u32);

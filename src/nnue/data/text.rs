@@ -3,6 +3,7 @@
 use super::packed::Input;
 use super::place::Spot;
 use super::record::Position;
+use super::sieve::Sieve;
 use crate::error::{Error, Fault, Result};
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -96,15 +97,20 @@ impl TextReader {
         }
     }
 
-    /// The next position; `None` at the end of the file.
-    pub(crate) fn position(&mut self) -> Result<Option<Position>> {
-        if !self.advance()? {
-            return Ok(None);
+    /// The next position that the sieve does not leave out as damaged; `None` at the end of the
+    /// file.
+    pub(crate) fn position(&mut self, sieve: &Sieve) -> Result<Option<Position>> {
+        while self.advance()? {
+            let line = str::from_utf8(&self.buffer);
+            let line = line.map_err(|error| Fault::new("text", "UTF-8", error));
+            match line.and_then(str::parse) {
+                Ok(position) => return Ok(Some(position)),
+                Err(fault) => {
+                    let place = format_args!("line {}", self.after.number);
+                    sieve.refuse(&self.path, place, fault)?;
+                }
+            }
         }
-        let line = str::from_utf8(&self.buffer).map_err(|error| Fault::new("text", "UTF-8", error));
-        line.and_then(str::parse).map(Some).map_err(|fault| {
-            let fault = fault.within(format_args!("line {}", self.after.number));
-            Error::data(&self.path, fault)
-        })
+        Ok(None)
     }
 }

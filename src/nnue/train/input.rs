@@ -11,11 +11,13 @@ use std::sync::Arc;
 const CHECKED_AHEAD: usize = 1 << 20;
 
 /// Checks the first records of a dataset, so that a damaged file is refused before a directory is
-/// created.
+/// created, unless damaged records are left out.
 pub(super) fn check_ahead(dataset: &Dataset, threads: usize) -> Result<()> {
     let settings = LoaderSettings::default().shuffle_buffer(0).threads(threads);
     let batches = CHECKED_AHEAD.div_ceil(settings.batch_size);
-    let whole = dataset.clone().max_score(0);
+    let Some(whole) = dataset.unsieved() else {
+        return Ok(());
+    };
     Loader::new(&whole, Arc::new(Chess768), &settings, Needs::default())?
         .take(batches)
         .try_for_each(|batch| batch.map(drop))

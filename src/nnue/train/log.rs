@@ -50,6 +50,12 @@ pub enum Entry {
         /// The positions whose score was too large: see
         /// [`Settings::max_score`](super::Settings::max_score).
         scores: u64,
+        /// The positions that the filter left out.
+        #[serde(default)]
+        filtered: u64,
+        /// The damaged records, lines and games.
+        #[serde(default)]
+        bad: u64,
     },
     /// A training continues from a checkpoint.
     Resume {

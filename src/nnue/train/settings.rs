@@ -1,7 +1,7 @@
 //! The settings that determine the numbers of a training.
 
 use crate::error::{Error, Result};
-use crate::nnue::data::{ChessInputs, Encoding, OutputBuckets};
+use crate::nnue::data::{BadRecords, ChessInputs, Dataset, Encoding, Filter, OutputBuckets};
 use crate::nnue::initial::Initial;
 use crate::nnue::loss::{Loss, WinRate};
 use crate::nnue::train::objective::Objective;
@@ -108,12 +108,18 @@ pub struct Settings {
     /// The win-rate model of a score in the target, in place of σ(score ÷ scale).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_win_rate: Option<WinRate>,
-    /// The seed of the initial parameters and of the shuffle.
+    /// The seed of the initial parameters, of the shuffle and of the filter's chance.
     pub seed: u64,
     /// The least size of a score, in centipawns, of positions that are left out; 0 keeps all.
     /// Engines write mates and missing scores as such numbers.
     #[serde(skip_serializing_if = "is_usual_max_score")]
     pub max_score: u16,
+    /// The filter of the positions; `None` keeps all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
+    /// What happens at a damaged record.
+    #[serde(skip_serializing_if = "is_default")]
+    pub bad_records: BadRecords,
     /// The number of positions that are shuffled together; 0 keeps the order of the files.
     pub shuffle_buffer: usize,
 }
@@ -149,6 +155,8 @@ crate::setters! { Settings {
     target_win_rate: Option<WinRate>,
     seed: u64,
     max_score: u16,
+    filter: Option<Filter>,
+    bad_records: BadRecords,
     shuffle_buffer: usize,
 } }
 
@@ -201,6 +209,8 @@ impl Settings {
             target_win_rate: None,
             seed: 0,
             max_score: MAX_SCORE,
+            filter: None,
+            bad_records: BadRecords::Error,
             shuffle_buffer: 1 << 20,
         }
     }
@@ -225,6 +235,7 @@ impl Settings {
         require("epochs", self.epochs > 0, "at least 1", self.epochs)?;
         let batches = self.batches_per_superbatch;
         require("batches_per_superbatch", batches > 0, "at least 1", batches)?;
+        self.filter.as_ref().map_or(Ok(()), Filter::check)?;
         let samples = self.batch_size;
         require("batch_size", samples > 0, "at least 1", samples)?;
         // Offsets into index lists are 32-bit numbers on a device.
@@ -318,6 +329,19 @@ impl Settings {
     fn objective_with(&self, lambda: f32) -> Objective {
         let objective = Objective::new(self.loss, lambda, self.scale);
         objective.target_win_rate(self.target_win_rate)
+    }
+
+    /// The positions of a dataset that a training takes.
+    ///
+    /// # Errors
+    /// As [`Dataset::filter`].
+    pub fn sieved(&self, dataset: Dataset) -> Result<Dataset> {
+        let dataset = dataset.max_score(self.max_score);
+        let dataset = dataset.bad_records(self.bad_records);
+        match &self.filter {
+            Some(filter) => dataset.filter(filter.clone(), self.seed),
+            None => Ok(dataset),
+        }
     }
 
     /// How positions become samples of the network.

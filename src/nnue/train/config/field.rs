@@ -2,13 +2,13 @@
 
 use crate::error::{Error, Fault, Result};
 use crate::files::path::StoredPath;
-use crate::nnue::data::OutputBuckets;
+use crate::nnue::data::{BadRecords, Filter, OutputBuckets};
 use crate::nnue::{HiddenLayer, Initial, Tiles, activation::Activation, loss::WinRate};
 use crate::optim::SlowStart;
 use crate::optim::schedule::{Schedule, Unit, Warmup};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use toml::Value;
+use toml::{Table, Value};
 
 /// A value that a key may have. Faults have no place yet.
 pub(super) trait Field: Sized {
@@ -258,6 +258,39 @@ impl Field for WinRate {
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
         ))
+    }
+}
+
+impl Field for BadRecords {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        parsed(value)
+    }
+
+    fn write(&self) -> Option<Value> {
+        Some(Value::String(self.name().to_owned()))
+    }
+}
+
+/// The keys of a filter as a table, or the path of a file of them.
+impl Field for Filter {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        let filter = match value {
+            Value::Table(table) => Self::from_toml(&table.to_string()),
+            Value::String(path) => Self::from_file(Path::new(path)),
+            _ => return Err(wrong("a path, or a table of a filter's keys", value)),
+        };
+        filter.map_err(|error| match error {
+            Error::Argument(fault) => fault,
+            error => wrong("a filter", &Value::String(error.to_string())),
+        })
+    }
+
+    /// The keys that differ from the defaults.
+    fn write(&self) -> Option<Value> {
+        let standard = Table::try_from(Self::default()).ok()?;
+        let own = Table::try_from(self).ok()?.into_iter();
+        let changed = own.filter(|(key, value)| standard.get(key) != Some(value));
+        Some(Value::Table(changed.collect()))
     }
 }
 

@@ -176,6 +176,8 @@ pub(super) const KEYS: &[Key] = &[
     },
     setting!(batches_per_superbatch),
     setting!(max_score),
+    setting!(filter),
+    setting!(bad_records),
     setting!(shuffle_buffer),
     setting!(learning_rate),
     setting!(schedule),

@@ -3,7 +3,7 @@
 use super::Trainer;
 use crate::engine::device::Device;
 use crate::error::Result;
-use crate::nnue::data::{Dataset, Loader, LoaderSettings, Place};
+use crate::nnue::data::{Dataset, Dropped, Loader, LoaderSettings, Place};
 use crate::nnue::train::checkpoint::Checkpoint;
 use crate::nnue::train::event::Event;
 use crate::nnue::train::input::{check_ahead, open};
@@ -45,13 +45,14 @@ impl Input {
             };
             let validation = stage.validation(run);
             let validation = validation.map(|path| open(std::slice::from_ref(path)));
-            let max_score = stage.settings.max_score;
             let validation = validation.transpose()?;
+            let settings = &stage.settings;
+            let sieved = |dataset| settings.sieved(dataset);
             inputs.push_back(Self {
-                validation: validation.map(|dataset| dataset.max_score(max_score)),
+                validation: validation.map(sieved).transpose()?,
                 positions,
-                timeline: stage.settings.timeline(positions),
-                dataset: dataset.max_score(max_score),
+                timeline: settings.timeline(positions),
+                dataset: sieved(dataset)?,
             });
         }
         Ok(inputs)
@@ -143,15 +144,21 @@ impl Trainer {
 
     /// Tells what was left out of the data of the current stage.
     pub(super) fn tell_dropped(&mut self) -> Result<()> {
-        let scores = self.input.dataset.dropped();
-        if scores == 0 {
+        let dropped = self.input.dataset.dropped();
+        if dropped.total() == 0 {
             return Ok(());
         }
-        let bound = self.settings().max_score;
-        ::log::warn!("{scores} positions with scores of {bound} or more were left out (max_score)");
+        ::log::warn!("left out so far: {dropped}");
+        let Dropped {
+            scores,
+            filtered,
+            bad,
+        } = dropped;
         self.log.append(&Entry::Dropped {
             step: self.steps(),
             scores,
+            filtered,
+            bad,
         })
     }
 
