@@ -399,7 +399,7 @@ fn missing_scores_are_left_out_and_counted() {
     assert_eq!(net(&plain), net(&filtered));
     assert!(quiet.is_empty(), "{quiet}");
     assert!(
-        told.contains("positions with scores of 20000 or more were left out"),
+        told.contains("positions with scores of max_score or more"),
         "{told}"
     );
     let log = fs::read_to_string(filtered.join("log.jsonl")).unwrap();
