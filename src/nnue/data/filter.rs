@@ -90,7 +90,7 @@ impl Default for Filter {
 
 /// What the move of a game and its place there tell of a position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Moment {
+pub(crate) struct InGame {
     /// Half moves of the game before the position.
     pub(crate) ply: u32,
     /// Whether a capture or a promotion follows.
@@ -112,6 +112,18 @@ impl Filter {
             });
             let place = line.map_or("filter".to_owned(), |line| format!("filter, line {line}"));
             Error::argument(place, "the keys of a filter of viriformat", error.message())
+        })?;
+        filter.check().map(|()| filter)
+    }
+
+    /// Takes the keys of a TOML table, as [`Self::from_toml`] reads them.
+    pub(crate) fn from_table(table: toml::Table) -> Result<Self> {
+        let filter: Self = table.try_into().map_err(|error: toml::de::Error| {
+            Error::argument(
+                "filter",
+                "the keys of a filter of viriformat",
+                error.message(),
+            )
         })?;
         filter.check().map(|()| filter)
     }
@@ -180,15 +192,15 @@ impl Filter {
     }
 
     /// The probability that a position is kept.
-    pub(crate) fn share(&self, position: &Position, moment: Moment) -> f64 {
+    pub(crate) fn share(&self, position: &Position, in_game: InGame) -> f64 {
         let pieces = position.piece_count();
         let score = position.score();
         let size = u32::from(score.unsigned_abs());
-        let is_out = moment.ply < self.min_ply
+        let is_out = in_game.ply < self.min_ply
             || (pieces as u32) < self.min_pieces
             || size >= self.max_eval
-            || self.filter_tactical && moment.tactical
-            || self.filter_castling && moment.castling
+            || self.filter_tactical && in_game.tactical
+            || self.filter_castling && in_game.castling
             || self.filter_check && in_check(position)
             || self.is_incorrect(score, position.result());
         if is_out {

@@ -6,7 +6,7 @@
 //! 2 for the piece of a promotion (knight to queen), and 2 for its kind; castling goes from the
 //! king's square to the rook's.
 
-use super::filter::Moment;
+use super::filter::InGame;
 use super::marlin;
 use super::packed::Input;
 use super::place::Spot;
@@ -104,9 +104,9 @@ impl GameReader {
         while records.len() < full && self.find(sieve)? {
             let number = self.spot.number;
             match self.step() {
-                Ok((position, moment)) => {
+                Ok((position, in_game)) => {
                     records.push(position.to_bytes());
-                    notes.push(Note { number, moment });
+                    notes.push(Note { number, in_game });
                 }
                 Err(fault) => {
                     let at = self.spot;
@@ -216,7 +216,7 @@ impl GameReader {
     }
 
     /// The next position of the game and its note, and plays its move.
-    fn step(&mut self) -> Result<(Position, Moment), Fault> {
+    fn step(&mut self) -> Result<(Position, InGame), Fault> {
         let at = MOVE * self.spot.inside as usize;
         let Some(game) = &mut self.game else {
             return Err(Fault::new("game", "a game", "none"));
@@ -236,12 +236,12 @@ impl GameReader {
         })?;
         self.spot.inside += 1;
         self.spot.number += 1;
-        let moment = Moment {
+        let in_game = InGame {
             ply,
             tactical,
             castling,
         };
-        Ok((position, moment))
+        Ok((position, in_game))
     }
 }
 

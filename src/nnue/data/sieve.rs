@@ -1,7 +1,7 @@
 //! Leaves out positions: those that a filter or their scores exclude, and damaged ones on request.
 
 use super::dataset::Segment;
-use super::filter::{Filter, Moment};
+use super::filter::{Filter, InGame};
 use super::place::Origin;
 use super::record::{Position, RawRecord};
 use crate::error::{Error, Fault, Result};
@@ -134,7 +134,7 @@ pub(crate) struct Sieve {
 pub(crate) struct Note {
     /// The records or lines of the file before it.
     pub(crate) number: u64,
-    pub(crate) moment: Moment,
+    pub(crate) in_game: InGame,
 }
 
 impl Note {
@@ -198,7 +198,7 @@ impl Sieve {
         for from in new.at..records.len() {
             let note = notes.get(from - new.at).copied().unwrap_or(Note {
                 number: new.origin.number + (from - new.at) as u64,
-                moment: Moment::default(),
+                in_game: InGame::default(),
             });
             if self.drops(path, &records[from], note, chance)? {
                 in_run = false;
@@ -246,7 +246,7 @@ impl Sieve {
         };
         let counter = match &self.filter {
             _ if is_mate => &self.counters.scores,
-            Some(filter) if !chance.keeps(filter.share(&position, note.moment), note.number) => {
+            Some(filter) if !chance.keeps(filter.share(&position, note.in_game), note.number) => {
                 &self.counters.filtered
             }
             _ => return Ok(false),

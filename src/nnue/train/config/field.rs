@@ -275,14 +275,11 @@ impl Field for BadRecords {
 impl Field for Filter {
     fn read(value: &Value) -> Result<Self, Fault> {
         let filter = match value {
-            Value::Table(table) => Self::from_toml(&table.to_string()),
+            Value::Table(table) => Self::from_table(table.clone()),
             Value::String(path) => Self::from_file(Path::new(path)),
             _ => return Err(wrong("a path, or a table of a filter's keys", value)),
         };
-        filter.map_err(|error| match error {
-            Error::Argument(fault) => fault,
-            error => wrong("a filter", &Value::String(error.to_string())),
-        })
+        filter.map_err(|error| unplaced(error, value))
     }
 
     /// The keys that differ from the defaults.
