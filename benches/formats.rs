@@ -59,6 +59,26 @@ fn read(path: &Path) -> u64 {
         .count() as u64
 }
 
+fn read_sieved(path: &Path) -> u64 {
+    let dataset = Dataset::open(&[path.into()]).unwrap().max_score(20_000);
+    dataset.iter().map(Result::unwrap).count() as u64
+}
+
+/// Reads with the usual filter, and half of the rest at random.
+fn read_filtered(path: &Path) -> u64 {
+    let mut filter = wgrad::nnue::data::Filter::default();
+    (
+        filter.random_fen_skipping,
+        filter.random_fen_skip_probability,
+    ) = (true, 0.5);
+    let dataset = Dataset::open(&[path.into()])
+        .unwrap()
+        .filter(filter, 0)
+        .unwrap();
+    let kept = dataset.iter().map(Result::unwrap).count() as u64;
+    kept + dataset.dropped().filtered
+}
+
 fn crate_of_games(path: &Path) -> u64 {
     let bytes = std::fs::read(path).unwrap();
     let (mut input, mut buffer, mut count) = (&bytes[..], Vec::new(), 0);
@@ -113,10 +133,12 @@ fn formats(criterion: &mut Criterion) {
     group.sample_size(20);
     group.throughput(Throughput::Elements(count));
     type Reader = fn(&Path) -> u64;
-    let readers: [(&str, &PathBuf, Reader); 7] = [
+    let readers: [(&str, &PathBuf, Reader); 9] = [
         ("bulletformat", &bullet, read),
+        ("bulletformat, max_score", &bullet, read_sieved),
         ("bulletformat, its crate", &bullet, crate_of_records),
         ("viriformat", &viri, read),
+        ("viriformat, filter", &viri, read_filtered),
         ("viriformat, its crate", &viri, crate_of_games),
         ("text", &text, read),
         ("text, bulletformat's crate", &text, crate_of_lines),

@@ -108,6 +108,20 @@ fn keys_that_need_games_are_refused_without_them() {
     assert!(kept.dropped().filtered >= few);
 }
 
+/// Games know their checks, and records compute them from their pieces.
+#[test]
+fn checks_are_those_of_the_games() {
+    let folder = tempfile::tempdir().unwrap();
+    let games = file(&folder, "games.vf", random_games(150, 13));
+    let (ours, _) = both("min_ply = 0\nfilter_tactical = false\nmin_pieces = 0");
+    let all = records(&open(&games));
+    let alone = file(&folder, "records.bin", all.concat());
+    let kept = |path| records(&open(path).filter(ours.clone(), 0).unwrap());
+    let from_games = kept(&games);
+    assert!(all.len() - from_games.len() > 100);
+    assert_eq!(kept(&alone), from_games);
+}
+
 #[test]
 fn wrong_keys_and_numbers_are_named() {
     for (text, message) in [

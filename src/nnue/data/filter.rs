@@ -97,6 +97,8 @@ pub(crate) struct InGame {
     pub(crate) tactical: bool,
     /// Whether castling follows.
     pub(crate) castling: bool,
+    /// Whether the side to move is in check, if that is known without the pieces.
+    pub(crate) check: Option<bool>,
 }
 
 impl Filter {
@@ -196,13 +198,14 @@ impl Filter {
         let pieces = position.piece_count();
         let score = position.score();
         let size = u32::from(score.unsigned_abs());
+        let check = || in_game.check.unwrap_or_else(|| in_check(position));
         let is_out = in_game.ply < self.min_ply
             || (pieces as u32) < self.min_pieces
             || size >= self.max_eval
             || self.filter_tactical && in_game.tactical
             || self.filter_castling && in_game.castling
-            || self.filter_check && in_check(position)
-            || self.is_incorrect(score, position.result());
+            || self.is_incorrect(score, position.result())
+            || self.filter_check && check();
         if is_out {
             return 0.0;
         }

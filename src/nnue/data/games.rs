@@ -228,6 +228,7 @@ impl GameReader {
         let position = position(board, score, game.result)?;
         let next = decode(bits);
         let (castling, tactical) = kind(board, next);
+        let check = Some(!board.checkers().is_empty());
         let black = u32::from(board.side_to_move() == Color::Black);
         let ply = 2 * u32::from(board.fullmove_number()).saturating_sub(1) + black;
         board.try_play(next).map_err(|_| {
@@ -240,6 +241,7 @@ impl GameReader {
             ply,
             tactical,
             castling,
+            check,
         };
         Ok((position, in_game))
     }

@@ -215,7 +215,9 @@ impl Sieve {
                 segments.push(Segment { at: to, origin });
                 in_run = true;
             }
-            records[to] = records[from];
+            if to < from {
+                records[to] = records[from];
+            }
             to += 1;
         }
         records.truncate(to);
