@@ -55,6 +55,7 @@ pub use features::{FeatureSet, Perspective};
 pub use filter::Filter;
 pub use judge::{Judge, Judgement};
 pub use king_buckets::KingBuckets;
+pub use line::Side;
 pub use loader::{Loader, LoaderSettings};
 pub use maker::LoadedBatch;
 pub use output_buckets::OutputBuckets;

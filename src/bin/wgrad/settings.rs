@@ -7,7 +7,7 @@ use crate::options::ObjectiveOptions;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 use wgrad::nnue::activation::Activation;
-use wgrad::nnue::data::{BadRecords, Filter};
+use wgrad::nnue::data::{BadRecords, Filter, Side};
 use wgrad::nnue::train::{Objective, Settings};
 use wgrad::nnue::{Initial, Tiles, Tuning};
 use wgrad::optim::Optimizer;
@@ -109,6 +109,12 @@ pub struct SettingsOptions {
     /// What to do at a damaged record: stop with an error, or skip it and count it [default: error]
     #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(BadRecords::NAMES).try_map(|name| name.parse::<BadRecords>()))]
     bad_records: Option<BadRecords>,
+    /// Whose scores lines of text hold: White's, or those of the side to move [default: white]
+    #[arg(long, value_name = "SIDE", value_parser = PossibleValuesParser::new(Side::NAMES).try_map(|name| name.parse::<Side>()))]
+    text_scores: Option<Side>,
+    /// Whose results lines of text hold [default: white]
+    #[arg(long, value_name = "SIDE", value_parser = PossibleValuesParser::new(Side::NAMES).try_map(|name| name.parse::<Side>()))]
+    text_results: Option<Side>,
     /// Seed of the initial parameters, of the shuffle and of the filter's chance [default: 0]
     #[arg(long)]
     seed: Option<u64>,
@@ -163,6 +169,8 @@ impl SettingsOptions {
         settings.tuning = given.or(settings.tuning);
         put(&mut settings.max_score, self.max_score);
         put(&mut settings.bad_records, self.bad_records);
+        put(&mut settings.text_scores, self.text_scores);
+        put(&mut settings.text_results, self.text_results);
         if let Some(path) = &self.filter {
             settings.filter = Some(Filter::from_file(path)?);
         }

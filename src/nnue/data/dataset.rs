@@ -3,6 +3,7 @@
 use super::filter::Filter;
 use super::folder;
 use super::format::{DataFile, Reader};
+use super::line::{Side, Sides};
 use super::place::{Origin, Spot};
 use super::record::RawRecord;
 use super::sieve::{BadRecords, Chance, Dropped, Note, Sieve};
@@ -100,6 +101,15 @@ impl Dataset {
     pub fn bad_records(mut self, bad: BadRecords) -> Self {
         self.sieve = self.sieve.recounted();
         self.sieve.bad = bad;
+        self
+    }
+
+    /// The same files with the scores and results of these sides in their lines of text.
+    #[must_use]
+    pub fn text_sides(mut self, scores: Side, results: Side) -> Self {
+        let sides = Sides { scores, results };
+        let files = self.files.iter().map(|file| file.with_sides(sides));
+        self.files = files.collect();
         self
     }
 

@@ -35,12 +35,18 @@ fn parse(fen: &str) -> Result<([u64; 8], bool), Fault> {
             format!("{found:?}"),
         ))
     };
-    let fields: Vec<_> = fen.split_whitespace().collect();
-    let (&[pieces, side], rest) = fields.split_first_chunk().unwrap_or((&["", ""], &[]));
-    if !(2..=6).contains(&fields.len()) {
-        let found = format!("{} in {fen:?}", fields.len());
+    let mut fields = [""; 7];
+    let mut count = 0;
+    for field in fen.split_ascii_whitespace() {
+        fields[count.min(6)] = field;
+        count += 1;
+    }
+    if !(2..=6).contains(&count) {
+        let found = format!("{count} in {fen:?}");
         return Err(Fault::new("FEN, number of fields", "2 to 6", found));
     }
+    let [pieces, side, rest @ ..] = fields;
+    let rest = &rest[..count - 2];
     let bitboards = place(pieces)?;
     let black = match side {
         "w" | "W" => false,
@@ -70,13 +76,13 @@ fn parse(fen: &str) -> Result<([u64; 8], bool), Fault> {
 
 /// The bitboards of the first field of a FEN.
 fn place(field: &str) -> Result<[u64; 8], Fault> {
-    let ranks = field.split('/').count();
+    let ranks = 1 + field.bytes().filter(|&letter| letter == b'/').count();
     if ranks != 8 {
         let found = format!("{ranks} in {field:?}");
         return Err(Fault::new("FEN, number of ranks", "8", found));
     }
     let mut bitboards = [0u64; 8];
-    for (rank, squares) in (0..8).rev().zip(field.split('/')) {
+    for (rank, squares) in (0..8).rev().zip(field.split(|letter| letter == '/')) {
         let mut file = 0;
         for letter in squares.bytes() {
             if let digit @ b'1'..=b'8' = letter {

@@ -2,6 +2,7 @@
 
 use super::foreign;
 use super::games::{self, GameReader};
+use super::line::Sides;
 use super::marlin;
 use super::packed::{Input, Packing};
 use super::place::Spot;
@@ -40,6 +41,8 @@ pub(crate) struct DataFile {
     pub(crate) stored: u64,
     packing: Packing,
     format: Format,
+    /// Of text.
+    sides: Sides,
 }
 
 impl DataFile {
@@ -69,6 +72,7 @@ impl DataFile {
             stored,
             packing,
             format,
+            sides: Sides::default(),
         };
         match format {
             Format::Records | Format::Marlin => {
@@ -97,6 +101,14 @@ impl DataFile {
             }
         }
         Ok(file)
+    }
+
+    /// The same file with these sides of its text.
+    pub(crate) fn with_sides(&self, sides: Sides) -> Self {
+        Self {
+            sides,
+            ..self.clone()
+        }
     }
 
     /// The number of positions, if the size says it.
@@ -171,7 +183,8 @@ impl DataFile {
     /// The lines of a text file from a spot on.
     pub(crate) fn lines(&self, from: Spot) -> Result<TextReader> {
         let file = self.seek(from.offset)?;
-        Ok(TextReader::new(self.path.clone(), file, self.bytes, from))
+        let path = self.path.clone();
+        Ok(TextReader::new(path, file, self.bytes, self.sides, from))
     }
 
     /// A reader from a spot on.

@@ -1,5 +1,6 @@
 //! Reads the lines of text files.
 
+use super::line::{Sides, read_line};
 use super::packed::Input;
 use super::place::Spot;
 use super::record::Position;
@@ -18,6 +19,7 @@ pub(crate) struct TextReader {
     input: BufReader<Input>,
     /// The size of the file. Bytes after it are not read.
     bytes: u64,
+    sides: Sides,
     buffer: Vec<u8>,
     /// The spot after the line in `buffer`.
     after: Spot,
@@ -27,11 +29,12 @@ pub(crate) struct TextReader {
 
 impl TextReader {
     /// Starts at a spot of an open file, which must be there already.
-    pub(crate) fn new(path: PathBuf, file: Input, bytes: u64, from: Spot) -> Self {
+    pub(crate) fn new(path: PathBuf, file: Input, bytes: u64, sides: Sides, from: Spot) -> Self {
         Self {
             path,
             input: BufReader::with_capacity(1 << 16, file),
             bytes,
+            sides,
             buffer: Vec::new(),
             after: Spot { file: 0, ..from },
             ahead: None,
@@ -103,7 +106,7 @@ impl TextReader {
         while self.advance()? {
             let line = str::from_utf8(&self.buffer);
             let line = line.map_err(|error| Fault::new("text", "UTF-8", error));
-            match line.and_then(str::parse) {
+            match line.and_then(|line| read_line(line, self.sides)) {
                 Ok(position) => return Ok(Some(position)),
                 Err(fault) => {
                     let place = format_args!("line {}", self.after.number);

@@ -1,7 +1,7 @@
 //! The settings that determine the numbers of a training.
 
 use crate::error::{Error, Result};
-use crate::nnue::data::{BadRecords, ChessInputs, Dataset, Encoding, Filter, OutputBuckets};
+use crate::nnue::data::{BadRecords, ChessInputs, Dataset, Encoding, Filter, OutputBuckets, Side};
 use crate::nnue::initial::Initial;
 use crate::nnue::loss::{Loss, WinRate};
 use crate::nnue::train::objective::Objective;
@@ -120,6 +120,12 @@ pub struct Settings {
     /// What happens at a damaged record.
     #[serde(skip_serializing_if = "is_default")]
     pub bad_records: BadRecords,
+    /// Whose scores lines of text hold.
+    #[serde(skip_serializing_if = "is_default")]
+    pub text_scores: Side,
+    /// Whose results lines of text hold.
+    #[serde(skip_serializing_if = "is_default")]
+    pub text_results: Side,
     /// The number of positions that are shuffled together; 0 keeps the order of the files.
     pub shuffle_buffer: usize,
 }
@@ -157,6 +163,8 @@ crate::setters! { Settings {
     max_score: u16,
     filter: Option<Filter>,
     bad_records: BadRecords,
+    text_scores: Side,
+    text_results: Side,
     shuffle_buffer: usize,
 } }
 
@@ -211,6 +219,8 @@ impl Settings {
             max_score: MAX_SCORE,
             filter: None,
             bad_records: BadRecords::Error,
+            text_scores: Side::White,
+            text_results: Side::White,
             shuffle_buffer: 1 << 20,
         }
     }
@@ -337,7 +347,9 @@ impl Settings {
     /// As [`Dataset::filter`].
     pub fn sieved(&self, dataset: Dataset) -> Result<Dataset> {
         let dataset = dataset.max_score(self.max_score);
-        let dataset = dataset.bad_records(self.bad_records);
+        let dataset = dataset
+            .bad_records(self.bad_records)
+            .text_sides(self.text_scores, self.text_results);
         match &self.filter {
             Some(filter) => dataset.filter(filter.clone(), self.seed),
             None => Ok(dataset),

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Fault, Result};
 use crate::files::path::StoredPath;
-use crate::nnue::data::{BadRecords, Filter, OutputBuckets};
+use crate::nnue::data::{BadRecords, Filter, OutputBuckets, Side};
 use crate::nnue::{HiddenLayer, Initial, Tiles, activation::Activation, loss::WinRate};
 use crate::optim::SlowStart;
 use crate::optim::schedule::{Schedule, Unit, Warmup};
@@ -196,6 +196,8 @@ texts! {
     Unit: ToString::to_string;
     OutputBuckets: ToString::to_string;
     Tiles: |tiles| tiles.name().to_owned();
+    BadRecords: |bad| bad.name().to_owned();
+    Side: |side| side.name().to_owned();
 }
 
 impl Field for SlowStart {
@@ -258,16 +260,6 @@ impl Field for WinRate {
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
         ))
-    }
-}
-
-impl Field for BadRecords {
-    fn read(value: &Value) -> Result<Self, Fault> {
-        parsed(value)
-    }
-
-    fn write(&self) -> Option<Value> {
-        Some(Value::String(self.name().to_owned()))
     }
 }
 

@@ -178,6 +178,8 @@ pub(super) const KEYS: &[Key] = &[
     setting!(max_score),
     setting!(filter),
     setting!(bad_records),
+    setting!(text_scores),
+    setting!(text_results),
     setting!(shuffle_buffer),
     setting!(learning_rate),
     setting!(schedule),
