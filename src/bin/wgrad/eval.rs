@@ -1,6 +1,6 @@
 //! `wgrad eval`: evaluates a network on data files.
 
-use crate::options::{DeviceOption, ObjectiveOptions, ThreadsOption};
+use crate::options::{DeviceOption, MaxScoreOption, ObjectiveOptions, ThreadsOption};
 use crate::{Outcome, print, print_json};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,9 +15,11 @@ pub struct Options {
     /// The network: the result of a training, or a checkpoint
     #[arg(long, value_name = "FILE")]
     net: PathBuf,
-    /// Data files: bulletformat, or lines `FEN | score | result`
+    /// Data files, as `wgrad train` takes them
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     data: Vec<PathBuf>,
+    #[command(flatten)]
+    max_score: MaxScoreOption,
     #[command(flatten)]
     device: DeviceOption,
     #[command(flatten)]
@@ -37,20 +39,24 @@ pub fn run(options: &Options) -> Outcome {
     let (parameters, metadata) = read_network(&options.net)?;
     let own = objective_of(&options.net, &metadata)?;
     let encoding = Encoding::from_metadata(&options.net, &metadata)?;
-    let default = Settings::new(parameters.architecture().inputs).objective();
-    let objective = options.objective.over(own.unwrap_or(default));
+    let checked = encoding.check(parameters.architecture());
+    checked.map_err(|error| error.in_file(&options.net))?;
+    let default = Settings::new(parameters.architecture().inputs);
+    let objective = options.objective.over(own.unwrap_or(default.objective()));
     objective.check()?;
-    let dataset = Dataset::open(&options.data)?;
+    let max_score = options.max_score.max_score.unwrap_or(default.max_score);
+    let dataset = Dataset::open(&options.data)?.max_score(max_score);
     let device = options.device.open_with(&options.threads)?;
     let mut network = Network::new(&device, &parameters)?;
     let threads = match options.threads.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    // Besides the data and the objective, `evaluate` can refuse only the network, so the error gets
-    // the path of the network.
-    let evaluation = evaluate(&mut network, &dataset, &encoding, objective, threads);
-    let evaluation = evaluation.map_err(|error| error.in_file(&options.net))?;
+    let evaluation = evaluate(&mut network, &dataset, &encoding, objective, threads)?;
+    let dropped = dataset.dropped();
+    if dropped.total() > 0 {
+        log::warn!("left out: {dropped}");
+    }
     if options.json {
         print_json(&evaluation)?;
     } else {

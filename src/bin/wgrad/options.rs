@@ -52,6 +52,15 @@ impl ThreadsOption {
     }
 }
 
+/// The scores that are no evaluations, with the same default for all commands.
+#[derive(clap::Args)]
+pub struct MaxScoreOption {
+    /// Leave out positions whose score has at least this size, as mates and missing scores of
+    /// engines have; 0 keeps all [default: 20000]
+    #[arg(long, value_name = "CENTIPAWNS")]
+    pub max_score: Option<u16>,
+}
+
 /// The quantity that the network predicts.
 #[derive(clap::Args)]
 pub struct ObjectiveOptions {

@@ -3,7 +3,7 @@
 use crate::Failure;
 use crate::encoding::EncodingOptions;
 use crate::head::HeadOptions;
-use crate::options::ObjectiveOptions;
+use crate::options::{MaxScoreOption, ObjectiveOptions};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 use wgrad::nnue::activation::Activation;
@@ -98,10 +98,8 @@ pub struct SettingsOptions {
     /// registers [default: as `wgrad tune` kept, else shared on a GPU]
     #[arg(long, value_parser = PossibleValuesParser::new(Tiles::ALL.map(Tiles::name)).try_map(|name| name.parse::<Tiles>()))]
     tiles: Option<Tiles>,
-    /// Leave out positions whose score has at least this size, as mates and missing scores of
-    /// engines have; 0 keeps all [default: 20000]
-    #[arg(long, value_name = "CENTIPAWNS")]
-    max_score: Option<u16>,
+    #[command(flatten)]
+    max_score: MaxScoreOption,
     /// Leave out positions by the filter of this TOML file, with the keys of viriformat's filter
     /// [default: none]
     #[arg(long, value_name = "FILE")]
@@ -161,7 +159,7 @@ impl SettingsOptions {
         settings.half_weights |= self.half_weights;
         let given = Tuning::default().lanes(self.lanes).tiles(self.tiles);
         settings.tuning = given.or(settings.tuning);
-        put(&mut settings.max_score, self.max_score);
+        put(&mut settings.max_score, self.max_score.max_score);
         put(&mut settings.bad_records, self.bad_records);
         if let Some(path) = &self.filter {
             settings.filter = Some(Filter::from_file(path)?);
