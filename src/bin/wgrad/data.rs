@@ -1,11 +1,13 @@
 //! `wgrad data`: counts, shows, describes, shuffles and converts positions.
 
+mod describe;
+
 use crate::{Failure, Outcome, distinct, print};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use wgrad::nnue::data::{Dataset, OutputBuckets, OutputFormat, Position, convert, shuffle_to_file};
+use wgrad::nnue::data::{Dataset, OutputFormat, convert, shuffle_to_file};
 
 /// Options of `wgrad data`.
 #[derive(clap::Args)]
@@ -26,13 +28,12 @@ enum Command {
         #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 10)]
         count: usize,
     },
-    /// Print the distribution of scores, results, pieces and output buckets
+    /// Print the distribution of scores, results, pieces and buckets, and count duplicates
     Describe {
         #[command(flatten)]
         files: Files,
-        /// The output buckets to count
-        #[arg(long, value_name = "TABLE", default_value = "material:8")]
-        output_buckets: OutputBuckets,
+        #[command(flatten)]
+        options: describe::Options,
     },
     /// Write all positions to one bulletformat file in a random order
     Shuffle {
@@ -80,10 +81,7 @@ pub fn run(options: &Options) -> Outcome {
     match &options.command {
         Command::Count(files) => count(files),
         Command::Head { files, count } => head(files, *count),
-        Command::Describe {
-            files,
-            output_buckets,
-        } => describe(files, output_buckets),
+        Command::Describe { files, options } => describe::run(&files.open()?, options),
         Command::Shuffle {
             files,
             out,
@@ -119,6 +117,12 @@ fn head(files: &Files, count: usize) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A bar over the positions, if stderr is a terminal. It knows no end if the files do not tell it.
+fn bar(dataset: &Dataset) -> ProgressBar {
+    let target = ProgressDrawTarget::stderr_with_hz(10);
+    ProgressBar::with_draw_target(dataset.positions(), target)
+}
+
 /// Lets `write` write all positions to a file, with a progress bar.
 fn write(
     files: &Files,
@@ -128,77 +132,9 @@ fn write(
     let inputs: Vec<_> = files.data.iter().map(PathBuf::as_path).collect();
     distinct(out, &inputs)?;
     let dataset = files.open()?;
-    let target = ProgressDrawTarget::stderr_with_hz(10);
-    let bar = ProgressBar::with_draw_target(dataset.positions(), target);
+    let bar = bar(&dataset);
     let written = write(&dataset, &mut |seen| bar.set_position(seen));
     bar.finish_and_clear();
     let written = HumanCount(written?);
     print(format_args!("{written} positions in {}", out.display()))
-}
-
-/// What `describe` counts.
-struct Description {
-    positions: u64,
-    /// By the result for the side to move: lost, drawn, won.
-    results: [u64; 3],
-    /// By the number of pieces.
-    pieces: [u64; 33],
-    buckets: Vec<u64>,
-    scores: Vec<i16>,
-}
-
-fn describe(files: &Files, output_buckets: &OutputBuckets) -> Result<(), Failure> {
-    let mut found = Description {
-        positions: 0,
-        results: [0; 3],
-        pieces: [0; 33],
-        buckets: vec![0; output_buckets.count()],
-        scores: Vec::new(),
-    };
-    for position in &files.open()? {
-        found.add(&position?, output_buckets);
-    }
-    found.print()
-}
-
-impl Description {
-    fn add(&mut self, position: &Position, output_buckets: &OutputBuckets) {
-        self.positions += 1;
-        self.results[(2.0 * position.result()) as usize] += 1;
-        self.pieces[position.piece_count()] += 1;
-        self.buckets[output_buckets.table()[position.piece_count()]] += 1;
-        self.scores.push(position.score());
-    }
-
-    fn print(&mut self) -> Result<(), Failure> {
-        let all = self.positions as f64;
-        let share = |count: u64| 100.0 * count as f64 / all;
-        print(format_args!("positions   {}", HumanCount(self.positions)))?;
-        let [lost, drawn, won] = self.results.map(share);
-        print(format_args!(
-            "results     {won:.1}% won, {drawn:.1}% drawn, {lost:.1}% lost (side to move)"
-        ))?;
-        self.scores.sort_unstable();
-        let quantile = |share: f64| self.scores[((all - 1.0) * share) as usize];
-        print(format_args!(
-            "scores      least {}, 5% {}, median {}, 95% {}, most {}",
-            quantile(0.0),
-            quantile(0.05),
-            quantile(0.5),
-            quantile(0.95),
-            quantile(1.0),
-        ))?;
-        for (pieces, &count) in self
-            .pieces
-            .iter()
-            .enumerate()
-            .filter(|(_, count)| **count > 0)
-        {
-            print(format_args!("{pieces:>2} pieces   {:>5.1}%", share(count)))?;
-        }
-        for (bucket, &count) in self.buckets.iter().enumerate() {
-            print(format_args!("bucket {bucket:<2}   {:>5.1}%", share(count)))?;
-        }
-        Ok(())
-    }
 }
