@@ -1,6 +1,8 @@
-//! `wgrad data`: counts, shows, describes, shuffles and converts positions.
+//! `wgrad data`: counts, shows, describes, shuffles, splits, rescores and converts positions.
 
 mod describe;
+mod rescore;
+mod split;
 
 use crate::{Failure, Outcome, distinct, print};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -49,6 +51,20 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
+    /// Write each position to one of two bulletformat files, by a random choice
+    Split {
+        #[command(flatten)]
+        files: Files,
+        #[command(flatten)]
+        options: split::Options,
+    },
+    /// Write all positions to one bulletformat file, with a network's evaluations as their scores
+    Rescore {
+        #[command(flatten)]
+        files: Files,
+        #[command(flatten)]
+        options: rescore::Options,
+    },
     /// Write all positions to one file of another format
     Convert {
         #[command(flatten)]
@@ -71,6 +87,10 @@ struct Files {
 }
 
 impl Files {
+    fn paths(&self) -> Vec<&Path> {
+        self.data.iter().map(PathBuf::as_path).collect()
+    }
+
     fn open(&self) -> Result<Dataset, Failure> {
         Ok(Dataset::open(&self.data)?)
     }
@@ -90,6 +110,8 @@ pub fn run(options: &Options) -> Outcome {
         } => write(files, out, |dataset, seen| {
             shuffle_to_file(dataset, out, *seed, *memory << 20, seen)
         }),
+        Command::Split { files, options } => split::run(files, options),
+        Command::Rescore { files, options } => rescore::run(files, options),
         Command::Convert { files, out, to } => {
             write(files, out, |dataset, seen| convert(dataset, out, *to, seen))
         }
@@ -129,8 +151,7 @@ fn write(
     out: &Path,
     write: impl Fn(&Dataset, &mut dyn FnMut(u64)) -> wgrad::Result<u64>,
 ) -> Result<(), Failure> {
-    let inputs: Vec<_> = files.data.iter().map(PathBuf::as_path).collect();
-    distinct(out, &inputs)?;
+    distinct(out, &files.paths())?;
     let dataset = files.open()?;
     let bar = bar(&dataset);
     let written = write(&dataset, &mut |seen| bar.set_position(seen));

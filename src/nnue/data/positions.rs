@@ -1,7 +1,7 @@
 //! The positions of a dataset one after the other.
 
 use super::dataset::{Dataset, DatasetReader, Segment};
-use super::place::Spot;
+use super::place::{Origin, Spot};
 use super::record::{Position, RawRecord};
 use crate::error::Result;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
@@ -60,6 +60,16 @@ impl Positions {
             self.dataset.blame(origin, fault)
         })?;
         Ok(Some(position))
+    }
+
+    /// The game of the position that was returned last: the origin of the game's first position.
+    /// The positions of a game are consecutive. No format that is read knows games, so each position
+    /// is a game of its own.
+    ///
+    /// # Panics
+    /// Before the first position, and after the end or an error.
+    pub(crate) fn game(&self) -> Origin {
+        Segment::origin(&self.segments, self.next - 1)
     }
 }
 
