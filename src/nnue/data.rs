@@ -24,6 +24,7 @@ mod filter;
 mod folder;
 mod foreign;
 mod format;
+mod game_starts;
 mod games;
 mod judge;
 mod king_buckets;

@@ -51,7 +51,7 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
-    /// Write each position to one of two bulletformat files, by a random choice
+    /// Write each position to one of two bulletformat files, by a random choice for each game
     Split {
         #[command(flatten)]
         files: Files,

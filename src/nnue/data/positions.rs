@@ -1,6 +1,7 @@
 //! The positions of a dataset one after the other.
 
 use super::dataset::{Dataset, DatasetReader, Segment};
+use super::game_starts::GameStarts;
 use super::place::{Origin, Spot};
 use super::record::{Position, RawRecord};
 use crate::error::Result;
@@ -45,6 +46,7 @@ impl Positions {
         self.records.clear();
         self.segments.clear();
         self.next = 0;
+        reader.games = Some(GameStarts::default());
         reader.read(&mut self.records, &mut self.segments, BLOCK)?;
         Ok(!self.records.is_empty())
     }
@@ -62,14 +64,17 @@ impl Positions {
         Ok(Some(position))
     }
 
-    /// The game of the position that was returned last: the origin of the game's first position.
-    /// The positions of a game are consecutive. No format that is read knows games, so each position
-    /// is a game of its own.
+    /// The game of the position that was returned last: the origin of the game's first position. The
+    /// positions of a game are consecutive. In a format without games each position is a game of its
+    /// own.
     ///
     /// # Panics
     /// Before the first position, and after the end or an error.
     pub(crate) fn game(&self) -> Origin {
-        Segment::origin(&self.segments, self.next - 1)
+        let origin = Segment::origin(&self.segments, self.next - 1);
+        let reader = self.reader.as_ref();
+        let games = reader.and_then(|reader| reader.games.as_ref());
+        games.map_or(origin, |games| games.of(origin))
     }
 }
 
