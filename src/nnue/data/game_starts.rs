@@ -26,7 +26,7 @@ impl GameStarts {
         let key = |origin: &Origin| (origin.file, origin.number);
         let after = self.0.partition_point(|start| key(start) <= key(&record));
         let start = after.checked_sub(1).map(|last| self.0[last]);
-        // The reader of records without games adds nothing, so the last start may be of another file.
+        // Records of bulletformat have no notes, so the last start may be of another file.
         start
             .filter(|start| start.file == record.file)
             .unwrap_or(record)

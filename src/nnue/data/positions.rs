@@ -64,9 +64,9 @@ impl Positions {
         Ok(Some(position))
     }
 
-    /// The game of the position that was returned last: the origin of the game's first position. The
-    /// positions of a game are consecutive. In a format without games each position is a game of its
-    /// own.
+    /// The game of the position that was returned last: the origin of the game's first position.
+    /// The positions of a game are consecutive. In a format without games each position is a game
+    /// of its own.
     ///
     /// # Panics
     /// Before the first position, and after the end or an error.

@@ -52,12 +52,13 @@ impl Objective {
         }
     }
 
-    /// The score in centipawns of an output Y: the score whose target, with λ = 0, is the prediction
-    /// P of Y. It is T⁻¹(P(Y)), where T(score) is σ(score ÷ scale) or the win rate of a score.
+    /// The score in centipawns of an output Y: the score whose target, with λ = 0, is the
+    /// prediction P of Y. It is T⁻¹(P(Y)), where T(score) is σ(score ÷ scale) or the win rate of a
+    /// score.
     ///
-    /// It is scale·Y if neither the loss nor the target has a win-rate model and the loss reads σ(Y).
-    /// With a loss that reads Y itself, an output of at most 0 has the score −∞, and one of at least
-    /// 1 has ∞.
+    /// It is scale·Y if the loss reads σ(Y) and neither the loss nor the target has a win-rate
+    /// model. With a loss that reads Y itself, an output of at most 0 has the score −∞, and one of
+    /// at least 1 has ∞.
     pub fn score(&self, y: f32) -> f64 {
         let y = f64::from(y);
         // ln(P ÷ (1 − P)) does not lose the digits that a P near 0 or 1 loses.

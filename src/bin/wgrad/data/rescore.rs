@@ -15,9 +15,9 @@ use wgrad::nnue::{Network, read_network};
 /// The network, the meaning of its output, and the file to write.
 #[derive(clap::Args)]
 #[command(
-    after_help = "The score is that whose target, with lambda = 0, is the prediction of the network: \
-    scale·Y for\na network of sigmoid_mse or cross_entropy. It is rounded to whole centipawns. \
-    Results stay as\nthey are."
+    after_help = "The score is that whose target, with lambda = 0, is the prediction of the network:\n\
+    scale·Y for a network of sigmoid_mse or cross_entropy. It is rounded to whole centipawns.\n\
+    Results stay as they are."
 )]
 pub struct Options {
     /// The network: the result of a training, or a checkpoint

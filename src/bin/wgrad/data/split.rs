@@ -9,9 +9,9 @@ use wgrad::nnue::data::split;
 /// The files to write, and the choice between them.
 #[derive(clap::Args)]
 #[command(
-    after_help = "The same data, seed and share give the same files. Positions of a game in viriformat go to the\n\
-    same file; other formats do not know games. Equal positions may be in both files;\n\
-    `wgrad data describe --duplicates` counts equal positions."
+    after_help = "The same data, seed and share give the same files. A game of viriformat stays whole;\n\
+    other formats do not know games. Equal positions may be in both files; `wgrad data describe\n\
+    --duplicates` counts equal positions."
 )]
 pub struct Options {
     /// The file of most positions
@@ -20,8 +20,8 @@ pub struct Options {
     /// The file of the others. Both files are replaced when all positions are written
     #[arg(long, value_name = "FILE")]
     validation: PathBuf,
-    /// The probability with which a game or position goes to the file of --validation; between 0 and
-    /// 1
+    /// The probability with which a game or position goes to the file of --validation; between 0
+    /// and 1
     #[arg(
         long,
         value_name = "SHARE",
