@@ -75,6 +75,37 @@ pub fn write_atomically(
     attempt().map_err(Error::io(path, "write"))
 }
 
+/// As [`write_atomically`], for a writer with errors of its own. They replace nothing and are
+/// returned as they are.
+///
+/// # Errors
+/// Those of `write`, which should name `path` if it cannot be written, and those of
+/// [`write_atomically`].
+pub(crate) fn try_write_atomically<T>(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> Result<T>,
+) -> Result<T> {
+    let (mut value, mut own) = (None, None);
+    let wrote = write_atomically(path, |out| {
+        match write(out) {
+            Ok(written) => value = Some(written),
+            Err(error) => own = Some(error),
+        }
+        match own {
+            None => Ok(()),
+            Some(_) => Err(io::Error::other("the writer failed")),
+        }
+    });
+    match (value, own) {
+        (_, Some(error)) => Err(error),
+        (Some(value), None) => wrote.map(|()| value),
+        (None, None) => wrote.and_then(|()| {
+            let never = io::Error::other("the writer did not run");
+            Err(Error::io(path, "write")(never))
+        }),
+    }
+}
+
 fn not_regular() -> io::Error {
     io::Error::other("it is not a regular file")
 }

@@ -1,6 +1,7 @@
 //! `wgrad data`.
 
 use crate::support::{cut, scratch, shipped, wgrad};
+use std::collections::HashSet;
 use std::fs;
 
 #[test]
@@ -52,6 +53,66 @@ fn positions_are_counted_shown_described_and_converted() {
         "{described}"
     );
     assert!(described.contains("bucket 7"), "{described}");
+}
+
+#[test]
+fn king_buckets_and_duplicates_are_counted() {
+    let (_guard, directory) = scratch();
+    let path = directory.join("two.txt");
+    // The own king is on a1, and the other king is on e1 of its own board. The second line is the
+    // first one for Black, and the third line has another score.
+    let lines = [
+        "4k3/8/8/8/8/8/P7/K7 w - - 0 1 | 5 | 1.0",
+        "k7/p7/8/8/8/8/8/4K3 b - - 0 1 | -5 | 0.0",
+        "4k3/8/8/8/8/8/P7/K7 w - - 0 1 | 90 | 0.5",
+        "4k3/8/8/8/8/8/8/K7 w - - 0 1 | 0 | 0.5",
+    ];
+    fs::write(&path, lines.join("\n")).unwrap();
+    let table = |counts: usize, at: usize| {
+        let bucket = |square| if square == at { "1" } else { "0" };
+        (0..counts).map(bucket).collect::<Vec<_>>().join(",")
+    };
+    let describe = |options: &str| {
+        let line = format!("data describe {options} {}", path.display());
+        wgrad(&line, &[])
+    };
+    // Square e1 of 64, and d1 of 32, where the mirrored king of e1 is.
+    for table in [table(64, 4), table(32, 3)] {
+        let shown = describe(&format!("--buckets {table}")).success().stdout;
+        assert!(
+            shown.ends_with(
+                "king bucket 0   50.0% (own king 100.0%, other king 0.0%)\n\
+                 king bucket 1   50.0% (own king 0.0%, other king 100.0%)\n"
+            ),
+            "{shown}"
+        );
+        assert!(!shown.contains("duplicates"), "{shown}");
+    }
+    let shown = describe("--duplicates").success().stdout;
+    let begin = "positions   4\nduplicates  2 (50.0%)\nresults     50.0% won, 50.0% drawn";
+    assert!(shown.starts_with(begin), "{shown}");
+    assert!(
+        shown.contains("least 0, 5% 0, median 5, 95% 5, most 90"),
+        "{shown}"
+    );
+    assert!(!shown.contains("king bucket"), "{shown}");
+    describe("--buckets 0,1").refused(1, &["--buckets: expected 64 numbers", "or 32", "found 2"]);
+    describe(&format!("--buckets {}", table(64, 4).replace('1', "2")))
+        .refused(1, &["buckets (of kings)"]);
+
+    // As many as a set of the boards themselves finds.
+    let records = cut(&directory, 20_000);
+    let mut bytes = fs::read(&records).unwrap();
+    bytes.extend_from_within(32 * 100..32 * 5_100);
+    fs::write(&records, &bytes).unwrap();
+    let boards: HashSet<_> = bytes.chunks(32).map(|record| &record[..24]).collect();
+    let duplicates = 25_000 - boards.len();
+    let line = format!("data describe --duplicates {}", records.display());
+    let shown = wgrad(&line, &[]).success().stdout.replace(',', "");
+    assert!(
+        shown.contains(&format!("duplicates  {duplicates} (")),
+        "{shown}"
+    );
 }
 
 #[test]

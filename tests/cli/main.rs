@@ -12,8 +12,10 @@ mod inputs;
 #[cfg(target_os = "linux")]
 mod paths;
 mod recipes;
+mod rescore;
 mod resume;
 mod runs;
+mod split;
 #[cfg(unix)]
 mod stopping;
 mod support;

@@ -1,8 +1,10 @@
 //! Trainings that are killed or out of disk space, and continue to the same bits.
 
+#[cfg(unix)]
+use crate::support::wgrad_limited;
 use crate::support::{
-    LONG, WGRAD, assert_holds, checkpoint, command, cut, ended, names, scratch,
-    wait_for_checkpoints, wgrad, wgrad_command,
+    LONG, assert_holds, checkpoint, cut, ended, names, scratch, wait_for_checkpoints, wgrad,
+    wgrad_command,
 };
 use std::fs;
 use std::path::Path;
@@ -63,7 +65,6 @@ fn what_is_killed_goes_on_to_the_same_bits() {
     );
 }
 
-/// To a program, a limit on file sizes looks like a full disk: a write fails half-way.
 #[cfg(unix)]
 #[test]
 fn a_full_disk_leaves_the_checkpoints_before() {
@@ -83,15 +84,8 @@ fn a_full_disk_leaves_the_checkpoints_before() {
     });
     let (hidden, blocks, whole) = found.expect("a network whose first checkpoint alone fits");
     let full = directory.join("full");
-    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
-    let mut limited = command("sh", ["-c", &script, "sh", WGRAD]);
-    limited
-        .args(line(hidden).split(' '))
-        .arg("--data")
-        .arg(&data)
-        .arg("--out")
-        .arg(&full);
-    ended(limited).refused(
+    let paths = [("--data", &*data), ("--out", &*full)];
+    wgrad_limited(blocks, &line(hidden), &paths).refused(
         1,
         &[
             "checkpoints/step-00000002.safetensors",

@@ -62,6 +62,19 @@ pub fn wgrad_command(line: &str, paths: &[(&str, &Path)]) -> Command {
     command
 }
 
+/// As [`wgrad`], with a limit on the size of a file in blocks of 512 bytes. To a program such a
+/// limit looks like a full disk: a write fails half-way.
+#[cfg(unix)]
+pub fn wgrad_limited(blocks: u64, line: &str, paths: &[(&str, &Path)]) -> Ended {
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+    let mut limited = command("sh", ["-c", &script, "sh", WGRAD]);
+    limited.args(line.split_whitespace());
+    for (option, path) in paths {
+        limited.arg(option).arg(path);
+    }
+    ended(limited)
+}
+
 impl Ended {
     #[track_caller]
     pub fn success(self) -> Self {

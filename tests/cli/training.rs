@@ -79,6 +79,39 @@ fn a_training_leaves_everything_and_eval_agrees() {
 }
 
 #[test]
+fn an_evaluation_leaves_out_the_scores_that_a_training_leaves_out() {
+    let (_guard, directory) = scratch();
+    let path = cut(&directory, 300);
+    let mut records = fs::read(&path).unwrap();
+    for (at, score) in [(0, 20_000i16), (7, -32_001), (299, 25_000), (8, 19_999)] {
+        records[32 * at + 24..32 * at + 26].copy_from_slice(&score.to_le_bytes());
+    }
+    fs::write(&path, records).unwrap();
+    let run = directory.join("run");
+    let data = [("--data", &*path), ("--out", &*run)];
+    wgrad("train --device cpu --hidden 4 --epochs 1", &data).success();
+    let net = run.join("net.safetensors");
+    let paths = [("--net", &*net), ("--data", &*path)];
+    let eval = |options: &str| wgrad(&format!("eval --device cpu --json {options}"), &paths);
+    let found = eval("").success();
+    assert_eq!(found.json()["positions"], 297);
+    let told = "left out: 3 positions with scores of max_score or more";
+    assert!(found.stderr.contains(told), "{}", found.stderr);
+    let all = eval("--max-score 0").success();
+    assert_eq!(all.json()["positions"], 300);
+    assert!(all.stderr.is_empty(), "{}", all.stderr);
+    assert_eq!(eval("--max-score 19999").success().json()["positions"], 296);
+    // The data are to blame, and not the network.
+    fs::write(&path, &fs::read(&path).unwrap()[..32]).unwrap();
+    let none = eval("");
+    none.refused(
+        1,
+        &["error: data: expected a position that is not left out"],
+    );
+    assert!(!none.stderr.contains("net.safetensors"), "{}", none.stderr);
+}
+
+#[test]
 fn without_data_the_shipped_ones_are_taken() {
     let (_guard, directory) = scratch();
     let options = "train --device cpu --hidden 4 --epochs 1 --batch 16384 --json";

@@ -14,4 +14,5 @@ mod places;
 mod records;
 mod scores;
 mod sparse;
+mod split;
 mod support;

@@ -1,11 +1,17 @@
-//! `wgrad data`: counts, shows, describes, shuffles and converts positions.
+//! `wgrad data`: counts, shows, describes, shuffles, splits, rescores and converts positions.
 
+mod describe;
+mod rescore;
+mod split;
+
+use crate::sieve::{self, SieveOptions};
 use crate::{Failure, Outcome, distinct, print};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use wgrad::nnue::data::{Dataset, OutputBuckets, OutputFormat, Position, convert, shuffle_to_file};
+use wgrad::nnue::data::{Dataset, OutputFormat, convert, shuffle_to_file};
+use wgrad::nnue::train::Settings;
 
 /// Options of `wgrad data`.
 #[derive(clap::Args)]
@@ -16,7 +22,7 @@ pub struct Options {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Print the number of positions of each file
+    /// Print the number of positions of each file, without those that options leave out
     Count(Files),
     /// Print the first positions as lines `FEN | score | result`, with the side to move as White
     Head {
@@ -26,13 +32,12 @@ enum Command {
         #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 10)]
         count: usize,
     },
-    /// Print the distribution of scores, results, pieces and output buckets
+    /// Print the distribution of scores, results, pieces and buckets, and count duplicates
     Describe {
         #[command(flatten)]
         files: Files,
-        /// The output buckets to count
-        #[arg(long, value_name = "TABLE", default_value = "material:8")]
-        output_buckets: OutputBuckets,
+        #[command(flatten)]
+        options: describe::Options,
     },
     /// Write all positions to one bulletformat file in a random order
     Shuffle {
@@ -47,6 +52,20 @@ enum Command {
         /// The seed of the order
         #[arg(long, default_value_t = 0)]
         seed: u64,
+    },
+    /// Write each position to one of two bulletformat files, by a random choice for each game
+    Split {
+        #[command(flatten)]
+        files: Files,
+        #[command(flatten)]
+        options: split::Options,
+    },
+    /// Write all positions to one bulletformat file, with a network's evaluations as their scores
+    Rescore {
+        #[command(flatten)]
+        files: Files,
+        #[command(flatten)]
+        options: rescore::Options,
     },
     /// Write all positions to one file of another format
     Convert {
@@ -67,11 +86,18 @@ struct Files {
     /// Data files, in this order
     #[arg(value_name = "FILE", required = true)]
     data: Vec<PathBuf>,
+    #[command(flatten)]
+    sieve: SieveOptions,
 }
 
 impl Files {
+    fn paths(&self) -> Vec<&Path> {
+        self.data.iter().map(PathBuf::as_path).collect()
+    }
+
     fn open(&self) -> Result<Dataset, Failure> {
-        Ok(Dataset::open(&self.data)?)
+        self.sieve
+            .open(&self.data, Settings::default().max_score(0))
     }
 }
 
@@ -80,10 +106,7 @@ pub fn run(options: &Options) -> Outcome {
     match &options.command {
         Command::Count(files) => count(files),
         Command::Head { files, count } => head(files, *count),
-        Command::Describe {
-            files,
-            output_buckets,
-        } => describe(files, output_buckets),
+        Command::Describe { files, options } => describe::run(&files.open()?, options),
         Command::Shuffle {
             files,
             out,
@@ -92,6 +115,8 @@ pub fn run(options: &Options) -> Outcome {
         } => write(files, out, |dataset, seen| {
             shuffle_to_file(dataset, out, *seed, *memory << 20, seen)
         }),
+        Command::Split { files, options } => split::run(files, options),
+        Command::Rescore { files, options } => rescore::run(files, options),
         Command::Convert { files, out, to } => {
             write(files, out, |dataset, seen| convert(dataset, out, *to, seen))
         }
@@ -102,7 +127,15 @@ pub fn run(options: &Options) -> Outcome {
 fn count(files: &Files) -> Result<(), Failure> {
     let mut all = 0;
     for path in &files.data {
-        let positions = Dataset::open(std::slice::from_ref(path))?.count()?;
+        let path = std::slice::from_ref(path);
+        let dataset = files.sieve.open(path, Settings::default().max_score(0))?;
+        let positions = match files.sieve.is_given() {
+            true => dataset
+                .iter()
+                .try_fold(0, |count, position| position.map(|_| count + 1))?,
+            false => dataset.count()?,
+        };
+        let path = &path[0];
         print(format_args!("{positions:>14}  {}", path.display()))?;
         all += positions;
     }
@@ -119,86 +152,24 @@ fn head(files: &Files, count: usize) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A bar over the positions, if stderr is a terminal. It knows no end if the files do not tell it.
+fn bar(dataset: &Dataset) -> ProgressBar {
+    let target = ProgressDrawTarget::stderr_with_hz(10);
+    ProgressBar::with_draw_target(dataset.positions(), target)
+}
+
 /// Lets `write` write all positions to a file, with a progress bar.
 fn write(
     files: &Files,
     out: &Path,
     write: impl Fn(&Dataset, &mut dyn FnMut(u64)) -> wgrad::Result<u64>,
 ) -> Result<(), Failure> {
-    let inputs: Vec<_> = files.data.iter().map(PathBuf::as_path).collect();
-    distinct(out, &inputs)?;
+    distinct(out, &files.paths())?;
     let dataset = files.open()?;
-    let target = ProgressDrawTarget::stderr_with_hz(10);
-    let bar = ProgressBar::with_draw_target(dataset.positions(), target);
+    let bar = bar(&dataset);
     let written = write(&dataset, &mut |seen| bar.set_position(seen));
     bar.finish_and_clear();
+    sieve::tell(&dataset);
     let written = HumanCount(written?);
     print(format_args!("{written} positions in {}", out.display()))
-}
-
-/// What `describe` counts.
-struct Description {
-    positions: u64,
-    /// By the result for the side to move: lost, drawn, won.
-    results: [u64; 3],
-    /// By the number of pieces.
-    pieces: [u64; 33],
-    buckets: Vec<u64>,
-    scores: Vec<i16>,
-}
-
-fn describe(files: &Files, output_buckets: &OutputBuckets) -> Result<(), Failure> {
-    let mut found = Description {
-        positions: 0,
-        results: [0; 3],
-        pieces: [0; 33],
-        buckets: vec![0; output_buckets.count()],
-        scores: Vec::new(),
-    };
-    for position in &files.open()? {
-        found.add(&position?, output_buckets);
-    }
-    found.print()
-}
-
-impl Description {
-    fn add(&mut self, position: &Position, output_buckets: &OutputBuckets) {
-        self.positions += 1;
-        self.results[(2.0 * position.result()) as usize] += 1;
-        self.pieces[position.piece_count()] += 1;
-        self.buckets[output_buckets.table()[position.piece_count()]] += 1;
-        self.scores.push(position.score());
-    }
-
-    fn print(&mut self) -> Result<(), Failure> {
-        let all = self.positions as f64;
-        let share = |count: u64| 100.0 * count as f64 / all;
-        print(format_args!("positions   {}", HumanCount(self.positions)))?;
-        let [lost, drawn, won] = self.results.map(share);
-        print(format_args!(
-            "results     {won:.1}% won, {drawn:.1}% drawn, {lost:.1}% lost (side to move)"
-        ))?;
-        self.scores.sort_unstable();
-        let quantile = |share: f64| self.scores[((all - 1.0) * share) as usize];
-        print(format_args!(
-            "scores      least {}, 5% {}, median {}, 95% {}, most {}",
-            quantile(0.0),
-            quantile(0.05),
-            quantile(0.5),
-            quantile(0.95),
-            quantile(1.0),
-        ))?;
-        for (pieces, &count) in self
-            .pieces
-            .iter()
-            .enumerate()
-            .filter(|(_, count)| **count > 0)
-        {
-            print(format_args!("{pieces:>2} pieces   {:>5.1}%", share(count)))?;
-        }
-        for (bucket, &count) in self.buckets.iter().enumerate() {
-            print(format_args!("bucket {bucket:<2}   {:>5.1}%", share(count)))?;
-        }
-        Ok(())
-    }
 }

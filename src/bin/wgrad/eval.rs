@@ -1,10 +1,11 @@
 //! `wgrad eval`: evaluates a network on data files.
 
 use crate::options::{DeviceOption, ObjectiveOptions, ThreadsOption};
+use crate::sieve::{self, SieveOptions};
 use crate::{Outcome, print, print_json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use wgrad::nnue::data::{Dataset, Encoding};
+use wgrad::nnue::data::Encoding;
 use wgrad::nnue::train::checkpoint::objective_of;
 use wgrad::nnue::train::{Settings, evaluate};
 use wgrad::nnue::{Network, read_network};
@@ -15,9 +16,11 @@ pub struct Options {
     /// The network: the result of a training, or a checkpoint
     #[arg(long, value_name = "FILE")]
     net: PathBuf,
-    /// Data files: bulletformat, or lines `FEN | score | result`
+    /// Data files, as `wgrad train` takes them
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     data: Vec<PathBuf>,
+    #[command(flatten)]
+    sieve: SieveOptions,
     #[command(flatten)]
     device: DeviceOption,
     #[command(flatten)]
@@ -37,20 +40,20 @@ pub fn run(options: &Options) -> Outcome {
     let (parameters, metadata) = read_network(&options.net)?;
     let own = objective_of(&options.net, &metadata)?;
     let encoding = Encoding::from_metadata(&options.net, &metadata)?;
-    let default = Settings::new(parameters.architecture().inputs).objective();
-    let objective = options.objective.over(own.unwrap_or(default));
+    let checked = encoding.check(parameters.architecture());
+    checked.map_err(|error| error.in_file(&options.net))?;
+    let default = Settings::new(parameters.architecture().inputs);
+    let objective = options.objective.over(own.unwrap_or(default.objective()));
     objective.check()?;
-    let dataset = Dataset::open(&options.data)?;
+    let dataset = options.sieve.open(&options.data, default)?;
     let device = options.device.open_with(&options.threads)?;
     let mut network = Network::new(&device, &parameters)?;
     let threads = match options.threads.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    // Besides the data and the objective, `evaluate` can refuse only the network, so the error gets
-    // the path of the network.
-    let evaluation = evaluate(&mut network, &dataset, &encoding, objective, threads);
-    let evaluation = evaluation.map_err(|error| error.in_file(&options.net))?;
+    let evaluation = evaluate(&mut network, &dataset, &encoding, objective, threads)?;
+    sieve::tell(&dataset);
     if options.json {
         print_json(&evaluation)?;
     } else {

@@ -23,6 +23,7 @@ mod picture;
 mod progress;
 mod recipe;
 mod settings;
+mod sieve;
 mod stop;
 mod train;
 mod tune;
@@ -34,7 +35,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgrad::Error;
 
@@ -67,7 +68,7 @@ enum Command {
     Config(Box<config::Options>),
     /// Time the variants of a training step on an adapter, and keep the fastest ones for trainings
     Tune(Box<tune::Options>),
-    /// Count, show, describe, shuffle or convert positions
+    /// Count, show, describe, shuffle, split, rescore or convert positions
     Data(data::Options),
     /// Time training steps on every device, and compare them with the limits of memory and
     /// arithmetic
@@ -168,15 +169,30 @@ fn warn(line: impl Display) {
 
 /// Refuses an output that is one of the inputs.
 fn distinct(output: &Path, inputs: &[&Path]) -> Result<(), Error> {
-    let place = output.canonicalize().ok();
-    let same = |input: &&&Path| place.is_some() && place == input.canonicalize().ok();
+    distinct_as("--out", output, inputs)
+}
+
+/// As [`distinct`], for an output of another option.
+fn distinct_as(option: &str, output: &Path, inputs: &[&Path]) -> Result<(), Error> {
+    let own = place(output);
+    let same = |input: &&&Path| own.is_some() && own == place(input);
     match inputs.iter().find(same) {
         None => Ok(()),
         Some(input) => {
             let expected = "another file than the inputs";
-            Err(Error::argument("--out", expected, input.display()))
+            Err(Error::argument(option, expected, input.display()))
         }
     }
+}
+
+/// Where a file is or will be; `None` without its directory.
+fn place(path: &Path) -> Option<PathBuf> {
+    let parent = path.parent().filter(|own| !own.as_os_str().is_empty());
+    let missing = || {
+        let parent = parent.unwrap_or(Path::new(".")).canonicalize().ok()?;
+        Some(parent.join(path.file_name()?))
+    };
+    path.canonicalize().ok().or_else(missing)
 }
 
 /// A word in the syntax of a POSIX shell.

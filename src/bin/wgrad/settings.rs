@@ -4,10 +4,9 @@ use crate::Failure;
 use crate::encoding::EncodingOptions;
 use crate::head::HeadOptions;
 use crate::options::ObjectiveOptions;
+use crate::sieve::SieveOptions;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use std::path::PathBuf;
 use wgrad::nnue::activation::Activation;
-use wgrad::nnue::data::{BadRecords, Filter, Side};
 use wgrad::nnue::train::{Objective, Settings};
 use wgrad::nnue::{Initial, Tiles, Tuning};
 use wgrad::optim::Optimizer;
@@ -98,23 +97,8 @@ pub struct SettingsOptions {
     /// registers [default: as `wgrad tune` kept, else shared on a GPU]
     #[arg(long, value_parser = PossibleValuesParser::new(Tiles::ALL.map(Tiles::name)).try_map(|name| name.parse::<Tiles>()))]
     tiles: Option<Tiles>,
-    /// Leave out positions whose score has at least this size, as mates and missing scores of
-    /// engines have; 0 keeps all [default: 20000]
-    #[arg(long, value_name = "CENTIPAWNS")]
-    max_score: Option<u16>,
-    /// Leave out positions by the filter of this TOML file, with the keys of viriformat's filter
-    /// [default: none]
-    #[arg(long, value_name = "FILE")]
-    filter: Option<PathBuf>,
-    /// What to do at a damaged record: stop with an error, or skip it and count it [default: error]
-    #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(BadRecords::NAMES).try_map(|name| name.parse::<BadRecords>()))]
-    bad_records: Option<BadRecords>,
-    /// Whose scores lines of text hold: White's, or those of the side to move [default: white]
-    #[arg(long, value_name = "SIDE", value_parser = PossibleValuesParser::new(Side::NAMES).try_map(|name| name.parse::<Side>()))]
-    text_scores: Option<Side>,
-    /// Whose results lines of text hold [default: white]
-    #[arg(long, value_name = "SIDE", value_parser = PossibleValuesParser::new(Side::NAMES).try_map(|name| name.parse::<Side>()))]
-    text_results: Option<Side>,
+    #[command(flatten)]
+    sieve: SieveOptions,
     /// Seed of the initial parameters, of the shuffle and of the filter's chance [default: 0]
     #[arg(long)]
     seed: Option<u64>,
@@ -167,13 +151,7 @@ impl SettingsOptions {
         settings.half_weights |= self.half_weights;
         let given = Tuning::default().lanes(self.lanes).tiles(self.tiles);
         settings.tuning = given.or(settings.tuning);
-        put(&mut settings.max_score, self.max_score);
-        put(&mut settings.bad_records, self.bad_records);
-        put(&mut settings.text_scores, self.text_scores);
-        put(&mut settings.text_results, self.text_results);
-        if let Some(path) = &self.filter {
-            settings.filter = Some(Filter::from_file(path)?);
-        }
+        self.sieve.over(settings)?;
         put(&mut settings.seed, self.seed);
         put(&mut settings.shuffle_buffer, self.shuffle_buffer);
         let given = Objective::new(settings.loss, settings.lambda, settings.scale);

@@ -3,6 +3,7 @@
 use super::filter::Filter;
 use super::folder;
 use super::format::{DataFile, Reader};
+use super::game_starts::GameStarts;
 use super::line::{Side, Sides};
 use super::place::{Origin, Spot};
 use super::record::RawRecord;
@@ -226,6 +227,7 @@ impl Dataset {
             sieve: self.sieve.clone(),
             epoch,
             notes: Vec::new(),
+            games: None,
             ahead: None,
         })
     }
@@ -260,6 +262,8 @@ pub(crate) struct DatasetReader {
     chance: Chance,
     /// The notes of the records that were read last.
     notes: Vec<Note>,
+    /// Where games begin, for a caller that wants to know it. The caller empties it.
+    pub(crate) games: Option<GameStarts>,
     /// The next position that the filter keeps, read ahead of its turn, or the error in its place.
     ahead: Option<Result<Ahead>>,
 }
@@ -332,6 +336,9 @@ impl DatasetReader {
         self.notes.clear();
         self.reader
             .read(records, &mut self.notes, most, &self.sieve)?;
+        if let Some(games) = &mut self.games {
+            games.add(self.file, &self.notes);
+        }
         let (path, notes) = (&self.files[self.file].path, &self.notes);
         self.sieve
             .keep(path, records, notes, segments, new, &mut self.chance)

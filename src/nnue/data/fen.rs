@@ -82,7 +82,7 @@ fn place(field: &str) -> Result<[u64; 8], Fault> {
         return Err(Fault::new("FEN, number of ranks", "8", found));
     }
     let mut bitboards = [0u64; 8];
-    for (rank, squares) in (0..8).rev().zip(field.split(|letter| letter == '/')) {
+    for (rank, squares) in (0..8).rev().zip(field.split(['/'])) {
         let mut file = 0;
         for letter in squares.bytes() {
             if let digit @ b'1'..=b'8' = letter {

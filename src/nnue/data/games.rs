@@ -102,11 +102,15 @@ impl GameReader {
         }
         let full = records.len() + most;
         while records.len() < full && self.find(sieve)? {
-            let number = self.spot.number;
+            let Spot { number, inside, .. } = self.spot;
             match self.step() {
                 Ok((position, in_game)) => {
                     records.push(position.to_bytes());
-                    notes.push(Note { number, in_game });
+                    notes.push(Note {
+                        number,
+                        game: number - inside,
+                        in_game,
+                    });
                 }
                 Err(fault) => {
                     let at = self.spot;

@@ -92,8 +92,8 @@ pub(crate) fn read_line(line: &str, sides: Sides) -> Result<Position, Fault> {
 fn fields(line: &str) -> Result<[&str; 3], Fault> {
     let contains = |separator: &u8| line.as_bytes().contains(separator);
     if let Some(separator) = SEPARATORS.into_iter().find(contains) {
-        // A closure splits short texts three times as fast as a character.
-        let parts = line.split(|letter| letter == char::from(separator));
+        // A list of characters splits short texts faster than a character.
+        let parts = line.split([char::from(separator)]);
         let mut fields = [""; 3];
         let mut count = 0;
         for part in parts {

@@ -1,7 +1,8 @@
 //! The positions of a dataset one after the other.
 
 use super::dataset::{Dataset, DatasetReader, Segment};
-use super::place::Spot;
+use super::game_starts::GameStarts;
+use super::place::{Origin, Spot};
 use super::record::{Position, RawRecord};
 use crate::error::Result;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
@@ -45,6 +46,7 @@ impl Positions {
         self.records.clear();
         self.segments.clear();
         self.next = 0;
+        reader.games = Some(GameStarts::default());
         reader.read(&mut self.records, &mut self.segments, BLOCK)?;
         Ok(!self.records.is_empty())
     }
@@ -60,6 +62,19 @@ impl Positions {
             self.dataset.blame(origin, fault)
         })?;
         Ok(Some(position))
+    }
+
+    /// The game of the position that was returned last: the origin of the game's first position.
+    /// The positions of a game are consecutive. In a format without games each position is a game
+    /// of its own.
+    ///
+    /// # Panics
+    /// Before the first position, and after the end or an error.
+    pub(crate) fn game(&self) -> Origin {
+        let origin = Segment::origin(&self.segments, self.next - 1);
+        let reader = self.reader.as_ref();
+        let games = reader.and_then(|reader| reader.games.as_ref());
+        games.map_or(origin, |games| games.of(origin))
     }
 }
 

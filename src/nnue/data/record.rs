@@ -128,6 +128,12 @@ impl Position {
         self.0.score
     }
 
+    /// The same position with another score. −32768 becomes −32767.
+    pub(crate) fn with_score(mut self, score: i16) -> Self {
+        self.0.score = score.max(-i16::MAX);
+        self
+    }
+
     /// The result of the game for the side to move: 0, ½ or 1.
     pub fn result(&self) -> f32 {
         f32::from(self.0.result) / 2.0

@@ -134,6 +134,8 @@ pub(crate) struct Sieve {
 pub(crate) struct Note {
     /// The records or lines of the file before it.
     pub(crate) number: u64,
+    /// The number of the first record of its game; its own without a game.
+    pub(crate) game: u64,
     pub(crate) in_game: InGame,
 }
 
@@ -142,7 +144,8 @@ impl Note {
     pub(crate) fn numbered(number: u64) -> Self {
         Self {
             number,
-            ..Self::default()
+            game: number,
+            in_game: InGame::default(),
         }
     }
 }
@@ -196,10 +199,9 @@ impl Sieve {
     ) -> Result<()> {
         let (mut to, mut in_run) = (new.at, false);
         for from in new.at..records.len() {
-            let note = notes.get(from - new.at).copied().unwrap_or(Note {
-                number: new.origin.number + (from - new.at) as u64,
-                in_game: InGame::default(),
-            });
+            let number = new.origin.number + (from - new.at) as u64;
+            let note = notes.get(from - new.at).copied();
+            let note = note.unwrap_or(Note::numbered(number));
             if self.drops(path, &records[from], note, chance)? {
                 in_run = false;
                 continue;

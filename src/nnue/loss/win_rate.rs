@@ -44,6 +44,30 @@ impl WinRate {
         0.5 * (1.0 + won - sigmoid((-score - offset) / scaling))
     }
 
+    /// ln(P ÷ (1 − P)) of a score in centipawns.
+    pub(crate) fn log_odds(&self, score: f64) -> f64 {
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let [offset, scaling] = [self.offset, self.scaling].map(f64::from);
+        // P(−x) = 1 − P(x). The smaller of the two is ½·(σ((o − |x|)/k) + σ((−o − |x|)/k)).
+        let size = score.abs();
+        let smaller = sigmoid((offset - size) / scaling) + sigmoid((-offset - size) / scaling);
+        let smaller = 0.5 * smaller;
+        ((-smaller).ln_1p() - smaller.ln()).copysign(score)
+    }
+
+    /// The score in centipawns with this ln(P ÷ (1 − P)), the inverse of [`Self::log_odds`].
+    ///
+    /// With r = 1 − P for P ≥ ½, u = e^(x/k) and c = e^(o/k) + e^(−o/k), P(x) is the equation
+    /// 2r·u² − (1 − 2r)·c·u − 2·(1 − r) = 0. Its positive root gives x = k·ln u.
+    pub(crate) fn score_of(&self, log_odds: f64) -> f64 {
+        let [offset, scaling] = [self.offset, self.scaling].map(f64::from);
+        let r = 1.0 / (1.0 + log_odds.abs().exp());
+        let linear = (1.0 - 2.0 * r) * 2.0 * (offset / scaling).cosh();
+        let root = (linear * linear + 16.0 * r * (1.0 - r)).sqrt();
+        let size = scaling * ((linear + root).ln() - (4.0 * r).ln());
+        size.copysign(log_odds)
+    }
+
     /// The factor of Y and the subtrahend in the arguments of σ.
     pub(super) fn of_output(&self) -> (f32, f32) {
         let [scale, offset, scaling] = [self.scale, self.offset, self.scaling].map(f64::from);
