@@ -75,9 +75,7 @@ fn what_cannot_be_trained_with_names_its_option() {
         ("power", &|s| s.loss.power = 0.5),
         ("l1", &|s| s.l1 = -0.005),
         ("l1", &|s| s.l1 = f32::NAN),
-        ("l1: expected 0, or a network with hidden layers", &|s| {
-            s.l1 = 0.005
-        }),
+        ("l1: expected 0, or a network", &|s| s.l1 = 0.005),
         ("hidden (K)", &|s| s.architecture.hidden = 0),
         ("clip (T)", &|s| s.architecture.clip = 0.0),
         ("clip (T)", &|s| s.architecture.clip = f32::NAN),
