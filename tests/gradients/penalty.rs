@@ -135,7 +135,7 @@ fn reference_gradients_with_a_penalty_agree_with_finite_differences() {
                 let bound = 1e-5 * gradient.abs().max(1e-2 * scale);
                 assert!(
                     (difference - gradient).abs() <= bound,
-                    "{architecture} {}[{element}]: {gradient} by formula, {difference} by differences",
+                    "{architecture} {}[{element}]: {gradient} by formula, {difference} found",
                     tensor.name
                 );
                 compared += 1;

@@ -51,7 +51,8 @@ pub struct Settings {
     pub output_buckets: OutputBuckets,
     /// The training loss.
     pub loss: Loss,
-    /// The L1 penalty on the input of the head: see [`Learner::set_l1`](crate::nnue::Learner::set_l1).
+    /// The L1 penalty on the input of the head: see
+    /// [`Learner::set_l1`](crate::nnue::Learner::set_l1).
     #[serde(skip_serializing_if = "is_default")]
     pub l1: f32,
     /// The optimizer.
