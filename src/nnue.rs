@@ -49,6 +49,7 @@ mod needs;
 mod network;
 mod order;
 mod parameters;
+mod penalty;
 mod pending;
 mod records;
 mod slices;

@@ -1,6 +1,7 @@
-// Back through the first layer of the head: D[s, u] = ∂Loss/∂Z[s, u] = S·M·Σ_o W[b, o, j]·δ[s, o],
-// times the other activation of the pair if PAIRWISE is 1, where column j of W is the one of lane
-// u; and what each split adds to the gradients of W (Σ δ[s, o]·x[s, j]) and of B (Σ D[s, u]).
+// Back through the first layer of the head: D[s, u] = ∂Loss/∂Z[s, u] =
+// S·M·(penalty + Σ_o W[b, o, j]·δ[s, o]), times the other activation of the pair if PAIRWISE is 1,
+// where column j of W is the one of lane u; and what each split adds to the gradients of W
+// (Σ δ[s, o]·x[s, j]) and of B (Σ D[s, u]).
 //
 // A workgroup has a split of samples of one bucket and 64 columns. An invocation has two
 // neighboring columns and every eighth sample, and computes 16 outputs of the layer at a time:
@@ -23,6 +24,7 @@ struct Params {
     width: u32, // only the host reads it
     clip: f32,
     limit: f32, // of Z in 16 bits: see lib/half.wgsl
+    penalty: f32, // what the L1 penalty adds to ∂Loss/∂x
 }
 
 @group(0) @binding(0) var<storage, read> index: array<u32>;
@@ -59,7 +61,7 @@ fn inverse_scale(sample: u32, width: u32) -> f32 {
         return 1.0;
     }
     let row = sample * params.stride / 4u;
-    var most = vec4<f32>(0.0);
+    var most = vec4<f32>(params.penalty);
     for (var k = 0u; k < (width + 3u) / 4u; k++) {
         most = max(most, abs(delta[row + k]));
     }
@@ -161,6 +163,7 @@ fn main(
     for (var first = 0u; first < layer.width; first += OUTPUTS) {
         let last = layer.width - 1u;
         let adds = first > 0u;
+        let penalty = select(params.penalty, 0.0, adds); // once for all outputs
         // W of outputs past the last one meets a δ of 0.
         let w0 = head[weights + min(first + 0u, last) * row];
         let w1 = head[weights + min(first + 1u, last) * row];
@@ -200,7 +203,7 @@ fn main(
             let d1 = delta[row_of_delta + 1u];
             let d2 = delta[row_of_delta + 2u];
             let d3 = delta[row_of_delta + 3u];
-            var derivative = vec2<f32>(0.0);
+            var derivative = vec2<f32>(penalty);
             derivative += d0.x * w0;
             derivative += d0.y * w1;
             derivative += d0.z * w2;

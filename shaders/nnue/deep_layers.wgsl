@@ -30,6 +30,7 @@ struct Params {
     shift: f32, // of a win rate
     entropy: u32, // 1 for the cross-entropy
     weighted: u32, // 1 if the samples have weights
+    penalty: f32, // the least size that the scale of a sample has to hold
 }
 
 @group(0) @binding(0) var<storage, read> index: array<u32>;
@@ -241,7 +242,7 @@ fn one_tile(split: u32, bucket: u32, first: u32, count: u32, adds: bool, invocat
         put(at, sum_of(terms, count), adds);
     }
     for (var s = invocation; s < count; s += INVOCATIONS) {
-        var most = 0.0;
+        var most = params.penalty;
         for (var o = 0u; o < front.width; o++) {
             most = max(most, abs(units[place(o, s)]));
         }

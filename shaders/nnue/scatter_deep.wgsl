@@ -28,6 +28,7 @@ struct Params {
     entropy: u32, // 1 for the cross-entropy
     weighted: u32, // 1 if the samples have weights
     clip: f32,
+    penalty: f32, // what the L1 penalty adds to ∂Loss/∂x
 }
 
 // Starts [samples + 1] twice, then the indices; buckets; layers.
@@ -193,7 +194,7 @@ fn main(
             let lane = invocation + i * INVOCATIONS;
             if (lane < half) {
                 let x = x_of(own[i], clip);
-                var by_x = vec4<f32>(0.0);
+                var by_x = vec4<f32>(params.penalty);
                 for (var o = 0u; o < input.width; o++) {
                     let row = of_input + o * input.inputs;
                     by_x += delta[o] * row_of(row, lane);

@@ -151,6 +151,16 @@ impl Learner {
         Err(self.no_half("half weights", expected))
     }
 
+    /// Adds an L1 penalty on the input of the head to what steps minimize: see
+    /// [`Network::set_l1`]. It applies from the next step on. The loss that a step returns is
+    /// without it.
+    ///
+    /// # Errors
+    /// As [`Network::set_l1`]. Nothing changes then.
+    pub fn set_l1(&mut self, l1: f32) -> Result<()> {
+        self.network.set_l1(l1)
+    }
+
     /// Chooses the variants of the kernels of a step: see [`Network::set_tuning`]. The bits of a
     /// training depend on them.
     ///

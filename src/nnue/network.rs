@@ -59,6 +59,8 @@ pub struct Network {
     merged: Vec<Buffer>,
     pub(super) gradients: Vec<Buffer>,
     pub(super) step: Step,
+    /// See [`Network::set_l1`].
+    pub(super) l1: f32,
 }
 
 impl Network {
@@ -80,6 +82,7 @@ impl Network {
             merged: Vec::new(),
             gradients: Vec::new(),
             step,
+            l1: 0.0,
         };
         network.parameters = network.like_parameters("")?;
         if network.architecture.is_factorised() {
@@ -376,6 +379,7 @@ impl Network {
             let goal = Some(Goal {
                 upstream,
                 total: batch.len(),
+                penalty: self.penalty(batch.len()),
                 gradients,
                 update,
             });

@@ -89,6 +89,8 @@ struct Common {
 pub(super) struct Goal<'a> {
     pub(super) upstream: Upstream<'a>,
     pub(super) total: usize,
+    /// What an L1 penalty adds to each ∂Loss/∂x of the first layer of a longer head.
+    pub(super) penalty: f32,
     pub(super) gradients: ParameterBuffers<'a>,
     /// The update with the gradients of the whole batch.
     pub(super) update: Option<Update<'a>>,

@@ -11,6 +11,7 @@ mod half;
 mod inputs;
 #[cfg(target_os = "linux")]
 mod paths;
+mod penalty;
 mod recipes;
 mod rescore;
 mod resume;

@@ -12,6 +12,7 @@ mod heads;
 mod limits;
 mod lookahead;
 mod losses;
+mod penalty;
 mod tunings;
 
 use common::nets::{self, Net, relative_l2};

@@ -19,7 +19,7 @@ fn unpack_4(words: vec2<u32>) -> vec4<f32> {
 }
 
 // The scale of a sample's ∂Loss/∂Z: the largest power of 2 up to the largest |δ| of the first
-// layer, or 1 if that is 0 or too small for one.
+// layer and what an L1 penalty adds to ∂Loss/∂x, or 1 if that is 0 or too small for one.
 fn scale_of(largest: f32) -> f32 {
     let bits = bitcast<u32>(largest) & 0x7f800000u;
     return select(1.0, bitcast<f32>(bits), bits != 0u);

@@ -64,7 +64,7 @@ pub fn data(files: &[PathBuf], validation: Option<&Path>) -> String {
 
 fn objective(settings: &Settings) -> String {
     format!(
-        "{} (power {}, lambda {}{}, scale {})",
+        "{} (power {}, lambda {}{}, scale {}{})",
         settings.loss.name(),
         settings.loss.power,
         settings.lambda,
@@ -72,6 +72,10 @@ fn objective(settings: &Settings) -> String {
             true => String::new(),
             false => format!(" ({})", settings.lambda_schedule),
         },
-        settings.scale
+        settings.scale,
+        match settings.l1 {
+            0.0 => String::new(),
+            l1 => format!(", L1 penalty {l1}"),
+        },
     )
 }

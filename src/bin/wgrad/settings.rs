@@ -111,6 +111,10 @@ pub struct SettingsOptions {
         next_help_heading = "The target [defaults: 0, 400, sigmoid_mse and 2]"
     )]
     objective: ObjectiveOptions,
+    /// The L1 penalty: training adds L1 times the mean input of the first layer of the head to the
+    /// loss, for networks with --layers or --pairwise. The losses shown are without it [default: 0]
+    #[arg(long, value_name = "L1", allow_negative_numbers = true)]
+    l1: Option<f32>,
     /// The schedule of λ, as that of the learning rate [default: constant]
     #[arg(long, value_name = "SCHEDULE")]
     lambda_schedule: Option<Schedule>,
@@ -147,6 +151,7 @@ impl SettingsOptions {
         settings.schedule_per = self.schedule_per.or(settings.schedule_per);
         put(&mut settings.lambda_schedule, self.lambda_schedule.clone());
         put(&mut settings.lambda_warmup, self.lambda_warmup);
+        put(&mut settings.l1, self.l1);
         settings.half |= self.half;
         settings.half_weights |= self.half_weights;
         let given = Tuning::default().lanes(self.lanes).tiles(self.tiles);

@@ -39,6 +39,8 @@ crate::interface! {
         pub clip: f32,
         /// [`Scale::limit`](super::half::Scale::limit) of Z in 16 bits.
         pub limit: f32,
+        /// What an L1 penalty adds to each ∂Loss/∂x, at least 0.
+        pub penalty: f32,
     }
     pub struct Buffers {
         /// Layers, buckets and splits, among others.
@@ -111,9 +113,9 @@ fn twin(call: Call<'_, f64>) {
             let lanes = s * 2 * front.hidden..(s + 1) * 2 * front.hidden;
             let z = deep::z_row(b.z, b.halves, lanes, limit);
             let delta = &b.delta[s * p.stride as usize..][..layer.width];
-            let scale = half::scale_of(delta);
+            let scale = half::scale_of(delta, p.penalty);
             for j in 0..layer.inputs {
-                let mut derivative = 0.0;
+                let mut derivative = f64::from(p.penalty);
                 for (o, delta) in delta.iter().enumerate() {
                     let at = o * layer.inputs + j;
                     derivative += b.head[layer.weights_of(bucket) + at] * delta;
@@ -213,6 +215,7 @@ fn case(variant: usize, seed: usize, [samples, hidden, width, buckets]: [usize; 
         width: width as u32,
         clip,
         limit: scale.limit,
+        penalty: [0.0, 0.5, 2.0][seed % 3],
     };
     // In 16 bits every D must be exact, so that its word is the reference's: few bits in each
     // factor.
@@ -246,7 +249,7 @@ fn case(variant: usize, seed: usize, [samples, hidden, width, buckets]: [usize; 
         dz: Slot::Output {
             len: (1 - half) * samples * 2 * hidden,
             bound: Bound::Sum {
-                terms: width + rounds,
+                terms: width + rounds + 1,
                 c,
             },
         },
@@ -255,12 +258,15 @@ fn case(variant: usize, seed: usize, [samples, hidden, width, buckets]: [usize; 
         shares: Slot::Update {
             values: vec![0.25; index.count() as usize * share],
             bound: Bound::Sum {
-                terms: deep::SPLIT + width,
+                terms: deep::SPLIT + width + 1,
                 c,
             },
         },
         index: Slot::Words(index.words),
     };
-    let name = format!("L={samples} K={hidden} width={width} buckets={buckets} T={clip}");
+    let name = format!(
+        "L={samples} K={hidden} width={width} buckets={buckets} T={clip} penalty={}",
+        params.penalty
+    );
     Case::new(name, variant, params, slots)
 }

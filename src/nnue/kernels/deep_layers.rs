@@ -43,6 +43,9 @@ crate::interface! {
         pub parameters: u32,
         /// The numbers of the loss.
         pub loss: Numbers,
+        /// What an L1 penalty adds to each ∂Loss/∂x of the first layer, at least 0. Only the scales
+        /// read it.
+        pub penalty: f32,
     }
     pub struct Buffers {
         /// Layers, buckets, splits and targets, among others.

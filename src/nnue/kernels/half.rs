@@ -120,12 +120,12 @@ impl Scale {
     }
 }
 
-/// The scale of a sample's ∂Loss/∂Z: the largest power of 2 up to the largest |δ|, or 1 if that is
-/// 0 or too small for one in f32.
-pub(super) fn scale_of(delta: &[f64]) -> f64 {
+/// The scale of a sample's ∂Loss/∂Z: the largest power of 2 up to the largest |δ| and what an L1
+/// penalty adds to ∂Loss/∂x, or 1 if that is 0 or too small for one in f32.
+pub(super) fn scale_of(delta: &[f64], penalty: f32) -> f64 {
     let largest = delta
         .iter()
-        .fold(0.0f64, |most, delta| most.max(delta.abs()));
+        .fold(f64::from(penalty), |most, delta| most.max(delta.abs()));
     let bits = (largest as f32).to_bits() & 0x7f80_0000;
     match bits {
         0 => 1.0,
@@ -157,10 +157,11 @@ mod tests {
 
     #[test]
     fn scales_are_powers_of_2() {
-        assert_eq!(scale_of(&[]), 1.0);
-        assert_eq!(scale_of(&[0.0, 1e-45]), 1.0);
-        assert_eq!(scale_of(&[0.3, -0.7]), 0.5);
-        assert_eq!(scale_of(&[4.0, 1.0]), 4.0);
-        assert_eq!(scale_of(&[1e-6]), f64::from(-20).exp2());
+        assert_eq!(scale_of(&[], 0.0), 1.0);
+        assert_eq!(scale_of(&[0.0, 1e-45], 0.0), 1.0);
+        assert_eq!(scale_of(&[0.3, -0.7], 0.1), 0.5);
+        assert_eq!(scale_of(&[4.0, 1.0], 0.0), 4.0);
+        assert_eq!(scale_of(&[1e-6], 0.0), f64::from(-20).exp2());
+        assert_eq!(scale_of(&[1e-6, 0.0], 0.3), 0.25);
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! Z = B + Σ A[f] over the list of each perspective      z = W1·x + c1, then the later layers → Y
-//! ∂Loss/∂W1 += δ·xᵀ      ∂Loss/∂c1 += δ      D = ∂Loss/∂Z = (W1ᵀ·δ)·∂x/∂Z
+//! ∂Loss/∂W1 += δ·xᵀ      ∂Loss/∂c1 += δ      D = ∂Loss/∂Z = (W1ᵀ·δ + penalty)·∂x/∂Z
 //! ∂Loss/∂A[f] += D  for each f of the list               ∂Loss/∂B += D
 //! ```
 //!
@@ -64,6 +64,8 @@ crate::interface! {
         pub loss: Numbers,
         /// T.
         pub clip: f32,
+        /// What an L1 penalty adds to each ∂Loss/∂x, at least 0.
+        pub penalty: f32,
     }
     pub struct Buffers {
         /// Index lists, buckets and layers of a batch.

@@ -36,6 +36,14 @@ struct Leaves {
     tensors: Vec<Tensor>,
 }
 
+/// The result of a forward pass.
+struct Output {
+    /// Y, `[samples, 1]`.
+    y: Tensor,
+    /// The input of the first layer of the head, `[samples, n]`.
+    x: Tensor,
+}
+
 impl Leaves {
     /// The tensor of a name. Those of the second perspective of a tied network are the first's.
     fn get(&self, names: [ParameterName; 2]) -> Option<&Tensor> {
@@ -87,15 +95,25 @@ impl Composed {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(goal) = goal else {
             let leaves = self.leaves(parameters)?;
-            let y = no_gradient(|| self.output(&leaves, slice))?.contiguous()?;
+            let y = no_gradient(|| self.output(&leaves, slice))?
+                .y
+                .contiguous()?;
             recording.copy(y.buffer(), common.y.id(), 0, samples);
             *left = vec![y];
             return self.device.flush();
         };
         let leaves = self.leaves(parameters)?;
-        let y = self.output(&leaves, slice)?;
+        let Output { y, x } = self.output(&leaves, slice)?;
         let e = self.upstream(&y.contiguous()?, slice, common, goal)?;
-        let found = y.backward_with(&e)?;
+        let found = match goal.penalty {
+            0.0 => y.backward_with(&e)?,
+            // As if Σ x were a second output, whose e is the penalty.
+            penalty => {
+                let outputs = Tensor::concat(&[&y, &x.sum(1, true)?], 1)?;
+                let penalties = Tensor::new(&self.device, &vec![penalty; samples], &[samples, 1])?;
+                outputs.backward_with(&Tensor::concat(&[&e, &penalties], 1)?)?
+            }
+        };
         let mut gradients = Vec::new();
         for (index, leaf) in leaves.tensors.iter().enumerate() {
             let mut gradient = found.of(leaf)?.contiguous()?;
@@ -165,12 +183,12 @@ impl Composed {
         self.copy(common.e.id(), &[samples, 1])
     }
 
-    /// Y, `[samples, 1]`.
-    fn output(&self, leaves: &Leaves, slice: &Slice<'_>) -> Result<Tensor> {
+    fn output(&self, leaves: &Leaves, slice: &Slice<'_>) -> Result<Output> {
         use ParameterName::{Bias, C, D, W};
         let architecture = &self.architecture;
         let sides = [self.side(leaves, slice, 0)?, self.side(leaves, slice, 1)?];
-        let mut x = Tensor::concat(&[&sides[0], &sides[1]], 1)?;
+        let first_x = Tensor::concat(&[&sides[0], &sides[1]], 1)?;
+        let mut x = first_x.clone();
         let buckets = architecture.buckets;
         let first = vec![0; slice.samples()];
         let classes = match slice.buckets {
@@ -191,16 +209,15 @@ impl Composed {
         }
         let last = architecture.layers.len();
         if last > 0 {
-            return x.bucketed_linear(
-                leaves.of([W(last); 2])?,
-                leaves.of([Bias(last); 2])?,
-                &classes,
-            );
+            let (w, c) = (leaves.of([W(last); 2])?, leaves.of([Bias(last); 2])?);
+            let y = x.bucketed_linear(w, c, &classes)?;
+            return Ok(Output { y, x: first_x });
         }
         let width = architecture.head_inputs();
         let c = leaves.of([C; 2])?.reshape(&[buckets, 1, width])?;
         let d = leaves.of([D; 2])?.reshape(&[buckets, 1])?;
-        x.bucketed_linear(&c, &d, &classes)
+        let y = x.bucketed_linear(&c, &d, &classes)?;
+        Ok(Output { y, x: first_x })
     }
 
     /// The activated accumulator of a perspective, multiplied in pairs if the architecture says so.

@@ -299,6 +299,7 @@ impl Scattered {
             entries: entries(inputs.lists) as u32,
             loss: inputs.numbers(),
             clip: architecture.clip,
+            penalty: inputs.goal.penalty,
         };
         let (common, parameters) = (inputs.common, inputs.parameters);
         let buffers = scatter_deep::Buffers {

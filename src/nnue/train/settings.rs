@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::nnue::data::{BadRecords, ChessInputs, Dataset, Encoding, Filter, OutputBuckets, Side};
 use crate::nnue::initial::Initial;
 use crate::nnue::loss::{Loss, WinRate};
+use crate::nnue::penalty;
 use crate::nnue::train::objective::Objective;
 use crate::nnue::tuning::Tuning;
 use crate::nnue::{Architecture, ParameterGroups};
@@ -50,6 +51,10 @@ pub struct Settings {
     pub output_buckets: OutputBuckets,
     /// The training loss.
     pub loss: Loss,
+    /// The L1 penalty on the input of the head: see
+    /// [`Learner::set_l1`](crate::nnue::Learner::set_l1).
+    #[serde(skip_serializing_if = "is_default")]
+    pub l1: f32,
     /// The optimizer.
     pub optimizer: Optimizer,
     /// The numbers of the optimizer that differ between tensors.
@@ -140,6 +145,7 @@ impl Default for Settings {
 crate::setters! { Settings {
     architecture: Architecture,
     loss: Loss,
+    l1: f32,
     optimizer: Optimizer,
     groups: ParameterGroups,
     half: bool,
@@ -196,6 +202,7 @@ impl Settings {
             inputs: ChessInputs::default(),
             output_buckets: OutputBuckets::ONE,
             loss: Loss::SIGMOID_MSE,
+            l1: 0.0,
             optimizer: Optimizer::ADAMW,
             groups: ParameterGroups::new(),
             half: false,
@@ -232,6 +239,7 @@ impl Settings {
     pub fn check(&self) -> Result<()> {
         self.architecture.check()?;
         self.encoding().check_buckets(&self.architecture)?;
+        penalty::check(self.l1, &self.architecture)?;
         self.optimizer.check()?;
         self.groups.check(&self.architecture, &self.optimizer)?;
         self.objective_with(self.lambda).check()?;

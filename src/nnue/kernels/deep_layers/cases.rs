@@ -75,6 +75,7 @@ fn case(variant: usize, seed: usize, (samples, widths, buckets): Shape, most: us
         tile: tile(width).unwrap_or(1) as u32,
         parameters: parameters(&layers) as u32,
         loss: numbers,
+        penalty: [0.0, 0.125][seed % 2],
     };
     let values = halves(&mut inputs, case::head_len(&layers, buckets));
     let delta = halves(&mut inputs, samples * stride);
@@ -114,9 +115,10 @@ fn case(variant: usize, seed: usize, (samples, widths, buckets): Shape, most: us
         index: Slot::Words(index.words),
     };
     let name = format!(
-        "L={samples} widths={widths:?} buckets={buckets} skip={} {}",
+        "L={samples} widths={widths:?} buckets={buckets} skip={} {} penalty={}",
         architecture.skip,
-        loss::described(&numbers)
+        loss::described(&numbers),
+        params.penalty
     );
     Case::new(name, variant, params, slots)
 }

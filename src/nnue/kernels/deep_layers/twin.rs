@@ -156,7 +156,7 @@ pub(super) fn twin(call: Call<'_, f64>) {
             };
             let deltas = head.backward(&z, e);
             row.copy_from_slice(&deltas[0]);
-            b.scales[s] = half::scale_of(row);
+            b.scales[s] = half::scale_of(row, p.penalty);
             let share = &mut b.shares[split * len..][..len];
             head.add_to(share, &of, &z, &deltas);
             share[len - 1] += term;

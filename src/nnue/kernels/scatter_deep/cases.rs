@@ -132,6 +132,7 @@ fn case(variant: usize, seed: usize, shape: Shape) -> Case {
         entries: entries.iter().sum::<usize>() as u32,
         loss: numbers,
         clip: [1.0, 0.75][seed % 2],
+        penalty: [0.0, 0.5, 0.03][seed % 3] / samples.max(1) as f32,
     };
     // Few weights of the first layer are not 0, so that some of its z are not clipped.
     let mut small = halves(&mut inputs, params.head as usize, 0);
@@ -167,12 +168,13 @@ fn case(variant: usize, seed: usize, shape: Shape) -> Case {
     };
     let name = format!(
         "L={samples} K={hidden} N={features} pairwise={} widths={:?} buckets={buckets} \
-         skip={} tied={tied} piece={} {}",
+         skip={} tied={tied} piece={} {} penalty={}",
         shape.pairwise,
         shape.widths,
         architecture.skip,
         shape.piece,
-        loss::described(&numbers)
+        loss::described(&numbers),
+        params.penalty
     );
     let slots = Slots {
         lists: Slot::Words(words.clone()),

@@ -342,18 +342,20 @@ impl Piece<'_> {
         let lanes = Lanes::new(self.activation, self.params.clip, simd);
         let first = self.z_place::<U>(samples, tile);
         let by_x = space.by_x[..samples * U].iter();
+        let penalty = simd.splat(self.params.penalty);
         match self.half() {
             None => {
                 for (z, by_x) in space.z[first].iter_mut().zip(by_x) {
                     let (_, slope) = lanes.value_and_slope(z);
-                    simd.store(z, simd.multiply(simd.load(by_x), slope));
+                    let by_x = simd.add(simd.load(by_x), penalty);
+                    simd.store(z, simd.multiply(by_x, slope));
                 }
             }
             Some(half) => {
                 let (before, after) = space.z.split_at_mut(first.start + half * samples);
                 let pairs = before[first].iter_mut().zip(after);
                 for ((a, b), by_x) in pairs.zip(by_x) {
-                    let by_x = simd.load(by_x);
+                    let by_x = simd.add(simd.load(by_x), penalty);
                     let ((value_a, slope_a), (value_b, slope_b)) =
                         (lanes.value_and_slope(a), lanes.value_and_slope(b));
                     let (by_a, by_b) = (

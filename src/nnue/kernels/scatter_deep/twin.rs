@@ -99,8 +99,9 @@ pub(super) fn reference(
         }
         let (mut d, mut d_errors) = (vec![0.0; 2 * hidden], vec![0.0; 2 * hidden]);
         for j in 0..layers[0].inputs {
-            let by_x = column(&layers[0], &head, j, &deltas[0]);
-            let by_x_error = column(&layers[0], &of_sizes, j, &errors[0]);
+            let by_x = column(&layers[0], &head, j, &deltas[0]) + f64::from(p.penalty);
+            let by_x_error =
+                column(&layers[0], &of_sizes, j, &errors[0]) + ROUNDINGS * f64::from(p.penalty);
             for (lane, slope) in front.slopes(&z, j) {
                 d[lane] += by_x * slope;
                 d_errors[lane] += by_x_error * slope.abs();

@@ -64,7 +64,7 @@ impl<'a> DeepPass<'a> {
         self.record_forward(recording, &sizes);
         self.record_layers(recording, &sizes);
         if let Some(goal) = self.goal {
-            self.record_input(recording, &sizes);
+            self.record_input(recording, &sizes, goal);
             self.record_weights(recording, &sizes, goal);
             self.record_head(recording, &sizes, goal);
         }
@@ -197,6 +197,7 @@ impl<'a> DeepPass<'a> {
             loss: loss.map_or(Numbers::given(total), |loss| {
                 loss.numbers(total, self.slice.is_weighted())
             }),
+            penalty: self.goal.map_or(0.0, |goal| goal.penalty),
         };
         let buffers = deep_layers::Buffers {
             index: self.list_buffer.id(),
@@ -216,7 +217,7 @@ impl<'a> DeepPass<'a> {
     }
 
     /// D, the shares of the first layer and of B, and the sums of D over chunks.
-    fn record_input(&self, recording: &mut Recording<'_>, sizes: &Sizes) {
+    fn record_input(&self, recording: &mut Recording<'_>, sizes: &Sizes, goal: Goal<'_>) {
         let architecture = &self.buffers.architecture;
         let params = deep_input::Params {
             samples: sizes.samples,
@@ -232,6 +233,7 @@ impl<'a> DeepPass<'a> {
             width: sizes.width,
             clip: architecture.clip,
             limit: self.buffers.scale().limit,
+            penalty: goal.penalty,
         };
         let buffers = deep_input::Buffers {
             index: self.list_buffer.id(),

@@ -236,6 +236,7 @@ pub(super) const KEYS: &[Key] = &[
     setting!(power: loss.power),
     setting!(asymmetry: loss.asymmetry),
     setting!(win_rate: loss.win_rate),
+    setting!(l1),
 ];
 
 /// The keys of the run.

@@ -43,6 +43,7 @@ fn the_architecture_follows_inputs_and_buckets() {
         !text.contains("output_buckets")
             && !text.contains("chess768")
             && !text.contains("half")
+            && !text.contains("l1")
             && !text.contains("tuning"),
         "{text}"
     );
@@ -57,7 +58,7 @@ fn what_cannot_be_trained_with_names_its_option() {
         })
     };
     type Spoil<'a> = &'a dyn Fn(&mut Settings);
-    let cases: [(&str, Spoil); 20] = [
+    let cases: [(&str, Spoil); 23] = [
         ("buckets", &|s| s.architecture.buckets = 8),
         ("learning_rate", &|s| s.learning_rate = f32::NAN),
         ("learning_rate", &|s| s.learning_rate = f32::INFINITY),
@@ -72,6 +73,9 @@ fn what_cannot_be_trained_with_names_its_option() {
         ("scale", &|s| s.scale = 0.0),
         ("scale", &|s| s.scale = f32::INFINITY),
         ("power", &|s| s.loss.power = 0.5),
+        ("l1", &|s| s.l1 = -0.005),
+        ("l1", &|s| s.l1 = f32::NAN),
+        ("l1: expected 0, or a network", &|s| s.l1 = 0.005),
         ("hidden (K)", &|s| s.architecture.hidden = 0),
         ("clip (T)", &|s| s.architecture.clip = 0.0),
         ("clip (T)", &|s| s.architecture.clip = f32::NAN),
