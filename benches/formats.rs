@@ -122,7 +122,7 @@ fn formats(criterion: &mut Criterion) {
     let place = |name: &str| folder.path().join(name);
     let (viri, bullet, text) = (place("a.vf"), place("a.bin"), place("a.txt"));
     std::fs::write(&viri, games()).unwrap();
-    let dataset = Dataset::open(&[viri.clone()]).unwrap();
+    let dataset = Dataset::open(std::slice::from_ref(&viri)).unwrap();
     let count = convert(&dataset, &bullet, OutputFormat::Records, |_| {}).unwrap();
     convert(&dataset, &text, OutputFormat::Text, |_| {}).unwrap();
     let zst = place("a.zst");
