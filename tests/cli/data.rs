@@ -22,18 +22,26 @@ fn positions_are_counted_shown_described_and_converted() {
     );
 
     let (text, back) = (directory.join("text.txt"), directory.join("back.bin"));
-    let line = format!("data convert --to text {}", records.display());
-    wgrad(&line, &[("--out", &text)]).success();
-    let line = format!("data convert --to bulletformat {}", text.display());
-    let shown = wgrad(&line, &[("--out", &back)]).success().stdout;
-    assert!(shown.starts_with("500 positions in "), "{shown}");
-    let bytes = fs::read(&records).unwrap();
-    let same = fs::read(&back).unwrap();
-    // A record's last three bytes have no meaning, and text does not hold them.
-    for (own, other) in bytes.chunks(32).zip(same.chunks(32)) {
-        assert_eq!(own[..29], other[..29]);
+    let marlin = directory.join("marlin.bin");
+    for (format, path) in [("text", &text), ("marlinformat", &marlin)] {
+        let line = format!("data convert --to {format} {}", records.display());
+        wgrad(&line, &[("--out", path)]).success();
+        let line = format!("data convert --to bulletformat {}", path.display());
+        let shown = wgrad(&line, &[("--out", &back)]).success().stdout;
+        assert!(shown.starts_with("500 positions in "), "{shown}");
+        let bytes = fs::read(&records).unwrap();
+        let same = fs::read(&back).unwrap();
+        // A record's last three bytes have no meaning, and other formats do not hold them.
+        for (own, other) in bytes.chunks(32).zip(same.chunks(32)) {
+            assert_eq!(own[..29], other[..29], "{format}");
+        }
+        assert_eq!(bytes.len(), same.len());
     }
-    assert_eq!(bytes.len(), same.len());
+    // What was left out is not counted.
+    let line = format!("data count --max-score 100 {}", records.display());
+    let few = wgrad(&line, &[]).success().stdout;
+    let few: usize = few.split_whitespace().next().unwrap().parse().unwrap();
+    assert!((1..500).contains(&few), "{few}");
 
     let head = wgrad(&format!("data head -n 3 {}", records.display()), &[])
         .success()

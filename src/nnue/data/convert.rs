@@ -1,6 +1,7 @@
 //! Writes positions to files.
 
 use super::dataset::Dataset;
+use super::marlin;
 use super::record::Position;
 use crate::error::{Error, Result};
 use crate::files::atomic::write_atomically;
@@ -14,14 +15,17 @@ use std::str::FromStr;
 pub enum OutputFormat {
     /// bulletformat: records of 32 bytes.
     Records,
-    /// Lines `FEN | score | result`. White is to move in every line, because a record does not say
-    /// which side plays White.
+    /// marlinformat: records of 32 bytes, without castling rights and clocks, which a position does
+    /// not hold. White is to move in every record, because a position does not say which side plays
+    /// White.
+    Marlin,
+    /// Lines `FEN | score | result`, with White to move likewise.
     Text,
 }
 
 impl OutputFormat {
     /// The names in options.
-    pub const NAMES: [&'static str; 2] = ["bulletformat", "text"];
+    pub const NAMES: [&'static str; 3] = ["bulletformat", "marlinformat", "text"];
 }
 
 impl FromStr for OutputFormat {
@@ -30,9 +34,10 @@ impl FromStr for OutputFormat {
     fn from_str(text: &str) -> Result<Self> {
         match text {
             "bulletformat" => Ok(Self::Records),
+            "marlinformat" => Ok(Self::Marlin),
             "text" => Ok(Self::Text),
             _ => {
-                let expected = "bulletformat or text";
+                let expected = "bulletformat, marlinformat or text";
                 Err(Error::argument("format", expected, format!("{text:?}")))
             }
         }
@@ -100,6 +105,7 @@ pub fn convert(
             };
             match format {
                 OutputFormat::Records => out.write_all(&position.to_bytes())?,
+                OutputFormat::Marlin => out.write_all(&marlin::record(&position))?,
                 OutputFormat::Text => writeln!(out, "{position}")?,
             }
             written += 1;

@@ -49,6 +49,19 @@ pub(crate) fn convert(record: &RawRecord) -> Result<Position, Fault> {
     Position::from_boards(boards, side >> 7 == 1, score, result)
 }
 
+/// The record of a position with White to move, at move 1, without castling rights. Its codes are
+/// those of bulletformat.
+pub(crate) fn record(position: &Position) -> RawRecord {
+    let own = position.to_bytes();
+    let mut record = RawRecord::default();
+    record[..24].copy_from_slice(&own[..24]);
+    // No en passant square, and the number of the move.
+    (record[24], record[26]) = (64, 1);
+    record[28..30].copy_from_slice(&own[24..26]);
+    record[30] = own[26];
+    record
+}
+
 /// The board of a record that [`convert`] takes, with castling rights, en passant square and move
 /// number.
 ///
