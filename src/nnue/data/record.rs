@@ -32,14 +32,6 @@ impl Position {
     /// The length of a record in bytes.
     pub const BYTES: usize = 32;
 
-    /// Checks a record. The [`Fault`] names the field.
-    pub(crate) fn new(board: ChessBoard) -> Result<Self, Fault> {
-        if !is_sound(&board) {
-            check(&board)?;
-        }
-        Ok(Self(board))
-    }
-
     /// A position from the squares of White and Black and of the six kinds of pieces, relative to
     /// White, as `score` and `result` are. It is the rule of what a position is for every form that
     /// holds boards: one king for each side, and at most 32 pieces.
@@ -69,7 +61,10 @@ impl Position {
             let found = "a square of a side without a piece";
             return Err(Fault::new("board", "a kind for each piece", found));
         }
-        Self::new(pack(boards, black_to_move, score, result))
+        // The checks above are all that a record needs.
+        let board = pack(boards, black_to_move, score, result);
+        debug_assert!(is_sound(&board));
+        Ok(Self(board))
     }
 
     /// Reads and checks a little-endian bulletformat record.
@@ -155,18 +150,22 @@ fn pack(mut boards: [u64; 8], black_to_move: bool, score: i16, result: u8) -> Ch
         theirs,
     ];
     let occ = own | theirs;
-    let (mut codes, mut left, mut shift) = (0u128, occ, 0);
-    while left != 0 {
-        let square = left.trailing_zeros();
-        let bits = planes.iter().rev();
-        let code = bits.fold(0, |code, plane| code << 1 | (plane >> square & 1));
-        codes |= u128::from(code) << shift;
-        left &= left - 1;
-        shift += 4;
+    let (mut pcs, mut left) = ([0; 16], occ);
+    for half in pcs.chunks_exact_mut(8) {
+        let mut codes = 0u64;
+        let mut shift = 0;
+        while left != 0 && shift < 64 {
+            let square = left.trailing_zeros();
+            let [a, b, c, d] = planes.map(|plane| plane >> square & 1);
+            codes |= (a | b << 1 | c << 2 | d << 3) << shift;
+            left &= left - 1;
+            shift += 4;
+        }
+        half.copy_from_slice(&codes.to_le_bytes());
     }
     ChessBoard {
         occ,
-        pcs: codes.to_le_bytes(),
+        pcs,
         score: if black_to_move { -score } else { score },
         result: if black_to_move { 2 - result } else { result },
         ksq: (own & kings).trailing_zeros() as u8,
