@@ -263,6 +263,20 @@ fn damaged_games_are_errors_or_are_skipped() {
     assert!(third < games.len());
 }
 
+#[test]
+fn a_place_outside_of_its_game_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "games.vf", random_games(3, 14));
+    let place: Place = serde_json::from_str(r#"{"from": {"inside": 200}}"#).unwrap();
+    let start = settings(10, 0).start(place);
+    let loader = Loader::new(&open(&path), Arc::new(Chess768), &start, Needs::default());
+    let error = loader.unwrap().find_map(Result::err).unwrap().to_string();
+    assert!(
+        error.contains("start, inside: expected at most the"),
+        "{error}"
+    );
+}
+
 /// The number of moves of each game.
 fn expected_lengths(games: &[u8]) -> Vec<usize> {
     let mut input = games;

@@ -174,6 +174,11 @@ impl GameReader {
                 return Ok(());
             }
         }
+        let positions = game.positions();
+        if inside > positions {
+            let expected = format!("at most the {positions} positions of the game");
+            return Err(Error::argument("start, inside", expected, inside));
+        }
         self.spot.inside = 0;
         for _ in 0..inside {
             if let Err(fault) = self.step() {
