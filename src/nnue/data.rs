@@ -10,6 +10,10 @@
 //! positions.
 
 mod attacks;
+#[cfg(feature = "binpack-gpl-3")]
+mod binpack;
+#[cfg(feature = "binpack-gpl-3")]
+mod binpack_chunk;
 mod buckets;
 mod builder;
 mod chess768;

@@ -19,7 +19,7 @@ use wgrad::nnue::data::{
 const RESULT: usize = 30;
 
 /// Positions from which random play soon castles, takes in passing and promotes.
-const BEGINNINGS: [&str; 4] = [
+pub const BEGINNINGS: [&str; 4] = [
     START,
     "r3k2r/pppq1ppp/2npbn2/2b1p3/2B1P3/2NPBN2/PPPQ1PPP/R3K2R w KQkq - 4 8",
     "r1bqkbnr/pppp1pp1/2n5/4p3/4P1Pp/2N2N2/PPPP1P1P/R1BQKB1R b KQkq g3 0 5",
@@ -79,7 +79,7 @@ pub fn records(dataset: &Dataset) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn open(path: &Path) -> Dataset {
+pub fn open(path: &Path) -> Dataset {
     Dataset::open(&[path.into()]).unwrap()
 }
 
@@ -120,7 +120,7 @@ fn mixed(folder: &TempDir) -> Vec<PathBuf> {
     ]
 }
 
-fn load(dataset: &Dataset, settings: &LoaderSettings) -> Vec<(Vec<i16>, Place)> {
+pub fn load(dataset: &Dataset, settings: &LoaderSettings) -> Vec<(Vec<i16>, Place)> {
     let loader = Loader::new(dataset, Arc::new(Chess768), settings, Needs::default()).unwrap();
     let batches = loader.map(Result::unwrap);
     batches

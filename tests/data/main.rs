@@ -1,5 +1,7 @@
 //! The data layer: records, text, features, the loader's order, and the text of every error.
 
+#[cfg(feature = "binpack-gpl-3")]
+mod binpack;
 mod builder;
 mod chess_inputs;
 mod errors;

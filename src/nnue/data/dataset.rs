@@ -49,7 +49,8 @@ impl Dataset {
     ///
     /// A directory stands for its files in the order of their names, without hidden files and
     /// subdirectories. The first bytes of a file tell its format: bulletformat, marlinformat,
-    /// viriformat or text. Records and lines are checked later.
+    /// viriformat, text or, with the feature `binpack-gpl-3`, Stockfish binpack. Records and lines
+    /// are checked later.
     ///
     /// # Errors
     /// No files, or a file that is missing, unreadable, not regular, empty, truncated, or in none

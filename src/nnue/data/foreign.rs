@@ -7,7 +7,8 @@ const OPERATIONS: [&str; 6] = ["c0 ", "c9 ", "ce ", "bm ", "am ", "id "];
 pub(crate) fn name(head: &[u8]) -> Option<&'static str> {
     if head.starts_with(b"BINP") {
         return Some(
-            "Stockfish binpack (convert it to .plain with Stockfish's tools, and that to lines)",
+            "Stockfish binpack (a build with `--features binpack-gpl-3` reads it, under GPL-3.0; \
+             or convert it to .plain with Stockfish's tools, and that to lines)",
         );
     }
     let line = first_line(head)?;

@@ -1,5 +1,7 @@
 //! Data files: their format, and a reader that returns the positions in order.
 
+#[cfg(feature = "binpack-gpl-3")]
+use super::binpack::{self, BinpackReader};
 use super::foreign;
 use super::games::{self, GameReader};
 use super::line::Sides;
@@ -27,6 +29,9 @@ enum Format {
     Marlin,
     /// viriformat: games.
     Games,
+    /// Stockfish binpack: chunks of chains of positions.
+    #[cfg(feature = "binpack-gpl-3")]
+    Binpack,
     /// Lines `FEN | score | result`.
     Text,
 }
@@ -93,6 +98,12 @@ impl DataFile {
                     return Err(wrong("games", "at least 1 position", found.into()));
                 }
             }
+            #[cfg(feature = "binpack-gpl-3")]
+            Format::Binpack => {
+                let found = binpack::check(file.seek(0)?, bytes);
+                let found = found.map_err(Error::io(path, "read"))?;
+                found.map_err(|fault| Error::data(path, fault))?;
+            }
             Format::Text => {
                 if !file.lines(Spot::default())?.advance()? {
                     let found = "blank lines only";
@@ -115,7 +126,7 @@ impl DataFile {
     pub(crate) fn positions(&self) -> Option<u64> {
         match self.format {
             Format::Records | Format::Marlin => Some(self.bytes / Position::BYTES as u64),
-            Format::Games | Format::Text => None,
+            _ => None,
         }
     }
 
@@ -128,6 +139,8 @@ impl DataFile {
                 Ok((positions, self.bytes))
             }
             Format::Games => self.games(most),
+            #[cfg(feature = "binpack-gpl-3")]
+            Format::Binpack => binpack::count(&self.path, self.seek(0)?, self.bytes, most),
             Format::Text => {
                 let (mut lines, mut text) = (0, self.lines(Spot::default())?);
                 while lines < most && text.advance()? {
@@ -148,12 +161,20 @@ impl DataFile {
 
     /// Whether it holds whole games, so that a position's move and its place in the game are known.
     pub(crate) fn has_games(&self) -> bool {
-        self.format == Format::Games
+        !matches!(self.format, Format::Records | Format::Marlin | Format::Text)
     }
 
     /// The bytes of the decoded file that positions before a spot have come from.
-    pub(crate) fn bytes_before(&self, spot: &Spot) -> u64 {
-        spot.offset + games::bytes_of(spot.inside)
+    pub(crate) fn bytes_before(&self, spot: &Spot) -> Result<u64> {
+        let inside = match self.format {
+            #[cfg(feature = "binpack-gpl-3")]
+            Format::Binpack if spot.inside > 0 => {
+                let len = binpack::len_of(self.seek(spot.offset)?);
+                len.map_err(Error::io(&self.path, "read"))?
+            }
+            _ => games::bytes_of(spot.inside),
+        };
+        Ok(spot.offset.saturating_add(inside))
     }
 
     /// Whether the file is compressed.
@@ -172,6 +193,8 @@ impl DataFile {
                 Ok(format!("record {number} (counted from 0)"))
             }
             Format::Games => Ok("in a game".into()),
+            #[cfg(feature = "binpack-gpl-3")]
+            Format::Binpack => Ok("in a chunk".into()),
             Format::Text => {
                 let mut lines = self.lines(Spot::default())?;
                 while lines.spot().offset <= offset && lines.advance()? {}
@@ -202,6 +225,12 @@ impl DataFile {
                 let reader = GameReader::new(self.path.clone(), input, self.bytes, from);
                 Ok(Reader::Games(reader))
             }
+            #[cfg(feature = "binpack-gpl-3")]
+            Format::Binpack => {
+                let input = self.seek(from.offset)?;
+                let reader = BinpackReader::new(self.path.clone(), input, self.bytes, from);
+                Ok(Reader::Binpack(reader))
+            }
             Format::Text => Ok(Reader::Text(self.lines(from)?)),
         }
     }
@@ -225,6 +254,8 @@ pub(crate) enum Reader {
         end: u64,
     },
     Games(GameReader),
+    #[cfg(feature = "binpack-gpl-3")]
+    Binpack(BinpackReader),
     Text(TextReader),
 }
 
@@ -279,6 +310,8 @@ impl Reader {
                 *next += len as u64;
             }
             Self::Games(games) => games.read(records, notes, most, sieve)?,
+            #[cfg(feature = "binpack-gpl-3")]
+            Self::Binpack(chunks) => chunks.read(records, notes, most, sieve)?,
             Self::Text(lines) => {
                 for _ in 0..most {
                     let Some(position) = lines.position(sieve)? else {
@@ -297,6 +330,8 @@ impl Reader {
         match self {
             Self::Records { next, end, .. } => next >= end,
             Self::Games(games) => games.is_at_end(sieve),
+            #[cfg(feature = "binpack-gpl-3")]
+            Self::Binpack(chunks) => chunks.is_at_end(sieve),
             Self::Text(lines) => lines.is_at_end(),
         }
     }
@@ -311,18 +346,32 @@ impl Reader {
                 inside: 0,
             },
             Self::Games(games) => games.spot(),
+            #[cfg(feature = "binpack-gpl-3")]
+            Self::Binpack(chunks) => chunks.spot(),
             Self::Text(lines) => lines.spot(),
         }
     }
 }
 
 /// The formats that are read, as errors name them.
-const KNOWN: &str = "records of 32 bytes (bulletformat, marlinformat), games of viriformat, \
-                     or lines `FEN | score | result`";
+const KNOWN: &str = match cfg!(feature = "binpack-gpl-3") {
+    true => {
+        "records of 32 bytes (bulletformat, marlinformat), games of viriformat, Stockfish binpack, \
+         or lines `FEN | score | result`"
+    }
+    false => {
+        "records of 32 bytes (bulletformat, marlinformat), games of viriformat, \
+         or lines `FEN | score | result`"
+    }
+};
 
 /// The format of a file by its first bytes, or what it is instead. A text is no record, because it
 /// has no byte from 0 to 2 for the result.
 fn detect(head: &[u8]) -> Result<Format, String> {
+    #[cfg(feature = "binpack-gpl-3")]
+    if head.starts_with(binpack::MAGIC) {
+        return Ok(Format::Binpack);
+    }
     // A file that is too short for a record is left to the check of its size.
     let as_record = head
         .first_chunk()

@@ -52,14 +52,16 @@ impl Dataset {
                 let bytes = match index == place.to.file {
                     _ if all => file.stored,
                     // The whole compressed file is the past once some of it was read.
-                    true if file.is_packed() => file.stored * u64::from(place.to.offset > 0),
-                    true => file.bytes_before(&place.to).min(file.stored),
+                    true if file.is_packed() => {
+                        file.stored * u64::from(place.to.offset > 0 || place.to.inside > 0)
+                    }
+                    true => file.bytes_before(&place.to)?.min(file.stored),
                     false => 0,
                 };
-                (file, bytes)
+                Ok((file, bytes))
             })
-            .take_while(|(_, bytes)| *bytes > 0)
-            .collect();
+            .take_while(|part| !matches!(part, Ok((_, 0))))
+            .collect::<Result<_>>()?;
         let total: u64 = parts.iter().map(|(_, bytes)| bytes).sum();
         let stride = (total / SAMPLES).max(SAMPLE_BYTES);
         let files = parts.iter().map(|(file, bytes)| {

@@ -32,8 +32,8 @@ pub enum BadRecords {
     /// It ends the reading with an error.
     #[default]
     Error,
-    /// It is left out and counted. The log lists the first ten. Of a damaged game, the positions
-    /// before the damage stay.
+    /// It is left out and counted. The log lists the first ten. Of a damaged game or chunk, the
+    /// positions before the damage stay.
     Skip,
 }
 

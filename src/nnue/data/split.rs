@@ -12,8 +12,9 @@ use std::path::Path;
 /// Writes each position of a dataset to one of two bulletformat files, and returns the numbers of
 /// positions in them. A game goes to the second file with a probability of `share`, by a choice
 /// that follows from the seed and the number of the game in the data: equal data and seeds give
-/// equal files. In the formats without games, which are all but viriformat, each position is a game
-/// of its own.
+/// equal files. In the formats without games, which are all but viriformat and Stockfish binpack,
+/// each position is a game of its own. Binpack does not say where a game ends: a game is a chain of
+/// a chunk, and the chains after it whose half moves go on and whose results agree.
 ///
 /// `seen` is called with the number of positions read from time to time. The files are replaced
 /// only when both are complete.

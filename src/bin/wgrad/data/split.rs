@@ -10,9 +10,9 @@ use wgrad::nnue::data::split;
 /// The files to write, and the choice between them.
 #[derive(clap::Args)]
 #[command(
-    after_help = "The same data, seed and share give the same files. A game of viriformat stays whole;\n\
-    other formats do not know games. Equal positions may be in both files; `wgrad data describe\n\
-    --duplicates` counts equal positions."
+    after_help = "The same data, seed and share give the same files. A game of viriformat or\n\
+    Stockfish binpack stays whole; other formats do not know games. Equal positions may be in\n\
+    both files; `wgrad data describe --duplicates` counts equal positions."
 )]
 pub struct Options {
     /// The file of most positions
