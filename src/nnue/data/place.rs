@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 pub struct Spot {
     /// The index of the file in the dataset.
     pub file: u64,
-    /// The bytes of the file before the spot, or before the game that holds it.
+    /// The bytes of the file before the spot, or before the game or chunk that holds it.
     pub offset: u64,
     /// The records or lines of the file before the spot.
     pub number: u64,
-    /// The positions of its game before the spot, in a format of whole games.
+    /// The positions of its game or chunk before the spot, in a format of whole games.
     #[serde(skip_serializing_if = "is_zero")]
     pub inside: u64,
 }
