@@ -270,8 +270,8 @@ fn a_split_of_binpack_keeps_games_whole() {
         chosen[into] += 1;
     }
     assert!(rest.iter().all(|part| part.is_empty()));
-    // Five deviations of a binomial distribution: 5 · √(200 · 0.4 · 0.6) = 35. Games that follow one
-    // another like parts of one game widen it.
+    // Five deviations of a binomial distribution: 5 · √(200 · 0.4 · 0.6) = 35. Games that follow
+    // each other like parts of one game widen it.
     assert!((30..130).contains(&chosen[1]), "{chosen:?}");
 }
 
@@ -287,7 +287,7 @@ fn damaged_binpack_is_an_error_or_is_skipped() {
     let whole = expected(&games);
     let without_second = || [&whole[..lens[0]], &whole[lens[0] + lens[1]..]].concat();
     // The range of bytes, what takes its place, the error and the positions that are left.
-    let cases: [(_, &[u8], _, _); 6] = [
+    let cases: [(_, &[u8], _, _); 7] = [
         (
             second..second + 1,
             b"X",
@@ -320,6 +320,13 @@ fn damaged_binpack_is_an_error_or_is_skipped() {
             "result: expected 0, 1 or 2",
             without_second(),
         ),
+        // A move of type 0 from a5, an empty square, to a1.
+        (
+            second + 32..second + 34,
+            &[0b0010_0000, 0],
+            "entry 0 (counted from 0), move: expected a piece of the side to move",
+            without_second(),
+        ),
         // 33 bytes before the chunk ends.
         (third..third, &[], "the end of the chunk", whole.clone()),
     ];
@@ -339,6 +346,19 @@ fn damaged_binpack_is_an_error_or_is_skipped() {
         let skipping = open(&path).bad_records(BadRecords::Skip);
         assert_eq!(records(&skipping), left, "{message}");
         assert_eq!(skipping.dropped().bad, 1);
+    }
+}
+
+#[test]
+fn a_position_of_binpack_needs_no_move() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut games = random_games(1, 11);
+    games[0].truncate(1);
+    for bits in [[0, 0], [0b0010_0000, 0]] {
+        let mut bytes = written([&games[..]]);
+        bytes[32..34].copy_from_slice(&bits);
+        let path = file(&folder, "single.binpack", bytes);
+        assert_eq!(records(&open(&path)), expected(&games));
     }
 }
 

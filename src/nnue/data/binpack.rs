@@ -2,8 +2,8 @@
 //!
 //! A file is a sequence of chunks: the bytes `BINP`, the length of the rest in 4 bytes,
 //! little-endian, and the rest, which [`Chunk`] decodes. A chain of a chunk is a game, and so are
-//! several chains in a row whose half moves go on and whose results agree, because tools that remove
-//! positions break games. No game is in two chunks.
+//! several chains in a row whose half moves go on and whose results agree, because tools that
+//! remove positions break games into chains. No game is in two chunks.
 
 use super::binpack_chunk::{Chunk, Entry};
 use super::packed::Input;

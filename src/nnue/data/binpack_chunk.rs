@@ -79,10 +79,11 @@ impl Chunk {
     pub(crate) fn next(&mut self) -> Result<Entry, Fault> {
         let follows = self.is_in_chain();
         let (decoder, bytes) = (&mut self.decoder, &self.bytes);
-        // The decoder reports no damage: it uses what it has read as indices of bytes and squares,
-        // and panics where there is none. It has no other check that could come first, and only safe
-        // code uses the indices. The chunk is given up after a panic, so a half-changed decoder does
-        // no harm. Under `panic = "abort"` a damaged chunk ends the program.
+        // The decoder reports no damage: it uses what it reads as indices of bytes and squares, and
+        // panics where there is none. A check of the bits before it would be a second decoder. The
+        // indexed code is safe, and the chunk is given up after a panic, so a half-changed decoder
+        // does no harm. The panic hook still prints its message, and under `panic = "abort"` such
+        // damage ends the program.
         let decode = AssertUnwindSafe(|| {
             let entry = decoder.next(bytes);
             convert(&entry).map(|(position, in_game)| (entry, position, in_game))
@@ -94,6 +95,10 @@ impl Chunk {
         // The decoder has passed the end of the chunk if not even the zero bytes hold a chain.
         if !self.decoder.has_next(&self.bytes) {
             return Err(Fault::new("chain", "an end inside the chunk", "none"));
+        }
+        // A position that is a chain of its own may have any move, because nothing plays it.
+        if follows || self.is_in_chain() {
+            check_move(&entry)?;
         }
         let begins = !follows && !self.last.is_some_and(|last| continues(last, &entry));
         self.last = Some((entry.ply, entry.result));
@@ -126,6 +131,20 @@ fn continues((ply, result): (u16, i16), entry: &TrainingDataEntry) -> bool {
     let same_side = entry.ply.abs_diff(ply).is_multiple_of(2);
     let expected = if same_side { result } else { -result };
     entry.ply > ply && entry.result == expected
+}
+
+/// Checks that a move can be played, as the decoder does without a check.
+fn check_move(entry: &TrainingDataEntry) -> Result<(), Fault> {
+    let (pos, from, to) = (&entry.pos, entry.mv.from(), entry.mv.to());
+    let is_own = || {
+        let piece = pos.piece_at(from);
+        piece != Piece::none() && piece.color() == pos.side_to_move()
+    };
+    if from == Square::NONE || to == Square::NONE || !is_own() {
+        let expected = "a piece of the side to move, and a square for it";
+        return Err(Fault::new("move", expected, "none"));
+    }
+    Ok(())
 }
 
 /// The position of an entry, and what its move and its place in the game tell.
