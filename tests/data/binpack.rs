@@ -1,7 +1,7 @@
 //! Stockfish binpack, against the crate of that format and moves of cozy-chess.
 
 use crate::games::{BEGINNINGS, load, open, records};
-use crate::support::{file, settings, shipped};
+use crate::support::{file, loader, settings, shipped};
 use cozy_chess::{Board, Color, GameStatus, Move, Piece};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -15,7 +15,7 @@ use sfbinpack::{CompressedTrainingDataEntryWriter as Writer, TrainingDataEntry};
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
-use wgrad::nnue::data::{BadRecords, Dataset, Filter, Position, split};
+use wgrad::nnue::data::{BadRecords, Dataset, Filter, Place, Position, split};
 
 /// An entry, and what the reader makes of it.
 struct Sample {
@@ -170,7 +170,7 @@ fn binpack_has_the_positions_that_its_crate_wrote() {
 }
 
 #[test]
-fn binpack_of_the_default_filter_is_quiet() {
+fn binpack_is_filtered_by_half_move_next_move_and_check() {
     let folder = tempfile::tempdir().unwrap();
     let games = random_games(60, 2);
     let path = file(&folder, "games.binpack", written(games.chunks(7)));
@@ -225,6 +225,20 @@ fn binpack_goes_on_inside_chunks_with_any_filter() {
 }
 
 #[test]
+fn a_place_outside_of_its_chunk_of_binpack_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let games = random_games(3, 14);
+    let path = file(&folder, "games.binpack", written(games.chunks(2)));
+    let place: Place = serde_json::from_str(r#"{"from": {"inside": 900}}"#).unwrap();
+    let mut loader = loader(&open(&path), &settings(10, 0).start(place)).unwrap();
+    let error = loader.find_map(Result::err).unwrap().to_string();
+    let positions = games[..2].iter().map(Vec::len).sum::<usize>();
+    let expected =
+        format!("start, inside: expected at most the {positions} positions of the chunk");
+    assert!(error.contains(&expected), "{error}");
+}
+
+#[test]
 fn the_past_of_binpack_is_the_chunks_that_were_read() {
     let folder = tempfile::tempdir().unwrap();
     let games = random_games(8, 5);
@@ -242,6 +256,15 @@ fn the_past_of_binpack_is_the_chunks_that_were_read() {
         let found = open(&path).check_past(&past);
         assert_eq!(found.is_err(), changes, "{byte} of {first}");
     }
+    // All of a compressed file, once some of it was read.
+    let packed = |bytes: &[u8]| file(&folder, "games.zst", zstd::encode_all(bytes, 1).unwrap());
+    let dataset = open(&packed(&bytes));
+    let (_, place) = load(&dataset, &settings(10, 0))[2];
+    assert!(place.to.inside > 0 && place.to.offset == 0);
+    let past = dataset.past(&place).unwrap();
+    dataset.check_past(&past).unwrap();
+    let other = open(&packed(&written(random_games(8, 15).chunks(4))));
+    assert!(other.check_past(&past).is_err());
 }
 
 #[test]

@@ -149,7 +149,11 @@ impl BinpackReader {
         // The steps count the entries again that the spot has counted.
         self.spot.inside = 0;
         self.spot.number = number.saturating_sub(inside);
-        for _ in 0..inside {
+        for positions in 0..inside {
+            if !self.chunk.as_ref().is_some_and(Chunk::has_next) {
+                let expected = format!("at most the {positions} positions of the chunk");
+                return Err(Error::argument("start, inside", expected, inside));
+            }
             if let Err(fault) = self.step() {
                 return Err(Error::data(&self.path, fault.within(name(self.spot))));
             }
