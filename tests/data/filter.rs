@@ -85,8 +85,9 @@ fn keys_that_need_games_are_refused_without_them() {
     ] {
         let filter = Filter::from_toml(text).unwrap();
         let error = dataset().filter(filter, 0).unwrap_err().to_string();
-        let words =
-            format!("filter: expected games of viriformat, or {key}, found positions alone");
+        let words = format!(
+            "filter: expected whole games, as viriformat has, or {key}, found positions alone"
+        );
         assert!(
             error.contains("chess_validation.bin: ") && error.contains(&words),
             "{error}"

@@ -87,7 +87,7 @@ impl Dataset {
         filter.check()?;
         let without = self.files.iter().find(|file| !file.has_games());
         if let (Some(key), Some(file)) = (filter.of_games(), without) {
-            let expected = format!("games of viriformat, or {key}");
+            let expected = format!("whole games, as viriformat has, or {key}");
             return Err(Error::data(
                 &file.path,
                 Fault::new("filter", expected, "positions alone"),
