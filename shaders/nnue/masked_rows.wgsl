@@ -79,7 +79,8 @@ fn main(
     var own_row = own_group / lane_groups;
     var lane_group = own_group % lane_groups;
     // Neighboring workgroups have rows of one lane group, so that the bits and slopes that are in
-    // use at a time stay in a cache of a GPU. A CPU reads a sample's lane groups one after the other.
+    // use at a time stay in a cache of a GPU. A CPU reads a sample's lane groups one after the
+    // other.
     if (params.by_lane_group == 1u) {
         let most_rows = params.chunks_1 + params.chunks_2 + 4u * params.blocks;
         own_row = own_group % most_rows;

@@ -1,6 +1,6 @@
 // The gradients of the head, and the loss. The gradient of B is C[b, r]·G_B[b, r], summed over the
-// buckets and over the perspectives that share B. The gradient of C[b] is w·(B[r]·G_B[b, r] + Σ A·G)
-// + H(T)·G_T[b, r], and the gradient of d[b] is Σ e. The inputs are the rows of G_B and G_T, the
+// buckets and over the perspectives that share B. The gradient of C[b] is H(T)·G_T[b, r] +
+// w·(B[r]·G_B[b, r] + Σ A·G), and the gradient of d[b] is Σ e. The inputs are the rows of G_B and G_T, the
 // shares of the bands, and e and the losses of the samples. A workgroup has VECTORS vectors of an
 // accumulator, and its SLOTS share the terms of each, because one invocation would wait for
 // hundreds of them one after the other. Each bucket has one more workgroup for d, and there is one

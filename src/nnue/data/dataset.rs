@@ -154,8 +154,8 @@ impl Dataset {
         self.sample(SAMPLED)
     }
 
-    /// Counts about `most` positions whose number the size of their file does not tell, and takes the
-    /// number of others from the mean length.
+    /// Counts about `most` positions whose number the size of their file does not tell, and takes
+    /// the number of others from the mean length.
     fn sample(&self, most: u64) -> Result<Estimate> {
         let (mut positions, mut counted, mut read, mut left) = (0, 0, 0, 0);
         for file in &*self.files {

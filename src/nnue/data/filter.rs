@@ -21,8 +21,8 @@ use std::path::Path;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Filter {
-    /// Leaves out positions before this half move of the game, counted from 0 at the beginning. Only
-    /// formats of whole games know it.
+    /// Leaves out positions before this half move of the game, counted from 0. Only formats of whole
+    /// games know it.
     pub min_ply: u32,
     /// Leaves out positions with fewer pieces.
     pub min_pieces: u32,
