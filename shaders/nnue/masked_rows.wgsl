@@ -76,16 +76,16 @@ fn main(
 ) {
     let lane_groups = (params.hidden + 127u) / 128u;
     let own_group = group_index(group, groups);
-    var own_row = own_group / lane_groups;
-    var lane_group = own_group % lane_groups;
     // Neighboring workgroups have rows of one lane group, so that the bits and slopes that are in
     // use at a time stay in a cache of a GPU. A CPU reads a sample's lane groups one after the
-    // other.
-    if (params.by_lane_group == 1u) {
-        let most_rows = params.chunks_1 + params.chunks_2 + 4u * params.blocks;
-        own_row = own_group % most_rows;
-        lane_group = own_group / most_rows;
-    }
+    // other. A branch here would make lavapipe compile the shader in every dispatch.
+    let by_lane_group = params.by_lane_group == 1u;
+    let most_rows = params.chunks_1 + params.chunks_2 + 4u * params.blocks;
+    let fast_count = select(lane_groups, most_rows, by_lane_group);
+    let slow = own_group / fast_count;
+    let fast = own_group % fast_count;
+    let own_row = select(slow, fast, by_lane_group);
+    let lane_group = select(fast, slow, by_lane_group);
     if (lane_group >= lane_groups) {
         return;
     }
