@@ -33,6 +33,7 @@ pub mod activation;
 mod architecture;
 mod batch;
 pub mod data;
+pub mod export;
 pub mod file;
 mod gradient_error;
 mod groups;

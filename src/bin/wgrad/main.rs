@@ -13,6 +13,7 @@ mod data;
 mod describe;
 mod encoding;
 mod eval;
+mod export;
 mod gradients;
 mod head;
 mod inspect;
@@ -75,6 +76,8 @@ enum Command {
     Bench(Box<bench::Options>),
     /// Compute the loss and the correlation of a network over data files
     Eval(eval::Options),
+    /// Write a network as the file of an engine, with the evaluations that the engine must print
+    Export(export::Options),
     /// Print the architecture of a network and the ranges of its tensors
     Inspect(inspect::Options),
     /// Run one forward and backward pass on tensors from a file, as a cross-check with other
@@ -119,6 +122,7 @@ fn main() -> ExitCode {
         Command::Data(options) => data::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Eval(options) => eval::run(&options),
+        Command::Export(options) => export::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Gradients(options) => gradients::run(&options),
         Command::Operations(options) => operations::run(&options),

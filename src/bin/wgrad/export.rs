@@ -1,0 +1,115 @@
+//! `wgrad export`: writes a network as the file of an engine.
+
+use crate::{Failure, Outcome, distinct, print};
+use clap::ValueEnum;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use wgrad::files::atomic::write_atomically;
+use wgrad::nnue::data::Encoding;
+use wgrad::nnue::export::{CheckList, Quantized, Rounding, SaveFormat};
+use wgrad::nnue::read_network;
+
+/// Options of `wgrad export`.
+#[derive(clap::Args)]
+pub struct Options {
+    /// The network: the result of a training, or a checkpoint
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["list", "show"])]
+    net: Option<PathBuf>,
+    /// The name of a format that comes with wgrad, or a TOML file
+    #[arg(long, value_name = "NAME|FILE.toml", default_value = "wgrad")]
+    format: String,
+    /// The file to write; FILE.check.tsv beside it has the evaluations that an engine must print
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["list", "show"])]
+    out: Option<PathBuf>,
+    /// The rounding of every tensor, in place of the format's
+    #[arg(long, value_name = "HOW")]
+    rounding: Option<RoundingOption>,
+    /// Write no list of evaluations
+    #[arg(long)]
+    no_check: bool,
+    /// List the formats that come with wgrad
+    #[arg(long, exclusive = true)]
+    list: bool,
+    /// Print the TOML of a format, to change it
+    #[arg(long, value_name = "NAME", exclusive = true)]
+    show: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum RoundingOption {
+    Nearest,
+    Truncate,
+}
+
+/// Writes the file and its check list, or prints formats.
+pub fn run(options: &Options) -> Outcome {
+    if options.list {
+        for (name, about) in SaveFormat::presets() {
+            print(format_args!("{name:10} {about}"))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(name) = &options.show {
+        for text in SaveFormat::preset_texts(name)? {
+            print(text)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    match (&options.net, &options.out) {
+        (Some(net), Some(out)) => write(options, net, out),
+        // clap requires both.
+        _ => Err(Failure::Usage(
+            "export",
+            "--net and --out are missing".to_owned(),
+        )),
+    }
+}
+
+fn write(options: &Options, net: &Path, out: &Path) -> Outcome {
+    distinct(out, &[net])?;
+    let (parameters, metadata) = read_network(net)?;
+    let encoding = Encoding::from_metadata(net, &metadata)?;
+    let architecture = parameters.architecture();
+    let checked = encoding.check(architecture);
+    checked.map_err(|error| error.in_file(net))?;
+    let mut format = SaveFormat::find(&options.format, architecture)?;
+    if let Some(rounding) = options.rounding {
+        format = format.rounding(match rounding {
+            RoundingOption::Nearest => Rounding::Nearest,
+            RoundingOption::Truncate => Rounding::Truncate,
+        });
+    }
+    let quantized = Quantized::new(&format, &parameters, Some(&encoding));
+    let quantized = quantized.map_err(|error| error.in_file(net))?;
+    let bytes = quantized.to_bytes()?;
+    // The list comes first: without it an engine's author could not check the file.
+    let list = match options.no_check || format.evaluation.is_none() {
+        true => None,
+        false => Some(CheckList::new(
+            &quantized.network()?,
+            &parameters,
+            &encoding,
+        )?),
+    };
+    write_atomically(out, |file| file.write_all(&bytes))?;
+    print(format_args!(
+        "wrote {}: {} bytes, format {}",
+        out.display(),
+        bytes.len(),
+        options.format
+    ))?;
+    if let Some(list) = list {
+        let mut path = out.as_os_str().to_owned();
+        path.push(".check.tsv");
+        let path = PathBuf::from(path);
+        write_atomically(&path, |file| list.write(file))?;
+        print(format_args!(
+            "wrote {}: the evaluations of {} positions, {:.1} centipawns from the network on average",
+            path.display(),
+            list.rows().len(),
+            list.mean_difference()
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,46 @@
+//! From a trained network to the file of an engine, and back.
+//!
+//! A [`SaveFormat`] says as data how a network becomes bytes: the tensors in order, their types,
+//! scales and axes. [`Quantized`] holds the numbers of such a file. From there
+//!
+//! - [`Quantized::to_bytes`] lays them out as the format says,
+//! - [`Quantized::network`] makes the integer network that an engine evaluates,
+//!   [`wgrad_inference::Network`],
+//! - and [`Quantized::from_bytes`] reads a file of the format back.
+//!
+//! ```no_run
+//! use wgrad::nnue::data::Encoding;
+//! use wgrad::nnue::export::{Quantized, SaveFormat};
+//! use wgrad::nnue::read_network;
+//!
+//! let path = "runs/train-1/net.safetensors".as_ref();
+//! let (parameters, metadata) = read_network(path)?;
+//! let encoding = Encoding::from_metadata(path, &metadata)?;
+//! let format = SaveFormat::preset("bullet", parameters.architecture())?;
+//! let quantized = Quantized::new(&format, &parameters, Some(&encoding))?;
+//! std::fs::write("quantised.bin", quantized.to_bytes()?).unwrap();
+//! # Ok::<(), wgrad::Error>(())
+//! ```
+
+mod axes;
+mod bytes;
+mod check_list;
+mod entry;
+mod evaluation;
+mod format;
+mod header;
+mod inference;
+mod integers;
+mod merge;
+mod positions;
+mod presets;
+mod quantized;
+mod requirements;
+
+pub use check_list::{CheckList, CheckRow};
+pub use entry::{Axis, Entry, Merge, Number, Rounding};
+pub use evaluation::{Evaluation, SquareOf, TailKind};
+pub use format::{Container, Padding, SaveFormat};
+pub use header::Header;
+pub use quantized::{Quantized, QuantizedTensor, Values};
+pub use requirements::Requirements;
