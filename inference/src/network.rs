@@ -157,6 +157,29 @@ impl Network {
         self.head.evaluate(lanes, bucket, self.scale, &mut Wrapping)
     }
 
+    /// As [`Network::evaluate`], from the numbers of the features of the side to move and of the
+    /// other side, each below N, and the output bucket.
+    ///
+    /// # Panics
+    /// Panics at a feature or a bucket that the network does not have.
+    pub fn evaluate_features(
+        &self,
+        features: [impl Iterator<Item = usize>; 2],
+        bucket: usize,
+    ) -> i32 {
+        let lanes = features.map(|features| {
+            let mut lanes = self.biases.clone();
+            for feature in features {
+                for (lane, &weight) in lanes.iter_mut().zip(self.row(feature)) {
+                    *lane = lane.wrapping_add(weight);
+                }
+            }
+            lanes
+        });
+        let lanes = [&lanes[0][..], &lanes[1][..]];
+        self.head.evaluate(lanes, bucket, self.scale, &mut Wrapping)
+    }
+
     /// As [`Network::evaluate`], from accumulators that are summed in wider integers.
     ///
     /// # Errors

@@ -81,7 +81,7 @@ pub fn write_atomically(
 /// # Errors
 /// Those of `write`, which should name `path` if it cannot be written, and those of
 /// [`write_atomically`].
-pub(crate) fn try_write_atomically<T>(
+pub fn try_write_atomically<T>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> Result<T>,
 ) -> Result<T> {

@@ -50,6 +50,7 @@ mod split;
 mod target;
 mod text;
 mod turns;
+mod without;
 
 pub use builder::BatchBuilder;
 pub use chess_inputs::ChessInputs;

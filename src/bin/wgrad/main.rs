@@ -16,8 +16,10 @@ mod eval;
 mod export;
 mod gradients;
 mod head;
+mod import;
 mod inspect;
 mod kernels;
+mod net;
 mod operations;
 mod options;
 mod picture;
@@ -74,10 +76,12 @@ enum Command {
     /// Time training steps on every device, and compare them with the limits of memory and
     /// arithmetic
     Bench(Box<bench::Options>),
-    /// Compute the loss and the correlation of a network over data files
+    /// Compute the loss and the correlation of a network over data files, or evaluate positions
     Eval(eval::Options),
     /// Write a network as the file of an engine, with the evaluations that the engine must print
     Export(export::Options),
+    /// Make a network file from the file of an engine or another trainer
+    Import(import::Options),
     /// Print the architecture of a network and the ranges of its tensors
     Inspect(inspect::Options),
     /// Run one forward and backward pass on tensors from a file, as a cross-check with other
@@ -123,6 +127,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Eval(options) => eval::run(&options),
         Command::Export(options) => export::run(&options),
+        Command::Import(options) => import::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Gradients(options) => gradients::run(&options),
         Command::Operations(options) => operations::run(&options),

@@ -40,7 +40,8 @@ impl Quantized {
         bytes: &[u8],
     ) -> Result<Self> {
         if format.container == Container::Inference {
-            let network = engine::Network::from_bytes(bytes).map_err(damage)?;
+            let network = engine::Network::from_bytes(bytes)
+                .map_err(|damage| wrong_file("a network of wgrad-inference", damage))?;
             return Self::from_network(&network);
         }
         // The file has a merged part already.
@@ -166,7 +167,7 @@ impl QuantizedTensor {
     }
 }
 
-/// Why bytes are no network of wgrad-inference.
-pub(super) fn damage(damage: engine::Damage) -> Error {
-    Error::argument("file", "a network of wgrad-inference", damage)
+/// A file of another kind.
+pub(super) fn wrong_file(expected: &str, found: impl ToString) -> Error {
+    Error::argument("file", expected, found)
 }

@@ -1,11 +1,9 @@
 //! The list of evaluations beside an exported file.
 
+use super::evaluator::Evaluator;
 use super::positions::pieces;
-use crate::engine::device::Device;
 use crate::error::{Error, Result};
-use crate::nnue::data::{BatchBuilder, Encoding, Position};
-use crate::nnue::model::Model;
-use crate::nnue::network::Network;
+use crate::nnue::data::{Encoding, Position};
 use crate::nnue::parameters::Parameters;
 use std::io::{self, Write};
 use wgrad_inference as engine;
@@ -48,13 +46,12 @@ impl CheckList {
         parameters: &Parameters,
         encoding: &Encoding,
     ) -> Result<Self> {
-        encoding.check(parameters.architecture())?;
         let positions = FENS.lines().map(|fen| {
             let position = Position::from_fen(fen, 0, 1);
             position.map_err(Error::Argument)
         });
         let positions: Vec<Position> = positions.collect::<Result<_>>()?;
-        let floats = outputs(parameters, encoding, &positions)?;
+        let floats = Evaluator::new(parameters, encoding)?.outputs(&positions)?;
         let mut rows = Vec::with_capacity(positions.len());
         for ((fen, position), float) in FENS.lines().zip(&positions).zip(floats) {
             let board = pieces(position);
@@ -113,21 +110,4 @@ impl CheckList {
         }
         Ok(())
     }
-}
-
-/// Y of each position, from a network on the CPU.
-pub(super) fn outputs(
-    parameters: &Parameters,
-    encoding: &Encoding,
-    positions: &[Position],
-) -> Result<Vec<f32>> {
-    let device = Device::cpu()?;
-    let mut network = Network::new(&device, parameters)?;
-    let mut builder = BatchBuilder::new(encoding.inputs.features());
-    for position in positions {
-        let bucket = encoding.output_buckets.of(position);
-        builder.push_with_bucket(position, 0.5, bucket);
-    }
-    let batch = builder.finish(network.output_needs())?;
-    network.forward(&batch)
 }

@@ -40,6 +40,36 @@ impl Requirements {
         *self == Self::default()
     }
 
+    /// The network that is required. What is left out is as in [`Architecture::default`], tied, with
+    /// SCReLU, or as in [`Encoding::default`].
+    ///
+    /// # Errors
+    /// A key that no network has.
+    pub fn network(&self) -> Result<(Architecture, Encoding)> {
+        let buckets = match &self.output_buckets {
+            None => OutputBuckets::ONE,
+            Some(text) => text.parse()?,
+        };
+        let encoding = Encoding::new(self.inputs.clone().unwrap_or_default(), buckets);
+        let inputs = encoding.inputs.inputs();
+        let default = Architecture::default().hidden;
+        let mut network = Architecture::new(inputs, self.hidden.unwrap_or(default)).tied();
+        network.activation = self.activation.unwrap_or(Activation::SCRelu);
+        network.pairwise = self.pairwise.unwrap_or(false);
+        network.skip = self.skip.unwrap_or(false);
+        network.buckets = encoding.output_buckets.count();
+        network.layers = self.hidden_layers()?.unwrap_or_default();
+        Ok((network, encoding))
+    }
+
+    fn hidden_layers(&self) -> Result<Option<Vec<HiddenLayer>>> {
+        let Some(texts) = &self.layers else {
+            return Ok(None);
+        };
+        let layers = texts.iter().map(|text| text.parse());
+        layers.collect::<Result<_>>().map(Some)
+    }
+
     /// Refuses other networks.
     pub(super) fn check(&self, architecture: &Architecture, encoding: &Encoding) -> Result<()> {
         fn same<T: PartialEq>(
@@ -72,13 +102,7 @@ impl Requirements {
             architecture.pairwise,
             bool::to_string,
         )?;
-        let layers: Option<Vec<HiddenLayer>> = match &self.layers {
-            None => None,
-            Some(texts) => {
-                let layers = texts.iter().map(|text| text.parse());
-                Some(layers.collect::<Result<_>>()?)
-            }
-        };
+        let layers = self.hidden_layers()?;
         same(
             "layers",
             layers,
