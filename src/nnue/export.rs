@@ -24,6 +24,7 @@
 
 mod axes;
 mod bytes;
+mod calibrate;
 mod check_list;
 mod compare;
 mod entry;
@@ -41,6 +42,7 @@ mod quantized;
 mod requirements;
 mod weights;
 
+pub use calibrate::Calibration;
 pub use check_list::{CheckList, CheckRow};
 pub use compare::{Difference, Pair, compare};
 pub use entry::{Axis, Entry, Merge, Number, Rounding};

@@ -14,7 +14,7 @@ use wgrad::Error;
 use wgrad::files::atomic::try_write_atomically;
 use wgrad::nnue::Network;
 use wgrad::nnue::data::Dataset;
-use wgrad::nnue::export::{Difference, IntegerModel, Pair, compare};
+use wgrad::nnue::export::{Difference, IntegerModel, Pair, Quantized, compare};
 use wgrad::nnue::train::checkpoint::objective_of;
 use wgrad::nnue::train::{Evaluation, Objective, Settings, evaluate};
 
@@ -34,6 +34,9 @@ pub struct Options {
     /// Compare with the integers of this save format [default: with --fen wgrad, else none]
     #[arg(long, value_name = "NAME|FILE.toml")]
     format: Option<String>,
+    /// Take the integers from this file of `wgrad export` in that format, instead of rounding
+    #[arg(long, value_name = "FILE")]
+    integers: Option<PathBuf>,
     /// Write the evaluation of each position with those integers to this file, one per line
     #[arg(long, value_name = "FILE", requires = "data")]
     evaluations: Option<PathBuf>,
@@ -57,7 +60,8 @@ pub struct Options {
 pub fn run(options: &Options) -> Outcome {
     let net = Net::read(&options.net)?;
     if !options.fen.is_empty() {
-        fens::run(&net, options.format.as_deref(), &options.fen, options.json)?;
+        let quantized = quantized(options, &net)?;
+        fens::run(&net, &quantized, &options.fen, options.json)?;
     }
     if options.data.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -75,7 +79,8 @@ pub fn run(options: &Options) -> Outcome {
     };
     let evaluation = evaluate(&mut network, &dataset, &net.encoding, objective, threads)?;
     sieve::tell(&dataset);
-    let integer = match options.format.is_some() || options.evaluations.is_some() {
+    let asked = options.format.is_some() || options.integers.is_some();
+    let integer = match asked || options.evaluations.is_some() {
         true => Some(integer(options, &net, &dataset, objective, threads)?),
         false => None,
     };
@@ -114,6 +119,10 @@ pub fn run(options: &Options) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+fn quantized(options: &Options, net: &Net) -> Result<Quantized, Failure> {
+    net.quantized(options.format.as_deref(), options.integers.as_deref())
+}
+
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Report {
@@ -138,7 +147,7 @@ fn integer(
     objective: Objective,
     threads: usize,
 ) -> Result<Integer, Failure> {
-    let quantized = net.quantized(options.format.as_deref())?;
+    let quantized = quantized(options, net)?;
     let mut model = IntegerModel::new(&quantized)?;
     let evaluation = evaluate(&mut model, dataset, &net.encoding, objective, threads)?;
     let compared = |seen: &mut dyn FnMut(Pair) -> Result<(), Error>| {

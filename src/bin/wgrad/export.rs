@@ -2,11 +2,13 @@
 
 use crate::{Failure, Outcome, distinct, print};
 use clap::ValueEnum;
+use clap::builder::TypedValueParser;
+use indicatif::HumanCount;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgrad::files::atomic::write_atomically;
-use wgrad::nnue::data::Encoding;
+use wgrad::nnue::data::{Dataset, Encoding};
 use wgrad::nnue::export::{CheckList, Quantized, Rounding, SaveFormat};
 use wgrad::nnue::read_network;
 
@@ -25,6 +27,13 @@ pub struct Options {
     /// The rounding of every tensor, in place of the format's
     #[arg(long, value_name = "HOW")]
     rounding: Option<RoundingOption>,
+    /// Choose the rounding of each weight on positions of these data files, so that the outputs stay
+    /// near those of the floats
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    calibrate: Vec<PathBuf>,
+    /// The positions of a calibration
+    #[arg(long, value_name = "COUNT", default_value_t = 65536, requires = "calibrate", value_parser = clap::value_parser!(u32).range(1..).map(|count| count as usize))]
+    calibration_positions: usize,
     /// Write no list of evaluations
     #[arg(long)]
     no_check: bool,
@@ -81,7 +90,17 @@ fn write(options: &Options, net: &Path, out: &Path) -> Outcome {
         });
     }
     let quantized = Quantized::new(&format, &parameters, Some(&encoding));
-    let quantized = quantized.map_err(|error| error.in_file(net))?;
+    let mut quantized = quantized.map_err(|error| error.in_file(net))?;
+    if !options.calibrate.is_empty() {
+        let dataset = Dataset::open(&options.calibrate)?;
+        let positions = options.calibration_positions;
+        let done = quantized.calibrate(&parameters, &encoding, &dataset, positions)?;
+        print(format_args!(
+            "calibrated on {} positions: {} integers differ from the nearest",
+            HumanCount(done.positions as u64),
+            HumanCount(done.changed as u64)
+        ))?;
+    }
     let bytes = quantized.to_bytes()?;
     // The list comes first: without it an engine's author could not check the file.
     let list = match options.no_check || format.evaluation.is_none() {

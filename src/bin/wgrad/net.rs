@@ -48,17 +48,27 @@ impl Net {
         })
     }
 
-    /// The network in integers: those of the file, or those of a format.
-    pub fn quantized(&self, format: Option<&str>) -> Result<Quantized, Failure> {
-        if let (Some(quantized), None) = (&self.quantized, format) {
+    /// The network in integers: those of an exported file, else those of the network's own file,
+    /// else the nearest ones of a format.
+    pub fn quantized(
+        &self,
+        format: Option<&str>,
+        file: Option<&Path>,
+    ) -> Result<Quantized, Failure> {
+        if let (Some(quantized), None, None) = (&self.quantized, format, file) {
             return Ok(quantized.clone());
         }
         let name = format.unwrap_or("wgrad");
         let format = SaveFormat::find(name, self.parameters.architecture())?;
-        Ok(Quantized::new(
-            &format,
-            &self.parameters,
-            Some(&self.encoding),
-        )?)
+        let (network, encoding) = (&self.parameters, Some(&self.encoding));
+        match file {
+            None => Ok(Quantized::new(&format, network, encoding)?),
+            Some(path) => {
+                let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
+                let architecture = network.architecture();
+                let read = Quantized::from_bytes(&format, architecture, encoding, &bytes);
+                Ok(read.map_err(|error| error.in_file(path))?)
+            }
+        }
     }
 }

@@ -83,7 +83,7 @@ impl Model for IntegerModel {
 }
 
 /// The feature of the integer network for one of the training.
-fn place(feature: usize, merged: bool) -> usize {
+pub(super) fn place(feature: usize, merged: bool) -> usize {
     if !merged {
         return feature;
     }

@@ -149,6 +149,20 @@ impl Quantized {
         Parameters::from_values(self.architecture.clone(), values)
     }
 
+    /// Gives a tensor other integers.
+    pub(super) fn replace(&mut self, name: &str, values: Vec<i32>) -> Result<()> {
+        let mut tensors = self.tensors.iter_mut();
+        let tensor = tensors.find(|tensor| tensor.entry.tensor == name);
+        let tensor = tensor.ok_or_else(|| Error::argument(name, "a tensor", "none"))?;
+        let [low, high] = tensor.entry.kind.limits().unwrap_or([i32::MIN, i32::MAX]);
+        if let Some(value) = values.iter().find(|value| !(low..=high).contains(*value)) {
+            let expected = format!("{low} to {high}");
+            return Err(Error::argument(format!("tensor {name}"), expected, value));
+        }
+        tensor.values = Values::Integers(values);
+        Ok(())
+    }
+
     /// Whether both kings share a plane.
     pub(super) fn has_merged_kings(&self) -> bool {
         let first = self.format.entry("A1");
@@ -229,7 +243,11 @@ fn listed(format: &SaveFormat, architecture: &Architecture) -> Result<Vec<Tensor
 }
 
 /// The weights of a tensor with everything that is joined with them.
-fn merged(entry: &Entry, parameters: &Parameters, encoding: Option<&Encoding>) -> Result<Vec<f32>> {
+pub(super) fn merged(
+    entry: &Entry,
+    parameters: &Parameters,
+    encoding: Option<&Encoding>,
+) -> Result<Vec<f32>> {
     let missing = || Error::argument(&entry.tensor, "a tensor of the network", "none");
     let find = |name: &str| {
         let mut tensors = parameters.iter();

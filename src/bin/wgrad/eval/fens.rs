@@ -5,7 +5,7 @@ use crate::{Failure, print, print_json};
 use serde::Serialize;
 use wgrad::Error;
 use wgrad::nnue::data::Position;
-use wgrad::nnue::export::Evaluator;
+use wgrad::nnue::export::{Evaluator, Quantized};
 use wgrad_inference as engine;
 
 /// The evaluations of a position in centipawns for the side to move.
@@ -28,8 +28,8 @@ struct Worth {
 }
 
 /// Prints the evaluations of FENs.
-pub fn run(net: &Net, format: Option<&str>, fens: &[String], json: bool) -> Result<(), Failure> {
-    let network = net.quantized(format)?.network()?;
+pub fn run(net: &Net, quantized: &Quantized, fens: &[String], json: bool) -> Result<(), Failure> {
+    let network = quantized.network()?;
     let mut evaluator = Evaluator::new(&net.parameters, &net.encoding)?;
     for fen in fens {
         let position = Position::from_fen(fen, 0, 1).map_err(Error::Argument)?;
