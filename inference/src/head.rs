@@ -1,7 +1,7 @@
 //! The layers after the accumulators.
 
 use super::network::{Mismatch, expect};
-use super::sums::Sums;
+use super::sums::{Sums, Wrapping};
 use super::tail;
 use alloc::vec::Vec;
 
@@ -173,6 +173,14 @@ impl Head {
         }
     }
 
+    /// QA, the scale of the accumulators and the end of their clip.
+    pub fn qa(&self) -> i32 {
+        match self {
+            Self::Plain(plain) => plain.qa,
+            Self::Layered(layered) => layered.qa,
+        }
+    }
+
     pub(crate) fn check(&self, hidden: usize, buckets: usize) -> Result<(), Mismatch> {
         let inputs = self.first_inputs(hidden);
         match self {
@@ -185,6 +193,7 @@ impl Head {
                 expect("biases of the output", buckets, plain.biases.len())
             }
             Self::Layered(layered) => {
+                layered.check_inputs()?;
                 let outputs = buckets * layered.outputs;
                 let weights = outputs.saturating_mul(inputs);
                 expect("weights of layer 1", weights, layered.weights.len())?;
@@ -245,38 +254,68 @@ impl Plain {
 }
 
 impl Layered {
-    /// The integer sums of the first hidden layer, without biases.
-    fn first_sums(&self, lanes: [&[i16]; 2], bucket: usize, sums: &mut impl Sums) -> Vec<i32> {
+    /// Checks that the inputs of the first hidden layer are within 8 bits.
+    fn check_inputs(&self) -> Result<(), Mismatch> {
+        let product = i64::from(self.qa) * i64::from(self.qa);
+        let most = match self.inputs {
+            FirstInputs::Clipped => i64::from(self.qa),
+            FirstInputs::Squared { shift } | FirstInputs::Pairwise { shift } => {
+                product.checked_shr(shift).unwrap_or(0)
+            }
+        };
+        match (1..=255).contains(&most) && self.outputs > 0 {
+            true => Ok(()),
+            false => {
+                let place = "largest input of the first hidden layer";
+                Err(Mismatch::new(place, "1 to 255", most))
+            }
+        }
+    }
+
+    /// The inputs of the first hidden layer, from the lanes of the side to move and those of the
+    /// other side.
+    pub fn first_inputs(&self, lanes: [&[i16]; 2]) -> Vec<u8> {
         let limit = self.qa;
         let clip = |lane: i16| i32::from(lane).clamp(0, limit);
-        let mut inputs: Vec<u8> = Vec::with_capacity(2 * lanes[0].len());
+        let mut inputs = Vec::with_capacity(2 * lanes[0].len());
         for lanes in lanes {
             match self.inputs {
                 FirstInputs::Clipped => inputs.extend(lanes.iter().map(|&lane| clip(lane) as u8)),
                 FirstInputs::Squared { shift } => {
-                    inputs.extend(
-                        lanes
-                            .iter()
-                            .map(|&lane| (clip(lane) * clip(lane) >> shift) as u8),
-                    );
+                    let square = |&lane: &i16| ((clip(lane) * clip(lane)) >> shift) as u8;
+                    inputs.extend(lanes.iter().map(square));
                 }
                 FirstInputs::Pairwise { shift } => {
                     let (low, high) = lanes.split_at(lanes.len() / 2);
-                    let pairs = low.iter().zip(high);
-                    inputs.extend(pairs.map(|(&a, &b)| (clip(a) * clip(b) >> shift) as u8));
+                    let product = |(&a, &b)| ((clip(a) * clip(b)) >> shift) as u8;
+                    inputs.extend(low.iter().zip(high).map(product));
                 }
             }
         }
+        inputs
+    }
+
+    /// With an integer tail, the outputs of each layer: of the first hidden layer at the scale Q²,
+    /// of the next one at Q³, and so on up to the output. `None` with a float tail.
+    pub fn integer_outputs(&self, lanes: [&[i16]; 2], bucket: usize) -> Option<Vec<Vec<i32>>> {
+        let Tail::Integer(tail) = &self.tail else {
+            return None;
+        };
+        let first = self.first_sums(lanes, bucket, &mut Wrapping);
+        let outputs = tail::integer_layers(self, tail, &first, bucket, &mut Wrapping);
+        Some(outputs)
+    }
+
+    /// The integer sums of the first hidden layer, without biases.
+    fn first_sums(&self, lanes: [&[i16]; 2], bucket: usize, sums: &mut impl Sums) -> Vec<i32> {
+        let inputs = self.first_inputs(lanes);
         let width = inputs.len();
         let weights = &self.weights[bucket * self.outputs * width..][..self.outputs * width];
         let rows = weights.chunks_exact(width).enumerate();
         rows.map(|(output, row)| {
             let terms = inputs.iter().zip(row);
-            sums.sum(
-                0,
-                output,
-                terms.map(|(&input, &weight)| i32::from(input) * i32::from(weight)),
-            )
+            let terms = terms.map(|(&input, &weight)| i32::from(input) * i32::from(weight));
+            sums.sum(0, output, terms)
         })
         .collect()
     }

@@ -54,9 +54,13 @@ fn check_integers(layered: &Layered, tail: &IntegerTail) -> Result<(), Mismatch>
             tail.q,
         ));
     }
-    // The scale of the output is Qⁿ in 64 bits, beside a sum of 32 bits.
+    // The scale of the output is Qⁿ in 64 bits, beside a sum of 32 bits, and Q² is in 32 bits.
     let power = u32::try_from(tail.layers.len() + 2).unwrap_or(u32::MAX);
-    if i64::from(tail.q).checked_pow(power).is_none() {
+    let wide = tail
+        .q
+        .checked_pow(2)
+        .and_then(|_| i64::from(tail.q).checked_pow(power));
+    if wide.is_none() {
         let place = "layers of an integer tail";
         return Err(Mismatch::new(
             place,
@@ -168,55 +172,85 @@ fn integer(
     scale: i32,
     sums: &mut impl Sums,
 ) -> i32 {
-    let q = i64::from(tail.q);
-    let biases = of_bucket(&tail.biases, bucket, layered.outputs);
-    let z: Vec<i64> = first
-        .iter()
-        .zip(biases)
-        .map(|(&sum, &bias)| match tail.bias_first {
-            true => (i64::from(sum) + i64::from(bias)) >> tail.shift,
-            false => i64::from(sum >> tail.shift) + i64::from(bias),
-        })
-        .collect();
-    let clip = |&z: &i64| z.clamp(0, q);
-    let plain = z.iter().map(|z| clip(z) * q);
-    let squares = z.iter().map(|z| clip(z) * clip(z));
-    let wide: Vec<i64> = match layered.activation {
-        Activation::CRelu => plain.collect(),
-        Activation::Relu => z.iter().map(|&z| z.max(0) * q).collect(),
-        Activation::SCRelu => squares.collect(),
-        Activation::Dual(Square::OfClipped) => plain.chain(squares).collect(),
-        Activation::Dual(Square::Clipped) => {
-            plain.chain(z.iter().map(|&z| (z * z).min(q * q))).collect()
-        }
-    };
-    let narrow = |(output, value)| sums.narrow(0, output, value);
-    let mut inputs: Vec<i32> = wide.into_iter().enumerate().map(narrow).collect();
-    let mut one = q * q;
+    let layers = integer_layers(layered, tail, first, bucket, sums);
+    let output = layers.last().map_or(0, |output| output[0]);
+    let one = i64::from(tail.q).pow(tail.layers.len() as u32 + 2);
+    (i64::from(output) * i64::from(scale) / one) as i32
+}
+
+/// The outputs of each layer of an integer tail, from the sums of the first hidden layer.
+pub(crate) fn integer_layers(
+    layered: &Layered,
+    tail: &IntegerTail,
+    first: &[i32],
+    bucket: usize,
+    sums: &mut impl Sums,
+) -> Vec<Vec<i32>> {
+    let mut inputs = first_outputs(layered, tail, first, bucket, sums);
+    let mut outputs = Vec::with_capacity(tail.layers.len() + 1);
+    let mut one = i64::from(tail.q).pow(2);
     for (index, layer) in tail.layers.iter().enumerate() {
-        one *= q;
-        let width = inputs.len();
-        let rows = of_bucket(&layer.weights, bucket, layer.outputs * width).chunks_exact(width);
-        let biases = of_bucket(&layer.biases, bucket, layer.outputs);
-        let outputs = rows.zip(biases).enumerate().map(|(output, (row, &bias))| {
-            let terms = inputs.iter().zip(row);
-            let terms = terms.map(|(&input, &weight)| {
-                sums.narrow(index + 1, output, i64::from(input) * i64::from(weight))
-            });
-            let terms: Vec<i32> = terms.collect();
-            sums.sum(index + 1, output, terms.into_iter().chain([bias]))
-        });
-        let outputs: Vec<i32> = outputs.collect();
-        if index + 1 == tail.layers.len() {
-            let scaled = i64::from(outputs[0]) * i64::from(scale);
-            return (scaled / one) as i32;
-        }
+        one *= i64::from(tail.q);
         let top = one.min(i64::from(i32::MAX)) as i32;
+        let is_last = index + 1 == tail.layers.len();
         let activate = |z: i32| match layer.activation {
+            _ if is_last => z,
             Activation::Relu => z.max(0),
             _ => z.clamp(0, top),
         };
-        inputs = outputs.into_iter().map(activate).collect();
+        let width = inputs.len();
+        let rows = of_bucket(&layer.weights, bucket, layer.outputs * width).chunks_exact(width);
+        let biases = of_bucket(&layer.biases, bucket, layer.outputs);
+        let next = rows.zip(biases).enumerate().map(|(output, (row, &bias))| {
+            let terms = inputs.iter().zip(row).map(|(&input, &weight)| {
+                sums.narrow(index + 1, output, i64::from(input) * i64::from(weight))
+            });
+            let terms: Vec<i32> = terms.collect();
+            activate(sums.sum(index + 1, output, terms.into_iter().chain([bias])))
+        });
+        let next = next.collect();
+        outputs.push(core::mem::replace(&mut inputs, next));
     }
-    0
+    outputs.push(inputs);
+    outputs
+}
+
+/// The outputs of the first hidden layer, at the scale Q².
+fn first_outputs(
+    layered: &Layered,
+    tail: &IntegerTail,
+    first: &[i32],
+    bucket: usize,
+    sums: &mut impl Sums,
+) -> Vec<i32> {
+    let q = tail.q;
+    let biases = of_bucket(&tail.biases, bucket, layered.outputs);
+    let mut z = Vec::with_capacity(first.len());
+    for (output, (&sum, &bias)) in first.iter().zip(biases).enumerate() {
+        z.push(match tail.bias_first {
+            true => sums.narrow(0, output, i64::from(sum) + i64::from(bias)) >> tail.shift,
+            false => sums.narrow(0, output, i64::from(sum >> tail.shift) + i64::from(bias)),
+        });
+    }
+    let clip = |&z: &i32| z.clamp(0, q);
+    let plain = z.iter().map(|z| clip(z) * q);
+    let squares = z.iter().map(|z| clip(z) * clip(z));
+    match layered.activation {
+        Activation::CRelu => plain.collect(),
+        Activation::SCRelu => squares.collect(),
+        Activation::Dual(Square::OfClipped) => plain.chain(squares).collect(),
+        Activation::Relu => {
+            let wide = z
+                .iter()
+                .map(|&z| i64::from(z.max(0)) * i64::from(q))
+                .enumerate();
+            wide.map(|(output, value)| sums.narrow(0, output, value))
+                .collect()
+        }
+        Activation::Dual(Square::Clipped) => {
+            let wide = z.iter().map(|&z| i64::from(z) * i64::from(z)).enumerate();
+            let squares = wide.map(|(output, value)| sums.narrow(0, output, value).clamp(0, q * q));
+            plain.chain(squares).collect()
+        }
+    }
 }

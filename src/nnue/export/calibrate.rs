@@ -2,6 +2,7 @@
 //! around its scaled weight, chosen so that the outputs on positions of a data file stay near those
 //! of the floats (section 1.22 of the mathematics).
 
+mod accumulators;
 mod descent;
 mod floats;
 mod layers;
@@ -15,6 +16,9 @@ use crate::nnue::parameters::Parameters;
 use samples::Samples;
 use serde::Serialize;
 
+/// How often all layers are rounded, one after the other.
+const ROUNDS: usize = 2;
+
 /// What a calibration did.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -27,8 +31,8 @@ pub struct Calibration {
 
 impl Quantized {
     /// Chooses the rounding of each integer anew, from at most this many positions of a dataset in
-    /// a random order: first in the layers after the accumulators, then, without hidden layers, in
-    /// the accumulators too. The biases take up what is left of the mean error.
+    /// a random order: first in the layers after the accumulators, then in the accumulators. The
+    /// biases take up what is left of the mean error.
     ///
     /// # Errors
     /// Everything that [`Quantized::network`] refuses, parameters or an encoding other than those

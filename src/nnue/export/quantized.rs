@@ -149,6 +149,17 @@ impl Quantized {
         Parameters::from_values(self.architecture.clone(), values)
     }
 
+    /// The integers of a tensor.
+    pub(super) fn integers_of(&self, name: &str) -> Result<Vec<i32>> {
+        match self.tensor(name).map(|tensor| &tensor.values) {
+            Some(Values::Integers(values)) => Ok(values.clone()),
+            _ => {
+                let place = format!("tensor {name}");
+                Err(Error::argument(place, "integers in the format", "none"))
+            }
+        }
+    }
+
     /// Gives a tensor other integers.
     pub(super) fn replace(&mut self, name: &str, values: Vec<i32>) -> Result<()> {
         let mut tensors = self.tensors.iter_mut();
@@ -161,6 +172,33 @@ impl Quantized {
         }
         tensor.values = Values::Integers(values);
         Ok(())
+    }
+
+    /// Gives some elements of a tensor other values, which `value` makes of the given numbers.
+    pub(super) fn rebias(
+        &mut self,
+        name: &str,
+        numbers: &[(usize, f64)],
+        value: impl Fn(f64) -> f64,
+    ) -> Result<()> {
+        let mut tensors = self.tensors.iter_mut();
+        let tensor = tensors.find(|tensor| tensor.entry.tensor == name);
+        let tensor = tensor.ok_or_else(|| Error::argument(name, "a tensor", "none"))?;
+        match &mut tensor.values {
+            Values::Floats(values) => {
+                for &(at, number) in numbers {
+                    values[at] = value(number) as f32;
+                }
+                Ok(())
+            }
+            Values::Integers(values) => {
+                let mut values = values.clone();
+                for &(at, number) in numbers {
+                    values[at] = value(number) as i32;
+                }
+                self.replace(name, values)
+            }
+        }
     }
 
     /// Whether both kings share a plane.

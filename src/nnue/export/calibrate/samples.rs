@@ -90,6 +90,18 @@ impl Samples {
         &self.features[self.starts[list]..self.starts[list + 1]]
     }
 
+    /// The features of the side to move and of the other side.
+    pub(super) fn lists(&self, sample: usize) -> [&[u32]; 2] {
+        [2 * sample, 2 * sample + 1].map(|list| self.list(list))
+    }
+
+    /// The samples of an output bucket.
+    pub(super) fn of_bucket(&self, bucket: usize) -> impl Iterator<Item = usize> + '_ {
+        let own = self.buckets.iter().enumerate();
+        own.filter(move |(_, found)| **found as usize == bucket)
+            .map(|(sample, _)| sample)
+    }
+
     /// For each feature, the lists that have it, ascending.
     pub(super) fn by_feature(&self) -> Vec<Vec<u32>> {
         let mut lists = vec![Vec::new(); self.inputs];
