@@ -276,6 +276,8 @@ class FloatTail:
         else:
             x = sums * unit + self.b1[bucket]
         x = np.clip(x, zero, one)
+        if self.options.plain:
+            return self.plain_tail(x, bucket)
         y = self.b2[bucket]
         for at in range(x.shape[1]):
             y = fused(x[:, at : at + 1], self.w2[bucket, :, at], y)
@@ -289,6 +291,18 @@ class FloatTail:
             lanes = lanes[:, :half] + lanes[:, half:]
         output = (lanes[:, 0] + self.b3[bucket]) * np.float32(self.options.scale)
         return np.trunc(output).astype(np.int64)
+
+
+    def plain_tail(self, x, bucket):
+        """The same sums, each from its bias on in the order of the inputs, rounded at every step."""
+        y = self.b2[bucket]
+        for at in range(x.shape[1]):
+            y = y + x[:, at : at + 1] * self.w2[bucket, :, at]
+        y = np.clip(y, np.float32(0), np.float32(1))
+        total = self.b3[bucket]
+        for at in range(y.shape[1]):
+            total = total + y[:, at] * self.w3[bucket, at]
+        return np.trunc(total * np.float32(self.options.scale)).astype(np.int64)
 
 
 LAYOUTS = {"flat": Flat, "integer": IntegerTail, "float": FloatTail}
@@ -334,6 +348,7 @@ def main():
     parser.add_argument("--second", type=int, default=16)
     parser.add_argument("--third", type=int, default=32)
     parser.add_argument("--fused", action="store_true", help="no rounding between product and sum")
+    parser.add_argument("--plain", action="store_true", help="sums of `float` in plain order")
     parser.add_argument("--positions", type=int, default=-1, help="only so many, from the start")
     options = parser.parse_args()
     kings = np.zeros(SQUARES, dtype=np.int64) if options.kings is None else options.kings

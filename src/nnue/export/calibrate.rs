@@ -1,6 +1,6 @@
 //! Rounding that keeps the outputs: each number of a quantized network is one of the two integers
 //! around its scaled weight, chosen so that the outputs on positions of a data file stay near those
-//! of the floats (section 1.22 of the mathematics).
+//! of the floats (section 8.3 of the mathematics).
 
 mod accumulators;
 mod descent;
@@ -8,6 +8,8 @@ mod floats;
 mod layers;
 mod plain;
 mod samples;
+#[cfg(test)]
+mod tests;
 
 use super::quantized::{Quantized, Values};
 use crate::error::{Error, Result};

@@ -140,10 +140,9 @@ impl Moments {
             };
             let best = (0..n).map(|at| (at, change(at)));
             let best = best.min_by(|a, b| a.1.total_cmp(&b.1));
-            let Some((at, change)) = best.filter(|best| best.1 < 0.0) else {
+            let Some((at, _)) = best.filter(|best| best.1 < 0.0) else {
                 break;
             };
-            let _ = change;
             let next = other(at, chosen[at]);
             let step = f64::from(next - chosen[at]);
             chosen[at] = next;
@@ -154,5 +153,88 @@ impl Moments {
         let sums = self.sums.iter().zip(&chosen);
         let own: f64 = sums.map(|(sum, &w)| sum * f64::from(w)).sum();
         Some((chosen, mean - own / self.count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    /// The squared error of integers with the best bias.
+    fn error(rows: &[Vec<f32>], targets: &[f32], chosen: &[i32]) -> f64 {
+        let residual = |(row, &target): (&Vec<f32>, &f32)| {
+            let terms = row.iter().zip(chosen);
+            let own: f64 = terms.map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
+            f64::from(target) - own
+        };
+        let residuals: Vec<f64> = rows.iter().zip(targets).map(residual).collect();
+        let mean = residuals.iter().sum::<f64>() / residuals.len() as f64;
+        residuals.iter().map(|one| (one - mean).powi(2)).sum()
+    }
+
+    #[test]
+    fn the_descent_ends_where_no_step_is_better() {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let inputs = 24;
+        let exact: Vec<f64> = (0..inputs)
+            .map(|_| random.random_range(-5.0..5.0))
+            .collect();
+        // Correlated inputs, more than one block of them.
+        let rows: Vec<Vec<f32>> = (0..700)
+            .map(|_| {
+                let common: f32 = random.random();
+                (0..inputs)
+                    .map(|_| common + random.random::<f32>())
+                    .collect()
+            })
+            .collect();
+        let output = |row: &Vec<f32>| {
+            let terms = row.iter().zip(&exact);
+            terms.map(|(&x, w)| f64::from(x) * w).sum::<f64>() as f32 + 3.5
+        };
+        let targets: Vec<f32> = rows.iter().map(output).collect();
+        let mut moments = Moments::new(inputs, 1);
+        for (row, &target) in rows.iter().zip(&targets) {
+            moments.add(row.iter().copied(), &[target]);
+        }
+        let (chosen, bias) = moments.round(0, &exact, [-128, 127]).unwrap();
+        let found = error(&rows, &targets, &chosen);
+        let nearest: Vec<i32> = exact.iter().map(|weight| weight.round() as i32).collect();
+        assert!(found < 0.8 * error(&rows, &targets, &nearest));
+        for at in 0..inputs {
+            let [low, high] = [exact[at].floor() as i32, exact[at].ceil() as i32];
+            assert!([low, high].contains(&chosen[at]));
+            let mut other = chosen.clone();
+            other[at] = low + high - chosen[at];
+            assert!(
+                error(&rows, &targets, &other) >= found * (1.0 - 1e-4),
+                "step of {at}"
+            );
+        }
+        let residual = rows.iter().zip(&targets).map(|(row, &target)| {
+            let terms = row.iter().zip(&chosen);
+            let own: f64 = terms.map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
+            f64::from(target) - own
+        });
+        assert!((residual.sum::<f64>() / 700.0 - bias).abs() < 1e-3);
+        assert!(
+            Moments::new(inputs, 1)
+                .round(0, &exact, [-128, 127])
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn integers_stay_within_their_limits() {
+        let mut moments = Moments::new(2, 1);
+        for x in 0..10 {
+            moments.add([x as f32, 1.0].into_iter(), &[200.0 * x as f32]);
+        }
+        let (chosen, _) = moments.round(0, &[126.6, -128.0], [-128, 127]).unwrap();
+        assert_eq!(chosen, [127, -128]);
+        let (chosen, _) = moments.round(0, &[200.0, -300.0], [-128, 127]).unwrap();
+        assert_eq!(chosen, [127, -128]);
     }
 }
