@@ -40,6 +40,7 @@ mod positions;
 mod presets;
 mod quantized;
 mod requirements;
+mod room;
 mod weights;
 
 pub use calibrate::Calibration;
@@ -53,4 +54,5 @@ pub use header::Header;
 pub use model::IntegerModel;
 pub use quantized::{Quantized, QuantizedTensor, Values};
 pub use requirements::Requirements;
+pub use room::Room;
 pub use weights::read_bullet_weights;
