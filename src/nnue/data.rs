@@ -43,6 +43,7 @@ mod place;
 mod pool;
 mod positions;
 mod record;
+mod replay;
 mod shuffle;
 mod shuffle_file;
 mod sieve;

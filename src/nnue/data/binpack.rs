@@ -5,15 +5,13 @@
 //! several chains in a row whose half moves go on and whose results agree, because tools that
 //! remove positions break games into chains. No game is in two chunks.
 
-use super::binpack_chunk::{Chunk, Entry};
+use super::binpack_chunk::Chunk;
 use super::packed::Input;
 use super::place::Spot;
-use super::record::RawRecord;
-use super::sieve::{Note, Sieve};
-use crate::error::{Error, Fault, Result};
-use aligned_vec::AVec;
-use std::io::{self, BufReader, ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use super::replay::{self, Container, Entry, buffered, name};
+use crate::error::{Fault, Result};
+use std::io::{self, BufRead, ErrorKind, Read};
+use std::path::Path;
 
 /// The bytes that begin a chunk.
 pub(crate) const MAGIC: &[u8] = b"BINP";
@@ -22,163 +20,33 @@ const HEADER: usize = 8;
 /// The most bytes of a chunk without its header. Writers end a chunk after about 1 MiB.
 const MOST_BYTES: u32 = 100 << 20;
 
-/// Reads the positions of a file of chunks.
-pub(crate) struct BinpackReader {
-    path: PathBuf,
-    input: BufReader<Input>,
-    /// The size of the file. Bytes after it are not read.
-    bytes: u64,
-    /// Where the chunk begins, and its positions that were given.
-    spot: Spot,
-    chunk: Option<Chunk>,
-    /// The number of the first position of the game.
-    game: u64,
-    /// An error that was found ahead of its turn.
-    error: Option<Error>,
-}
+impl Container for Chunk {
+    const NAMES: [&'static str; 2] = ["chunk", "entry"];
 
-impl BinpackReader {
-    /// Starts at a spot of a file that is open at the chunk of the spot.
-    pub(crate) fn new(path: PathBuf, file: Input, bytes: u64, from: Spot) -> Self {
-        Self {
-            path,
-            input: BufReader::with_capacity(1 << 16, file),
-            bytes,
-            spot: Spot { file: 0, ..from },
-            chunk: None,
-            game: 0,
-            error: None,
-        }
+    fn read(input: &mut impl BufRead, left: u64) -> io::Result<Result<Self, Fault>> {
+        chunk(input, left)
     }
 
-    /// The spot before the next position.
-    pub(crate) fn spot(&self) -> Spot {
-        self.spot
+    fn bytes(&self) -> u64 {
+        (HEADER + self.len()) as u64
     }
 
-    /// Whether no position is left. An error is left for [`Self::read`].
-    pub(crate) fn is_at_end(&mut self, sieve: &Sieve) -> bool {
-        match self.error.is_none().then(|| self.find(sieve)) {
-            None => false,
-            Some(Ok(found)) => !found,
-            Some(Err(error)) => {
-                self.error = Some(error);
-                false
-            }
-        }
+    fn has_next(&self) -> bool {
+        self.has_next()
     }
 
-    /// Appends the next positions, at most `most`; fewer only at the end of the file and where the
-    /// sieve leaves out damaged ones.
-    pub(crate) fn read(
-        &mut self,
-        records: &mut AVec<RawRecord>,
-        notes: &mut Vec<Note>,
-        most: usize,
-        sieve: &Sieve,
-    ) -> Result<()> {
-        if let Some(error) = self.error.take() {
-            return Err(error);
-        }
-        let full = records.len() + most;
-        while records.len() < full && self.find(sieve)? {
-            let (at, number) = (self.spot, self.spot.number);
-            match self.step() {
-                Ok(Entry {
-                    position, in_game, ..
-                }) => {
-                    records.push(position.to_bytes());
-                    notes.push(Note {
-                        number,
-                        game: self.game,
-                        in_game,
-                    });
-                }
-                Err(fault) => {
-                    // The entries after a damaged one cannot be found.
-                    self.leave();
-                    sieve.refuse(&self.path, name(at), fault)?;
-                }
-            }
-        }
-        Ok(())
+    fn next(&mut self) -> Result<Entry, Fault> {
+        self.next()
     }
 
-    /// Whether a position is left, after it has gone to the next chunk that has one if necessary.
-    fn find(&mut self, sieve: &Sieve) -> Result<bool> {
-        loop {
-            if let Some(chunk) = &self.chunk {
-                if chunk.has_next() {
-                    return Ok(true);
-                }
-                let (at, end) = (self.spot, chunk.check_end());
-                self.leave();
-                if let Err(fault) = end {
-                    sieve.refuse(&self.path, name(at), fault)?;
-                }
-            }
-            if self.spot.offset >= self.bytes {
-                return Ok(false);
-            }
-            self.open(sieve)?;
-        }
+    /// The entries after a damaged one cannot be found.
+    fn left(&self) -> u64 {
+        0
     }
 
-    /// Goes to the end of the chunk.
-    fn leave(&mut self) {
-        if let Some(chunk) = self.chunk.take() {
-            self.spot.offset += (HEADER + chunk.len()) as u64;
-            self.spot.inside = 0;
-        }
+    fn check_end(&self) -> Result<(), Fault> {
+        self.check_end()
     }
-
-    /// Reads the chunk at the spot, and decodes it up to there.
-    fn open(&mut self, sieve: &Sieve) -> Result<()> {
-        let left = self.bytes - self.spot.offset;
-        let found = chunk(&mut self.input, left).map_err(Error::io(&self.path, "read"))?;
-        let Spot { inside, number, .. } = self.spot;
-        match found {
-            Ok(chunk) => self.chunk = Some(chunk),
-            Err(fault) => {
-                // Nothing tells where another chunk begins.
-                sieve.refuse(&self.path, name(self.spot), fault)?;
-                self.spot.offset = self.bytes;
-                return Ok(());
-            }
-        }
-        // The steps count the entries again that the spot has counted.
-        self.spot.inside = 0;
-        self.spot.number = number.saturating_sub(inside);
-        for positions in 0..inside {
-            if !self.chunk.as_ref().is_some_and(Chunk::has_next) {
-                let expected = format!("at most the {positions} positions of the chunk");
-                return Err(Error::argument("start, inside", expected, inside));
-            }
-            if let Err(fault) = self.step() {
-                return Err(Error::data(&self.path, fault.within(name(self.spot))));
-            }
-        }
-        Ok(())
-    }
-
-    /// The next entry of the chunk.
-    fn step(&mut self) -> Result<Entry, Fault> {
-        let chunk = self.chunk.as_mut().filter(|chunk| chunk.has_next());
-        let missing = || Fault::new("chunk", "another entry", "its end");
-        let entry = chunk.ok_or_else(missing)?.next()?;
-        if entry.begins {
-            self.game = self.spot.number;
-        }
-        self.spot.inside += 1;
-        self.spot.number += 1;
-        Ok(entry)
-    }
-}
-
-/// The place of a position as errors name it.
-fn name(spot: Spot) -> String {
-    let Spot { offset, inside, .. } = spot;
-    format!("chunk at byte {offset}, entry {inside} (counted from 0)")
 }
 
 /// The next chunk of a file that has `left` bytes left, or what is wrong with it.
@@ -229,13 +97,13 @@ pub(crate) fn len_of(mut input: Input) -> io::Result<u64> {
 /// # Errors
 /// The first fault in the file if there is no position, and errors of reading.
 pub(crate) fn check(input: Input, bytes: u64) -> io::Result<Result<(), Fault>> {
-    let mut input = BufReader::with_capacity(1 << 16, input);
+    let mut input = buffered(input);
     let (mut at, mut first) = (Spot::default(), None);
     while at.offset < bytes {
         let fault = match chunk(&mut input, bytes - at.offset)? {
             Ok(mut chunk) => {
-                let place = name(at);
-                at.offset += (HEADER + chunk.len()) as u64;
+                let place = name::<Chunk>(at);
+                at.offset += chunk.bytes();
                 let found = match chunk.has_next() {
                     true => chunk.next().map(|_| true),
                     false => chunk.check_end().map(|()| false),
@@ -247,7 +115,7 @@ pub(crate) fn check(input: Input, bytes: u64) -> io::Result<Result<(), Fault>> {
                 }
             }
             Err(fault) => {
-                let fault = fault.within(name(at));
+                let fault = fault.within(name::<Chunk>(at));
                 at.offset = bytes;
                 fault
             }
@@ -258,20 +126,14 @@ pub(crate) fn check(input: Input, bytes: u64) -> io::Result<Result<(), Fault>> {
     Ok(Err(first.unwrap_or_else(empty)))
 }
 
-/// The positions of the first chunks of a file of this size, at least `most` if there are as many,
-/// and the bytes of those chunks. What follows damage in a chunk does not count.
+/// The positions of the first chunks of a file, as [`replay::count`] counts them. What follows
+/// damage in a chunk does not count.
 pub(crate) fn count(path: &Path, input: Input, bytes: u64, most: u64) -> Result<(u64, u64)> {
-    let mut input = BufReader::with_capacity(1 << 16, input);
-    let (mut positions, mut read) = (0, 0);
-    while positions < most && read < bytes {
-        let found = chunk(&mut input, bytes - read).map_err(Error::io(path, "read"))?;
-        let Ok(mut chunk) = found else {
-            break;
-        };
-        read += (HEADER + chunk.len()) as u64;
+    replay::count(path, input, bytes, most, |mut chunk: Chunk| {
+        let mut positions = 0;
         while chunk.has_next() && chunk.next().is_ok() {
             positions += 1;
         }
-    }
-    Ok((positions, read))
+        positions
+    })
 }

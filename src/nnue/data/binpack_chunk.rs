@@ -6,6 +6,7 @@
 
 use super::filter::InGame;
 use super::record::{Position, check_result, check_score};
+use super::replay::Entry;
 use crate::error::Fault;
 use sfbinpack::chess::color::Color;
 use sfbinpack::chess::coords::Square;
@@ -36,14 +37,6 @@ pub(crate) struct Chunk {
     decoder: ChunkReader,
     /// The half move and the result of the entry before.
     last: Option<(u16, i16)>,
-}
-
-/// One position of a chunk.
-pub(crate) struct Entry {
-    pub(crate) position: Position,
-    pub(crate) in_game: InGame,
-    /// Whether it is the first one of a game.
-    pub(crate) begins: bool,
 }
 
 impl Chunk {

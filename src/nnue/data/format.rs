@@ -1,16 +1,17 @@
 //! Data files: their format, and a reader that returns the positions in order.
 
-#[cfg(feature = "binpack-gpl-3")]
-use super::binpack::{self, BinpackReader};
 use super::foreign;
-use super::games::{self, GameReader};
+use super::games::{self, Game};
 use super::line::Sides;
 use super::marlin;
 use super::packed::{Input, Packing};
 use super::place::Spot;
 use super::record::{Position, RawRecord};
+use super::replay::Replay;
 use super::sieve::{Note, Sieve};
 use super::text::TextReader;
+#[cfg(feature = "binpack-gpl-3")]
+use super::{binpack, binpack_chunk::Chunk};
 use crate::error::{Error, Fault, Result};
 use crate::files::atomic::open_regular;
 use aligned_vec::AVec;
@@ -156,7 +157,7 @@ impl DataFile {
     }
 
     fn games(&self, most: u64) -> Result<(u64, u64)> {
-        games::count(&self.path, self.seek(0)?, most)
+        games::count(&self.path, self.seek(0)?, self.bytes, most)
     }
 
     /// Whether it holds whole games, so that a position's move and its place in the game are known.
@@ -222,13 +223,13 @@ impl DataFile {
             }),
             Format::Games => {
                 let input = self.seek(from.offset)?;
-                let reader = GameReader::new(self.path.clone(), input, self.bytes, from);
+                let reader = Replay::new(self.path.clone(), input, self.bytes, from);
                 Ok(Reader::Games(reader))
             }
             #[cfg(feature = "binpack-gpl-3")]
             Format::Binpack => {
                 let input = self.seek(from.offset)?;
-                let reader = BinpackReader::new(self.path.clone(), input, self.bytes, from);
+                let reader = Replay::new(self.path.clone(), input, self.bytes, from);
                 Ok(Reader::Binpack(reader))
             }
             Format::Text => Ok(Reader::Text(self.lines(from)?)),
@@ -253,9 +254,9 @@ pub(crate) enum Reader {
         /// The number of records.
         end: u64,
     },
-    Games(GameReader),
+    Games(Replay<Game>),
     #[cfg(feature = "binpack-gpl-3")]
-    Binpack(BinpackReader),
+    Binpack(Replay<Chunk>),
     Text(TextReader),
 }
 

@@ -9,14 +9,12 @@
 use super::filter::InGame;
 use super::marlin;
 use super::packed::Input;
-use super::place::Spot;
 use super::record::{Position, RawRecord};
-use super::sieve::{Note, Sieve};
-use crate::error::{Error, Fault, Result};
-use aligned_vec::AVec;
+use super::replay::{self, Container, Entry};
+use crate::error::{Fault, Result};
 use cozy_chess::{Board, Color, Move, Piece, Square};
-use std::io::{self, BufReader, ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, ErrorKind, Read};
+use std::path::Path;
 
 /// The length of a move in bytes.
 const MOVE: usize = 4;
@@ -26,215 +24,56 @@ const PROMOTION: u16 = 3;
 /// memory.
 const MOST_MOVES: usize = 1 << 16;
 
-/// Reads the positions of a file of games.
-pub(crate) struct GameReader {
-    path: PathBuf,
-    input: BufReader<Input>,
-    /// The size of the file. Bytes after it are not read.
-    bytes: u64,
-    /// Where the game begins, and its positions that were given.
-    spot: Spot,
-    game: Option<Game>,
-    /// An error that was found ahead of its turn.
-    error: Option<Error>,
-}
-
 /// A game that is being replayed.
-struct Game {
-    board: Board,
+pub(crate) struct Game {
+    /// The board of the next position, or what is wrong with the first one.
+    board: Result<Board, Fault>,
     /// White's result in half points.
     result: u8,
-    moves: Vec<u8>,
+    moves: Vec<[u8; MOVE]>,
+    /// The index of the next move.
+    next: usize,
 }
 
-impl Game {
-    /// The bytes of the game.
-    fn len(&self) -> u64 {
-        (Position::BYTES + self.moves.len() + MOVE) as u64
-    }
+impl Container for Game {
+    const NAMES: [&'static str; 2] = ["game", "move"];
 
-    /// The number of its positions.
-    fn positions(&self) -> u64 {
-        (self.moves.len() / MOVE) as u64
-    }
-}
-
-impl GameReader {
-    /// Starts at a spot of a file that is open at the game of the spot.
-    pub(crate) fn new(path: PathBuf, file: Input, bytes: u64, from: Spot) -> Self {
-        Self {
-            path,
-            input: BufReader::with_capacity(1 << 16, file),
-            bytes,
-            spot: Spot { file: 0, ..from },
-            game: None,
-            error: None,
-        }
-    }
-
-    /// The spot before the next position.
-    pub(crate) fn spot(&self) -> Spot {
-        self.spot
-    }
-
-    /// Whether no position is left. An error is left for [`Self::read`].
-    pub(crate) fn is_at_end(&mut self, sieve: &Sieve) -> bool {
-        match self.error.is_none().then(|| self.find(sieve)) {
-            None => false,
-            Some(Ok(found)) => !found,
-            Some(Err(error)) => {
-                self.error = Some(error);
-                false
-            }
-        }
-    }
-
-    /// Appends the next positions, at most `most`; fewer only at the end of the file.
-    pub(crate) fn read(
-        &mut self,
-        records: &mut AVec<RawRecord>,
-        notes: &mut Vec<Note>,
-        most: usize,
-        sieve: &Sieve,
-    ) -> Result<()> {
-        if let Some(error) = self.error.take() {
-            return Err(error);
-        }
-        let full = records.len() + most;
-        while records.len() < full && self.find(sieve)? {
-            let Spot { number, inside, .. } = self.spot;
-            match self.step() {
-                Ok((position, in_game)) => {
-                    records.push(position.to_bytes());
-                    notes.push(Note {
-                        number,
-                        game: number - inside,
-                        in_game,
-                    });
-                }
-                Err(fault) => {
-                    let at = self.spot;
-                    sieve.refuse(&self.path, name(at), fault)?;
-                    self.leave();
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a position is left, after it has gone to the next game that has one if necessary.
-    fn find(&mut self, sieve: &Sieve) -> Result<bool> {
-        loop {
-            if let Some(game) = &self.game {
-                if self.spot.inside < game.positions() {
-                    return Ok(true);
-                }
-                self.leave();
-            }
-            if self.spot.offset >= self.bytes {
-                return Ok(false);
-            }
-            self.open(sieve)?;
-        }
-    }
-
-    /// Goes to the end of the game.
-    fn leave(&mut self) {
-        if let Some(game) = self.game.take() {
-            self.spot.offset += game.len();
-            self.spot.number += game.positions().saturating_sub(self.spot.inside);
-            self.spot.inside = 0;
-        }
-    }
-
-    /// Reads the game at the spot, and replays it up to there. A damaged beginning is left out with
-    /// its game if the sieve allows it.
-    fn open(&mut self, sieve: &Sieve) -> Result<()> {
-        let (head, moves) = match self.game_bytes().map_err(Error::io(&self.path, "read"))? {
-            Ok(bytes) => bytes,
-            Err(fault) => {
-                // Nothing tells where another game begins.
-                sieve.refuse(&self.path, name(self.spot), fault)?;
-                self.spot.offset = self.bytes;
-                return Ok(());
-            }
-        };
-        let Spot { inside, number, .. } = self.spot;
-        let game = Game {
-            board: Board::default(),
-            result: head[30],
-            moves,
-        };
-        let game = self.game.insert(game);
-        match marlin::convert(&head).and_then(|_| marlin::board(&head)) {
-            Ok(board) => game.board = board,
-            Err(fault) => {
-                sieve.refuse(&self.path, name(self.spot), fault)?;
-                self.leave();
-                return Ok(());
-            }
-        }
-        let positions = game.positions();
-        if inside > positions {
-            let expected = format!("at most the {positions} positions of the game");
-            return Err(Error::argument("start, inside", expected, inside));
-        }
-        self.spot.inside = 0;
-        for _ in 0..inside {
-            if let Err(fault) = self.step() {
-                return Err(Error::data(&self.path, fault.within(name(self.spot))));
-            }
-        }
-        // The spot has counted them already.
-        self.spot.number = number;
-        Ok(())
-    }
-
-    /// The bytes of the position and of the moves of the next game.
-    fn game_bytes(&mut self) -> io::Result<Result<(RawRecord, Vec<u8>), Fault>> {
-        let mut input = (&mut self.input).take(self.bytes - self.spot.offset);
+    fn read(input: &mut impl BufRead, left: u64) -> io::Result<Result<Self, Fault>> {
+        let mut input = input.take(left);
         let mut head = RawRecord::default();
-        let mut moves = Vec::new();
-        let mut read = || {
-            input.read_exact(&mut head)?;
-            let mut entry = [0; MOVE];
-            loop {
-                input.read_exact(&mut entry)?;
-                if entry == [0; MOVE] {
-                    return io::Result::Ok(true);
-                }
-                if moves.len() == MOVE * MOST_MOVES {
-                    return Ok(false);
-                }
-                moves.extend(entry);
-            }
-        };
-        let place = "moves";
-        match read() {
-            Ok(true) => Ok(Ok((head, moves))),
-            Ok(false) => {
+        let moves = match input.read_exact(&mut head).and_then(|()| moves(&mut input)) {
+            Ok(Some(moves)) => moves,
+            Ok(None) => {
                 let expected = format!("at most {MOST_MOVES}");
-                Ok(Err(Fault::new(place, expected, "more")))
+                return Ok(Err(Fault::new("moves", expected, "more")));
             }
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 let expected = "4 zero bytes after the last move";
-                Ok(Err(Fault::new(place, expected, "the end of the file")))
+                return Ok(Err(Fault::new("moves", expected, "the end of the file")));
             }
-            Err(error) => Err(error),
-        }
+            Err(error) => return Err(error),
+        };
+        Ok(Ok(Self {
+            board: marlin::convert(&head).and_then(|_| marlin::board(&head)),
+            result: head[30],
+            moves,
+            next: 0,
+        }))
     }
 
-    /// The next position of the game and its note, and plays its move.
-    fn step(&mut self) -> Result<(Position, InGame), Fault> {
-        let at = MOVE * self.spot.inside as usize;
-        let Some(game) = &mut self.game else {
-            return Err(Fault::new("game", "a game", "none"));
-        };
-        let entry = &game.moves[at..at + MOVE];
-        let word = |at: usize| u16::from_le_bytes([entry[at], entry[at + 1]]);
-        let (bits, score) = (word(0), word(2) as i16);
-        let board = &mut game.board;
-        let position = position(board, score, game.result)?;
+    fn bytes(&self) -> u64 {
+        (Position::BYTES + MOVE * (self.moves.len() + 1)) as u64
+    }
+
+    fn has_next(&self) -> bool {
+        self.next < self.moves.len() || self.board.is_err()
+    }
+
+    fn next(&mut self) -> Result<Entry, Fault> {
+        let board = self.board.as_mut().map_err(|fault| fault.clone())?;
+        let [a, b, c, d] = self.moves[self.next];
+        let (bits, score) = (u16::from_le_bytes([a, b]), i16::from_le_bytes([c, d]));
+        let position = position(board, score, self.result)?;
         let next = decode(bits);
         let (castling, tactical) = kind(board, next);
         let check = Some(!board.checkers().is_empty());
@@ -244,22 +83,54 @@ impl GameReader {
             let expected = format!("a legal move in {board}");
             Fault::new("move", expected, format!("{next} (bits {bits:#06x})"))
         })?;
-        self.spot.inside += 1;
-        self.spot.number += 1;
+        let begins = self.next == 0;
+        self.next += 1;
         let in_game = InGame {
             ply,
             tactical,
             castling,
             check,
         };
-        Ok((position, in_game))
+        Ok(Entry {
+            position,
+            in_game,
+            begins,
+        })
+    }
+
+    fn left(&self) -> u64 {
+        (self.moves.len() - self.next) as u64
     }
 }
 
-/// The place of a position as errors name it.
-fn name(spot: Spot) -> String {
-    let Spot { offset, inside, .. } = spot;
-    format!("game at byte {offset}, move {inside} (counted from 0)")
+/// The moves of a game up to its end, or `None` if there are too many.
+fn moves(input: &mut impl BufRead) -> io::Result<Option<Vec<[u8; MOVE]>>> {
+    let (mut moves, mut is_at_end) = (Vec::new(), false);
+    while !is_at_end {
+        let bytes = match input.fill_buf() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            bytes => bytes?,
+        };
+        let (whole, _) = bytes.as_chunks();
+        let found = whole.iter().position(|entry| *entry == [0; MOVE]);
+        let new = &whole[..found.unwrap_or(whole.len())];
+        if moves.len() + new.len() > MOST_MOVES {
+            return Ok(None);
+        }
+        moves.extend_from_slice(new);
+        let used = new.len();
+        input.consume(MOVE * used);
+        if found.is_some() || used == 0 {
+            // The end, or a move whose bytes are not in the buffer together.
+            let mut entry = [0; MOVE];
+            input.read_exact(&mut entry)?;
+            is_at_end = entry == [0; MOVE];
+            if !is_at_end {
+                moves.push(entry);
+            }
+        }
+    }
+    Ok(Some(moves))
 }
 
 /// The record of a board.
@@ -323,30 +194,30 @@ pub(crate) fn is_game(head: &[u8]) -> bool {
     }
 }
 
-/// The positions of the first games of a file, at least `most` if there are as many, and the bytes
-/// of those games. A game without an end does not count.
-pub(crate) fn count(path: &Path, input: Input, most: u64) -> Result<(u64, u64)> {
-    let mut input = BufReader::with_capacity(1 << 16, input);
-    let (mut positions, mut bytes) = (0, 0);
-    let mut head = RawRecord::default();
-    while positions < most {
-        let mut game = || {
-            input.read_exact(&mut head)?;
-            let (mut moves, mut entry) = (0u64, [u8::MAX; MOVE]);
-            while entry != [0; MOVE] {
-                input.read_exact(&mut entry)?;
-                moves += 1;
-            }
-            io::Result::Ok(moves)
-        };
-        match game() {
-            Ok(moves) => {
-                positions += moves - 1;
-                bytes += Position::BYTES as u64 + MOVE as u64 * moves;
-            }
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
-            Err(error) => return Err(Error::io(path, "read")(error)),
+/// The positions of the first games of a file, as [`replay::count`] counts them.
+pub(crate) fn count(path: &Path, input: Input, bytes: u64, most: u64) -> Result<(u64, u64)> {
+    replay::count(path, input, bytes, most, |game: Game| {
+        game.moves.len() as u64
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::BufReader;
+
+    #[test]
+    fn moves_are_the_same_in_every_buffer() {
+        let entries = [[1, 2, 3, 4], [0, 0, 0, 5], [6, 0, 0, 0], [0; MOVE], [7; 4]];
+        for capacity in 1..30 {
+            let mut input = BufReader::with_capacity(capacity, entries.as_flattened());
+            assert_eq!(moves(&mut input).unwrap().unwrap(), entries[..3]);
+            let mut rest = Vec::new();
+            input.read_to_end(&mut rest).unwrap();
+            assert_eq!(rest, [7; 4], "{capacity}");
         }
+        let without_end = moves(&mut entries[..3].as_flattened());
+        assert_eq!(without_end.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        assert_eq!(moves(&mut &vec![9; 1 << 20][..]).unwrap(), None);
     }
-    Ok((positions, bytes))
 }
