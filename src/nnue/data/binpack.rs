@@ -8,8 +8,10 @@
 use super::binpack_chunk::Chunk;
 use super::packed::Input;
 use super::place::Spot;
-use super::replay::{self, Container, Entry, buffered, name};
+use super::record::RawRecord;
+use super::replay::{self, Container, Told, buffered, name};
 use crate::error::{Fault, Result};
+use aligned_vec::AVec;
 use std::io::{self, BufRead, ErrorKind, Read};
 use std::path::Path;
 
@@ -35,8 +37,10 @@ impl Container for Chunk {
         self.has_next()
     }
 
-    fn next(&mut self) -> Result<Entry, Fault> {
-        self.next()
+    fn next(&mut self, records: &mut AVec<RawRecord>) -> Result<Told, Fault> {
+        let (position, told) = self.next()?;
+        records.push(position.to_bytes());
+        Ok(told)
     }
 
     /// The entries after a damaged one cannot be found.

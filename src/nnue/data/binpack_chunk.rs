@@ -6,7 +6,7 @@
 
 use super::filter::InGame;
 use super::record::{Position, check_result, check_score};
-use super::replay::Entry;
+use super::replay::Told;
 use crate::error::Fault;
 use sfbinpack::chess::color::Color;
 use sfbinpack::chess::coords::Square;
@@ -65,11 +65,11 @@ impl Chunk {
         self.decoder.has_next(&[])
     }
 
-    /// The next entry.
+    /// The position of the next entry, and what the chunk tells of it.
     ///
     /// # Errors
     /// Damage, with the field. Some damage gives other positions and is not found.
-    pub(crate) fn next(&mut self) -> Result<Entry, Fault> {
+    pub(crate) fn next(&mut self) -> Result<(Position, Told), Fault> {
         let follows = self.is_in_chain();
         let (decoder, bytes) = (&mut self.decoder, &self.bytes);
         // The decoder reports no damage: it uses what it reads as indices of bytes and squares, and
@@ -95,11 +95,7 @@ impl Chunk {
         }
         let begins = !follows && !self.last.is_some_and(|last| continues(last, &entry));
         self.last = Some((entry.ply, entry.result));
-        Ok(Entry {
-            position,
-            in_game,
-            begins,
-        })
+        Ok((position, Told { in_game, begins }))
     }
 
     /// Checks that the last chain ends with the chunk.

@@ -335,8 +335,9 @@ impl DatasetReader {
         };
         let most = most.min(AT_ONCE);
         self.notes.clear();
+        let in_games = self.games.is_some();
         self.reader
-            .read(records, &mut self.notes, most, &self.sieve)?;
+            .read(records, &mut self.notes, most, &self.sieve, in_games)?;
         if let Some(games) = &mut self.games {
             games.add(self.file, &self.notes);
         }

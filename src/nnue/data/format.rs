@@ -263,7 +263,8 @@ pub(crate) enum Reader {
 impl Reader {
     /// Appends the next positions, at most `most`; fewer only at the end of the file and where the
     /// sieve leaves out damaged ones. Records of bulletformat are not checked yet. Formats whose
-    /// records have no consecutive numbers add a note of each.
+    /// records have no consecutive numbers add a note of each. Games do so if `in_games` says so or
+    /// the sieve leaves some out.
     ///
     /// # Errors
     /// A damaged line, game or record of marlinformat that the sieve does not leave out, and a file
@@ -274,7 +275,9 @@ impl Reader {
         notes: &mut Vec<Note>,
         most: usize,
         sieve: &Sieve,
+        in_games: bool,
     ) -> Result<()> {
+        let in_games = in_games || sieve.needs_notes();
         match self {
             Self::Records {
                 marlin,
@@ -310,9 +313,11 @@ impl Reader {
                 }
                 *next += len as u64;
             }
-            Self::Games(games) => games.read(records, notes, most, sieve)?,
+            Self::Games(games) => games.read(records, in_games.then_some(notes), most, sieve)?,
             #[cfg(feature = "binpack-gpl-3")]
-            Self::Binpack(chunks) => chunks.read(records, notes, most, sieve)?,
+            Self::Binpack(chunks) => {
+                chunks.read(records, in_games.then_some(notes), most, sieve)?;
+            }
             Self::Text(lines) => {
                 for _ in 0..most {
                     let Some(position) = lines.position(sieve)? else {

@@ -6,13 +6,14 @@
 //! 2 for the piece of a promotion (knight to queen), and 2 for its kind; castling goes from the
 //! king's square to the rook's.
 
-use super::filter::InGame;
 use super::marlin;
 use super::packed::Input;
+use super::played::Played;
 use super::record::{Position, RawRecord};
-use super::replay::{self, Container, Entry};
+use super::replay::{self, Container, Told};
 use crate::error::{Fault, Result};
-use cozy_chess::{Board, Color, Move, Piece, Square};
+use aligned_vec::AVec;
+use cozy_chess::{Move, Piece, Square};
 use std::io::{self, BufRead, ErrorKind, Read};
 use std::path::Path;
 
@@ -27,7 +28,7 @@ const MOST_MOVES: usize = 1 << 16;
 /// A game that is being replayed.
 pub(crate) struct Game {
     /// The board of the next position, or what is wrong with the first one.
-    board: Result<Board, Fault>,
+    board: Result<Played, Fault>,
     /// White's result in half points.
     result: u8,
     moves: Vec<[u8; MOVE]>,
@@ -54,7 +55,9 @@ impl Container for Game {
             Err(error) => return Err(error),
         };
         Ok(Ok(Self {
-            board: marlin::convert(&head).and_then(|_| marlin::board(&head)),
+            board: marlin::convert(&head)
+                .and_then(|_| marlin::board(&head))
+                .map(Played::new),
             result: head[30],
             moves,
             next: 0,
@@ -65,37 +68,21 @@ impl Container for Game {
         (Position::BYTES + MOVE * (self.moves.len() + 1)) as u64
     }
 
+    #[inline(always)]
     fn has_next(&self) -> bool {
         self.next < self.moves.len() || self.board.is_err()
     }
 
-    fn next(&mut self) -> Result<Entry, Fault> {
+    #[inline(always)]
+    fn next(&mut self, records: &mut AVec<RawRecord>) -> Result<Told, Fault> {
         let board = self.board.as_mut().map_err(|fault| fault.clone())?;
         let [a, b, c, d] = self.moves[self.next];
         let (bits, score) = (u16::from_le_bytes([a, b]), i16::from_le_bytes([c, d]));
-        let position = position(board, score, self.result)?;
-        let next = decode(bits);
-        let (castling, tactical) = kind(board, next);
-        let check = Some(!board.checkers().is_empty());
-        let black = u32::from(board.side_to_move() == Color::Black);
-        let ply = 2 * u32::from(board.fullmove_number()).saturating_sub(1) + black;
-        board.try_play(next).map_err(|_| {
-            let expected = format!("a legal move in {board}");
-            Fault::new("move", expected, format!("{next} (bits {bits:#06x})"))
-        })?;
+        let (record, in_game) = board.play(decode(bits), score, self.result)?;
+        records.push(record);
         let begins = self.next == 0;
         self.next += 1;
-        let in_game = InGame {
-            ply,
-            tactical,
-            castling,
-            check,
-        };
-        Ok(Entry {
-            position,
-            in_game,
-            begins,
-        })
+        Ok(Told { in_game, begins })
     }
 
     fn left(&self) -> u64 {
@@ -133,17 +120,6 @@ fn moves(input: &mut impl BufRead) -> io::Result<Option<Vec<[u8; MOVE]>>> {
     Ok(Some(moves))
 }
 
-/// The record of a board.
-fn position(board: &Board, score: i16, result: u8) -> Result<Position, Fault> {
-    let colors = [Color::White, Color::Black].map(|color| board.colors(color).0);
-    let kinds = Piece::ALL.map(|piece| board.pieces(piece).0);
-    let mut boards = [0; 8];
-    boards[..2].copy_from_slice(&colors);
-    boards[2..].copy_from_slice(&kinds);
-    let black = board.side_to_move() == Color::Black;
-    Position::from_boards(boards, black, score, result)
-}
-
 /// The move of 16 bits.
 fn decode(bits: u16) -> Move {
     let square = |shift: u16| Square::index(usize::from(bits >> shift & 63));
@@ -153,16 +129,6 @@ fn decode(bits: u16) -> Move {
         to: square(6),
         promotion: (bits >> 14 == PROMOTION).then_some(promoted),
     }
-}
-
-/// Whether a move is castling, and whether it captures or promotes.
-fn kind(board: &Board, next: Move) -> (bool, bool) {
-    let own = board.side_to_move();
-    let castles = board.color_on(next.to) == Some(own);
-    let takes = board.color_on(next.to) == Some(!own);
-    let passes =
-        board.piece_on(next.from) == Some(Piece::Pawn) && next.from.file() != next.to.file();
-    (castles, takes || passes || next.promotion.is_some())
 }
 
 /// The bytes of a game before its position of this number.

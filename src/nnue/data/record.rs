@@ -1,5 +1,6 @@
 //! Chess positions with score and result: the checked form of a 32-byte bulletformat record.
 
+use super::codes::{CODES, Codes};
 use crate::error::Fault;
 use bulletformat::ChessBoard;
 
@@ -52,17 +53,20 @@ impl Position {
                 return Err(Fault::new(format!("kings of {name}"), "1", kings));
             }
         }
-        let pieces = (boards[0] | boards[1]).count_ones();
+        let occupied = boards[0] | boards[1];
+        let pieces = occupied.count_ones();
         if pieces > 32 {
             return Err(Fault::new("number of pieces", "at most 32", pieces));
         }
         let kinds = boards[2..].iter().fold(0, |all, board| all | board);
-        if (boards[0] | boards[1]) & !kinds != 0 {
+        if occupied & !kinds != 0 {
             let found = "a square of a side without a piece";
             return Err(Fault::new("board", "a kind for each piece", found));
         }
         // The checks above are all that a record needs.
-        let board = pack(boards, black_to_move, score, result);
+        let kings = [0, 1].map(|side| (boards[side] & boards[7]).trailing_zeros() as u8);
+        let record = Codes::new(&boards).record(occupied, kings, black_to_move, score, result);
+        let board = read(&record);
         debug_assert!(is_sound(&board));
         Ok(Self(board))
     }
@@ -135,45 +139,6 @@ impl Position {
     }
 }
 
-/// The record of a sound position whose boards, score and result are relative to White.
-fn pack(mut boards: [u64; 8], black_to_move: bool, score: i16, result: u8) -> ChessBoard {
-    if black_to_move {
-        boards = boards.map(u64::swap_bytes);
-        boards.swap(0, 1);
-    }
-    let [own, theirs, _, knights, bishops, rooks, queens, kings] = boards;
-    // The bits of the codes of all squares.
-    let planes = [
-        knights | rooks | kings,
-        bishops | rooks,
-        queens | kings,
-        theirs,
-    ];
-    let occ = own | theirs;
-    let (mut pcs, mut left) = ([0; 16], occ);
-    for half in pcs.chunks_exact_mut(8) {
-        let mut codes = 0u64;
-        let mut shift = 0;
-        while left != 0 && shift < 64 {
-            let square = left.trailing_zeros();
-            let [a, b, c, d] = planes.map(|plane| plane >> square & 1);
-            codes |= (a | b << 1 | c << 2 | d << 3) << shift;
-            left &= left - 1;
-            shift += 4;
-        }
-        half.copy_from_slice(&codes.to_le_bytes());
-    }
-    ChessBoard {
-        occ,
-        pcs,
-        score: if black_to_move { -score } else { score },
-        result: if black_to_move { 2 - result } else { result },
-        ksq: (own & kings).trailing_zeros() as u8,
-        opp_ksq: (theirs & kings).trailing_zeros() as u8 ^ 56,
-        extra: [0; 3],
-    }
-}
-
 /// The fields of a little-endian record.
 #[inline(always)]
 fn read(bytes: &RawRecord) -> ChessBoard {
@@ -188,9 +153,6 @@ fn read(bytes: &RawRecord) -> ChessBoard {
         extra: [byte(29), byte(30), byte(31)],
     }
 }
-
-/// The lowest bit of each of the 32 codes of a record.
-const CODES: u128 = u128::MAX / 15;
 
 /// Whether [`check`] finds no fault, computed from all pieces at once. A wrong `false` would only
 /// cost time.

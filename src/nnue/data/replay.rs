@@ -3,10 +3,10 @@
 use super::filter::InGame;
 use super::packed::Input;
 use super::place::Spot;
-use super::record::{Position, RawRecord};
+use super::record::RawRecord;
 use super::sieve::{Note, Sieve};
 use crate::error::{Error, Fault, Result};
-use aligned_vec::AVec;
+use aligned_vec::{AVec, CACHELINE_ALIGN};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -25,11 +25,11 @@ pub(crate) trait Container: Sized {
     /// Whether a position is left, or a fault in the place of one.
     fn has_next(&self) -> bool;
 
-    /// The next position. After a fault the container is not used again.
+    /// Appends the next position, if one is left. After a fault the container is not used again.
     ///
     /// # Errors
     /// Damage, with the field.
-    fn next(&mut self) -> Result<Entry, Fault>;
+    fn next(&mut self, records: &mut AVec<RawRecord>) -> Result<Told, Fault>;
 
     /// The positions that are left and count although a fault is in their way.
     fn left(&self) -> u64;
@@ -43,9 +43,8 @@ pub(crate) trait Container: Sized {
     }
 }
 
-/// One position of a container.
-pub(crate) struct Entry {
-    pub(crate) position: Position,
+/// What a container tells of a position.
+pub(crate) struct Told {
     pub(crate) in_game: InGame,
     /// Whether it is the first one of a game.
     pub(crate) begins: bool,
@@ -97,30 +96,46 @@ impl<C: Container> Replay<C> {
         }
     }
 
-    /// Appends the next positions, at most `most`; fewer only at the end of the file.
+    /// Appends the next positions, at most `most`; fewer only at the end of the file. Each has a
+    /// note if there is a list of them.
     pub(crate) fn read(
         &mut self,
         records: &mut AVec<RawRecord>,
-        notes: &mut Vec<Note>,
+        notes: Option<&mut Vec<Note>>,
         most: usize,
         sieve: &Sieve,
     ) -> Result<()> {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
+        // As in `Fill`, the loop is compiled for several SIMD levels, because it counts and finds
+        // bits.
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || self.append(records, notes, most, sieve),
+        )
+    }
+
+    #[inline(always)]
+    fn append(
+        &mut self,
+        records: &mut AVec<RawRecord>,
+        mut notes: Option<&mut Vec<Note>>,
+        most: usize,
+        sieve: &Sieve,
+    ) -> Result<()> {
         let full = records.len() + most;
-        while records.len() < full && self.find(sieve)? {
+        while records.len() < full && (self.has_next() || self.find(sieve)?) {
             let (at, number) = (self.spot, self.spot.number);
-            match self.step() {
-                Ok(Entry {
-                    position, in_game, ..
-                }) => {
-                    records.push(position.to_bytes());
-                    notes.push(Note {
-                        number,
-                        game: self.game,
-                        in_game,
-                    });
+            match self.step(records) {
+                Ok(in_game) => {
+                    if let Some(notes) = &mut notes {
+                        notes.push(Note {
+                            number,
+                            game: self.game,
+                            in_game,
+                        });
+                    }
                 }
                 Err(fault) => {
                     // The positions after a damaged one are unknown.
@@ -132,8 +147,15 @@ impl<C: Container> Replay<C> {
         Ok(())
     }
 
+    /// Whether a position is left in the container.
+    #[inline(always)]
+    fn has_next(&self) -> bool {
+        self.container.as_ref().is_some_and(C::has_next)
+    }
+
     /// Whether a position is left, after it has gone to the next container that has one if
     /// necessary.
+    #[inline(never)]
     fn find(&mut self, sieve: &Sieve) -> Result<bool> {
         loop {
             if let Some(container) = &self.container {
@@ -178,30 +200,32 @@ impl<C: Container> Replay<C> {
         // The steps count the positions again that the spot has counted.
         self.spot.inside = 0;
         self.spot.number = number.saturating_sub(inside);
+        let mut passed = AVec::new(CACHELINE_ALIGN);
         for positions in 0..inside {
-            if !self.container.as_ref().is_some_and(C::has_next) {
+            if !self.has_next() {
                 let [container, _] = C::NAMES;
                 let expected = format!("at most the {positions} positions of the {container}");
                 return Err(Error::argument("start, inside", expected, inside));
             }
-            if let Err(fault) = self.step() {
+            if let Err(fault) = self.step(&mut passed) {
                 return Err(Error::data(&self.path, fault.within(name::<C>(self.spot))));
             }
         }
         Ok(())
     }
 
-    /// The next position of the container.
-    fn step(&mut self) -> Result<Entry, Fault> {
-        let container = self.container.as_mut().filter(|found| found.has_next());
-        let missing = || Fault::new(C::NAMES[0], "another position", "its end");
-        let entry = container.ok_or_else(missing)?.next()?;
-        if entry.begins {
+    /// Appends the next position of the container, which has one.
+    #[inline(always)]
+    fn step(&mut self, records: &mut AVec<RawRecord>) -> Result<InGame, Fault> {
+        let missing = || Fault::new(C::NAMES[0], "one that is open", "none");
+        let container = self.container.as_mut().ok_or_else(missing)?;
+        let Told { in_game, begins } = container.next(records)?;
+        if begins {
             self.game = self.spot.number;
         }
         self.spot.inside += 1;
         self.spot.number += 1;
-        Ok(entry)
+        Ok(in_game)
     }
 }
 

@@ -164,6 +164,11 @@ impl Sieve {
         self.max_score > 0 || self.filter.is_some() || self.bad == BadRecords::Skip
     }
 
+    /// Whether it looks at the notes of records with consecutive numbers.
+    pub(crate) fn needs_notes(&self) -> bool {
+        self.filter.is_some() || self.bad == BadRecords::Skip
+    }
+
     pub(crate) fn dropped(&self) -> Dropped {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Dropped {
@@ -197,6 +202,10 @@ impl Sieve {
         new: Segment,
         chance: &mut Chance,
     ) -> Result<()> {
+        if !self.is_on() && notes.is_empty() {
+            segments.extend((new.at < records.len()).then_some(new));
+            return Ok(());
+        }
         let (mut to, mut in_run) = (new.at, false);
         for from in new.at..records.len() {
             let number = new.origin.number + (from - new.at) as u64;
