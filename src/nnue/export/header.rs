@@ -65,8 +65,9 @@ impl Header {
         let hidden = u16::try_from(architecture.hidden).map_err(|_| {
             Error::argument("header, hidden (K)", "at most 65535", architecture.hidden)
         })?;
-        let flags =
-            2 * u16::from(mirrored) | 4 * u16::from(merged) | 8 * u16::from(architecture.pairwise);
+        let flags = [(mirrored, 2), (merged, 4), (architecture.pairwise, 8)];
+        let flags = flags.map(|(is_set, bit): (bool, u16)| if is_set { bit } else { 0 });
+        let flags: u16 = flags.iter().sum();
         let mut bytes = b"CBNF".to_vec();
         bytes.extend(1u16.to_le_bytes());
         bytes.extend(flags.to_le_bytes());
