@@ -12,9 +12,9 @@ the sums of |∂Loss/∂z|, as d.grad is to the sum of |e|, because their terms 
 
 The kernels for longer heads on adapters take a K that is a multiple of 64, so `--multiple 64` rounds K up to one.
 Z is exact in f32, as in `gradients.py`. The z of a hidden layer is not, so each bias is the one of 64 draws that keeps z
-farthest from the kinks at 0 and 1, over all samples of its bucket; the smallest distance is printed.
+farthest from the kinks at 0 and 1, and of a dual square at -1, over all samples of its bucket; the smallest distance is printed.
 Output: a line a case, then the count; exit status 0 if all passed, 1 if not. `--sabotage` leaves out the shared part
-of the expected network, or the square of the dual, and must end in exit status 1.
+of the expected network, or the square of the dual, or squares only a positive z in the dual square, and must end in exit status 1.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from safetensors.numpy import load_file, save_file
 import gradients
 from gradients import APART, BOUND, Case, run_wgrad
 
-ACTIVATIONS = ("crelu", "screlu", "relu", "dual")
+ACTIVATIONS = ("crelu", "screlu", "relu", "dual", "dual-square")
 MOST_VALUES = 2_000_000  # L·K of a case, so that 120 cases take minutes
 
 
@@ -57,7 +57,7 @@ class HeadCase(Case):
         self.buckets = int(rng.integers(1, 9)) if rng.random() < 0.7 else 1
         self.bucket = rng.integers(0, self.buckets, self.l).astype(np.int32)
         layers = int(rng.integers(0, 3))
-        self.layers = [(int(rng.integers(1, 33)), ACTIVATIONS[int(rng.integers(0, 4))]) for _ in range(layers)]
+        self.layers = [(int(rng.integers(1, 33)), ACTIVATIONS[int(rng.integers(0, len(ACTIVATIONS)))]) for _ in range(layers)]
         self.skip = layers == 2 and rng.random() < 0.5
         self.draw_shared(rng)
         halves = [self.plain_activation(z) for z in self.z_known]
@@ -74,7 +74,8 @@ class HeadCase(Case):
                 if own.size:
                     draws = rng.uniform(0.0, 0.6, 64).astype(np.float32)
                     shifted = own[None, :] + draws[:, None].astype(np.float64)
-                    far = np.minimum(np.abs(shifted), np.abs(shifted - 1.0)).min(axis=1)
+                    kinks = (0.0, 1.0, -1.0) if activation == "dual-square" else (0.0, 1.0)
+                    far = np.min([np.abs(shifted - kink) for kink in kinks], axis=(0, 2))
                     c[bucket, lane] = draws[far.argmax()]
                     self.distance = min(self.distance, far.max())
             x = activate(torch.from_numpy(z + c[self.bucket]), activation).numpy()
@@ -238,7 +239,13 @@ def activate(z, activation, sabotage=None):
     h = torch.where(z > 1, torch.ones_like(z), h)
     if activation == "dual":
         return torch.cat([h, h if sabotage == "dual" else h * h], dim=1)
+    if activation == "dual-square":
+        return torch.cat([h, h * h if sabotage == "dual-square" else clipped_square(z)], dim=1)
     return h * h if activation == "screlu" else h
+
+
+def clipped_square(z):
+    return torch.where(z.abs() > 1, torch.ones_like(z), z * z)
 
 
 def compare(case, path):
@@ -273,7 +280,7 @@ def main():
     parser.add_argument("--only", type=int, help="the number of one case to run alone")
     parser.add_argument("--multiple", type=int, default=1, help="round K up to a multiple of this")
     parser.add_argument("--timeout", type=float, default=300, help="seconds for one call")
-    parser.add_argument("--sabotage", choices=("shared", "dual"), help="make the expected network wrong")
+    parser.add_argument("--sabotage", choices=("shared", "dual", "dual-square"), help="make the expected network wrong")
     options = parser.parse_args()
     indices = range(options.cases) if options.only is None else [options.only]
     failed, worst = [], (0.0, "", 0)

@@ -41,7 +41,7 @@ SCALE = 400.0
 BATCH = 4096
 RATE = 2e-3
 DECAY = 0.01
-ACTIVATIONS = ("crelu", "screlu", "relu", "dual")
+ACTIVATIONS = ("crelu", "screlu", "relu", "dual", "dual-square")
 
 
 class Inputs:
@@ -158,6 +158,8 @@ def activate(z, activation):
     h = crelu(z)
     if activation == "dual":
         return torch.cat((h, h * h), dim=1)
+    if activation == "dual-square":
+        return torch.cat((h, torch.where(z.abs() > 1, torch.ones_like(z), z * z)), dim=1)
     return h * h if activation == "screlu" else h
 
 
@@ -225,7 +227,7 @@ class Net(torch.nn.Module):
                 size += first
             deviation = 1 / size if options.start_c == "deviation" else math.sqrt(1 / size)
             self.layers.append(BucketedLinear(size, width, output_buckets, deviation))
-            size = 2 * width if activation == "dual" else width
+            size = 2 * width if activation.startswith("dual") else width
             first = first or size
 
     def forward(self, positions):

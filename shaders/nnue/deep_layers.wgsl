@@ -61,10 +61,11 @@ fn product(layer: Layer, first: u32, weights: u32, s: u32) -> f32 {
     let squares = weights + layer.width;
     var sum = 0.0;
     for (var j = 0u; j < layer.width; j++) {
-        let x = head_activate(layer.activation, units[place(first + j, s)]);
+        let z = units[place(first + j, s)];
+        let x = head_activate(layer.activation, z);
         sum += head[weights + j] * x;
-        if (layer.activation == DUAL) {
-            sum += head[squares + j] * (x * x);
+        if (is_dual(layer.activation)) {
+            sum += head[squares + j] * head_square(layer.activation, z, x);
         }
     }
     return sum;
@@ -101,12 +102,13 @@ fn put_products(layer: Layer, first: u32, derivatives: Rows, at: u32, step: u32,
         var squares = 0.0;
         for (var s = 0u; s < derivatives.count; s++) {
             let derivative = units[place(derivatives.first + o, s)];
-            let x = head_activate(layer.activation, units[place(first + j, s)]);
+            let z = units[place(first + j, s)];
+            let x = head_activate(layer.activation, z);
             sum += derivative * x;
-            squares += derivative * (x * x);
+            squares += derivative * head_square(layer.activation, z, x);
         }
         put(at + o * step + j, sum, derivatives.adds);
-        if (layer.activation == DUAL) {
+        if (is_dual(layer.activation)) {
             put(at + o * step + layer.width + j, squares, derivatives.adds);
         }
     }
@@ -211,7 +213,7 @@ fn one_tile(split: u32, bucket: u32, first: u32, count: u32, adds: bool, invocat
         for (var i = invocation; i < before.width * count; i += INVOCATIONS) {
             let s = i % count;
             let j = i / count;
-            let second = select(j, j + before.width, before.activation == DUAL);
+            let second = select(j, j + before.width, is_dual(before.activation));
             var gradient = 0.0;
             var square = 0.0;
             for (var o = 0u; o < layer.width; o++) {

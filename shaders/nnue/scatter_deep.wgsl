@@ -155,7 +155,7 @@ fn main(
                 let skipped = layer.inputs - outputs_of(before);
                 var gradient = gradient_of(layer, bucket, of_z, skipped + o);
                 var square = 0.0;
-                if (before.activation == DUAL) {
+                if (is_dual(before.activation)) {
                     square = gradient_of(layer, bucket, of_z, skipped + before.width + o);
                 }
                 if (number == 1u) {
@@ -164,7 +164,7 @@ fn main(
                     let of_last = all_lanes() - 1u;
                     if (beside > 0u) {
                         gradient += gradient_of(last, bucket, of_last, o);
-                        if (before.activation == DUAL) {
+                        if (is_dual(before.activation)) {
                             square += gradient_of(last, bucket, of_last, before.width + o);
                         }
                     }
@@ -296,8 +296,12 @@ fn input_of(number: u32, of_z: u32, i: u32) -> f32 {
 
 // Output i of a layer, whose z begins at `of_z`.
 fn output_of(layer: Layer, of_z: u32, i: u32) -> f32 {
-    let h = head_activate(layer.activation, z[of_z + i % layer.width]);
-    return select(h, h * h, i >= layer.width);
+    let own = z[of_z + i % layer.width];
+    let h = head_activate(layer.activation, own);
+    if (i < layer.width) {
+        return h;
+    }
+    return head_square(layer.activation, own, h);
 }
 
 // ∂Loss/∂x of a layer in column i. The layer's z begins at `of_z`.

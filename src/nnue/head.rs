@@ -8,7 +8,7 @@ use std::fmt::{self, Display, Formatter};
 use std::ops::{Add, Mul};
 use std::str::FromStr;
 
-/// The function after a hidden layer of the head. CReLU, SCReLU and the dual clip at 1.
+/// The function after a hidden layer of the head. All but ReLU clip at 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -22,11 +22,21 @@ pub enum HeadActivation {
     /// min(max(z, 0), 1) beside its square: twice as many outputs as z has lanes, the plain ones
     /// first.
     Dual,
+    /// min(max(z, 0), 1) beside min(z², 1), the square also of a negative z: twice as many outputs
+    /// as z has lanes, the plain ones first. Many chess engines compute this.
+    #[serde(rename = "dual-square")]
+    DualSquare,
 }
 
 impl HeadActivation {
     /// Every activation of the head.
-    pub const ALL: [Self; 4] = [Self::CRelu, Self::SCRelu, Self::Relu, Self::Dual];
+    pub const ALL: [Self; 5] = [
+        Self::CRelu,
+        Self::SCRelu,
+        Self::Relu,
+        Self::Dual,
+        Self::DualSquare,
+    ];
 
     /// The name in files and options.
     pub const fn name(self) -> &'static str {
@@ -35,6 +45,7 @@ impl HeadActivation {
             Self::SCRelu => "screlu",
             Self::Relu => "relu",
             Self::Dual => "dual",
+            Self::DualSquare => "dual-square",
         }
     }
 
@@ -46,7 +57,7 @@ impl HeadActivation {
     /// The number of outputs for each lane of z.
     pub const fn outputs(self) -> usize {
         match self {
-            Self::Dual => 2,
+            Self::Dual | Self::DualSquare => 2,
             Self::CRelu | Self::SCRelu | Self::Relu => 1,
         }
     }
@@ -59,7 +70,7 @@ impl HeadActivation {
         let (zero, one) = (R::from_f64(0.0), R::from_f64(1.0));
         let limit = match self {
             Self::Relu => R::from_f64(f64::INFINITY),
-            Self::CRelu | Self::SCRelu | Self::Dual => one,
+            Self::CRelu | Self::SCRelu | Self::Dual | Self::DualSquare => one,
         };
         let (to, squares) = to.split_at_mut(z.len());
         for (to, &z) in to.iter_mut().zip(z) {
@@ -71,6 +82,13 @@ impl HeadActivation {
             Self::Dual => {
                 for (square, &h) in squares.iter_mut().zip(&*to) {
                     *square = h * h;
+                }
+            }
+            // The square of z clipped at −1 and 1 is min(z², 1), also where z² is too large.
+            Self::DualSquare => {
+                for (square, &z) in squares.iter_mut().zip(z) {
+                    let z = clamped(z, R::from_f64(-1.0), one);
+                    *square = z * z;
                 }
             }
         }
@@ -92,6 +110,16 @@ impl HeadActivation {
             Self::Dual => {
                 for (((to, &z), &g), &square) in lanes.zip(of_squares) {
                     *to = if inside(z) {
+                        g + two * z * square
+                    } else {
+                        zero
+                    };
+                }
+            }
+            Self::DualSquare => {
+                for (((to, &z), &g), &square) in lanes.zip(of_squares) {
+                    let g = if z >= zero { g } else { zero };
+                    *to = if (z >= R::from_f64(-1.0)) & (z <= one) {
                         g + two * z * square
                     } else {
                         zero
@@ -141,7 +169,7 @@ impl HiddenLayer {
         Self { width, activation }
     }
 
-    /// The number of its outputs: the width, twice for the dual.
+    /// The number of its outputs: the width, or twice the width for both duals.
     pub const fn outputs(self) -> usize {
         self.width * self.activation.outputs()
     }
@@ -173,18 +201,52 @@ mod tests {
         for activation in HeadActivation::ALL {
             let layer = HiddenLayer::new(16, activation);
             assert_eq!(layer.to_string().parse::<HiddenLayer>().unwrap(), layer);
+            let json = serde_json::to_value(layer).unwrap();
+            assert_eq!(json["activation"], activation.name());
+            assert_eq!(serde_json::from_value::<HiddenLayer>(json).unwrap(), layer);
         }
         for (text, expected) in [
             ("16", "WIDTH:ACTIVATION"),
             ("x:crelu", "WIDTH:ACTIVATION"),
             ("-1:crelu", "WIDTH:ACTIVATION"),
-            ("16:tanh", "crelu, screlu, relu or dual"),
+            ("16:tanh", "crelu, screlu, relu, dual or dual-square"),
+            ("16:dualsquare", "dual-square"),
         ] {
             let error = text.parse::<HiddenLayer>().unwrap_err().to_string();
             assert!(
                 error.contains(expected) && error.contains(text.rsplit(':').next().unwrap()),
                 "{error}"
             );
+        }
+    }
+
+    /// The second output of each dual, and both outputs' gradients, at, between and past the kinks.
+    #[test]
+    fn only_the_dual_square_squares_a_negative_z() {
+        let z = [-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0f32];
+        let first = [0.0, 0.0, 0.0, 0.0, 0.5, 1.0, 1.0];
+        let inside = [0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0];
+        let dual = [
+            [0.0, 0.0, 0.0, 0.0, 0.25, 1.0, 1.0],
+            [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 0.0],
+        ];
+        let square = [
+            [1.0, 1.0, 0.25, 0.0, 0.25, 1.0, 1.0],
+            [0.0, -2.0, -1.0, 0.0, 1.0, 2.0, 0.0],
+        ];
+        for (activation, [second, slope]) in [
+            (HeadActivation::Dual, dual),
+            (HeadActivation::DualSquare, square),
+        ] {
+            let mut outputs = [f32::NAN; 14];
+            activation.activate(&z, &mut outputs);
+            assert_eq!(outputs, [first, second].concat()[..], "{activation:?}");
+            for (gradient, expected) in [([1.0, 0.0], inside), ([0.0, 1.0], slope)] {
+                let mut found = [f32::NAN; 7];
+                let gradient = gradient.map(|g| [g; 7]).concat();
+                activation.backward(&z, &gradient, &mut found);
+                assert_eq!(found, expected, "{activation:?}");
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::support::{assert_holds, checkpoint, cut, names, scratch, wgrad};
 use std::fs;
 use std::path::Path;
 
-const HEAD: &str = "--hidden 64 --pairwise --layers 4:dual --output-buckets material:2";
+const HEAD: &str = "--hidden 64 --pairwise --layers 4:dual-square --output-buckets material:2";
 
 #[test]
 fn a_run_in_16_bits_repeats_resumes_and_keeps_its_setting() {

@@ -215,7 +215,7 @@ fn inputs_that_cannot_be_trained_with_write_nothing() {
         (
             "--layers 16:tanh".into(),
             2,
-            ["crelu, screlu, relu or dual", "tanh"],
+            ["crelu, screlu, relu, dual or dual-square", "tanh"],
         ),
         (
             "--layers 16:crelu --skip".into(),

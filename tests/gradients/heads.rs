@@ -13,8 +13,8 @@ use wgrad::optim::{Optimizer, ParameterGroup, Sgd};
 
 /// Heads of every kind on accumulators of every kind. N is a multiple of 4 and K is even.
 fn architectures(inputs: usize, hidden: usize) -> Vec<Architecture> {
-    use HeadActivation::{CRelu, Dual, Relu, SCRelu};
-    let layers: [&[HiddenLayer]; 5] = [
+    use HeadActivation::{CRelu, Dual, DualSquare, Relu, SCRelu};
+    let layers: [&[HiddenLayer]; 7] = [
         &[],
         &[HiddenLayer::new(3, CRelu)],
         &[HiddenLayer::new(4, Dual), HiddenLayer::new(3, SCRelu)],
@@ -23,6 +23,11 @@ fn architectures(inputs: usize, hidden: usize) -> Vec<Architecture> {
             HiddenLayer::new(1, SCRelu),
             HiddenLayer::new(2, Dual),
             HiddenLayer::new(3, Relu),
+        ],
+        &[HiddenLayer::new(3, DualSquare)],
+        &[
+            HiddenLayer::new(4, DualSquare),
+            HiddenLayer::new(2, DualSquare),
         ],
     ];
     let mut all = Vec::new();
@@ -114,6 +119,9 @@ fn outputs(parameters: &Parameters, batch: &Batch) -> Vec<f64> {
                 HeadActivation::SCRelu => clipped.map(|h| h * h).collect(),
                 HeadActivation::Relu => z.iter().map(|z| z.max(0.0)).collect(),
                 HeadActivation::Dual => clipped.clone().chain(clipped.map(|h| h * h)).collect(),
+                HeadActivation::DualSquare => {
+                    clipped.chain(z.iter().map(|z| (z * z).min(1.0))).collect()
+                }
                 other => panic!("{other:?}"),
             };
             if index == 0 {
@@ -270,6 +278,10 @@ fn scattered_architectures() -> Vec<Architecture> {
         layer(5, HeadActivation::CRelu),
     ];
     let one = vec![layer(7, HeadActivation::SCRelu)];
+    let squares = vec![
+        layer(9, HeadActivation::DualSquare),
+        layer(4, HeadActivation::DualSquare),
+    ];
     let network = |hidden| Architecture::new(23, hidden).clip(0.75);
     vec![
         network(64).tied().pairwise(true).layers(two.clone()),
@@ -284,6 +296,12 @@ fn scattered_architectures() -> Vec<Architecture> {
             .buckets(3),
         network(160).tied().layers(one).activation(Activation::Relu),
         network(128).tied().pairwise(true).buckets(2),
+        network(64)
+            .pairwise(true)
+            .layers(squares.clone())
+            .skip(true)
+            .buckets(3),
+        network(96).tied().layers(squares),
     ]
 }
 

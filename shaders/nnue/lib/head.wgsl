@@ -5,6 +5,7 @@ const CRELU = 0u;
 const SCRELU = 1u;
 const RELU = 2u;
 const DUAL = 3u;
+const DUAL_SQUARE = 4u;
 const NO_ACTIVATION = 0xffffffffu; // of the output layer
 
 // z = W·x + c, then the activation. In the head buffer, W is `[buckets, width, inputs]` and c is
@@ -28,12 +29,19 @@ fn layer_at(index: u32) -> Layer {
     );
 }
 
-// The number of outputs after the activation: z of a dual layer has two each, `width` apart.
-fn outputs_of(layer: Layer) -> u32 {
-    return select(layer.width, 2u * layer.width, layer.activation == DUAL);
+// The functions below are those of hidden layers.
+
+// Whether z has two outputs each, `width` apart: the second ones are squares.
+fn is_dual(activation: u32) -> bool {
+    return activation >= DUAL;
 }
 
-// The output for z. A dual layer has z clipped at 1 here, and its square after all of these.
+// The number of outputs after the activation.
+fn outputs_of(layer: Layer) -> u32 {
+    return select(layer.width, 2u * layer.width, is_dual(layer.activation));
+}
+
+// The output for z, of a dual layer the first one.
 fn head_activate(activation: u32, z: f32) -> f32 {
     let base = max(z, 0.0);
     if (activation == RELU) {
@@ -43,20 +51,25 @@ fn head_activate(activation: u32, z: f32) -> f32 {
     if (activation == SCRELU) {
         return clipped * clipped;
     }
-    return select(clipped, z, activation == NO_ACTIVATION);
+    return clipped;
 }
 
-// ∂Loss/∂z from ∂Loss/∂output. `square` is the gradient of a dual layer's squared output.
+// The second output for z of a dual layer, from its first one: of DUAL its square, of DUAL_SQUARE
+// min(z², 1), also of a negative z.
+fn head_square(activation: u32, z: f32, first: f32) -> f32 {
+    let base = select(first, z, activation == DUAL_SQUARE);
+    return min(base * base, 1.0);
+}
+
+// ∂Loss/∂z from ∂Loss/∂output. `square` is the gradient of a dual layer's second output.
 fn head_slope(activation: u32, z: f32, gradient: f32, square: f32) -> f32 {
-    if (activation == NO_ACTIVATION) {
-        return gradient;
-    }
-    let inside = z >= 0.0 && (z <= 1.0 || activation == RELU);
-    var slope = gradient;
+    let low = select(0.0, -1.0, activation == DUAL_SQUARE);
+    let inside = z >= low && (z <= 1.0 || activation == RELU);
+    var slope = select(gradient, 0.0, z < 0.0);
     if (activation == SCRELU) {
         slope = gradient * 2.0 * z;
-    } else if (activation == DUAL) {
-        slope = gradient + square * 2.0 * z;
+    } else if (is_dual(activation)) {
+        slope += square * 2.0 * z;
     }
     return select(0.0, slope, inside);
 }

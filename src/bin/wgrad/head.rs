@@ -11,7 +11,7 @@ pub struct HeadOptions {
     #[arg(long)]
     pairwise: bool,
     /// The hidden layers of the head as WIDTH:ACTIVATION, such as 16:dual,32:crelu, with crelu,
-    /// screlu, relu or dual [default: none]
+    /// screlu, relu, dual or dual-square [default: none]
     #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
     layers: Option<Vec<HiddenLayer>>,
     /// Let the output layer read the first hidden layer too

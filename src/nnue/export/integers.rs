@@ -234,6 +234,7 @@ fn activation(activation: HeadActivation, square: SquareOf) -> engine::Activatio
             SquareOf::Clipped => engine::Square::OfClipped,
             SquareOf::Any => engine::Square::Clipped,
         }),
+        HeadActivation::DualSquare => engine::Activation::Dual(engine::Square::Clipped),
     }
 }
 

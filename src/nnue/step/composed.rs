@@ -284,5 +284,9 @@ fn hidden(z: &Tensor, activation: HeadActivation) -> Result<Tensor> {
             let h = clipped(z)?;
             Tensor::concat(&[&h, &h.mul(&h)?], 1)
         }
+        HeadActivation::DualSquare => {
+            let both_signs = z.clamp(-1.0, 1.0)?;
+            Tensor::concat(&[&clipped(z)?, &both_signs.mul(&both_signs)?], 1)
+        }
     }
 }

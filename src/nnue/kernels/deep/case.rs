@@ -75,8 +75,20 @@ impl Index {
     }
 }
 
-/// An architecture with hidden layers of these widths, each with another activation, from the one
-/// with this number on. A network of three layers has a skip connection.
+/// The activations of hidden layers in turn. No two that square follow each other, because the sums
+/// of squares of squares have too many bits to be exact in f32.
+const ACTIVATIONS: [HeadActivation; 7] = [
+    HeadActivation::CRelu,
+    HeadActivation::Relu,
+    HeadActivation::Dual,
+    HeadActivation::CRelu,
+    HeadActivation::DualSquare,
+    HeadActivation::Relu,
+    HeadActivation::SCRelu,
+];
+
+/// An architecture with hidden layers of these widths, each with the next activation, from the one
+/// with this number on. In even turns, one of three layers or more has a skip connection.
 pub(in crate::nnue::kernels) fn architecture(
     hidden: usize,
     pairwise: bool,
@@ -85,7 +97,7 @@ pub(in crate::nnue::kernels) fn architecture(
     turn: usize,
 ) -> Architecture {
     let layers = widths.iter().enumerate().map(|(index, &width)| {
-        let activation = HeadActivation::ALL[(turn + index) % HeadActivation::ALL.len()];
+        let activation = ACTIVATIONS[(turn + index) % ACTIVATIONS.len()];
         HiddenLayer::new(width, activation)
     });
     let mut architecture = Architecture::new(1, hidden)

@@ -160,7 +160,7 @@ fn bounds(
             let scale = f64::from(p.loss.scale) * sample.weight;
             let term = p.loss.term(link, y, target, scale);
             let error = loss::error(link, &p.loss, sample) + ROUNDINGS * term.gradient.abs();
-            let deltas = of_sizes.backward(&z, error);
+            let deltas = of_sizes.errors(&z, error);
             of_delta[s * stride..][..layers[0].width].copy_from_slice(&deltas[0]);
             head.add_to(of_share, &of, &z, &deltas);
             of_share[share - 1] += loss::term_error(link, &p.loss, sample) + ROUNDINGS * term.value;

@@ -61,6 +61,18 @@ impl Head<'_> {
 
     /// ∂Loss/∂z of every layer, from z of every layer and e.
     pub(in crate::nnue::kernels) fn backward(&self, z: &[Vec<f64>], e: f64) -> Vec<Vec<f64>> {
+        self.backward_with(z, e, |delta| delta)
+    }
+
+    /// How far ∂Loss/∂z of every layer may be off if e is off by `error`. The head has the sizes of
+    /// the weights. All that a slope multiplies is then at least 0, so the size of a product with a
+    /// slope below 0 is that with the slope's size.
+    pub(in crate::nnue::kernels) fn errors(&self, z: &[Vec<f64>], error: f64) -> Vec<Vec<f64>> {
+        self.backward_with(z, error, f64::abs)
+    }
+
+    /// ∂Loss/∂z of every layer, each passed through `change` before it goes on.
+    fn backward_with(&self, z: &[Vec<f64>], e: f64, change: impl Fn(f64) -> f64) -> Vec<Vec<f64>> {
         let last = self.layers.len() - 1;
         let outputs = self.layers.iter().map(|layer| vec![0.0; layer.outputs()]);
         let mut gradients: Vec<Vec<f64>> = outputs.collect();
@@ -70,6 +82,8 @@ impl Head<'_> {
             let layer = &self.layers[number];
             deltas[number] = vec![0.0; layer.width];
             layer.backward(&z[number], &gradients[number], &mut deltas[number]);
+            let of_layer = deltas[number].iter_mut();
+            of_layer.for_each(|delta| *delta = change(*delta));
             if number == 0 {
                 break;
             }

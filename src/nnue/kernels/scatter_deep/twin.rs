@@ -74,7 +74,7 @@ pub(super) fn reference(
             }
         };
         let deltas = head.backward(&of_layers, e);
-        let errors = of_sizes.backward(&of_layers, error);
+        let errors = of_sizes.errors(&of_layers, error);
         let base = s / p.piece as usize * pieces.stride();
         let mut put = |place: usize, value: f64, error: f64| {
             let place = base + place;
