@@ -24,7 +24,10 @@ fn case(seed: u64, [hidden, samples, layers]: [usize; 3]) -> Net {
     let step = if pairwise { 64 } else { 32 };
     let hidden = step * random.random_range(1..=hidden / step);
     let layers = (0..turn / 2 % (layers + 1)).map(|_| {
-        let activation = HeadActivation::ALL[random.random_range(0..HeadActivation::ALL.len())];
+        let activation = match HeadActivation::ALL[random.random_range(0..4)] {
+            HeadActivation::Dual if turn % 4 == 1 => HeadActivation::DualSquare,
+            other => other,
+        };
         HiddenLayer::new(random.random_range(1..=34), activation)
     });
     let layers: Vec<_> = layers.collect();

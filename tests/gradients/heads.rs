@@ -14,7 +14,7 @@ use wgrad::optim::{Optimizer, ParameterGroup, Sgd};
 /// Heads of every kind on accumulators of every kind. N is a multiple of 4 and K is even.
 fn architectures(inputs: usize, hidden: usize) -> Vec<Architecture> {
     use HeadActivation::{CRelu, Dual, DualSquare, Relu, SCRelu};
-    let layers: [&[HiddenLayer]; 7] = [
+    let layers: [&[HiddenLayer]; 6] = [
         &[],
         &[HiddenLayer::new(3, CRelu)],
         &[HiddenLayer::new(4, Dual), HiddenLayer::new(3, SCRelu)],
@@ -24,7 +24,6 @@ fn architectures(inputs: usize, hidden: usize) -> Vec<Architecture> {
             HiddenLayer::new(2, Dual),
             HiddenLayer::new(3, Relu),
         ],
-        &[HiddenLayer::new(3, DualSquare)],
         &[
             HiddenLayer::new(4, DualSquare),
             HiddenLayer::new(2, DualSquare),
@@ -41,7 +40,7 @@ fn architectures(inputs: usize, hidden: usize) -> Vec<Architecture> {
                     .buckets([1, 3, 8][turn / 2 % 3])
                     .pairwise(pairwise)
                     .layers(layers.to_vec())
-                    .skip(index >= 2 && turn % 3 != 0)
+                    .skip(layers.len() >= 2 && turn % 3 != 0)
                     .shared([0, inputs / 4][(turn + index) % 2]);
                 architecture.tied = tied;
                 all.push(architecture);
