@@ -47,7 +47,7 @@ pub use calibrate::Calibration;
 pub use check_list::{CheckList, CheckRow};
 pub use compare::{Difference, Pair, compare};
 pub use entry::{Axis, Entry, Merge, Number, Rounding};
-pub use evaluation::{Evaluation, SquareOf, TailKind};
+pub use evaluation::{Evaluation, TailKind};
 pub use evaluator::{Contribution, Evaluator};
 pub use format::{Container, Padding, SaveFormat};
 pub use header::Header;

@@ -24,9 +24,6 @@ pub struct Evaluation {
     /// Whether the bias of the first hidden layer is added before that shift.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bias_first: bool,
-    /// The second half of a dual activation.
-    #[serde(default)]
-    pub square: SquareOf,
 }
 
 fn is_zero(shift: &u32) -> bool {
@@ -44,17 +41,6 @@ pub enum TailKind {
     Integer,
 }
 
-/// The second half of a dual activation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SquareOf {
-    /// min(max(z, 0), 1)², as wgrad trains `dual`.
-    #[default]
-    Clipped,
-    /// min(z², 1), also of a negative z, as wgrad trains `dual-square`.
-    Any,
-}
-
 impl Evaluation {
     /// The arithmetic of a network without hidden layers.
     pub fn new(scale: i32) -> Self {
@@ -64,7 +50,6 @@ impl Evaluation {
             tail: TailKind::Float,
             sum_shift: 0,
             bias_first: false,
-            square: SquareOf::Clipped,
         }
     }
 

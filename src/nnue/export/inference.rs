@@ -1,7 +1,7 @@
 //! Networks of wgrad-inference as quantized networks.
 
 use super::entry::{Entry, Number};
-use super::evaluation::{Evaluation, SquareOf, TailKind};
+use super::evaluation::{Evaluation, TailKind};
 use super::format::{Container, Padding, SaveFormat};
 use super::quantized::{Quantized, Values};
 use super::{Merge, Requirements, Rounding};
@@ -160,12 +160,8 @@ fn layered_head(
             engine::Activation::CRelu => HeadActivation::CRelu,
             engine::Activation::SCRelu => HeadActivation::SCRelu,
             engine::Activation::Relu => HeadActivation::Relu,
-            engine::Activation::Dual(square) => {
-                if square == engine::Square::Clipped {
-                    evaluation.square = SquareOf::Any;
-                }
-                HeadActivation::Dual
-            }
+            engine::Activation::Dual(engine::Square::OfClipped) => HeadActivation::Dual,
+            engine::Activation::Dual(engine::Square::Clipped) => HeadActivation::DualSquare,
         };
         HiddenLayer::new(width, activation)
     });

@@ -1,6 +1,6 @@
 //! The integer network that an engine evaluates.
 
-use super::evaluation::{Evaluation, SquareOf, TailKind};
+use super::evaluation::{Evaluation, TailKind};
 use super::quantized::{Quantized, QuantizedTensor, Values};
 use crate::error::{Error, Result};
 use crate::nnue::activation::Activation;
@@ -99,7 +99,7 @@ impl Quantized {
         }
         let outputs = architecture.layers[0].width;
         let activations = architecture.layers.iter().map(|layer| layer.activation);
-        let mut activations = activations.map(|one| activation(one, evaluation.square));
+        let mut activations = activations.map(activation);
         let first = activations.next().unwrap_or(engine::Activation::CRelu);
         // The output layer ignores its activation.
         let after: Vec<_> = activations.chain([engine::Activation::CRelu]).collect();
@@ -225,15 +225,12 @@ impl Quantized {
     }
 }
 
-fn activation(activation: HeadActivation, square: SquareOf) -> engine::Activation {
+fn activation(activation: HeadActivation) -> engine::Activation {
     match activation {
         HeadActivation::CRelu => engine::Activation::CRelu,
         HeadActivation::SCRelu => engine::Activation::SCRelu,
         HeadActivation::Relu => engine::Activation::Relu,
-        HeadActivation::Dual => engine::Activation::Dual(match square {
-            SquareOf::Clipped => engine::Square::OfClipped,
-            SquareOf::Any => engine::Square::Clipped,
-        }),
+        HeadActivation::Dual => engine::Activation::Dual(engine::Square::OfClipped),
         HeadActivation::DualSquare => engine::Activation::Dual(engine::Square::Clipped),
     }
 }

@@ -68,7 +68,7 @@ fn calibration_of_hidden_layers_brings_the_outputs_nearer() {
     let buckets = OutputBuckets::material(2).unwrap();
     let encoding = Encoding::new(Default::default(), buckets);
     let layers = vec![
-        HiddenLayer::new(8, HeadActivation::Dual),
+        HiddenLayer::new(8, HeadActivation::DualSquare),
         HiddenLayer::new(16, HeadActivation::CRelu),
     ];
     let architecture = Architecture::new(768, 64)
@@ -79,7 +79,6 @@ fn calibration_of_hidden_layers_brings_the_outputs_nearer() {
     let hobbes = SaveFormat::preset_texts("hobbes").unwrap()[0];
     let mut integer = SaveFormat::from_toml(hobbes).unwrap();
     integer.requires = Default::default();
-    integer.evaluation.as_mut().unwrap().square = Default::default();
     let float = SaveFormat::preset("bullet", &architecture).unwrap();
     for mut format in [float, integer] {
         // Whole centipawns would hide the differences of such a network.
