@@ -1,10 +1,10 @@
 //! The accumulators of a position, which follow its moves.
 
+use super::alloc::vec::Vec;
 use super::board::{Color, Kind, Piece};
 use super::inputs::View;
 use super::network::Network;
 use super::sums::Overflow;
-use alloc::vec::Vec;
 
 /// The accumulators of a position in both perspectives: the biases plus the weights of each feature,
 /// in 16 bits.

@@ -27,12 +27,12 @@
 //! it is f32 with a float tail and i32 with an integer tail. Shapes are those of the fields of
 //! [`Network`] and [`Head`]. The file ends at a multiple of 64 bytes.
 
+use super::alloc::vec::Vec;
 use super::head::{
     Activation, FirstInputs, FloatTail, Head, IntegerTail, Layer, Layered, Plain, Square, Tail,
 };
 use super::inputs::Inputs;
 use super::network::{Mismatch, Network};
-use alloc::vec::Vec;
 
 /// The first bytes of a file.
 pub const MAGIC: &[u8; 8] = b"wgradnet";
@@ -153,11 +153,7 @@ impl Network {
         let is_layered = from.flag("head")?;
         let hidden = from.u32()? as usize;
         let scale = from.u32()? as i32;
-        let qa = match from.u32()? as i32 {
-            // A product of two clipped lanes is within 16 bits.
-            qa @ 1..=255 => qa,
-            qa => return Err(Damage::Field("QA", qa as u32)),
-        };
+        let qa = from.u32()? as i32;
         let buckets = usize::from(output_buckets.iter().copied().max().unwrap_or(0)) + 1;
         let (weights, biases, head) = if is_layered {
             from.layered(&inputs, hidden, buckets, qa)?
@@ -166,10 +162,7 @@ impl Network {
                 squared @ (0 | 1) => squared == 1,
                 other => return Err(Damage::Field("activation", other)),
             };
-            let qb = match from.u32()? as i32 {
-                qb @ 1..=32767 => qb,
-                qb => return Err(Damage::Field("QB", qb as u32)),
-            };
+            let qb = from.u32()? as i32;
             let (weights, biases) = from.lanes(&inputs, hidden)?;
             let plain = Plain {
                 squared,
@@ -367,10 +360,7 @@ impl<'a> Reader<'a> {
         };
         let lanes;
         let (weights, tail) = if self.flag_u32("tail")? {
-            let q = match self.u32()? as i32 {
-                q @ 1..=32767 => q,
-                q => return Err(Damage::Field("Q", q as u32)),
-            };
+            let q = self.u32()? as i32;
             let shift = self.shift()?;
             let bias_first = self.flag_u32("bias before the shift")?;
             let weights;

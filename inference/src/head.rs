@@ -1,9 +1,9 @@
 //! The layers after the accumulators.
 
+use super::alloc::vec::Vec;
 use super::network::{Mismatch, expect};
 use super::sums::{Sums, Wrapping};
 use super::tail;
-use alloc::vec::Vec;
 
 /// What follows the accumulators. Every layer has a set of weights per output bucket.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,9 +58,9 @@ impl Activation {
 pub struct Plain {
     /// CReLU or SCReLU.
     pub squared: bool,
-    /// QA, the scale of the accumulators and the end of their clip.
+    /// QA, the scale of the accumulators and the end of their clip, 1 to 32,767.
     pub qa: i32,
-    /// QB, the scale of the weights.
+    /// QB, the scale of the weights, 1 to 32,767.
     pub qb: i32,
     /// `[buckets, 2K]`, the lanes of the side to move first.
     pub weights: Vec<i16>,
@@ -185,6 +185,8 @@ impl Head {
         let inputs = self.first_inputs(hidden);
         match self {
             Self::Plain(plain) => {
+                check_scale("QA", plain.qa)?;
+                check_scale("QB", plain.qb)?;
                 expect(
                     "weights of the output",
                     buckets * inputs,
@@ -193,8 +195,9 @@ impl Head {
                 expect("biases of the output", buckets, plain.biases.len())
             }
             Self::Layered(layered) => {
-                layered.check_inputs()?;
-                let outputs = buckets * layered.outputs;
+                check_scale("QA", layered.qa)?;
+                layered.check_inputs(hidden)?;
+                let outputs = buckets.saturating_mul(layered.outputs);
                 let weights = outputs.saturating_mul(inputs);
                 expect("weights of layer 1", weights, layered.weights.len())?;
                 tail::check(layered, buckets)
@@ -220,6 +223,14 @@ impl Head {
     }
 }
 
+/// Checks that a scale is one of numbers of 16 bits.
+fn check_scale(place: &'static str, scale: i32) -> Result<(), Mismatch> {
+    match (1..=i32::from(i16::MAX)).contains(&scale) {
+        true => Ok(()),
+        false => Err(Mismatch::new(place, "1 to 32767", scale)),
+    }
+}
+
 impl Plain {
     fn evaluate(&self, lanes: [&[i16]; 2], bucket: usize, scale: i32, sums: &mut impl Sums) -> i32 {
         let hidden = lanes[0].len();
@@ -229,23 +240,13 @@ impl Plain {
             .zip(weights)
             .flat_map(|(lanes, weights)| lanes.iter().zip(weights));
         let limit = self.qa;
+        let pairs = pairs.map(|(&lane, &weight)| {
+            let clipped = i32::from(lane).clamp(0, limit);
+            (clipped, i32::from(weight))
+        });
         let sum = match self.squared {
-            false => sums.sum(
-                0,
-                0,
-                pairs.map(|(&lane, &weight)| i32::from(lane).clamp(0, limit) * i32::from(weight)),
-            ),
-            true => {
-                let sum = sums.sum(
-                    0,
-                    0,
-                    pairs.map(|(&lane, &weight)| {
-                        let clipped = i32::from(lane).clamp(0, limit);
-                        (clipped * clipped).wrapping_mul(i32::from(weight))
-                    }),
-                );
-                sum / self.qa
-            }
+            false => sums.sum(0, 0, 0, pairs),
+            true => sums.sum(0, 0, 0, pairs.map(|(a, weight)| (a * a, weight))) / self.qa,
         };
         let output = sums.narrow(0, 0, i64::from(sum) + i64::from(self.biases[bucket]));
         let scaled = sums.narrow(0, 0, i64::from(output) * i64::from(scale));
@@ -254,8 +255,9 @@ impl Plain {
 }
 
 impl Layered {
-    /// Checks that the inputs of the first hidden layer are within 8 bits.
-    fn check_inputs(&self) -> Result<(), Mismatch> {
+    /// Checks that the inputs of the first hidden layer are within 8 bits, and that a product has
+    /// both its lanes.
+    fn check_inputs(&self, hidden: usize) -> Result<(), Mismatch> {
         let product = i64::from(self.qa) * i64::from(self.qa);
         let most = match self.inputs {
             FirstInputs::Clipped => i64::from(self.qa),
@@ -263,12 +265,16 @@ impl Layered {
                 product.checked_shr(shift).unwrap_or(0)
             }
         };
-        match (1..=255).contains(&most) && self.outputs > 0 {
-            true => Ok(()),
-            false => {
-                let place = "largest input of the first hidden layer";
-                Err(Mismatch::new(place, "1 to 255", most))
+        if !(1..=255).contains(&most) {
+            let place = "largest input of the first hidden layer";
+            return Err(Mismatch::new(place, "1 to 255", most));
+        }
+        match self.inputs {
+            FirstInputs::Pairwise { .. } if !hidden.is_multiple_of(2) => {
+                let place = "lanes of a pairwise product";
+                Err(Mismatch::new(place, "an even number", hidden))
             }
+            _ => Ok(()),
         }
     }
 
@@ -314,8 +320,8 @@ impl Layered {
         let rows = weights.chunks_exact(width).enumerate();
         rows.map(|(output, row)| {
             let terms = inputs.iter().zip(row);
-            let terms = terms.map(|(&input, &weight)| i32::from(input) * i32::from(weight));
-            sums.sum(0, output, terms)
+            let pairs = terms.map(|(&input, &weight)| (i32::from(input), i32::from(weight)));
+            sums.sum(0, output, 0, pairs)
         })
         .collect()
     }

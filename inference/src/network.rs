@@ -1,12 +1,12 @@
 //! A network of integers and its evaluation.
 
 use super::accumulator::Accumulators;
+use super::alloc::string::{String, ToString};
+use super::alloc::vec::Vec;
 use super::board::Color;
 use super::head::Head;
 use super::inputs::Inputs;
 use super::sums::{Checked, Overflow, Wrapping};
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 
 /// The numbers of pieces on a board, from 0.
 const COUNTS: usize = 33;

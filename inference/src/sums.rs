@@ -44,8 +44,14 @@ impl core::fmt::Display for Overflow {
 
 /// How sums of 32 bits are computed.
 pub(crate) trait Sums {
-    /// The sum of products and a bias, which are within 32 bits each.
-    fn sum(&mut self, layer: usize, output: usize, terms: impl Iterator<Item = i32>) -> i32;
+    /// A bias and the sum of products. Each product is a number of 32 bits too.
+    fn sum(
+        &mut self,
+        layer: usize,
+        output: usize,
+        bias: i32,
+        pairs: impl Iterator<Item = (i32, i32)>,
+    ) -> i32;
     /// A wide number as one of 32 bits.
     fn narrow(&mut self, layer: usize, output: usize, value: i64) -> i32;
 }
@@ -55,8 +61,14 @@ pub(crate) struct Wrapping;
 
 impl Sums for Wrapping {
     #[inline(always)]
-    fn sum(&mut self, _: usize, _: usize, terms: impl Iterator<Item = i32>) -> i32 {
-        terms.fold(0, i32::wrapping_add)
+    fn sum(
+        &mut self,
+        _: usize,
+        _: usize,
+        bias: i32,
+        pairs: impl Iterator<Item = (i32, i32)>,
+    ) -> i32 {
+        pairs.fold(bias, |sum, (a, b)| sum.wrapping_add(a.wrapping_mul(b)))
     }
 
     #[inline(always)]
@@ -72,8 +84,18 @@ pub(crate) struct Checked {
 }
 
 impl Sums for Checked {
-    fn sum(&mut self, layer: usize, output: usize, terms: impl Iterator<Item = i32>) -> i32 {
-        self.narrow(layer, output, terms.map(i64::from).sum())
+    fn sum(
+        &mut self,
+        layer: usize,
+        output: usize,
+        bias: i32,
+        pairs: impl Iterator<Item = (i32, i32)>,
+    ) -> i32 {
+        let mut sum = i64::from(bias);
+        for (a, b) in pairs {
+            sum += i64::from(self.narrow(layer, output, i64::from(a) * i64::from(b)));
+        }
+        self.narrow(layer, output, sum)
     }
 
     fn narrow(&mut self, layer: usize, output: usize, value: i64) -> i32 {

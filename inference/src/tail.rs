@@ -1,9 +1,9 @@
 //! The layers after the first hidden layer.
 
+use super::alloc::vec::Vec;
 use super::head::{Activation, IntegerTail, Layer, Layered, Square, Tail};
 use super::network::{Mismatch, expect};
 use super::sums::Sums;
-use alloc::vec::Vec;
 
 /// Checks that the layers of the tail follow each other.
 pub(crate) fn check(layered: &Layered, buckets: usize) -> Result<(), Mismatch> {
@@ -47,20 +47,17 @@ fn check_integers(layered: &Layered, tail: &IntegerTail) -> Result<(), Mismatch>
         let place = "skip connection with an integer tail";
         return Err(Mismatch::new(place, "none", "one"));
     }
-    if tail.q < 1 {
-        return Err(Mismatch::new(
-            "scale of an integer tail",
-            "at least 1",
-            tail.q,
-        ));
+    // Q² is in 32 bits.
+    if !(1..=i32::from(i16::MAX)).contains(&tail.q) {
+        let place = "scale of an integer tail";
+        return Err(Mismatch::new(place, "1 to 32767", tail.q));
     }
-    // The scale of the output is Qⁿ in 64 bits, beside a sum of 32 bits, and Q² is in 32 bits.
+    if tail.shift > 31 {
+        return Err(Mismatch::new("shift of sums", "at most 31", tail.shift));
+    }
+    // The scale of the output is Qⁿ in 64 bits, beside a sum of 32 bits.
     let power = u32::try_from(tail.layers.len() + 2).unwrap_or(u32::MAX);
-    let wide = tail
-        .q
-        .checked_pow(2)
-        .and_then(|_| i64::from(tail.q).checked_pow(power));
-    if wide.is_none() {
+    if i64::from(tail.q).checked_pow(power).is_none() {
         let place = "layers of an integer tail";
         return Err(Mismatch::new(
             place,
@@ -202,11 +199,8 @@ pub(crate) fn integer_layers(
         let rows = of_bucket(&layer.weights, bucket, layer.outputs * width).chunks_exact(width);
         let biases = of_bucket(&layer.biases, bucket, layer.outputs);
         let next = rows.zip(biases).enumerate().map(|(output, (row, &bias))| {
-            let terms = inputs.iter().zip(row).map(|(&input, &weight)| {
-                sums.narrow(index + 1, output, i64::from(input) * i64::from(weight))
-            });
-            let terms: Vec<i32> = terms.collect();
-            activate(sums.sum(index + 1, output, terms.into_iter().chain([bias])))
+            let pairs = inputs.iter().copied().zip(row.iter().copied());
+            activate(sums.sum(index + 1, output, bias, pairs))
         });
         let next = next.collect();
         outputs.push(core::mem::replace(&mut inputs, next));
