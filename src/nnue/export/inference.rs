@@ -5,7 +5,7 @@ use super::evaluation::{Evaluation, TailKind};
 use super::format::{Container, Padding, SaveFormat};
 use super::quantized::{Quantized, Values};
 use super::{Merge, Requirements, Rounding};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nnue::activation::Activation;
 use crate::nnue::architecture::Architecture;
 use crate::nnue::data::{ChessInputs, Encoding, OutputBuckets};
@@ -16,7 +16,8 @@ impl Quantized {
     /// The numbers of a network of wgrad-inference, in a format that writes them again.
     ///
     /// # Errors
-    /// Tables of buckets with gaps, which wgrad does not write.
+    /// Tables of buckets with gaps, a mirrored table with other buckets on the files e to h than on
+    /// d to a, and numbers that are not finite, none of which wgrad writes.
     pub fn from_network(network: &engine::Network) -> Result<Self> {
         let encoding = encoding_of(network)?;
         let inputs = encoding.inputs.inputs();
@@ -58,7 +59,13 @@ impl Quantized {
             evaluation: Some(evaluation),
         };
         let mut quantized = Self::empty(&format, &architecture, Some(&encoding))?;
-        for (tensor, (_, values)) in quantized.tensors.iter_mut().zip(named) {
+        for (tensor, (entry, values)) in quantized.tensors.iter_mut().zip(named) {
+            if let Values::Floats(values) = &values
+                && let Some(value) = values.iter().find(|value| !value.is_finite())
+            {
+                let name = format!("tensor {}", entry.tensor);
+                return Err(Error::argument(name, "finite numbers", value));
+            }
             tensor.values = values;
         }
         Ok(quantized)
@@ -176,6 +183,12 @@ fn encoding_of(network: &engine::Network) -> Result<Encoding> {
     let half: Vec<usize> = (0..32)
         .map(|entry| table[entry / 4 * 8 + entry % 4])
         .collect();
+    let differs = |&square: &usize| table[square] != table[square ^ 7];
+    if let (true, Some(square)) = (inputs.mirrored, (0..64).find(differs)) {
+        let name = format!("king bucket of square {square} of a mirrored board");
+        let expected = format!("{}, as on square {}", table[square ^ 7], square ^ 7);
+        return Err(Error::argument(name, expected, table[square]));
+    }
     let chess = match (inputs.mirrored, inputs.buckets()) {
         (false, 1) => ChessInputs::default(),
         (true, 1) => ChessInputs::named("chess768-mirrored", None)?,
