@@ -2,6 +2,7 @@
 
 mod fens;
 
+use crate::export::format_file;
 use crate::net::Net;
 use crate::options::{DeviceOption, ObjectiveOptions, ThreadsOption};
 use crate::sieve::{self, SieveOptions};
@@ -162,12 +163,10 @@ fn integer(
     let difference = match &options.evaluations {
         None => compared(&mut |_| Ok(()))?,
         Some(path) => {
-            let inputs: Vec<&Path> = options.data.iter().map(PathBuf::as_path).collect();
-            distinct_as(
-                "--evaluations",
-                path,
-                &[&inputs[..], &[&options.net]].concat(),
-            )?;
+            let mut inputs: Vec<&Path> = options.data.iter().map(PathBuf::as_path).collect();
+            inputs.push(&options.net);
+            inputs.extend(options.format.as_deref().and_then(format_file));
+            distinct_as("--evaluations", path, &inputs)?;
             try_write_atomically(path, |out| {
                 compared(&mut |pair| {
                     writeln!(out, "{}", pair.integer).map_err(Error::io(path, "write"))

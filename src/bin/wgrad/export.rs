@@ -1,6 +1,6 @@
 //! `wgrad export`: writes a network as the file of an engine.
 
-use crate::{Failure, Outcome, distinct, print};
+use crate::{Failure, Outcome, distinct, distinct_as, print};
 use clap::ValueEnum;
 use clap::builder::TypedValueParser;
 use indicatif::HumanCount;
@@ -40,8 +40,8 @@ pub struct Options {
     /// List the formats that come with wgrad
     #[arg(long, exclusive = true)]
     list: bool,
-    /// Print the TOML of a format, to change it
-    #[arg(long, value_name = "NAME", exclusive = true)]
+    /// Print the TOML of a format, to change it; with --net, of the one for that network
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["format", "out", "rounding", "calibrate"])]
     show: Option<String>,
 }
 
@@ -60,10 +60,7 @@ pub fn run(options: &Options) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(name) = &options.show {
-        for text in SaveFormat::preset_texts(name)? {
-            print(text)?;
-        }
-        return Ok(ExitCode::SUCCESS);
+        return show(name, options.net.as_deref());
     }
     match (&options.net, &options.out) {
         (Some(net), Some(out)) => write(options, net, out),
@@ -75,8 +72,40 @@ pub fn run(options: &Options) -> Outcome {
     }
 }
 
+/// The file of a format, if the format is one.
+pub fn format_file(name: &str) -> Option<&Path> {
+    name.ends_with(".toml").then_some(Path::new(name))
+}
+
+/// Prints a format as a file that `--format` takes.
+fn show(name: &str, net: Option<&Path>) -> Outcome {
+    let texts = SaveFormat::preset_texts(name)?;
+    let has_layers = match net {
+        None => false,
+        Some(net) => !read_network(net)?.0.architecture().layers.is_empty(),
+    };
+    match (&texts[..], net) {
+        ([_, layered], Some(_)) if has_layers => print(layered.trim_end())?,
+        ([plain, _], None) => {
+            print(plain)?;
+            print(format_args!(
+                "# For networks with hidden layers, add --net FILE to --show {name}."
+            ))?;
+        }
+        (texts, _) => print(texts.first().copied().unwrap_or_default().trim_end())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn write(options: &Options, net: &Path, out: &Path) -> Outcome {
-    distinct(out, &[net])?;
+    let mut list_path = out.as_os_str().to_owned();
+    list_path.push(".check.tsv");
+    let list_path = PathBuf::from(list_path);
+    let mut inputs = vec![net];
+    inputs.extend(format_file(&options.format));
+    inputs.extend(options.calibrate.iter().map(PathBuf::as_path));
+    distinct(out, &inputs)?;
+    distinct_as("the list beside --out", &list_path, &inputs)?;
     let (parameters, metadata) = read_network(net)?;
     let encoding = Encoding::from_metadata(net, &metadata)?;
     let architecture = parameters.architecture();
@@ -119,13 +148,10 @@ fn write(options: &Options, net: &Path, out: &Path) -> Outcome {
         options.format
     ))?;
     if let Some(list) = list {
-        let mut path = out.as_os_str().to_owned();
-        path.push(".check.tsv");
-        let path = PathBuf::from(path);
-        write_atomically(&path, |file| list.write(file))?;
+        write_atomically(&list_path, |file| list.write(file))?;
         print(format_args!(
             "wrote {}: the evaluations of {} positions, {:.1} centipawns from the network on average",
-            path.display(),
+            list_path.display(),
             list.rows().len(),
             list.mean_difference()
         ))?;

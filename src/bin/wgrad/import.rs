@@ -1,6 +1,7 @@
 //! `wgrad import`: makes a network file of wgrad from the file of another program.
 
 use crate::encoding::EncodingOptions;
+use crate::export::format_file;
 use crate::head::HeadOptions;
 use crate::{Failure, Outcome, distinct, print};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -43,7 +44,9 @@ pub struct Options {
 
 /// Reads the file and writes the network.
 pub fn run(options: &Options) -> Outcome {
-    distinct(&options.out, &[&options.file])?;
+    let mut inputs = vec![options.file.as_path()];
+    inputs.extend(format_file(&options.format));
+    distinct(&options.out, &inputs)?;
     let bytes = fs::read(&options.file).map_err(Error::io(&options.file, "read"))?;
     let (architecture, encoding) = shape(options)?;
     let (parameters, encoding) = match read(options, &bytes, &architecture, &encoding) {

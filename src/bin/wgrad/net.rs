@@ -27,7 +27,8 @@ impl Net {
                 let expected = "a network in the format wgrad";
                 Error::data(path, Fault::new("file", expected, damage))
             });
-            let quantized = Quantized::from_network(&read?)?;
+            let quantized = Quantized::from_network(&read?);
+            let quantized = quantized.map_err(|error| error.in_file(path))?;
             return Ok(Self {
                 parameters: quantized.parameters()?,
                 metadata: Metadata::new(),
