@@ -12,6 +12,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 test: adapters
 	$(CARGO) test --release --features cli
+	$(CARGO) test --release -p wgrad-inference
 	$(CARGO) test --release --features cli,binpack-gpl-3 --test data binpack
 
 adapters:
@@ -25,4 +26,4 @@ check:
 	rustfmt --check $(shell find . -name '*.rs' -not -path '*/target/*')
 	$(CARGO) clippy --release --workspace --all-targets --features cli -- -D warnings
 	$(CARGO) clippy --release --all-targets --features cli,binpack-gpl-3 -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --features cli
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --features cli -p wgrad -p wgrad-inference
