@@ -6,9 +6,12 @@ mod bad_input;
 mod bench;
 mod commands;
 mod data;
+mod export;
 mod gradients;
 mod half;
+mod import;
 mod inputs;
+mod integers;
 #[cfg(target_os = "linux")]
 mod paths;
 mod penalty;

@@ -10,7 +10,6 @@ use wgrad_inference::{Color, pieces_of};
 
 /// Half the distance of floats near 1.
 const FLOAT: f64 = 1.0 / (1 << 24) as f64;
-const QA: f64 = 255.0;
 const MOST_PIECES: f64 = 32.0;
 
 /// The evaluations of both networks in centipawns.
@@ -61,9 +60,9 @@ fn within(bound: f64, pairs: &[(f64, f64)], name: &str) {
 
 /// The largest error of a clipped lane: half a step for each weight and the bias, and the rounding
 /// of a sum of floats, whose parts are within 33 times the largest weight.
-fn lane_error(limit: f64) -> f64 {
+fn lane_error(qa: f64, limit: f64) -> f64 {
     let terms = MOST_PIECES + 1.0;
-    0.5 * terms / QA + terms * terms * limit * FLOAT
+    0.5 * terms / qa + terms * terms * limit * FLOAT
 }
 
 /// The largest sum of sizes in a row of so many weights.
@@ -78,12 +77,13 @@ fn largest_row(weights: &[f32], width: usize) -> f64 {
 /// centipawn.
 #[test]
 fn plain_networks_are_within_their_rounding() {
-    const QB: f64 = 512.0;
+    const QA: f64 = 1024.0;
+    const QB: f64 = 32.0;
     let format = format(
-        "[[tensors]]\ntensor = 'A1'\nmerge = ['shared']\ntype = 'i16'\nscale = 255\n\
-         [[tensors]]\ntensor = 'B1'\ntype = 'i16'\nscale = 255\n\
-         [[tensors]]\ntensor = 'C'\ntype = 'i16'\nscale = 512\n\
-         [[tensors]]\ntensor = 'd'\ntype = 'i32'\nscale = 130560\n\
+        "[[tensors]]\ntensor = 'A1'\nmerge = ['shared']\ntype = 'i16'\nscale = 1024\n\
+         [[tensors]]\ntensor = 'B1'\ntype = 'i16'\nscale = 1024\n\
+         [[tensors]]\ntensor = 'C'\ntype = 'i16'\nscale = 32\n\
+         [[tensors]]\ntensor = 'd'\ntype = 'i32'\nscale = 32768\n\
          [evaluation]\nscale = 400\n",
     );
     let kings = encoding(inputs("king-buckets-mirrored", Some(&small_buckets())), 8);
@@ -108,7 +108,7 @@ fn plain_networks_are_within_their_rounding() {
             1.0
         };
         let row = largest_row(net.get(ParameterName::C).unwrap(), width);
-        let output = slope * lane_error(0.3) * row
+        let output = slope * lane_error(QA, 0.3) * row
             + width as f64 * 0.5 / QB
             + 1.5 / (QA * QB)
             + (width + 1) as f64 * (row + 0.3) * FLOAT;
@@ -122,6 +122,7 @@ fn plain_networks_are_within_their_rounding() {
 /// each layer adds its row's error, and CReLU adds none.
 #[test]
 fn layered_networks_are_within_their_rounding() {
+    const QA: f64 = 1023.0;
     const Q1: f64 = 128.0;
     let encoding = encoding(inputs("chess768", None), 8);
     let architecture: Architecture = layered(&encoding, 16, &["4:crelu", "3:crelu"]);
@@ -134,11 +135,14 @@ fn layered_networks_are_within_their_rounding() {
     net.values_mut()[4]
         .iter_mut()
         .for_each(|weight| *weight += 3.0);
-    let format = crate::support::free("integral", &architecture);
+    net.values_mut()[6].iter_mut().for_each(|bias| *bias += 0.5);
+    let mut format = crate::support::free("integral", &architecture);
+    (format.tensors[0].scale, format.tensors[1].scale) = (QA, QA);
+    format.evaluation.as_mut().unwrap().product_shift = 12;
     let row = |layer, width| largest_row(net.get(ParameterName::W(layer)).unwrap(), width);
     let (first, second, third) = (row(0, 16), row(1, 4), row(2, 3));
-    let unit = QA * QA / 512.0;
-    let product = 2.0 * lane_error(0.3) + 1.0 / unit;
+    let unit = QA * QA / 4096.0;
+    let product = 2.0 * lane_error(QA, 0.3) + 1.0 / unit;
     let z = first * product + 16.0 * 0.5 / Q1;
     let floats = 64.0 * (first + second + third + 1.0) * FLOAT;
     let output = third * (second * z) + (1.0 + third) * (1.0 + second) * floats;

@@ -183,5 +183,5 @@ fn finer_accumulators_are_read_back() {
     let bytes = quantized.to_bytes().unwrap();
     let read = Quantized::from_bytes(&fine, &architecture, Some(&chess()), &bytes).unwrap();
     assert_eq!(read.network().unwrap(), quantized.network().unwrap());
-    assert_eq!(read.to_bytes().unwrap(), bytes);
+    assert!(read.to_bytes().unwrap() == bytes);
 }

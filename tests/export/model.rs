@@ -98,7 +98,7 @@ fn the_model_computes_what_an_engine_computes() {
         values.sort_unstable();
         values.dedup();
         assert!(
-            values.len() > 30,
+            values.len() > 9,
             "{name}: {} different evaluations",
             values.len()
         );

@@ -129,7 +129,7 @@ impl Quantized {
     }
 
     /// The weights that the numbers mean: each number divided by its scale, in f32. Writing them
-    /// again gives the same numbers.
+    /// again gives the same numbers with either rounding.
     ///
     /// # Errors
     /// Tensors that do not fit the architecture, which those of [`Quantized::new`] do.
@@ -139,8 +139,7 @@ impl Quantized {
             let name = spec.name.as_str();
             let tensor = self.tensor(name);
             let tensor = tensor.ok_or_else(|| Error::argument(name, "a tensor", "none"))?;
-            let rounding = tensor.entry.rounding.unwrap_or(self.format.rounding);
-            let weights = tensor.weights(rounding);
+            let weights = tensor.weights();
             values.push(match tensor.entry.merge.contains(&Merge::Kings) {
                 true => merge::split_kings(&weights, self.architecture.hidden),
                 false => weights,
@@ -209,8 +208,8 @@ impl Quantized {
 }
 
 impl QuantizedTensor {
-    /// The weights that the numbers mean, which this rounding turns into the same numbers.
-    fn weights(&self, rounding: Rounding) -> Vec<f32> {
+    /// The weights that the numbers mean, which both roundings turn into the same numbers.
+    fn weights(&self) -> Vec<f32> {
         let scale = self.entry.scale;
         match &self.values {
             Values::Floats(values) => {
@@ -220,10 +219,14 @@ impl QuantizedTensor {
             Values::Integers(values) => {
                 let weight = |&value: &i32| {
                     let near = (f64::from(value) / scale) as f32;
-                    let gives = |weight: f32| rounding.apply(f64::from(weight) * scale) as i32;
+                    let gives = |weight: f32, how: Rounding| {
+                        how.apply(f64::from(weight) * scale) as i32 == value
+                    };
+                    let both = [Rounding::Nearest, Rounding::Truncate];
                     // A quotient just below an integer would be cut to the one before it.
                     let around = [near, near.next_up(), near.next_down()];
-                    let found = around.into_iter().find(|&weight| gives(weight) == value);
+                    let same = |&weight: &f32| both.into_iter().all(|how| gives(weight, how));
+                    let found = around.into_iter().find(same);
                     found.unwrap_or(near)
                 };
                 values.iter().map(weight).collect()

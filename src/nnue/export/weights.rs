@@ -19,12 +19,16 @@ const LONGEST: usize = 256;
 /// names of bullet's examples: l0w, l0f (the shared part), l0b, l1w, l1b and so on.
 ///
 /// # Errors
-/// A file that is cut short, tensors that are missing or unknown, and wrong numbers of elements.
+/// An untied network, a file that is cut short, tensors that are missing or unknown, and wrong
+/// numbers of elements.
 pub fn read_bullet_weights(
     bytes: &[u8],
     architecture: &Architecture,
     encoding: Option<&Encoding>,
 ) -> Result<Parameters> {
+    if !architecture.tied {
+        return Err(Error::argument("network", "a tied one", "an untied one"));
+    }
     let tensors = split(bytes)?;
     let format = SaveFormat::preset("raw", architecture)?.for_network(architecture);
     let mut ordered = Vec::new();
@@ -33,10 +37,10 @@ pub fn read_bullet_weights(
         names.push((spec.name.as_str(), bullet_name(spec.name), spec.len()));
     }
     for entry in &format.tensors {
+        // The format lists the tensors of a tied network and no others.
         let known = names.iter().find(|(name, ..)| *name == entry.tensor);
         let Some((_, name, len)) = known else {
-            let expected = "a tied network";
-            return Err(Error::argument("network", expected, "an untied one"));
+            continue;
         };
         let found = tensors.iter().find(|(found, _)| found == name);
         let found = found
