@@ -124,8 +124,8 @@ fn the_list_beside_a_file_has_what_eval_prints() {
     let (_guard, directory) = scratch();
     for (name, format, size) in [
         ("plain", "bullet", 12_352),
-        ("plain", "wgrad", 12_608),
-        ("layered", "bullet", 101_184),
+        ("plain", "wgrad", 12_672),
+        ("layered", "bullet", 99_712),
     ] {
         let net = network(&directory, name);
         let out = directory.join("net.nnue");
