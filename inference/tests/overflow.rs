@@ -194,14 +194,10 @@ fn biases_and_squares_after_the_first_hidden_layer_are_within_32_bits() {
         0,
         Some(first(MOST + 255)),
     );
-    // 46,341² is the first square that 32 bits do not hold; below 0 it stays after the clip.
+    // 46,341² is the first square that 32 bits do not hold. It wraps to a number below 0.
     for (z, value, overflow) in [
         (46_340, 1, None),
-        (
-            46_341,
-            i64::from((46_341i64 * 46_341) as i32),
-            Some(46_341 * 46_341),
-        ),
+        (46_341, 0, Some(46_341 * 46_341)),
         (-46_340, 1, None),
         (1 << 16, 0, Some(1 << 32)),
     ] {
@@ -212,7 +208,7 @@ fn biases_and_squares_after_the_first_hidden_layer_are_within_32_bits() {
         }
         check(
             &network(vec![0], Head::Layered(head)),
-            value as i32,
+            value,
             overflow.map(first),
         );
     }
@@ -303,11 +299,11 @@ fn parts_that_do_not_fit_are_refused() {
     let squared = |shift| FirstInputs::Squared { shift };
     for (words, change) in [
         (
-            "at most 255, found 256",
+            "1 to 255, found 256",
             &(|head: &mut Layered| head.qa = 256) as &dyn Fn(&mut Layered),
         ),
-        ("at most 255, found 508", &|head| head.inputs = squared(7)),
-        ("at most 31, found 32", &|head| head.inputs = squared(32)),
+        ("1 to 255, found 508", &|head| head.inputs = squared(7)),
+        ("1 to 255, found 0", &|head| head.inputs = squared(32)),
         ("an even number, found 1", &|head| {
             head.inputs = FirstInputs::Pairwise { shift: 9 }
         }),
