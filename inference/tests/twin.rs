@@ -94,13 +94,13 @@ fn float_tail(head: &Layered, sums: &[i64], bucket: usize, scale: i64) -> i32 {
     let activated = |z: &[f32], activation: Activation| {
         let one = |z: f32| match activation {
             Activation::Relu => z.max(0.0),
-            Activation::CRelu | Activation::Dual(_) => z.max(0.0).min(1.0),
-            Activation::SCRelu => z.max(0.0).min(1.0) * z.max(0.0).min(1.0),
+            Activation::CRelu | Activation::Dual(_) => z.clamp(0.0, 1.0),
+            Activation::SCRelu => z.clamp(0.0, 1.0) * z.clamp(0.0, 1.0),
         };
         let mut outputs: Vec<f32> = z.iter().map(|&z| one(z)).collect();
         match activation {
             Activation::Dual(Square::OfClipped) => {
-                outputs.extend(z.iter().map(|z| z.max(0.0).min(1.0) * z.max(0.0).min(1.0)));
+                outputs.extend(z.iter().map(|z| z.clamp(0.0, 1.0) * z.clamp(0.0, 1.0)));
             }
             Activation::Dual(Square::Clipped) => outputs.extend(z.iter().map(|z| (z * z).min(1.0))),
             _ => {}
