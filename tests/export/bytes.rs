@@ -19,8 +19,8 @@ impl Layout {
     }
 
     /// The integer of a weight.
-    fn integer(&self, weight: f32, scale: i32) -> i32 {
-        let scaled = f64::from(weight) * f64::from(scale);
+    fn integer(&self, weight: f32, scale: impl Into<f64>) -> i32 {
+        let scaled = f64::from(weight) * scale.into();
         if self.truncates {
             return scaled as i32;
         }
@@ -35,7 +35,7 @@ impl Layout {
         }
     }
 
-    fn i8(&mut self, weights: &[f32], scale: i32) {
+    fn i8(&mut self, weights: &[f32], scale: f64) {
         for &weight in weights {
             let value = i8::try_from(self.integer(weight, scale)).unwrap();
             self.bytes.extend(value.to_le_bytes());
@@ -172,7 +172,7 @@ fn layers_are_transposed_if_the_format_says_so() {
         let mut layout = Layout::new(truncates);
         layout.i16(get(A1), 255);
         layout.i16(get(B1), 255);
-        layout.i8(get(W(0)), 64);
+        layout.i8(get(W(0)), 64.0);
         layout.f32(get(Bias(0)));
         for layer in 1..3 {
             layout.f32(get(W(layer)));
@@ -184,7 +184,8 @@ fn layers_are_transposed_if_the_format_says_so() {
         let mut layout = Layout::new(truncates);
         layout.i16(get(A1), 255);
         layout.i16(get(B1), 255);
-        layout.i8(&transposed(0), 128);
+        // 64·256 for products that end at 255² ÷ 512.
+        layout.i8(&transposed(0), 129.0058900422914);
         layout.i32(get(Bias(0)), 64);
         layout.i32(&transposed(1), 64);
         layout.i32(get(Bias(1)), 1 << 18);

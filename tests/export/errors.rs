@@ -281,9 +281,9 @@ fn a_weight_out_of_range_is_named_with_its_place_and_the_clip_that_prevents_it()
         1.0,
         &[
             "tensor W1, bucket 0, output 1, input 2",
-            "-128 to 127 at scale 128",
-            "clipped at 0.9922",
-            "128 from the weight 1",
+            "-128 to 127 at scale 129.0",
+            "clipped at 0.9845",
+            "129 from the weight 1",
         ],
     );
     check(
@@ -305,7 +305,7 @@ fn a_weight_out_of_range_is_named_with_its_place_and_the_clip_that_prevents_it()
     }
     // The ends of the range fit.
     let mut net = parameters(&architecture, 0.1, 32);
-    net.values_mut()[2][..2].copy_from_slice(&[127.0 / 128.0, -1.0]);
+    net.values_mut()[2][..2].copy_from_slice(&[0.9844, -0.992]);
     let format = free("hobbes", &architecture);
     let quantized = Quantized::new(&format, &net, Some(&chess())).unwrap();
     assert_eq!(crate::support::integers(&quantized, "W1")[..2], [127, -128]);

@@ -16,7 +16,7 @@ fn required(name: &str) -> (SaveFormat, Architecture, Encoding) {
 #[track_caller]
 fn check(name: &str, size: usize) {
     let (format, architecture, encoding) = required(name);
-    let parameters = parameters(&architecture, 0.99, 1);
+    let parameters = parameters(&architecture, 0.97, 1);
     let written = Quantized::new(&format, &parameters, Some(&encoding)).unwrap();
     drop(parameters);
     let bytes = written.to_bytes().unwrap();
