@@ -6,7 +6,7 @@ use support::{Random, Seen, features, forms, plain, play, without};
 use wgrad_inference::{Accumulators, Color};
 
 /// The games of each form of inputs.
-const GAMES: usize = 8;
+const GAMES: usize = 20;
 const HIDDEN: usize = 8;
 
 #[test]
