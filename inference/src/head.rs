@@ -48,10 +48,10 @@ impl Activation {
 
 /// One output layer, on both accumulators.
 ///
-/// With lanes a, limits [x] = min(max(x, 0), QA) and weights w, the output is
+/// With lanes a, limits \[x\] = min(max(x, 0), QA) and weights w, the output is
 ///
-/// - CReLU: Σ [a]·w + b,
-/// - SCReLU: Σ [a]²·w ÷ QA + b,
+/// - CReLU: Σ \[a\]·w + b,
+/// - SCReLU: Σ \[a\]²·w ÷ QA + b,
 ///
 /// and the evaluation is output · scale ÷ (QA·QB).
 #[derive(Clone, Debug, PartialEq)]
@@ -68,8 +68,8 @@ pub struct Plain {
     pub biases: Vec<i32>,
 }
 
-/// How lanes become the inputs of the first hidden layer, each within 8 bits. With [x] = min(max(x,
-/// 0), QA), there are 2K inputs, or K with the product.
+/// How lanes become the inputs of the first hidden layer, each within 8 bits. With
+/// \[x\] = min(max(x, 0), QA), there are 2K inputs, or K with the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstInputs {
     /// \[a\].
