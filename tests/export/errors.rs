@@ -341,12 +341,12 @@ fn every_key_of_a_requirement_is_compared() {
     check(
         &hobbes,
         &|one| one.layers.truncate(1),
-        &["layers", "16:dual,32:crelu", "16:dual"],
+        &["layers", "16:dual-square,32:crelu", "16:dual-square"],
     );
     check(
         &hobbes,
         &|one| one.layers.clear(),
-        &["layers", "16:dual,32:crelu", "none"],
+        &["layers", "16:dual-square,32:crelu", "none"],
     );
     check(&hobbes, &|one| one.skip = true, &["skip", "false", "true"]);
     let with = |inputs: wgrad::nnue::data::ChessInputs, buckets| {

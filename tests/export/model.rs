@@ -35,7 +35,11 @@ fn networks() -> Vec<(Architecture, Encoding, &'static str)> {
             "wgrad",
         ),
         (layered(&mirrored, 8, &["4:screlu"]), mirrored, "wgrad"),
-        (layered(&small, 8, &two), small.clone(), "hobbes"),
+        (
+            layered(&small, 8, &["4:dual-square", "3:crelu"]),
+            small.clone(),
+            "hobbes",
+        ),
         (layered(&kings, 8, &two).skip(true), kings, "bullet"),
         (
             layered(&small, 8, &["4:relu", "3:screlu", "2:crelu"]),
