@@ -6,8 +6,8 @@ use super::inputs::View;
 use super::network::Network;
 use super::sums::Overflow;
 
-/// The accumulators of a position in both perspectives: the biases plus the weights of each feature,
-/// in 16 bits.
+/// The accumulators of a position in both perspectives: the biases plus the weights of each
+/// feature, in 16 bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accumulators {
     /// By color.
@@ -40,8 +40,8 @@ impl Accumulators {
 
     /// Follows a move: `removed` are the pieces that left the board, which are the moved pieces on
     /// their old squares and a captured piece, and `added` are the moved pieces on their new
-    /// squares. `board` has all pieces after the move. A perspective is computed anew from it if its
-    /// king went to another bucket or, with mirroring, across the middle of the board.
+    /// squares. `board` has all pieces after the move. A perspective is computed anew from it if
+    /// its king went to another bucket or, with mirroring, across the middle of the board.
     pub fn update(
         &mut self,
         network: &Network,
@@ -78,22 +78,29 @@ impl Accumulators {
         network: &Network,
         board: impl Iterator<Item = Piece> + Clone,
     ) -> Result<Self, Overflow> {
-        for color in Color::ALL {
+        let sums = Color::ALL.map(|color| {
             let view = view_of(network, color, board.clone());
-            let mut sums: Vec<i64> = network.biases.iter().copied().map(i64::from).collect();
+            let mut sums: Vec<i32> = network.biases.iter().copied().map(i32::from).collect();
             for piece in board.clone() {
                 let feature = network.inputs.feature(color, view, piece);
                 for (sum, &weight) in sums.iter_mut().zip(network.row(feature)) {
-                    *sum += i64::from(weight);
+                    *sum += i32::from(weight);
                 }
             }
-            for (lane, &value) in sums.iter().enumerate() {
-                if i16::try_from(value).is_err() {
-                    return Err(Overflow::Accumulator { lane, value });
-                }
+            (color, view, sums)
+        });
+        for (lane, &value) in sums.iter().flat_map(|(_, _, sums)| sums.iter().enumerate()) {
+            if i16::try_from(value).is_err() {
+                let value = value.into();
+                return Err(Overflow::Accumulator { lane, value });
             }
         }
-        Ok(Self::new(network, board))
+        let sides = sums.map(|(color, view, sums)| Side {
+            color,
+            view,
+            lanes: sums.into_iter().map(|sum| sum as i16).collect(),
+        });
+        Ok(Self { sides })
     }
 }
 

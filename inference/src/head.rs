@@ -131,8 +131,8 @@ pub struct FloatTail {
 
 /// z = (sum >> shift) + b in the first hidden layer, or (sum + b) >> shift, at the scale Q. Its
 /// activation has outputs at the scale Q²: \[z\]·Q for CReLU and ReLU, and squares of z, with the
-/// limits of [`Activation`]. The layer after it has sums at the scale Q³, the next at Q⁴, and so on;
-/// their activations are CReLU or ReLU. The evaluation is output · scale ÷ Qⁿ.
+/// limits of [`Activation`]. The layer after it has sums at the scale Q³, the next at Q⁴, and so
+/// on; their activations are CReLU or ReLU. The evaluation is output · scale ÷ Qⁿ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IntegerTail {
     /// Q.

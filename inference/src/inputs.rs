@@ -14,8 +14,8 @@ const SQUARES: usize = 64;
 ///    becomes s ^ 7.
 /// 3. A piece of kind k (pawn 0 to king 5) on square s is feature 64·k + s, plus 384 if it belongs
 ///    to the other side. With merged kings, the other side's king has the features of the own one.
-/// 4. The bucket of the own king's square (before mirroring) adds 768 per bucket, or 704 with merged
-///    kings.
+/// 4. The bucket of the own king's square (before mirroring) adds 768 per bucket, or 704 with
+///    merged kings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inputs {
     /// Whether the board is mirrored if the king is on one of the files e to h.

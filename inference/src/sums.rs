@@ -36,7 +36,8 @@ impl core::fmt::Display for Overflow {
                 value,
             } => write!(
                 f,
-                "layer {layer} after the accumulators, output {output}: expected 32 bits, found {value}"
+                "layer {layer} after the accumulators, output {output}: \
+                 expected 32 bits, found {value}"
             ),
         }
     }

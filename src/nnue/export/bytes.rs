@@ -31,8 +31,8 @@ impl Quantized {
     /// The numbers of a file of a format, for a network of this shape.
     ///
     /// # Errors
-    /// Everything that [`Quantized::new`] refuses but values out of range, a file of another size or
-    /// header, and floats that are NaN or infinite.
+    /// Everything that [`Quantized::new`] refuses but values out of range, a file of another size
+    /// or header, and floats that are NaN or infinite.
     pub fn from_bytes(
         format: &SaveFormat,
         architecture: &Architecture,

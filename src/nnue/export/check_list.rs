@@ -89,9 +89,9 @@ impl CheckList {
         self.rows.iter().map(distance).sum::<f64>() / self.rows.len().max(1) as f64
     }
 
-    /// Writes the list as lines of fields with tabs between them: a line of names, then the FEN, the
-    /// evaluation of the integer network, the one of the network of floats, the king bucket of the
-    /// side to move and of the other side, and the output bucket.
+    /// Writes the list as lines of fields with tabs between them: a line of names, then the FEN,
+    /// the evaluation of the integer network, the one of the network of floats, the king bucket of
+    /// the side to move and of the other side, and the output bucket.
     ///
     /// # Errors
     /// Those of the writer.

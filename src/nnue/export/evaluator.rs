@@ -53,8 +53,8 @@ impl Evaluator {
         outputs
     }
 
-    /// What each piece but the kings is worth in a position: how Y changes without it, in the output
-    /// bucket of one piece less. By ascending square.
+    /// What each piece but the kings is worth in a position: how Y changes without it, in the
+    /// output bucket of one piece less. By ascending square.
     ///
     /// # Errors
     /// Failures of the CPU executor.

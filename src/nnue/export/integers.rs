@@ -12,9 +12,9 @@ impl Quantized {
     /// The network as an engine evaluates it, with the arithmetic of the format.
     ///
     /// # Errors
-    /// A format without an evaluation, scales and types that do not fit its arithmetic, and networks
-    /// for which there is none: other games, untied ones, another clip than 1, a ReLU after the
-    /// accumulators, and a pairwise product without hidden layers.
+    /// A format without an evaluation, scales and types that do not fit its arithmetic, and
+    /// networks for which there is none: other games, untied ones, another clip than 1, a ReLU
+    /// after the accumulators, and a pairwise product without hidden layers.
     pub fn network(&self) -> Result<engine::Network> {
         let wrong = |place: &str, expected: &str, found: String| {
             Err(Error::argument(

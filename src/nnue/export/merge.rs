@@ -49,7 +49,8 @@ pub(super) fn kings(
     Ok(merged)
 }
 
-/// The weights `[704·b, K]` with a plane for each king again, `[768·b, K]`. Both planes are the same.
+/// The weights `[704·b, K]` with a plane for each king again, `[768·b, K]`. Both planes are the
+/// same.
 pub(super) fn split_kings(merged: &[f32], hidden: usize) -> Vec<f32> {
     let mut weights = Vec::with_capacity(merged.len() / MERGED * BUCKET);
     for bucket in merged.chunks_exact(MERGED * hidden) {

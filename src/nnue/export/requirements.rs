@@ -40,8 +40,8 @@ impl Requirements {
         *self == Self::default()
     }
 
-    /// The network that is required. What is left out is as in [`Architecture::default`], tied, with
-    /// SCReLU, or as in [`Encoding::default`].
+    /// The network that is required. What is left out is as in [`Architecture::default`], tied,
+    /// with SCReLU, or as in [`Encoding::default`].
     ///
     /// # Errors
     /// A key that no network has.

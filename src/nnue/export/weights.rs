@@ -15,8 +15,8 @@ use crate::nnue::parameters::Parameters;
 /// The longest name of a tensor.
 const LONGEST: usize = 256;
 
-/// The parameters of a weights.bin of bullet, for a network of this shape. Its tensors must have the
-/// names of bullet's examples: l0w, l0f (the shared part), l0b, l1w, l1b and so on.
+/// The parameters of a weights.bin of bullet, for a network of this shape. Its tensors must have
+/// the names of bullet's examples: l0w, l0f (the shared part), l0b, l1w, l1b and so on.
 ///
 /// # Errors
 /// An untied network, a file that is cut short, tensors that are missing or unknown, and wrong

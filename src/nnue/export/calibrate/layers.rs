@@ -15,7 +15,8 @@ use wgrad_inference as engine;
 const FINE: i32 = 1 << 20;
 
 /// Rounds the first hidden layer, and with an integer tail each layer after it, for the values that
-/// each layer has in the network of floats. Then rounds the accumulators for the outputs, and again.
+/// each layer has in the network of floats. Then rounds the accumulators for the outputs, and
+/// again.
 pub(super) fn calibrate(
     quantized: &mut Quantized,
     parameters: &Parameters,
