@@ -23,6 +23,7 @@ mod net;
 mod operations;
 mod options;
 mod picture;
+mod plot;
 mod progress;
 mod recipe;
 mod settings;
@@ -82,8 +83,11 @@ enum Command {
     Export(export::Options),
     /// Make a network file from the file of an engine or another trainer
     Import(import::Options),
-    /// Print the architecture of a network and the ranges of its tensors
+    /// Print the architecture of a network and the ranges of its tensors; with data, also what its
+    /// neurons and buckets do
     Inspect(inspect::Options),
+    /// Draw losses, learning rate, lambda and speed of runs over their steps
+    Plot(plot::Options),
     /// Run one forward and backward pass on tensors from a file, as a cross-check with other
     /// frameworks
     Gradients(gradients::Options),
@@ -129,6 +133,7 @@ fn main() -> ExitCode {
         Command::Export(options) => export::run(&options),
         Command::Import(options) => import::run(&options),
         Command::Inspect(options) => inspect::run(&options),
+        Command::Plot(options) => plot::run(&options),
         Command::Gradients(options) => gradients::run(&options),
         Command::Operations(options) => operations::run(&options),
     };

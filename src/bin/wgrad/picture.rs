@@ -1,10 +1,14 @@
 //! The loss curve as an SVG picture, and the drawing code that every picture shares.
 
+mod png;
+pub mod scale;
+
+pub use png::{ending, write_picture};
+
 use plotters::coord::Shift;
-use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
-use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+use scale::Scale;
 use std::io::Write;
 use std::path::Path;
 use wgrad::Result;
@@ -22,17 +26,17 @@ pub const GRID: RGBColor = RGBColor(228, 231, 235);
 const TRAINING: RGBColor = RGBColor(38, 110, 188);
 const VALIDATION: RGBColor = RGBColor(217, 95, 14);
 /// The most points that are visible at this size.
-const POINTS: usize = 1200;
+pub const POINTS: usize = 1200;
 /// From this many points on, the training loss is smoothed over at most this fraction of the
 /// points.
-const SMOOTHED: usize = 80;
+pub const SMOOTHED: usize = 80;
 /// The most marks that do not run into each other.
-const MARKS: usize = 60;
+pub const MARKS: usize = 60;
 
 /// Draws the curve of a training to `path`. The file is replaced atomically. Returns false if there
 /// is nothing to draw yet.
 pub fn draw(path: &Path, curve: &Curve, title: &str, steps_per_epoch: u64) -> Result<bool> {
-    let training = thin(&drawable(&curve.training));
+    let training = thin(&drawable(&curve.training), POINTS);
     let validation = drawable(&curve.validation);
     if training.is_empty() && validation.is_empty() {
         return Ok(false);
@@ -58,15 +62,22 @@ pub fn save_sized(
     size: (u32, u32),
     paint: impl FnOnce(&mut String) -> Drawing,
 ) -> Result<()> {
+    let svg = painted(size, paint).map_err(wgrad::Error::io(path, "draw the picture"))?;
+    write_atomically(path, |out| out.write_all(svg.as_bytes()))
+}
+
+/// A painting as SVG of `size` pixels. The canvas is `size` times [`UNITS`].
+pub fn painted(
+    size: (u32, u32),
+    paint: impl FnOnce(&mut String) -> Drawing,
+) -> std::io::Result<String> {
     let mut svg = String::new();
     // The backend writes to memory, so it fails only if the drawing itself is wrong.
-    let painted = paint(&mut svg).map_err(|error| std::io::Error::other(error.to_string()));
-    painted.map_err(wgrad::Error::io(path, "draw the picture"))?;
+    paint(&mut svg).map_err(|error| std::io::Error::other(error.to_string()))?;
     let (width, height) = (UNITS as u32 * size.0, UNITS as u32 * size.1);
     let drawn = format!("<svg width=\"{width}\" height=\"{height}\"");
     let shown = format!("<svg width=\"{}\" height=\"{}\"", size.0, size.1);
-    let svg = svg.replacen(&drawn, &shown, 1);
-    write_atomically(path, |out| out.write_all(svg.as_bytes()))
+    Ok(svg.replacen(&drawn, &shown, 1))
 }
 
 fn paint(
@@ -179,7 +190,7 @@ pub fn wide(colour: RGBColor, pixels: i32) -> ShapeStyle {
 }
 
 /// The points that a logarithmic axis can show.
-fn drawable(points: &[(u64, f64)]) -> Vec<(f64, f64)> {
+pub fn drawable(points: &[(u64, f64)]) -> Vec<(f64, f64)> {
     let drawable = |&&(_, loss): &&(u64, f64)| loss.is_finite() && loss > 0.0;
     points
         .iter()
@@ -188,14 +199,14 @@ fn drawable(points: &[(u64, f64)]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// At most [`POINTS`] means of neighboring points.
-fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let share = points.len().div_ceil(POINTS).max(1);
+/// At most `most` means of neighboring points.
+pub fn thin(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
+    let share = points.len().div_ceil(most).max(1);
     points.chunks(share).map(mean).collect()
 }
 
 /// For each point, the mean over the points around it. The window is a fortieth of all points.
-fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+pub fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let reach = points.len() / SMOOTHED;
     let around = |at: usize| {
         // The start is steep, so its window stays centered. The end is flat, so its window keeps
@@ -214,104 +225,14 @@ fn mean(points: &[(f64, f64)]) -> (f64, f64) {
     (sum.0 / points.len() as f64, sum.1 / points.len() as f64)
 }
 
-/// The axis of the loss, which is logarithmic if the losses span a factor of 3.
-#[derive(Clone)]
-struct Scale {
-    logarithmic: bool,
-    low: f64,
-    high: f64,
-    ticks: Vec<f64>,
-}
-
-impl Scale {
-    fn of(losses: impl Iterator<Item = f64>) -> Self {
-        let (low, high) = losses.fold((f64::INFINITY, 0.0), |(low, high), loss| {
-            (f64::min(low, loss), f64::max(high, loss))
-        });
-        if high / low < 3.0 {
-            let room = (0.06 * (high - low)).max(0.01 * high);
-            let (low, high) = ((low - room).max(0.0), high + room);
-            let step = nice((high - low) / 6.0);
-            let first = (low / step).ceil() as i64;
-            let ticks = (first..).map(|tick| tick as f64 * step);
-            let ticks = ticks.take_while(|tick| *tick <= high).collect();
-            return Self {
-                logarithmic: false,
-                low,
-                high,
-                ticks,
-            };
-        }
-        let (low, high) = ((0.88 * low).log10(), (1.15 * high).log10());
-        let mantissas: &[f64] = match high - low {
-            decades if decades < 1.0 => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0],
-            decades if decades < 1.8 => &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
-            decades if decades < 4.0 => &[1.0, 2.0, 5.0],
-            _ => &[1.0],
-        };
-        // If there are very many decades, the axis marks only every second decade, every third, and
-        // so on.
-        let stride = ((high - low) / 12.0).ceil().max(1.0) as usize;
-        let decades = (low.floor() as i32..=high.ceil() as i32).step_by(stride);
-        let ticks =
-            decades.flat_map(|decade| mantissas.iter().map(move |m| f64::from(decade) + m.log10()));
-        let ticks = ticks.filter(|tick| (low..=high).contains(tick)).collect();
-        Self {
-            logarithmic: true,
-            low,
-            high,
-            ticks,
-        }
-    }
-
-    fn place(&self, loss: f64) -> f64 {
-        if self.logarithmic { loss.log10() } else { loss }
-    }
-
-    fn label(&self, place: f64) -> String {
-        let loss = if self.logarithmic {
-            10f64.powf(place)
-        } else {
-            place
-        };
-        if loss != 0.0 && !(1e-4..1e5).contains(&loss) {
-            return format!("{loss:.0e}");
-        }
-        // Four significant digits, without trailing zeros.
-        let places = if loss >= 1.0 { 3 } else { 7 };
-        let text = format!("{loss:.places$}");
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    }
-}
-
-impl Ranged for Scale {
-    type FormatOption = NoDefaultFormatting;
-    type ValueType = f64;
-
-    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
-        RangedCoordf64::from(self.low..self.high).map(value, limit)
-    }
-
-    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
-        self.ticks.clone()
-    }
-
-    fn range(&self) -> std::ops::Range<f64> {
-        self.low..self.high
-    }
-}
-
-impl ValueFormatter<f64> for Scale {
-    fn format_ext(&self, place: &f64) -> String {
-        self.label(*place)
-    }
-}
-
-/// 1, 2 or 5 times a power of ten, the first one that is at least `step`.
-fn nice(step: f64) -> f64 {
-    let power = 10f64.powf(step.log10().floor());
-    let factor = [1.0, 2.0, 5.0]
-        .into_iter()
-        .find(|factor| factor * power >= step);
-    factor.unwrap_or(10.0) * power
+/// `20 k`, `1.5 M`.
+pub fn short(value: f64) -> String {
+    let units = [(1e9, " G"), (1e6, " M"), (1e3, " k"), (1.0, "")];
+    let unit = units.into_iter().find(|(size, _)| value >= *size);
+    let (size, unit) = unit.unwrap_or((1.0, ""));
+    let digits = format!("{:.2}", value / size);
+    format!(
+        "{}{unit}",
+        digits.trim_end_matches('0').trim_end_matches('.')
+    )
 }

@@ -8,6 +8,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// The version of the lines that this release writes. It grows when a line changes its meaning or
+/// loses a field, and not when it gains one. `docs/events.md` lists all lines and fields.
+pub const VERSION: u32 = 1;
+
 /// One line of a log: a JSON object whose field `kind` is the name of the variant in lower case.
 ///
 /// NaN and infinities are written as `null` and read back as NaN.
@@ -18,6 +22,9 @@ use std::path::{Path, PathBuf};
 pub enum Entry {
     /// A training begins.
     Start {
+        /// The version of the lines, [`VERSION`]; 0 in a log of release 0.1.0, which names none.
+        #[serde(default)]
+        version: u32,
         /// The settings of the training.
         settings: Settings,
         /// The device of the training.
@@ -59,6 +66,9 @@ pub enum Entry {
     },
     /// A training continues from a checkpoint.
     Resume {
+        /// The version of the lines from here on, as in [`Entry::Start`].
+        #[serde(default)]
+        version: u32,
         /// The number of steps so far.
         step: u64,
         /// The epoch of the next batch, counted from 0.
@@ -232,6 +242,13 @@ fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], Entry)>> {
         let last = lines.peek().is_none();
         match serde_json::from_slice(line) {
             _ if !line.ends_with(b"\n") => {}
+            Ok(Entry::Start { version, .. } | Entry::Resume { version, .. })
+                if version > VERSION =>
+            {
+                let place = format!("line {}", entries.len() + 1);
+                let expected = format!("a version up to {VERSION}");
+                return Err(Error::data(path, Fault::new(place, expected, version)));
+            }
             Ok(entry) => entries.push((line, entry)),
             Err(_) if last => {}
             Err(error) => {
@@ -249,134 +266,4 @@ fn or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f64
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn step(step: u64, loss: f64) -> Entry {
-        Entry::Step {
-            step,
-            epoch: 0,
-            loss,
-            learning_rate: 0.002,
-            positions: 4096 * step,
-            positions_per_second: 1000.0,
-        }
-    }
-
-    fn validation(step: u64, loss: f64) -> Entry {
-        Entry::Validation {
-            step,
-            epoch: 0,
-            loss,
-            correlation: 0.5,
-            positions: 10,
-        }
-    }
-
-    fn start() -> Entry {
-        Entry::Start {
-            settings: Settings::new(768),
-            device: "cpu".into(),
-            positions: 100,
-            steps: 4,
-        }
-    }
-
-    #[test]
-    fn lines_read_back_and_name_their_kind() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("log.jsonl");
-        let entries = [
-            start(),
-            step(1, 0.25),
-            validation(1, 0.5),
-            Entry::Resume {
-                step: 1,
-                epoch: 0,
-                device: "cpu".into(),
-                checkpoint: "checkpoints/step-00000001.safetensors".into(),
-            },
-            Entry::End {
-                step: 2,
-                reason: "finished".into(),
-                seconds: 1.5,
-            },
-        ];
-        let mut log = Log::create(&path).unwrap();
-        for (count, entry) in entries.iter().enumerate() {
-            log.append(entry).unwrap();
-            assert_eq!(read(&path).unwrap().len(), count + 1, "a reader follows");
-        }
-        assert_eq!(read(&path).unwrap(), entries);
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with(r#"{"kind":"start","settings":{"architecture":"#));
-        assert_eq!(
-            text.lines().nth(1).unwrap(),
-            r#"{"kind":"step","step":1,"epoch":0,"loss":0.25,"learning_rate":0.002,"positions":4096,"positions_per_second":1000.0}"#
-        );
-        let curve = Curve::read(&path).unwrap();
-        assert_eq!(curve.training, [(1, 0.25)]);
-        assert_eq!(curve.validation, [(1, 0.5)]);
-    }
-
-    #[test]
-    fn resuming_drops_later_and_torn_lines() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("log.jsonl");
-        let mut log = Log::create(&path).unwrap();
-        let entries = [
-            start(),
-            step(1, 0.3),
-            validation(1, 0.4),
-            step(2, 0.2),
-            step(3, 0.1),
-        ];
-        entries.iter().for_each(|entry| log.append(entry).unwrap());
-        log.file.write_all(br#"{"kind":"step","st"#).unwrap();
-        assert_eq!(read(&path).unwrap(), entries);
-
-        let mut log = Log::resume(&path, 2).unwrap();
-        assert_eq!(read(&path).unwrap(), entries[..4]);
-        log.append(&step(3, 0.15)).unwrap();
-        let curve = Curve::read(&path).unwrap();
-        assert_eq!(curve.training, [(1, 0.3), (2, 0.2), (3, 0.15)]);
-
-        Log::resume(&path, 0).unwrap();
-        assert_eq!(read(&path).unwrap(), entries[..1]);
-    }
-
-    #[test]
-    fn damage_in_the_middle_names_the_line() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("log.jsonl");
-        Log::create(&path).unwrap().append(&step(1, 0.3)).unwrap();
-        let line = fs::read_to_string(&path).unwrap();
-        fs::write(&path, format!("{line}nonsense\n{line}")).unwrap();
-        for error in [read(&path).unwrap_err(), Log::resume(&path, 1).unwrap_err()] {
-            let error = error.to_string();
-            assert!(error.contains("log.jsonl: line 2"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_missing_log_starts_empty_and_a_missing_directory_is_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("log.jsonl");
-        Log::resume(&path, 7).unwrap();
-        assert_eq!(read(&path).unwrap(), []);
-        let path = directory.path().join("none/log.jsonl");
-        let error = Log::create(&path).unwrap_err().to_string();
-        assert!(error.contains("none/log.jsonl: could not write"), "{error}");
-    }
-
-    #[test]
-    fn not_a_number_survives() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("log.jsonl");
-        Log::create(&path)
-            .unwrap()
-            .append(&step(1, f64::NAN))
-            .unwrap();
-        assert!(Curve::read(&path).unwrap().training[0].1.is_nan());
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! Pictures of the speed and its limit, over K and over L.
 
 use super::report::Measurement;
-use crate::picture::{Drawing, FAINT, FONT, GRID, INK, SIZE, UNITS, save, text, wide};
+use crate::picture::{Drawing, FAINT, FONT, GRID, INK, SIZE, UNITS, save, short, text, wide};
 use plotters::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -166,16 +166,4 @@ fn ticks((low, high): (f64, f64)) -> Vec<f64> {
     let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
     let ticks = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|m| m * 10f64.powi(power)));
     ticks.filter(|tick| (low..=high).contains(tick)).collect()
-}
-
-/// `20 k`, `1.5 M`.
-fn short(value: f64) -> String {
-    let units = [(1e9, " G"), (1e6, " M"), (1e3, " k"), (1.0, "")];
-    let unit = units.into_iter().find(|(size, _)| value >= *size);
-    let (size, unit) = unit.unwrap_or((1.0, ""));
-    let digits = format!("{:.2}", value / size);
-    format!(
-        "{}{unit}",
-        digits.trim_end_matches('0').trim_end_matches('.')
-    )
 }

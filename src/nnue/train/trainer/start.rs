@@ -69,6 +69,7 @@ impl Trainer {
         run.save(stages)?;
         let mut log = Log::create(run.log())?;
         log.append(&Entry::Start {
+            version: log::VERSION,
             settings: settings.clone(),
             device: device.name().to_owned(),
             positions: input.positions,
@@ -184,6 +185,7 @@ impl Trainer {
         run.save(&stages)?;
         let mut log = Log::resume(run.log(), checkpoint.step)?;
         log.append(&Entry::Resume {
+            version: log::VERSION,
             step: checkpoint.step,
             epoch: checkpoint.epoch,
             device: device.name().to_owned(),

@@ -1,0 +1,120 @@
+//! The panels of runs: losses, learning rate, λ and speed.
+
+use super::panel::{Line, Panel, Series};
+use crate::picture::scale::Scale;
+use crate::picture::{SMOOTHED, drawable, smoothed, thin};
+use wgrad::nnue::train::{History, Point};
+
+/// The most points of a line, which are more than a panel has pixels.
+const POINTS: usize = 600;
+/// Speeds of a line.
+const SPEEDS: usize = 60;
+/// Up to this many runs, the losses of single steps are drawn below the smoothed ones.
+const UNSMOOTHED: usize = 2;
+
+/// The panels of runs: training loss, validation loss if a run was validated, learning rate, λ if a
+/// log has the settings, and positions per second. The two panels of losses have the same axis.
+pub fn panels(runs: &[&History]) -> Vec<Panel> {
+    let ends = runs.iter().filter_map(|run| last_step(run));
+    let last = ends.fold(1.0, |last, step| f64::max(last, step as f64));
+    let training = runs.iter().enumerate().map(|(index, run)| {
+        let losses: Vec<_> = run
+            .steps
+            .iter()
+            .map(|step| (step.step, step.loss))
+            .collect();
+        let points = thin(&drawable(&losses), POINTS);
+        let dense = points.len() >= SMOOTHED;
+        Series {
+            line: Line::of(index),
+            points: if dense {
+                smoothed(&points)
+            } else {
+                points.clone()
+            },
+            pale: match dense && runs.len() <= UNSMOOTHED {
+                true => points,
+                false => Vec::new(),
+            },
+            marks: false,
+        }
+    });
+    let validation = runs.iter().enumerate().map(|(index, run)| {
+        let losses = run.validations.iter().map(|one| (one.step, one.loss));
+        Series {
+            line: Line::of(index),
+            points: thin(&drawable(&losses.collect::<Vec<_>>()), POINTS),
+            pale: Vec::new(),
+            marks: true,
+        }
+    });
+    let (training, validation): (Vec<_>, Vec<_>) = (training.collect(), validation.collect());
+    let losses: Vec<f64> = training
+        .iter()
+        .chain(&validation)
+        .flat_map(values)
+        .collect();
+    let scale = (!losses.is_empty()).then(|| Scale::of(losses.into_iter()));
+    let panel = |title, scale, series| Panel {
+        title,
+        scale,
+        series,
+        last,
+    };
+    let mut panels = vec![panel("training loss", scale.clone(), training)];
+    if runs.iter().any(|run| !run.validations.is_empty()) {
+        panels.push(panel("validation loss", scale, validation));
+    }
+    let of_steps = |value: fn(&Point) -> f64| {
+        courses(runs, |run| {
+            run.steps
+                .iter()
+                .map(|step| (step.step, value(step)))
+                .collect()
+        })
+    };
+    let rates = of_steps(|step| step.learning_rate);
+    let shares = of_steps(|step| step.lambda);
+    let speeds = courses(runs, |run| run.speeds(SPEEDS));
+    for (title, series) in [
+        ("learning rate", rates),
+        ("lambda (share of the game result)", shares),
+        ("positions per second", speeds),
+    ] {
+        let values: Vec<f64> = series.iter().flat_map(values).collect();
+        let scale = (!values.is_empty()).then(|| Scale::from_zero(values.into_iter()));
+        panels.push(panel(title, scale, series));
+    }
+    panels.retain(|panel| panel.scale.is_some() || !panel.title.starts_with("lambda"));
+    panels
+}
+
+fn values(series: &Series) -> impl Iterator<Item = f64> {
+    series
+        .points
+        .iter()
+        .chain(&series.pale)
+        .map(|point| point.1)
+}
+
+/// A line for each run.
+fn courses(runs: &[&History], points: impl Fn(&History) -> Vec<(u64, f64)>) -> Vec<Series> {
+    let series = runs.iter().enumerate().map(|(index, run)| {
+        let finite = points(run).into_iter().filter(|point| point.1.is_finite());
+        let finite: Vec<_> = finite.map(|(step, value)| (step as f64, value)).collect();
+        Series {
+            line: Line::of(index),
+            points: thin(&finite, POINTS),
+            pale: Vec::new(),
+            marks: false,
+        }
+    });
+    series.collect()
+}
+
+fn last_step(run: &History) -> Option<u64> {
+    let steps = run.steps.iter().map(|step| step.step);
+    steps
+        .chain(run.validations.iter().map(|one| one.step))
+        .max()
+}
