@@ -14,6 +14,7 @@ mod extension;
 mod history;
 mod init;
 mod input;
+pub mod inspect;
 pub mod log;
 mod objective;
 mod progress;
