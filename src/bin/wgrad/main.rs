@@ -26,6 +26,7 @@ mod picture;
 mod plot;
 mod progress;
 mod recipe;
+mod report;
 mod settings;
 mod sieve;
 mod stop;
@@ -88,6 +89,8 @@ enum Command {
     Inspect(inspect::Options),
     /// Draw losses, learning rate, lambda and speed of runs over their steps
     Plot(plot::Options),
+    /// Write a page of HTML about a run: its course, its network, and what its neurons do
+    Report(report::Options),
     /// Run one forward and backward pass on tensors from a file, as a cross-check with other
     /// frameworks
     Gradients(gradients::Options),
@@ -134,6 +137,7 @@ fn main() -> ExitCode {
         Command::Import(options) => import::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Plot(options) => plot::run(&options),
+        Command::Report(options) => report::run(&options),
         Command::Gradients(options) => gradients::run(&options),
         Command::Operations(options) => operations::run(&options),
     };

@@ -5,10 +5,12 @@ mod first_layer;
 mod forward;
 mod histogram;
 mod lanes;
+mod neurons;
 
 pub use first_layer::FirstLayer;
 pub use histogram::Histogram;
 pub use lanes::Lanes;
+pub use neurons::{MOSTLY, Neurons};
 
 use super::objective::Objective;
 use crate::error::{Error, Result};

@@ -75,7 +75,10 @@ impl Scale {
         } else {
             place
         };
-        if loss != 0.0 && !(1e-4..1e5).contains(&loss) {
+        if loss >= 1e4 {
+            return super::short(loss);
+        }
+        if loss != 0.0 && loss < 1e-4 {
             return format!("{loss:.0e}");
         }
         // Four significant digits, without trailing zeros.

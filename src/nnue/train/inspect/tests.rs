@@ -84,6 +84,20 @@ fn lanes_at_their_ends_and_losses_of_a_network_made_by_hand() {
     assert_eq!(own.with(other).zero, [6, 0, 3, 0]);
     assert_eq!(found.layers, []);
 
+    let neurons = found.neurons(true);
+    let places = neurons
+        .iter()
+        .map(|one| (&one.place[..], &one.dead[..], &one.saturated[..]));
+    assert_eq!(
+        places.collect::<Vec<_>>(),
+        [
+            ("own accumulator", &[0][..], &[1][..]),
+            ("other accumulator", &[0], &[1]),
+            ("both accumulators", &[0], &[1]),
+        ]
+    );
+    assert_eq!(found.neurons(false).len(), 2, "no lane is in both");
+
     // Y − t is 0 with the two kings, 1 − σ(1) with the rook and 1 − ½ in the start position.
     let losses = [0.0, (1.0 - SIGMOID_OF_1).powi(2), 0.25];
     let [few, many] = found.output_buckets[..] else {
@@ -145,6 +159,15 @@ fn hidden_lanes_count_the_positions_of_their_bucket() {
     assert_eq!(found.layers[0].positions, [1, 1, 2, 2]);
     assert_eq!(found.layers[0].zero, [1, 0, 0, 2]);
     assert_eq!(found.layers[0].clipped, [0, 1, 0, 0]);
+    let layer = &found.neurons(false)[2];
+    assert_eq!(
+        (&layer.place[..], layer.lanes, layer.unused),
+        ("layer 1", 4, 0)
+    );
+    assert_eq!(
+        (&layer.dead[..], &layer.saturated[..]),
+        (&[0, 3][..], &[1][..])
+    );
     assert_eq!(found.layers[1].zero, [0, 2]);
     assert_eq!(found.layers[1].clipped, [0, 0], "relu has no clip");
     let kings = found
