@@ -97,10 +97,7 @@ fn names(runs: &[PathBuf]) -> Vec<String> {
 /// The whole picture: a title, a legend, and the panels in two rows.
 fn svg(names: &[String], histories: &[History]) -> std::io::Result<String> {
     let panels = courses::panels(&histories.iter().collect::<Vec<_>>());
-    let losses = panels
-        .iter()
-        .take_while(|panel| panel.title.ends_with("loss"));
-    let (losses, others) = panels.split_at(losses.count());
+    let (losses, others) = courses::rows(&panels);
     let legend = legend(names);
     let lines = legend.last().map_or(0, |entry| entry.line + 1);
     let top = TITLE + lines * LEGEND_LINE;

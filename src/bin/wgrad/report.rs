@@ -37,8 +37,8 @@ pub struct Options {
     out: Option<PathBuf>,
 }
 
-/// The size of a panel in pixels, for which a phone has about the width.
-const PANEL: (u32, u32) = (480, 310);
+/// The sizes of the panels of losses and of the others in pixels. A phone shows about this width.
+const PANELS: [(u32, u32); 2] = [(460, 300), (390, 260)];
 
 /// Writes the page.
 pub fn run(options: &Options) -> Outcome {
@@ -86,12 +86,13 @@ pub fn run(options: &Options) -> Outcome {
 fn push_panels(page: &mut Page, history: &History, out: &Path) -> Result<(), Error> {
     page.heading("Course");
     let panels = courses::panels(&[history]);
-    let pictures = panels.iter().map(|panel| panel.to_svg(PANEL));
-    let pictures = pictures.collect::<std::io::Result<Vec<_>>>();
-    page.pictures(
-        "panels",
-        pictures.map_err(Error::io(out, "draw the panels"))?,
-    );
+    let (losses, others) = courses::rows(&panels);
+    for ((class, panels), size) in [("two", losses), ("three", others)].into_iter().zip(PANELS) {
+        let pictures = panels.iter().map(|panel| panel.to_svg(size));
+        let pictures = pictures.collect::<std::io::Result<Vec<_>>>();
+        let pictures = pictures.map_err(Error::io(out, "draw the panels"))?;
+        page.pictures(class, pictures);
+    }
     Ok(())
 }
 
@@ -174,13 +175,11 @@ fn push_network(
             "The run has no validation data; --data names other data.",
         );
     } else {
-        let settings = history.stages.last().map(|(_, settings)| settings.clone());
-        let settings = settings.unwrap_or(Settings::new(parameters.architecture().inputs));
         let activity = activity(
             &chosen.path,
             &parameters,
             &metadata,
-            &settings,
+            history,
             &files,
             options,
         );
@@ -202,12 +201,21 @@ fn activity(
     path: &Path,
     parameters: &Parameters,
     metadata: &wgrad::files::safetensors::Metadata,
-    settings: &Settings,
+    history: &History,
     files: &[PathBuf],
     options: &Options,
 ) -> Result<Activity, Error> {
     let encoding = Encoding::from_metadata(path, metadata)?;
-    let objective = objective_of(path, metadata)?.unwrap_or(settings.objective());
+    // The validations of the run have the objective of its settings.
+    let (settings, objective) = match history.stages.last() {
+        Some((_, settings)) => (settings.clone(), settings.objective()),
+        None => {
+            let settings = Settings::new(parameters.architecture().inputs);
+            let own = objective_of(path, metadata)?;
+            let objective = own.unwrap_or(settings.objective());
+            (settings, objective)
+        }
+    };
     let dataset = settings.sieved(Dataset::open(files)?)?;
     let found = inspect(
         parameters,

@@ -161,7 +161,11 @@ impl History {
         let mut speeds = Vec::new();
         for call in self.steps.chunk_by(|a, b| a.call == b.call) {
             let (mut positions, mut seconds) = (0, 0.0);
-            for last in call.chunks(share).filter_map(<[Point]>::last) {
+            // Every window has at least so many steps: the losses of the last few steps of a call
+            // are read together.
+            let windows = (call.len() / share).max(1);
+            let ends = (1..=windows).map(|window| window * call.len() / windows);
+            for last in ends.map(|end| call[end - 1]) {
                 let took = last.seconds - seconds;
                 if took.is_finite() && took > 0.0 {
                     let done = last.positions.saturating_sub(positions);

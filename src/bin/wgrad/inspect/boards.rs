@@ -8,8 +8,8 @@ const KINDS: [&str; 6] = ["pawn", "knight", "bishop", "rook", "queen", "king"];
 const SQUARE: usize = 9;
 const BOARD: usize = 8 * SQUARE + 8;
 /// The room for labels to the left and above.
-const LEFT: usize = 44;
-const TOP: usize = 44;
+const LEFT: usize = 48;
+const TOP: usize = 48;
 /// The width and height of the boards of a lane.
 pub const SIZE: [usize; 2] = [LEFT + 6 * BOARD, TOP + 2 * BOARD + 6];
 /// Shades of each color.
@@ -84,7 +84,7 @@ impl Lane {
         // Writing to a string cannot fail.
         let _ = write!(
             svg,
-            "<text x=\"{LEFT}\" y=\"14\" font-size=\"14\" fill=\"{INK}\">lane {}: ±{largest:.3}\
+            "<text x=\"{LEFT}\" y=\"16\" font-size=\"17\" fill=\"{INK}\">lane {}: ±{largest:.3}\
              </text>",
             self.index
         );
@@ -92,14 +92,14 @@ impl Lane {
             let x = LEFT + kind * BOARD;
             let _ = write!(
                 svg,
-                "<text x=\"{x}\" y=\"36\" font-size=\"12\" fill=\"{FAINT}\">{name}</text>"
+                "<text x=\"{x}\" y=\"41\" font-size=\"15\" fill=\"{FAINT}\">{name}</text>"
             );
         }
         for (side, name) in ["own", "other"].into_iter().enumerate() {
             let y = TOP + side * BOARD + 4 * SQUARE + 4;
             let _ = write!(
                 svg,
-                "<text x=\"0\" y=\"{y}\" font-size=\"12\" fill=\"{FAINT}\">{name}</text>"
+                "<text x=\"0\" y=\"{y}\" font-size=\"15\" fill=\"{FAINT}\">{name}</text>"
             );
         }
         for (board, weights) in self.weights.chunks(64).enumerate() {

@@ -7,8 +7,9 @@ use wgrad::nnue::train::{History, Point};
 
 /// The most points of a line, which are more than a panel has pixels.
 const POINTS: usize = 600;
-/// Speeds of a line.
-const SPEEDS: usize = 60;
+/// The most speeds of a line, and the least number of steps in each.
+const SPEEDS: usize = 50;
+const STEPS: usize = 16;
 /// Up to this many runs, the losses of single steps are drawn below the smoothed ones.
 const UNSMOOTHED: usize = 2;
 
@@ -75,7 +76,9 @@ pub fn panels(runs: &[&History]) -> Vec<Panel> {
     };
     let rates = of_steps(|step| step.learning_rate);
     let shares = of_steps(|step| step.lambda);
-    let speeds = courses(runs, |run| run.speeds(SPEEDS));
+    let speeds = courses(runs, |run| {
+        run.speeds((run.steps.len() / STEPS).clamp(1, SPEEDS))
+    });
     for (title, series) in [
         ("learning rate", rates),
         ("lambda (share of the game result)", shares),
@@ -87,6 +90,14 @@ pub fn panels(runs: &[&History]) -> Vec<Panel> {
     }
     panels.retain(|panel| panel.scale.is_some() || !panel.title.starts_with("lambda"));
     panels
+}
+
+/// The panels of losses, and the others.
+pub fn rows(panels: &[Panel]) -> (&[Panel], &[Panel]) {
+    let losses = panels
+        .iter()
+        .take_while(|panel| panel.title.ends_with("loss"));
+    panels.split_at(losses.count())
 }
 
 fn values(series: &Series) -> impl Iterator<Item = f64> {

@@ -75,7 +75,7 @@ pub fn push_activity(page: &mut Page, activity: &Activity) {
         activity.objective_text()
     );
     page.text("", &line);
-    page.push("<h3>Dead and saturated neurons</h3>");
+    page.push("<div class=\"columns\"><div><h3>Dead and saturated neurons</h3>");
     let rows = activity.neurons.iter().map(|neurons| {
         let Neurons { lanes, unused, .. } = neurons;
         let unused = match unused {
@@ -101,8 +101,7 @@ pub fn push_activity(page: &mut Page, activity: &Activity) {
     ];
     page.table(&head, rows);
     push_named(page, &activity.neurons);
-
-    page.push("<div class=\"columns\"><div><h3>Loss by number of pieces</h3>");
+    page.push("</div><div><h3>Loss by number of pieces</h3>");
     let phases = activity.phases.iter().map(|phase| {
         let [first, last] = phase.pieces;
         (format!("{first} to {last}"), phase.positions, phase.loss)
@@ -144,9 +143,9 @@ fn push_named(page: &mut Page, neurons: &[Neurons]) {
                 continue;
             }
             let named: Vec<_> = lanes.iter().take(NAMED).map(usize::to_string).collect();
-            let more = match lanes.len() > NAMED {
-                true => ", …",
-                false => "",
+            let more = match lanes.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
             };
             let line = format!(
                 "{}: {what} for 99.9% are {}{more}.",

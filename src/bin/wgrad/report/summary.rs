@@ -49,7 +49,8 @@ pub fn push(page: &mut Page, history: &History, config: Option<&Config>) {
         };
         page.push(format_args!(
             "<div{wide}><dt>{name}</dt><dd>{}{below}</dd></div>",
-            escaped(value)
+            // A long path may break after a slash.
+            escaped(value).replace('/', "/<wbr>")
         ));
     }
     page.push("</dl>");
