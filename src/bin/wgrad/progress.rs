@@ -1,11 +1,18 @@
 //! The progress of a training for a person: lines on stdout, and a bar on stderr if stderr is a
 //! terminal.
 
+mod spark;
+
 use crate::{describe, print, warn};
+use console::Term;
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use spark::Spark;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use wgrad::nnue::train::{Config, Event, Summary, Taken};
+
+/// The width from which on the line of the bar shows the course of the loss.
+const COLUMNS: u16 = 100;
 
 /// The destination of the lines.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,6 +31,7 @@ pub struct Progress {
     period: &'static str,
     periods: u64,
     bar: ProgressBar,
+    spark: Spark,
     last: Last,
     period_began: Instant,
 }
@@ -44,6 +52,7 @@ impl Progress {
             period: "",
             periods: 0,
             bar: ProgressBar::hidden(),
+            spark: Spark::default(),
             last: Last::default(),
             period_began: Instant::now(),
         }
@@ -167,8 +176,10 @@ impl Progress {
             } => {
                 self.last.loss = loss;
                 self.last.positions_per_second = positions_per_second;
+                self.spark.push(loss);
                 self.bar.set_message(format!(
-                    "loss {loss:.6}  {} positions/s",
+                    "loss {loss:.6}{}  {} positions/s",
+                    self.course(),
                     HumanCount(positions_per_second as u64)
                 ));
                 self.bar.set_position(step);
@@ -202,6 +213,15 @@ impl Progress {
         self.bar.set_position(done);
         self.bar.reset_eta();
         self.period_began = Instant::now();
+    }
+
+    /// The course of the loss, if the bar is visible and stays long enough beside it.
+    fn course(&self) -> String {
+        let room = || Term::stderr().size_checked().map(|(_, columns)| columns);
+        match self.bar.is_hidden() || room().is_none_or(|columns| columns < COLUMNS) {
+            true => String::new(),
+            false => format!("  {}", self.spark.text()),
+        }
     }
 
     /// Prints the line of a superbatch or epoch.
