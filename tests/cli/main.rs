@@ -6,6 +6,7 @@ mod bad_input;
 mod bench;
 mod commands;
 mod data;
+mod events;
 mod export;
 mod gradients;
 mod half;
@@ -19,6 +20,7 @@ mod recipes;
 mod rescore;
 mod resume;
 mod runs;
+mod seeing;
 mod split;
 #[cfg(unix)]
 mod stopping;

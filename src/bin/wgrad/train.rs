@@ -42,8 +42,9 @@ pub struct Options {
     /// Print only errors and, after Ctrl-C, how to continue
     #[arg(long)]
     quiet: bool,
-    /// Print one JSON object on stdout at the end, and the lines for a person on stderr. If a path
-    /// is not Unicode, the field paths_lossy is true and U+FFFD replaces what cannot be printed
+    /// Print one JSON object on stdout at the end, which docs/events.md describes, and the lines for
+    /// a person on stderr. If a path is not Unicode, the field paths_lossy is true and U+FFFD
+    /// replaces what cannot be printed
     #[arg(long)]
     json: bool,
 }
@@ -193,6 +194,7 @@ fn as_json(summary: &Summary, picture: Option<&Path>) -> serde_json::Value {
     let lossy = paths.iter().flatten().any(|path| path.to_str().is_none());
     let [net, checkpoint, log, picture] = paths.map(|path| path.map(Path::to_string_lossy));
     serde_json::json!({
+        "version": wgrad::nnue::train::log::VERSION,
         "finished": summary.finished,
         "step": summary.step,
         "total_steps": summary.total_steps,

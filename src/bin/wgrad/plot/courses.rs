@@ -115,7 +115,7 @@ fn courses(runs: &[&History], points: impl Fn(&History) -> Vec<(u64, f64)>) -> V
         let finite: Vec<_> = finite.map(|(step, value)| (step as f64, value)).collect();
         Series {
             line: Line::of(index),
-            points: thin(&finite, POINTS),
+            points: bends(&thin(&finite, POINTS / 3)),
             pale: Vec::new(),
             marks: false,
         }
@@ -123,9 +123,34 @@ fn courses(runs: &[&History], points: impl Fn(&History) -> Vec<(u64, f64)>) -> V
     series.collect()
 }
 
+/// The points without those inside a level stretch, which a line does not need.
+fn bends(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let level = |at: usize| {
+        let [before, after] = [at.checked_sub(1), Some(at + 1)];
+        let neighbors = [before, after].map(|at| points.get(at?).map(|point| point.1));
+        neighbors == [Some(points[at].1); 2]
+    };
+    let bends = points.iter().enumerate().filter(|(at, _)| !level(*at));
+    bends.map(|(_, point)| *point).collect()
+}
+
 fn last_step(run: &History) -> Option<u64> {
     let steps = run.steps.iter().map(|step| step.step);
     steps
         .chain(run.validations.iter().map(|one| one.step))
         .max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_stretch_keeps_its_ends() {
+        let points = [1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0].map(|value| (value, value));
+        let values: Vec<f64> = bends(&points).iter().map(|point| point.1).collect();
+        assert_eq!(values, [1.0, 1.0, 2.0, 2.0, 3.0]);
+        assert_eq!(bends(&points[..1]), points[..1]);
+        assert_eq!(bends(&[]), []);
+    }
 }
