@@ -3,6 +3,7 @@
 use super::log::{self, Entry};
 use super::settings::Settings;
 use crate::error::Result;
+use crate::optim::schedule::Timeline;
 use serde::Serialize;
 use std::path::Path;
 
@@ -65,91 +66,23 @@ impl History {
     /// # Errors
     /// As [`log::read`].
     pub fn read(path: &Path) -> Result<Self> {
-        Ok(Self::of(log::read(path)?))
+        let mut reader = Reader::default();
+        log::for_each(path, |entry| reader.add(entry))?;
+        Ok(reader.history)
     }
 
     /// The history that the lines of a log tell.
     pub fn of(entries: impl IntoIterator<Item = Entry>) -> Self {
-        let mut history = Self::default();
-        // The positions that the stage was trained on, and those of the call.
-        let (mut seen, mut of_call, mut timeline) = (0, 0, None);
-        for entry in entries {
-            match entry {
-                Entry::Start {
-                    settings,
-                    device,
-                    positions,
-                    ..
-                } => {
-                    timeline = Some(settings.timeline(positions));
-                    history.positions = Some(positions);
-                    history.devices.push(device);
-                    history.stages.push((0, settings));
-                }
-                Entry::Stage {
-                    step,
-                    settings,
-                    positions,
-                    ..
-                } => {
-                    timeline = Some(settings.timeline(positions));
-                    history.stages.push((step, settings));
-                    seen = 0;
-                }
-                Entry::Resume { device, .. } => {
-                    history.devices.push(device);
-                    history.end = None;
-                    of_call = 0;
-                }
-                Entry::Step {
-                    step,
-                    epoch,
-                    loss,
-                    learning_rate,
-                    positions,
-                    positions_per_second,
-                } => {
-                    of_call += positions.saturating_sub(seen);
-                    seen = positions;
-                    let stage = history.stages.last().zip(timeline);
-                    let lambda = stage.map_or(f64::NAN, |((before, settings), timeline)| {
-                        let moment = timeline.moment(step.saturating_sub(*before), epoch);
-                        settings.lambda_at(&moment).into()
-                    });
-                    history.steps.push(Point {
-                        step,
-                        loss,
-                        learning_rate: learning_rate.into(),
-                        lambda,
-                        call: history.devices.len().saturating_sub(1),
-                        positions: of_call,
-                        seconds: of_call as f64 / positions_per_second,
-                    });
-                }
-                Entry::Validation {
-                    step,
-                    loss,
-                    correlation,
-                    positions,
-                    ..
-                } => history.validations.push(Validated {
-                    step,
-                    loss,
-                    correlation,
-                    positions,
-                }),
-                Entry::End {
-                    reason, seconds, ..
-                } => history.end = Some((reason, seconds)),
-                Entry::Dropped { .. } => {}
-            }
-        }
-        history
+        let mut reader = Reader::default();
+        entries.into_iter().for_each(|entry| reader.add(entry));
+        reader.history
     }
 
-    /// The validation with the lowest loss of all stages.
+    /// The validation of the last stage with the lowest loss: the losses of stages need not compare.
     pub fn best(&self) -> Option<&Validated> {
-        let finite = self.validations.iter().filter(|one| one.loss.is_finite());
+        let before = self.stages.last().map_or(0, |(before, _)| *before);
+        let own = self.validations.iter().filter(|one| one.step > before);
+        let finite = own.filter(|one| one.loss.is_finite());
         finite.min_by(|a, b| a.loss.total_cmp(&b.loss))
     }
 
@@ -175,6 +108,92 @@ impl History {
             }
         }
         speeds
+    }
+}
+
+/// A history while its log is read.
+#[derive(Default)]
+struct Reader {
+    history: History,
+    /// The positions that the stage was trained on.
+    seen: u64,
+    /// The positions since the start or the last resume.
+    of_call: u64,
+    /// The plan of the stage.
+    timeline: Option<Timeline>,
+}
+
+impl Reader {
+    fn add(&mut self, entry: Entry) {
+        match entry {
+            Entry::Start {
+                settings,
+                device,
+                positions,
+                ..
+            } => {
+                self.timeline = Some(settings.timeline(positions));
+                self.history.positions = Some(positions);
+                self.history.devices.push(device);
+                self.history.stages.push((0, settings));
+            }
+            Entry::Stage {
+                step,
+                settings,
+                positions,
+                ..
+            } => {
+                self.timeline = Some(settings.timeline(positions));
+                self.history.stages.push((step, settings));
+                self.seen = 0;
+            }
+            Entry::Resume { device, .. } => {
+                self.history.devices.push(device);
+                self.history.end = None;
+                self.of_call = 0;
+            }
+            Entry::Step {
+                step,
+                epoch,
+                loss,
+                learning_rate,
+                positions,
+                positions_per_second,
+            } => {
+                self.of_call += positions.saturating_sub(self.seen);
+                self.seen = positions;
+                let stage = self.history.stages.last().zip(self.timeline);
+                let lambda = stage.map_or(f64::NAN, |((before, settings), timeline)| {
+                    let moment = timeline.moment(step.saturating_sub(*before), epoch);
+                    settings.lambda_at(&moment).into()
+                });
+                self.history.steps.push(Point {
+                    step,
+                    loss,
+                    learning_rate: learning_rate.into(),
+                    lambda,
+                    call: self.history.devices.len().saturating_sub(1),
+                    positions: self.of_call,
+                    seconds: self.of_call as f64 / positions_per_second,
+                });
+            }
+            Entry::Validation {
+                step,
+                loss,
+                correlation,
+                positions,
+                ..
+            } => self.history.validations.push(Validated {
+                step,
+                loss,
+                correlation,
+                positions,
+            }),
+            Entry::End {
+                reason, seconds, ..
+            } => self.history.end = Some((reason, seconds)),
+            Entry::Dropped { .. } => {}
+        }
     }
 }
 
@@ -282,6 +301,16 @@ mod tests {
         assert_eq!(history.speeds(9), [(3, 100.0)]);
         assert_eq!(history.best().map(|best| best.step), Some(3));
         assert!(history.steps[0].lambda.is_nan(), "there are no settings");
+        let late = Entry::Stage {
+            step: 3,
+            stage: 1,
+            name: String::new(),
+            settings: Settings::new(768),
+            positions: 400,
+            steps: 4,
+        };
+        let stages = [validation(3, 0.25), late, validation(4, 0.75)];
+        assert_eq!(History::of(stages).best().map(|best| best.step), Some(4));
         assert_eq!(History::of([]), History::default());
         assert_eq!(History::default().speeds(5), []);
     }

@@ -222,43 +222,58 @@ impl Curve {
     /// As [`read`].
     pub fn read(path: &Path) -> Result<Self> {
         let mut curve = Self::default();
-        for entry in read(path)? {
-            match entry {
-                Entry::Step { step, loss, .. } => curve.training.push((step, loss)),
-                Entry::Validation { step, loss, .. } => curve.validation.push((step, loss)),
-                _ => {}
-            }
-        }
+        for_each(path, |entry| match entry {
+            Entry::Step { step, loss, .. } => curve.training.push((step, loss)),
+            Entry::Validation { step, loss, .. } => curve.validation.push((step, loss)),
+            _ => {}
+        })?;
         Ok(curve)
     }
 }
 
-/// Each line with its newline, and its entry. The last line is incomplete if it lacks the newline
-/// or does not parse. It is then left out. Any other line that does not parse is an error.
+/// Each line with its newline, and its entry.
 fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], Entry)>> {
     let mut entries = Vec::new();
-    let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').peekable();
-    while let Some(line) = lines.next() {
+    visit(path, bytes, |line, entry| entries.push((line, entry)))?;
+    Ok(entries)
+}
+
+/// Hands the entries of a log to `take`, one at a time: an entry takes several times the memory of
+/// its line.
+pub(super) fn for_each(path: &Path, mut take: impl FnMut(Entry)) -> Result<()> {
+    let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
+    visit(path, &bytes, |_, entry| take(entry))
+}
+
+/// Hands each line with its newline and its entry to `take`. The last line is incomplete if it lacks
+/// the newline or does not parse. It is then left out. Any other line that does not parse is an
+/// error.
+fn visit<'a>(path: &Path, bytes: &'a [u8], mut take: impl FnMut(&'a [u8], Entry)) -> Result<()> {
+    let lines = bytes.split_inclusive(|&byte| byte == b'\n');
+    let mut lines = lines.zip(1..).peekable();
+    while let Some((line, number)) = lines.next() {
         let last = lines.peek().is_none();
+        let wrong = |expected: String, found: String| {
+            let fault = Fault::new(format!("line {number}"), expected, found);
+            Error::data(path, fault)
+        };
         match serde_json::from_slice(line) {
             _ if !line.ends_with(b"\n") => {}
             Ok(Entry::Start { version, .. } | Entry::Resume { version, .. })
                 if version > VERSION =>
             {
-                let place = format!("line {}", entries.len() + 1);
                 let expected = format!("a version up to {VERSION}");
-                return Err(Error::data(path, Fault::new(place, expected, version)));
+                return Err(wrong(expected, version.to_string()));
             }
-            Ok(entry) => entries.push((line, entry)),
+            Ok(entry) => take(line, entry),
             Err(_) if last => {}
             Err(error) => {
-                let place = format!("line {}", entries.len() + 1);
-                let fault = Fault::new(place, "an entry of a training's log", error);
-                return Err(Error::data(path, fault));
+                let expected = "an entry of a training's log".to_owned();
+                return Err(wrong(expected, error.to_string()));
             }
         }
     }
-    Ok(entries)
+    Ok(())
 }
 
 fn or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f64, D::Error> {
