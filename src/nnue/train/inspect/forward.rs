@@ -150,8 +150,21 @@ impl Layer<'_> {
         let weights = &self.weights[rows.start * self.inputs..];
         let rows = weights.chunks(self.inputs).zip(&self.bias[rows]);
         for (z, (row, bias)) in z.iter_mut().zip(rows) {
-            let products = row.iter().zip(x).map(|(weight, x)| weight * x);
-            *z = bias + products.sum::<f32>();
+            *z = bias + dot(row, x);
         }
     }
+}
+
+/// The sum of w·x, in sixteen partial sums that a processor adds at once.
+fn dot(w: &[f32], x: &[f32]) -> f32 {
+    let (w, last_w) = w.as_chunks::<16>();
+    let (x, last_x) = x.as_chunks::<16>();
+    let mut sums = [0.0f32; 16];
+    for (w, x) in w.iter().zip(x) {
+        for ((sum, w), x) in sums.iter_mut().zip(w).zip(x) {
+            *sum += w * x;
+        }
+    }
+    let rest = last_w.iter().zip(last_x).map(|(w, x)| w * x);
+    sums.into_iter().chain(rest).sum()
 }
