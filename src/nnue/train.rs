@@ -3,7 +3,8 @@
 //! log.
 //!
 //! A [`Trainer`] is what `wgrad train` runs. [`Settings`] determine the numbers of a training.
-//! [`Run`] names the files that it reads and writes.
+//! [`Run`] names the files that it reads and writes. A [`History`] is what its log says, and
+//! [`inspect`](inspect::inspect) shows what a network does on positions.
 
 pub mod checkpoint;
 mod config;

@@ -247,7 +247,10 @@ fn an_inspection_counts_every_position_once() {
     let plain = wgrad(&line, &[]).success().stdout;
     assert!(plain.contains('█') && !plain.contains("pieces"), "{plain}");
     assert!(wgrad(&format!("{line} --json"), &[]).success().json()["data"].is_null());
-    wgrad(&format!("{line} --max-score 9"), &[]).refused(2, &["--data"]);
+    for option in ["--max-score 9", "--lambda 0.5", "--positions 9"] {
+        wgrad(&format!("{line} {option}"), &[]).refused(2, &["--data"]);
+    }
+    wgrad(&format!("{line} --lanes 9"), &[]).refused(2, &["--pictures"]);
 }
 
 #[test]

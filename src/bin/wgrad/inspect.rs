@@ -32,7 +32,12 @@ pub struct Options {
     #[arg(long, value_name = "FILE", num_args = 1..)]
     data: Vec<PathBuf>,
     /// The most positions to read from the data; 0 for all
-    #[arg(long, value_name = "COUNT", default_value_t = 1_000_000)]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 1_000_000,
+        requires = "data"
+    )]
     positions: u64,
     #[command(flatten)]
     sieve: SieveOptions,
@@ -50,6 +55,7 @@ pub struct Options {
         long,
         value_name = "COUNT",
         default_value_t = 32,
+        requires = "pictures",
         help_heading = "Output"
     )]
     lanes: usize,
@@ -75,8 +81,8 @@ pub fn run(options: &Options) -> Outcome {
     let architecture = parameters.architecture();
     let encoding = Encoding::from_metadata(&options.net, &metadata)?;
     let data = match options.data.is_empty() {
-        true if options.sieve.is_given() => {
-            let message = "options of positions go with --data".to_owned();
+        true if options.sieve.is_given() || options.objective.is_given() => {
+            let message = "options of positions and of their target go with --data".to_owned();
             return Err(Failure::Usage("inspect", message));
         }
         true => None,

@@ -77,6 +77,12 @@ pub struct ObjectiveOptions {
 }
 
 impl ObjectiveOptions {
+    /// Whether an option is given.
+    pub fn is_given(&self) -> bool {
+        let numbers = [self.lambda, self.scale, self.power];
+        self.loss.is_some() || numbers.iter().any(Option::is_some)
+    }
+
     /// The objective, with the given options in place of its own values.
     pub fn over(&self, objective: Objective) -> Objective {
         let mut loss = objective.loss;

@@ -97,7 +97,6 @@ fn names(runs: &[PathBuf]) -> Vec<String> {
 /// The whole picture: a title, a legend, and the panels in two rows.
 fn svg(names: &[String], histories: &[History]) -> std::io::Result<String> {
     let panels = courses::panels(&histories.iter().collect::<Vec<_>>());
-    let (losses, others) = courses::rows(&panels);
     let legend = legend(names);
     let lines = legend.last().map_or(0, |entry| entry.line + 1);
     let top = TITLE + lines * LEGEND_LINE;
@@ -113,8 +112,8 @@ fn svg(names: &[String], histories: &[History]) -> std::io::Result<String> {
         let (_, below) = root.split_vertically(top * UNITS);
         let (first, second) = below.split_vertically(HEIGHTS[0] as i32 * UNITS);
         let (second, _) = second.split_vertically(HEIGHTS[1] as i32 * UNITS);
-        row(&first, losses)?;
-        row(&second, others)?;
+        row(&first, &panels.losses)?;
+        row(&second, &panels.others)?;
         root.present()?;
         Ok(())
     })

@@ -86,9 +86,11 @@ pub fn run(options: &Options) -> Outcome {
 fn push_panels(page: &mut Page, history: &History, out: &Path) -> Result<(), Error> {
     page.heading("Course");
     let panels = courses::panels(&[history]);
-    let (losses, others) = courses::rows(&panels);
-    for ((class, panels), size) in [("two", losses), ("three", others)].into_iter().zip(PANELS) {
-        let pictures = panels.iter().map(|panel| panel.to_svg(size));
+    let rows = [("two", panels.losses), ("three", panels.others)];
+    for ((class, panels), size) in rows.into_iter().zip(PANELS) {
+        let pictures = panels
+            .iter()
+            .map(|panel| Ok((panel.title.to_owned(), panel.to_svg(size)?)));
         let pictures = pictures.collect::<std::io::Result<Vec<_>>>();
         let pictures = pictures.map_err(Error::io(out, "draw the panels"))?;
         page.pictures(class, pictures);

@@ -13,9 +13,16 @@ const STEPS: usize = 16;
 /// Up to this many runs, the losses of single steps are drawn below the smoothed ones.
 const UNSMOOTHED: usize = 2;
 
-/// The panels of runs: training loss, validation loss if a run was validated, learning rate, λ if a
-/// log has the settings, and positions per second. The two panels of losses have the same axis.
-pub fn panels(runs: &[&History]) -> Vec<Panel> {
+/// The panels of runs, in two rows.
+pub struct Panels {
+    /// Training loss, and validation loss if a run was validated. Both have the same axis.
+    pub losses: Vec<Panel>,
+    /// Learning rate, λ if a log has the settings, and positions per second.
+    pub others: Vec<Panel>,
+}
+
+/// The panels of runs.
+pub fn panels(runs: &[&History]) -> Panels {
     let ends = runs.iter().filter_map(|run| last_step(run));
     let last = ends.fold(1.0, |last, step| f64::max(last, step as f64));
     let training = runs.iter().enumerate().map(|(index, run)| {
@@ -62,42 +69,36 @@ pub fn panels(runs: &[&History]) -> Vec<Panel> {
         series,
         last,
     };
-    let mut panels = vec![panel("training loss", scale.clone(), training)];
+    let mut losses = vec![panel("training loss", scale.clone(), training)];
     if runs.iter().any(|run| !run.validations.is_empty()) {
-        panels.push(panel("validation loss", scale, validation));
+        losses.push(panel("validation loss", scale, validation));
     }
+    let from_zero = |title, series: Vec<Series>| {
+        let values: Vec<f64> = series.iter().flat_map(values).collect();
+        let scale = (!values.is_empty()).then(|| Scale::from_zero(values.into_iter()));
+        panel(title, scale, series)
+    };
     let of_steps = |value: fn(&Point) -> f64| {
         courses(runs, |run| {
-            run.steps
-                .iter()
-                .map(|step| (step.step, value(step)))
-                .collect()
+            let steps = run.steps.iter();
+            steps.map(|step| (step.step, value(step))).collect()
         })
     };
-    let rates = of_steps(|step| step.learning_rate);
-    let shares = of_steps(|step| step.lambda);
+    let rates = from_zero("learning rate", of_steps(|step| step.learning_rate));
+    let shares = from_zero(
+        "lambda (share of the game result)",
+        of_steps(|step| step.lambda),
+    );
     let speeds = courses(runs, |run| {
         run.speeds((run.steps.len() / STEPS).clamp(1, SPEEDS))
     });
-    for (title, series) in [
-        ("learning rate", rates),
-        ("lambda (share of the game result)", shares),
-        ("positions per second", speeds),
-    ] {
-        let values: Vec<f64> = series.iter().flat_map(values).collect();
-        let scale = (!values.is_empty()).then(|| Scale::from_zero(values.into_iter()));
-        panels.push(panel(title, scale, series));
+    let speeds = from_zero("positions per second", speeds);
+    let shares = Some(shares).filter(|shares| shares.scale.is_some());
+    let others = [Some(rates), shares, Some(speeds)];
+    Panels {
+        losses,
+        others: others.into_iter().flatten().collect(),
     }
-    panels.retain(|panel| panel.scale.is_some() || !panel.title.starts_with("lambda"));
-    panels
-}
-
-/// The panels of losses, and the others.
-pub fn rows(panels: &[Panel]) -> (&[Panel], &[Panel]) {
-    let losses = panels
-        .iter()
-        .take_while(|panel| panel.title.ends_with("loss"));
-    panels.split_at(losses.count())
 }
 
 fn values(series: &Series) -> impl Iterator<Item = f64> {

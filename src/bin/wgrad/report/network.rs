@@ -210,6 +210,10 @@ pub fn push_boards(page: &mut Page, parameters: &Parameters) {
                 escaped(name)
             ));
         }
-        page.pictures("lanes", lanes.iter().map(|lane| lane.to_svg()));
+        let pictures = lanes.iter().map(|lane| {
+            let words = format!("weights of lane {} by piece and square", lane.index);
+            (words, lane.to_svg())
+        });
+        page.pictures("lanes", pictures);
     }
 }

@@ -36,11 +36,14 @@ impl Page {
         self.push(format_args!("<p class=\"{class}\">{}</p>", escaped(text)));
     }
 
-    /// Adds pictures in a grid.
-    pub fn pictures(&mut self, class: &str, pictures: impl IntoIterator<Item = String>) {
+    /// Adds pictures in a grid: for each the words that a screen reader says, and its SVG.
+    pub fn pictures(&mut self, class: &str, pictures: impl IntoIterator<Item = (String, String)>) {
         self.push(format_args!("<div class=\"{class}\">"));
-        for svg in pictures {
-            self.push(format_args!("<figure>{}</figure>", svg.trim_end()));
+        for (words, svg) in pictures {
+            let (words, svg) = (escaped(words), svg.trim_end());
+            self.push(format_args!(
+                "<figure role=\"img\" aria-label=\"{words}\">{svg}</figure>"
+            ));
         }
         self.push("</div>");
     }
