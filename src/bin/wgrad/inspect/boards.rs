@@ -147,7 +147,7 @@ fn squares(board: usize, weights: &[f32], largest: f32) -> String {
 
 /// Whether no pawn is on the square, so that the weight was never trained.
 fn is_never(board: usize, square: usize) -> bool {
-    board.is_multiple_of(6) && (square < 8 || square >= 56)
+    board.is_multiple_of(6) && !(8..56).contains(&square)
 }
 
 /// The color of a shade, from −SHADES to SHADES.

@@ -93,9 +93,9 @@ impl<'a> Forward<'a> {
     /// Y of a position, whose features in both perspectives are `lists`.
     pub(super) fn run(&self, lists: [&[u32]; 2], bucket: usize, values: &mut Values) -> f32 {
         values.inputs.clear();
-        for perspective in 0..2 {
+        for (perspective, list) in lists.into_iter().enumerate() {
             let z = &mut values.accumulators[perspective];
-            self.accumulate(perspective, lists[perspective], z);
+            self.accumulate(perspective, list, z);
             self.activate(z, &mut values.inputs);
         }
         for (index, hidden) in self.architecture.layers.iter().enumerate() {

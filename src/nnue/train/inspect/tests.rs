@@ -7,7 +7,7 @@ use crate::nnue::loss::Loss;
 use crate::nnue::train::{Objective, evaluate};
 use crate::nnue::{Activation, Architecture, Network, ParameterName, Parameters};
 use approx::assert_relative_eq;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Two kings; two kings and a white rook; a start position. White is to move in all of them.
 const LINES: &str = "4k3/8/8/8/8/8/8/4K3 w - - 0 1 | 0 | 0.5
@@ -186,7 +186,7 @@ fn a_loss_is_that_of_an_evaluation_for_every_form_of_network() {
     let path = directory.path().join("some.bin");
     // More than a task, and a part of one.
     std::fs::write(&path, &bytes[..32 * 1500]).unwrap();
-    let dataset = Dataset::open(&[PathBuf::from(path)]).unwrap();
+    let dataset = Dataset::open(&[path]).unwrap();
     let table: Vec<usize> = (0..32).map(|square| square / 8).collect();
     let kings: ChessInputs = KingBuckets::mirrored(&table).unwrap().into();
     let plain = ChessInputs::default();
