@@ -190,11 +190,11 @@ impl Inspector<'_> {
             let term = loss.term(f64::from(y), t, 1.0).value;
 
             for (lanes, z) in tally.accumulators.iter_mut().zip(&values.accumulators) {
-                lanes.count(0, z, self.forward.limit());
+                lanes.count(0, z, self.forward.ends());
             }
             for (layer, lanes) in tally.layers.iter_mut().enumerate() {
                 let z = &values.layers[layer];
-                lanes.count(bucket * z.len(), z, self.forward.layer_limit(layer));
+                lanes.count(bucket * z.len(), z, self.forward.layer_ends(layer));
             }
             tally.output_buckets[bucket].push(term);
             tally.pieces[position.piece_count()].push(term);

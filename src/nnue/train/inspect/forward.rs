@@ -1,7 +1,8 @@
 //! The forward pass of one position on the host, which keeps what lies between input and output.
 
 use super::first_layer::FirstLayer;
-use crate::nnue::{Architecture, HeadActivation, ParameterName, Parameters};
+use super::lanes::Ends;
+use crate::nnue::{Architecture, ParameterName, Parameters};
 
 /// A network on the host.
 pub(super) struct Forward<'a> {
@@ -62,20 +63,15 @@ impl<'a> Forward<'a> {
         self.architecture
     }
 
-    /// T of the accumulators, or infinity without a clip.
-    pub(super) fn limit(&self) -> f32 {
-        self.architecture.activation.limit(self.architecture.clip)
+    /// The ends of the accumulators' lanes.
+    pub(super) fn ends(&self) -> Ends {
+        let limit = self.architecture.activation.limit(self.architecture.clip);
+        Ends::rectified(limit)
     }
 
-    /// The upper end of a hidden layer, or infinity without a clip.
-    pub(super) fn layer_limit(&self, layer: usize) -> f32 {
-        match self.architecture.layers[layer].activation {
-            HeadActivation::Relu => f32::INFINITY,
-            HeadActivation::CRelu
-            | HeadActivation::SCRelu
-            | HeadActivation::Dual
-            | HeadActivation::DualSquare => 1.0,
-        }
+    /// The ends of a hidden layer's lanes.
+    pub(super) fn layer_ends(&self, layer: usize) -> Ends {
+        Ends::of(self.architecture.layers[layer].activation)
     }
 
     /// Memory for the values of a position.

@@ -1,6 +1,41 @@
 //! How often lanes are at an end of their range.
 
+use crate::nnue::HeadActivation;
 use serde::Serialize;
+
+/// The values before an activation at which a lane is at an end of its range.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    /// The lowest and the highest value after which every output of the lane is 0.
+    zero: [f32; 2],
+    /// The highest value below 0 and the lowest one above 0 after which an output is at the clip.
+    clip: [f32; 2],
+}
+
+impl Ends {
+    /// max(z, 0), with an upper end or without one (infinity).
+    pub(super) fn rectified(limit: f32) -> Self {
+        Self {
+            zero: [f32::NEG_INFINITY, 0.0],
+            clip: [f32::NEG_INFINITY, limit],
+        }
+    }
+
+    /// The ends of a hidden layer. The square of a dual-square is above 0 for a z below 0, and at
+    /// the clip from −1 down.
+    pub(super) fn of(activation: HeadActivation) -> Self {
+        match activation {
+            HeadActivation::Relu => Self::rectified(f32::INFINITY),
+            HeadActivation::CRelu | HeadActivation::SCRelu | HeadActivation::Dual => {
+                Self::rectified(1.0)
+            }
+            HeadActivation::DualSquare => Self {
+                zero: [0.0, 0.0],
+                clip: [-1.0, 1.0],
+            },
+        }
+    }
+}
 
 /// How often each lane of an accumulator or of a hidden layer is at an end of its range.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -8,9 +43,9 @@ use serde::Serialize;
 pub struct Lanes {
     /// The positions that each lane was computed for.
     pub positions: Vec<u64>,
-    /// Those after whose activation the lane is 0.
+    /// Those after whose activation the lane is 0, with every output if it has several.
     pub zero: Vec<u64>,
-    /// Those after whose activation the lane is at the clip; none without a clip.
+    /// Those after whose activation an output of the lane is at the clip; none without a clip.
     pub clipped: Vec<u64>,
 }
 
@@ -25,16 +60,20 @@ impl Lanes {
     }
 
     /// Counts a position, whose values before the activation are those of the lanes from `first`
-    /// on. `limit` is T, or infinity without a clip.
-    pub(super) fn count(&mut self, first: usize, z: &[f32], limit: f32) {
+    /// on.
+    pub(super) fn count(&mut self, first: usize, z: &[f32], ends: Ends) {
+        let Ends {
+            zero: [lowest, highest],
+            clip: [below, above],
+        } = ends;
         let lanes = first..first + z.len();
         let positions = &mut self.positions[lanes.clone()];
         positions.iter_mut().for_each(|count| *count += 1);
         let ends = self.zero[lanes.clone()].iter_mut();
         let ends = ends.zip(&mut self.clipped[lanes]);
         for ((zero, clipped), &z) in ends.zip(z) {
-            *zero += u64::from(z <= 0.0);
-            *clipped += u64::from(z >= limit);
+            *zero += u64::from((z >= lowest) & (z <= highest));
+            *clipped += u64::from((z <= below) | (z >= above));
         }
     }
 

@@ -1,11 +1,12 @@
 //! Networks that are small enough to compute by hand, and random ones beside an evaluation.
 
+use super::lanes::{Ends, Lanes};
 use super::{FirstLayer, Histogram, inspect};
 use crate::engine::device::Device;
 use crate::nnue::data::{ChessInputs, Dataset, Encoding, KingBuckets, OutputBuckets};
 use crate::nnue::loss::Loss;
 use crate::nnue::train::{Objective, evaluate};
-use crate::nnue::{Activation, Architecture, Network, ParameterName, Parameters};
+use crate::nnue::{Activation, Architecture, HeadActivation, Network, ParameterName, Parameters};
 use approx::assert_relative_eq;
 use std::path::Path;
 
@@ -179,6 +180,22 @@ fn hidden_lanes_count_the_positions_of_their_bucket() {
 }
 
 #[test]
+fn a_dual_square_is_0_at_0_alone_and_at_the_clip_on_both_sides() {
+    let z = [-2.0, -1.0, -0.5, 0.0, 0.5, 1.0];
+    let counted = |activation| {
+        let mut lanes = Lanes::new(z.len());
+        lanes.count(0, &z, Ends::of(activation));
+        (lanes.zero, lanes.clipped)
+    };
+    let (zero, clipped) = counted(HeadActivation::DualSquare);
+    assert_eq!(zero, [0, 0, 0, 1, 0, 0]);
+    assert_eq!(clipped, [1, 1, 0, 0, 0, 1]);
+    let (zero, clipped) = counted(HeadActivation::Dual);
+    assert_eq!(zero, [1, 1, 1, 1, 0, 0]);
+    assert_eq!(clipped, [0, 0, 0, 0, 0, 1]);
+}
+
+#[test]
 fn a_loss_is_that_of_an_evaluation_for_every_form_of_network() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let bytes = std::fs::read(root.join("examples/data/chess_train.bin")).unwrap();
@@ -190,7 +207,8 @@ fn a_loss_is_that_of_an_evaluation_for_every_form_of_network() {
     let table: Vec<usize> = (0..32).map(|square| square / 8).collect();
     let kings: ChessInputs = KingBuckets::mirrored(&table).unwrap().into();
     let plain = ChessInputs::default();
-    let layers = ["8:dual", "6:screlu", "4:relu"].map(|layer| layer.parse().unwrap());
+    let layers =
+        ["8:dual", "6:dual-square", "4:screlu", "4:relu"].map(|layer| layer.parse().unwrap());
     let (network, wide) = (Architecture::new(768, 16), Architecture::new(4 * 768, 16));
     let forms = [
         (network.clone().tied(), &plain),
