@@ -3,6 +3,7 @@
 
 pub mod activity;
 pub mod boards;
+pub mod rooms;
 pub mod tensors;
 
 use crate::options::ObjectiveOptions;
@@ -10,6 +11,7 @@ use crate::sieve::{self, SieveOptions};
 use crate::{Failure, Outcome, print, print_json};
 use activity::Activity;
 use boards::Lane;
+use rooms::Rooms;
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -46,6 +48,9 @@ pub struct Options {
         next_help_heading = "The target of the losses [defaults: those the network was trained with]"
     )]
     objective: ObjectiveOptions,
+    /// Say how near the integers of this save format come to the limits of their types
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    format: Option<String>,
     /// Write the weights of lanes by piece and square to DIR/lanes.svg, in an untied network to
     /// DIR/lanes-own.svg and DIR/lanes-other.svg
     #[arg(long, value_name = "DIR", help_heading = "Output")]
@@ -70,6 +75,9 @@ struct Report {
     /// `None` for inputs that are not chess positions.
     encoding: Option<Encoding>,
     tensors: Vec<Tensor>,
+    /// `None` without a format.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    integers: Option<Rooms>,
     /// `None` without data.
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Activity>,
@@ -108,7 +116,12 @@ pub fn run(options: &Options) -> Outcome {
         Some(directory) => draw(directory, &parameters, options.lanes)?,
         None => Vec::new(),
     };
+    let integers = match &options.format {
+        Some(name) => Some(Rooms::new(name, &parameters, &encoding)?),
+        None => None,
+    };
     let report = Report {
+        integers,
         architecture: architecture.clone(),
         encoding: encoding.check(architecture).is_ok().then_some(encoding),
         tensors: Tensor::all(&parameters),
@@ -139,6 +152,9 @@ impl Report {
             print(format_args!("inputs   {inputs}; output buckets {buckets}"))?;
         }
         tensors::print_all(&self.tensors)?;
+        if let Some(integers) = &self.integers {
+            integers.print()?;
+        }
         self.data.as_ref().map_or(Ok(()), Activity::print)
     }
 }

@@ -195,6 +195,9 @@ fn push_network(
             ),
         }
     }
+    if let Ok(encoding) = Encoding::from_metadata(&chosen.path, &metadata) {
+        network::push_rooms(page, &parameters, &encoding);
+    }
     network::push_boards(page, &parameters);
     Ok(())
 }

@@ -3,10 +3,12 @@
 use super::page::{Page, escaped};
 use crate::inspect::activity::{Activity, loss_text};
 use crate::inspect::pictured;
+use crate::inspect::rooms::Rooms;
 use crate::inspect::tensors::{Tensor, heights};
 use indicatif::HumanCount;
 use std::fmt::Write;
 use wgrad::nnue::Parameters;
+use wgrad::nnue::data::Encoding;
 use wgrad::nnue::train::inspect::{FirstLayer, Histogram, Neurons};
 
 /// Lanes with boards, of each accumulator.
@@ -43,6 +45,20 @@ pub fn push_tensors(page: &mut Page, parameters: &Parameters) {
         "faint",
         "The histograms reach from the lowest to the highest value; their heights \
                         are logarithmic.",
+    );
+}
+
+/// Adds how near integers come to the limits of their types, if the network has an integer form.
+pub fn push_rooms(page: &mut Page, parameters: &Parameters, encoding: &Encoding) {
+    let Ok(rooms) = Rooms::new("wgrad", parameters, encoding) else {
+        return;
+    };
+    page.push("<h3>Room of the integers</h3>");
+    let head = ["number", "largest possible size", "limit", "share"];
+    page.table(&head, rooms.rows().map(Vec::from));
+    page.text(
+        "faint",
+        "The integers are those of `wgrad export --format wgrad`.",
     );
 }
 
