@@ -58,7 +58,7 @@ pub fn push_rooms(page: &mut Page, parameters: &Parameters, encoding: &Encoding)
     page.table(&head, rooms.rows().map(Vec::from));
     page.text(
         "faint",
-        "The integers are those of `wgrad export --format wgrad`.",
+        "The integers are those of the save format wgrad.",
     );
 }
 
