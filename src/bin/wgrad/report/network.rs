@@ -56,10 +56,7 @@ pub fn push_rooms(page: &mut Page, parameters: &Parameters, encoding: &Encoding)
     page.push("<h3>Room of the integers</h3>");
     let head = ["number", "largest possible size", "limit", "share"];
     page.table(&head, rooms.rows().map(Vec::from));
-    page.text(
-        "faint",
-        "The integers are those of the save format wgrad.",
-    );
+    page.text("faint", "The integers are those of the save format wgrad.");
 }
 
 /// A histogram as bars.
