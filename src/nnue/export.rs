@@ -26,6 +26,7 @@ mod axes;
 mod bytes;
 mod calibrate;
 mod check_list;
+mod choice;
 mod compare;
 mod entry;
 mod evaluation;
@@ -45,6 +46,7 @@ mod weights;
 
 pub use calibrate::Calibration;
 pub use check_list::{CheckList, CheckRow};
+pub use choice::FormatChoice;
 pub use compare::{Difference, Pair, compare};
 pub use entry::{Axis, Entry, Merge, Number, Rounding};
 pub use evaluation::{Evaluation, TailKind};

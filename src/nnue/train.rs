@@ -16,6 +16,7 @@ mod history;
 mod init;
 mod input;
 pub mod inspect;
+mod integers;
 pub mod log;
 mod objective;
 mod progress;

@@ -72,6 +72,8 @@ fn entries() -> Vec<Entry> {
             loss: 0.5,
             correlation: f64::NAN,
             positions: 10,
+            integer_loss: Some(0.5),
+            integer_error: None,
         },
         Entry::End {
             step: 2,

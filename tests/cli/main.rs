@@ -27,3 +27,4 @@ mod stopping;
 mod support;
 mod training;
 mod tuning;
+mod validate_integers;

@@ -41,7 +41,7 @@ pub struct Progress {
 struct Last {
     loss: f64,
     positions_per_second: f64,
-    validation: Option<(f64, f64)>,
+    validation: Option<String>,
 }
 
 impl Progress {
@@ -186,9 +186,19 @@ impl Progress {
                 false
             }
             Event::Validation {
-                loss, correlation, ..
+                loss,
+                correlation,
+                integer_loss,
+                integer_error,
+                ..
             } => {
-                self.last.validation = Some((loss, correlation));
+                let integers = match (integer_loss, integer_error) {
+                    (Some(loss), _) => format!("  integers {loss:.6}"),
+                    (None, Some(_)) => "  integers do not fit".to_owned(),
+                    (None, None) => String::new(),
+                };
+                let floats = format!("validation {loss:.6}  correlation {correlation:.4}");
+                self.last.validation = Some(format!("  {floats}{integers}"));
                 false
             }
             Event::Period { period, .. } => {
@@ -226,12 +236,7 @@ impl Progress {
 
     /// Prints the line of a superbatch or epoch.
     fn end_period(&mut self, period: u64) {
-        let validation = match self.last.validation.take() {
-            Some((loss, correlation)) => {
-                format!("  validation {loss:.6}  correlation {correlation:.4}")
-            }
-            None => String::new(),
-        };
+        let validation = self.last.validation.take().unwrap_or_default();
         let width = self.periods.to_string().len();
         self.say(format_args!(
             "{} {period:>width$}/{}  training {:.6}{validation}  {:>9} positions/s  {:.1} s",
@@ -269,8 +274,12 @@ impl Progress {
             HumanCount(summary.positions_per_second as u64),
         ));
         if let Some(validation) = summary.validation {
+            let integers = match summary.integer_validation {
+                Some(integers) => format!("; loss in integers {:.6}", integers.loss),
+                None => String::new(),
+            };
             self.say(format_args!(
-                "validation  loss {:.6}, correlation {:.4} over {} positions",
+                "validation  loss {:.6}, correlation {:.4} over {} positions{integers}",
                 validation.loss,
                 validation.correlation,
                 HumanCount(validation.positions),

@@ -4,6 +4,7 @@ use crate::Failure;
 use crate::options::{DeviceOption, ThreadsOption};
 use crate::settings::{SettingsOptions, put};
 use std::path::{Path, PathBuf};
+use wgrad::nnue::export::FormatChoice;
 use wgrad::nnue::train::Config;
 
 /// The shipped data, from the root of the repository.
@@ -37,6 +38,10 @@ pub struct RecipeOptions {
     /// Steps between validations besides those at the end of each superbatch or epoch [default: 0]
     #[arg(long, value_name = "STEPS")]
     validate_every: Option<u64>,
+    /// The save format in whose integers each validation evaluates the network too: a name as
+    /// `wgrad export` lists them, or a file [default: none]
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    validate_integers: Option<FormatChoice>,
     /// Newest checkpoints to keep, besides the end of each stage; 0 for all [default: 3]
     #[arg(long, value_name = "COUNT")]
     keep: Option<usize>,
@@ -91,6 +96,9 @@ impl RecipeOptions {
         put(&mut run.out, self.out.clone());
         put(&mut run.save_every, self.save_every);
         put(&mut run.validate_every, self.validate_every);
+        if self.validate_integers.is_some() {
+            run.validate_integers.clone_from(&self.validate_integers);
+        }
         put(&mut run.keep, self.keep);
         put(&mut run.keep_best, self.keep_best);
         put(&mut run.patience, self.patience);

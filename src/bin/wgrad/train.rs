@@ -199,6 +199,7 @@ fn as_json(summary: &Summary, picture: Option<&Path>) -> serde_json::Value {
         "step": summary.step,
         "total_steps": summary.total_steps,
         "validation": summary.validation,
+        "integer_validation": summary.integer_validation,
         "net": net,
         "checkpoint": checkpoint,
         "log": log,

@@ -71,6 +71,11 @@ pub enum Event<'a> {
         loss: f64,
         /// The correlation with the scores.
         correlation: f64,
+        /// The mean loss of the integer network, if the run wants it: see
+        /// [`Run::validate_integers`](super::Run::validate_integers).
+        integer_loss: Option<f64>,
+        /// Why there is no integer network now: a weight does not fit its type.
+        integer_error: Option<&'a str>,
     },
     /// A checkpoint was written.
     #[non_exhaustive]
@@ -94,6 +99,8 @@ pub struct Summary {
     pub total_steps: u64,
     /// The last evaluation on the validation data in this call.
     pub validation: Option<Evaluation>,
+    /// That of the integer network, if the run wants it and all weights fit.
+    pub integer_validation: Option<Evaluation>,
     /// The checkpoint with the lowest validation loss of the last stage, if it is kept.
     pub best: Option<PathBuf>,
     /// The file of the trained network, if the training has finished.

@@ -289,6 +289,8 @@ mod tests {
             loss,
             correlation: f64::NAN,
             positions: 9,
+            integer_loss: None,
+            integer_error: None,
         };
         let entries = [
             step(1, 100, f64::NAN),

@@ -110,6 +110,13 @@ pub enum Entry {
         correlation: f64,
         /// The number of positions in the validation data.
         positions: u64,
+        /// The mean loss of the integer network, if the run wants it: see
+        /// [`Run::validate_integers`](super::Run::validate_integers).
+        #[serde(default)]
+        integer_loss: Option<f64>,
+        /// Why there was no integer network: a weight did not fit its type.
+        #[serde(default)]
+        integer_error: Option<String>,
     },
     /// A training stopped.
     End {

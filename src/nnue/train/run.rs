@@ -8,13 +8,14 @@ use crate::error::{Error, Fault, Result};
 use crate::files::lock::DirectoryLock;
 use crate::files::path::StoredPath;
 use crate::nnue::data::LoaderSettings;
+use crate::nnue::export::FormatChoice;
 use serde::Deserialize;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf, absolute};
 
 /// The files and threads of a run. `DIR/run.toml` keeps what is needed to resume it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Run {
     /// The files of training data, in this order.
@@ -28,6 +29,9 @@ pub struct Run {
     pub save_every: u64,
     /// The number of steps between validations; 0 for one at the end of each superbatch or epoch.
     pub validate_every: u64,
+    /// The save format in whose integers each validation evaluates the network once more; `None`
+    /// for validations of the floats alone.
+    pub validate_integers: Option<FormatChoice>,
     /// The network that the first stage starts from; `None` for the initial values of the settings.
     pub init: Option<PathBuf>,
     /// The number of newest checkpoints to keep; 0 for all.
@@ -50,6 +54,7 @@ impl Default for Run {
             out: PathBuf::new(),
             save_every: 0,
             validate_every: 0,
+            validate_integers: None,
             init: None,
             keep: 3,
             keep_best: true,
@@ -65,6 +70,7 @@ crate::setters! { Run {
     validation: Option<PathBuf>,
     save_every: u64,
     validate_every: u64,
+    validate_integers: Option<FormatChoice>,
     init: Option<PathBuf>,
     keep: usize,
     keep_best: bool,

@@ -6,9 +6,9 @@ mod stage;
 mod start;
 
 use super::checkpoint::write_result;
-use super::evaluate::Evaluation;
 use super::event::{Event, Summary};
 use super::init::Taken;
+use super::integers::Integers;
 use super::log::{Entry, Log};
 use super::progress::Progress;
 use super::run::Run;
@@ -20,6 +20,7 @@ use crate::files::lock::DirectoryLock;
 use crate::nnue::data::{Loader, Place};
 use crate::nnue::{PendingLoss, Trainable};
 use crate::optim::schedule::Timeline;
+use period::Validated;
 use stage::Input;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ pub struct Trainer {
     run: Run,
     /// The learner of the current stage.
     learner: Box<dyn Trainable>,
+    /// For validations in integers.
+    integers: Option<Integers>,
     log: Log,
     progress: Progress,
     epoch: u64,
@@ -197,7 +200,8 @@ impl Trainer {
             finished: !stopped,
             step: self.steps(),
             total_steps: self.total_steps(),
-            validation: validated,
+            validation: validated.map(|validated| validated.floats),
+            integer_validation: validated.and_then(|validated| validated.integers),
             best: self.best(),
             net,
             checkpoint: self.newest.clone().unwrap_or_default(),
@@ -213,7 +217,7 @@ impl Trainer {
         stop: &AtomicBool,
         observe: &mut dyn FnMut(Event<'_>),
         pace: &mut Pace,
-        validated: &mut Option<Evaluation>,
+        validated: &mut Option<Validated>,
     ) -> Result<Outcome> {
         let (timeline, settings) = (self.timeline(), self.settings().clone());
         // Few enough to notice a NaN soon.

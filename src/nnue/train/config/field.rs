@@ -3,6 +3,7 @@
 use crate::error::{Error, Fault, Result};
 use crate::files::path::StoredPath;
 use crate::nnue::data::{BadRecords, Filter, OutputBuckets, Side};
+use crate::nnue::export::FormatChoice;
 use crate::nnue::{HiddenLayer, Initial, Tiles, activation::Activation, loss::WinRate};
 use crate::optim::SlowStart;
 use crate::optim::schedule::{Schedule, Unit, Warmup};
@@ -280,6 +281,25 @@ impl Field for Filter {
         let own = Table::try_from(self).ok()?.into_iter();
         let changed = own.filter(|(key, value)| standard.get(key) != Some(value));
         Some(Value::Table(changed.collect()))
+    }
+}
+
+/// The name of a preset, the path of a file, or the keys of a format as a table.
+impl Field for FormatChoice {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        let choice = match value {
+            Value::Table(table) => Self::from_table(table),
+            Value::String(name) => name.parse(),
+            _ => return Err(wrong("the name of a save format, or a path", value)),
+        };
+        choice.map_err(|error| unplaced(error, value))
+    }
+
+    fn write(&self) -> Option<Value> {
+        Some(match self.table() {
+            Some(table) => Value::Table(table),
+            None => Value::String(self.to_string()),
+        })
     }
 }
 

@@ -248,6 +248,7 @@ pub(super) const RUN_KEYS: &[RunKey] = &[
     of_run!(threads),
     of_run!(save_every),
     of_run!(validate_every),
+    of_run!(validate_integers),
     of_run!(keep),
     of_run!(keep_best),
     of_run!(patience),

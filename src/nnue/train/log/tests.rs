@@ -20,6 +20,8 @@ fn validation(step: u64, loss: f64) -> Entry {
         loss,
         correlation: 0.5,
         positions: 10,
+        integer_loss: None,
+        integer_error: None,
     }
 }
 

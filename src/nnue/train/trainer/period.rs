@@ -11,6 +11,14 @@ use crate::nnue::train::log::Entry;
 use crate::optim::schedule::Timeline;
 use std::path::PathBuf;
 
+/// The result of a validation.
+#[derive(Clone, Copy)]
+pub(super) struct Validated {
+    pub(super) floats: Evaluation,
+    /// The result of the integer network, if there is one.
+    pub(super) integers: Option<Evaluation>,
+}
+
 impl Trainer {
     /// Whether the current stage has no more steps.
     pub(super) fn is_done(&self, timeline: &Timeline) -> bool {
@@ -24,12 +32,13 @@ impl Trainer {
         }
     }
 
-    /// Evaluates the network on the validation data of the stage, if there are any.
+    /// Evaluates the network on the validation data of the stage, if there are any, and the integer
+    /// network if the run wants it.
     pub(super) fn validate(
         &mut self,
         epoch: u64,
         observe: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Option<Evaluation>> {
+    ) -> Result<Option<Validated>> {
         let step = self.steps();
         let Some(validation) = &self.input.validation else {
             return Ok(None);
@@ -42,21 +51,47 @@ impl Trainer {
             settings.objective(),
             self.run.loader_threads(),
         )?;
+        let (mut integers, mut integer_error) = (None, None);
+        if let Some(own) = &self.integers {
+            match own.model(&self.learner.parameters()?) {
+                Ok(mut model) => {
+                    integers = Some(evaluate(
+                        &mut model,
+                        validation,
+                        &settings.encoding(),
+                        settings.objective(),
+                        self.run.loader_threads(),
+                    )?);
+                }
+                Err(error) => {
+                    ::log::warn!("no integer network after step {step}: {error}");
+                    integer_error = Some(error.to_string());
+                }
+            }
+        }
+        let integer_loss = integers.map(|integers| integers.loss);
         self.log.append(&Entry::Validation {
             step,
             epoch,
             loss: result.loss,
             correlation: result.correlation,
             positions: result.positions,
+            integer_loss,
+            integer_error: integer_error.clone(),
         })?;
         observe(Event::Validation {
             step,
             epoch,
             loss: result.loss,
             correlation: result.correlation,
+            integer_loss,
+            integer_error: integer_error.as_deref(),
         });
         self.progress.validated(step, result.loss);
-        Ok(Some(result))
+        Ok(Some(Validated {
+            floats: result,
+            integers,
+        }))
     }
 
     /// Writes a checkpoint, removes those that the run does not keep, and tells the observer.

@@ -11,11 +11,20 @@ use crate::nnue::train::config::Config;
 use crate::nnue::train::data_state::DataState;
 use crate::nnue::train::extension::check_extension;
 use crate::nnue::train::init::{Taken, take};
+use crate::nnue::train::integers::Integers;
 use crate::nnue::train::log::{self, Entry, Log};
 use crate::nnue::train::progress::Progress;
 use crate::nnue::train::run::Run;
 use crate::nnue::train::settings::Settings;
 use crate::nnue::train::stage::{Stage, check_stages};
+
+/// The integer networks of the validations of a run, if it wants them. All stages have one network.
+fn integers_of(run: &Run, settings: &Settings) -> Result<Option<Integers>> {
+    let choice = run.validate_integers.as_ref();
+    choice
+        .map(|choice| Integers::new(choice, settings))
+        .transpose()
+}
 
 impl Trainer {
     /// Starts a run of one stage, as [`Trainer::with_stages`].
@@ -50,6 +59,7 @@ impl Trainer {
         let input = inputs
             .pop_front()
             .ok_or_else(|| Error::argument("stages", "at least 1", 0))?;
+        let integers = integers_of(run, settings)?;
         Network::check_fits(device, &settings.architecture)?;
         let initial = settings.initial;
         let mut parameters = initial.parameters(settings.architecture.clone(), settings.seed)?;
@@ -82,6 +92,7 @@ impl Trainer {
             later_inputs: inputs,
             run,
             learner,
+            integers,
             log,
             progress: Progress::default(),
             epoch: 0,
@@ -171,6 +182,7 @@ impl Trainer {
                 checkpoint.epoch * checkpoint.positions + of_epoch
             }
         };
+        let integers = integers_of(run, &checkpoint.settings)?;
         let learner = learner_at(device, &checkpoint)?;
         let before = log::read(&run.log()).unwrap_or_default();
         let earlier = before.iter().rev().find_map(|entry| match entry {
@@ -198,6 +210,7 @@ impl Trainer {
             later_inputs: inputs,
             run: run.clone(),
             learner,
+            integers,
             log,
             epoch: checkpoint.epoch,
             batch: checkpoint.batch,
