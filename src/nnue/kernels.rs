@@ -19,6 +19,7 @@ pub mod deep_input;
 pub mod deep_layers;
 pub mod deep_rows;
 pub mod deep_weights;
+pub mod fake_quantize;
 pub mod forward;
 pub mod forward_half;
 pub mod forward_sparse;
@@ -96,6 +97,7 @@ pub static KERNELS: &[&Kernel] = &[
     &index_chunks::KERNEL,
     &index_samples::KERNEL,
     &half_weights::KERNEL,
+    &fake_quantize::KERNEL,
     &forward_sparse::KERNEL,
     &forward_half::KERNEL,
     &masked_rows::KERNEL,

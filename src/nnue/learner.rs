@@ -5,6 +5,7 @@ use super::needs::Needs;
 use super::network::{Network, joined};
 use super::parameters::Parameters;
 use super::pending::{PendingLoss, no_samples};
+use super::quantization::FakeQuantization;
 use super::slices::Slice;
 use super::step::Update;
 use super::tuning::Tuning;
@@ -159,6 +160,17 @@ impl Learner {
     /// As [`Network::set_l1`]. Nothing changes then.
     pub fn set_l1(&mut self, l1: f32) -> Result<()> {
         self.network.set_l1(l1)
+    }
+
+    /// Lets the forward and the backward pass of each step read the parameters that an engine has,
+    /// or not: see [`Network::set_quantization`]. The update changes the parameters themselves, and
+    /// [`Learner::parameters`] returns those. It applies from the next step on. A step with 16 bits
+    /// ([`Learner::set_half`], [`Learner::set_half_weights`]) starts from the same numbers.
+    ///
+    /// # Errors
+    /// As [`Network::set_quantization`]. Nothing changes then.
+    pub fn set_quantization(&mut self, quantization: Option<FakeQuantization>) -> Result<()> {
+        self.network.set_quantization(quantization)
     }
 
     /// Chooses the variants of the kernels of a step: see [`Network::set_tuning`]. The bits of a

@@ -1,5 +1,7 @@
 //! A network on a device: outputs and gradients.
 
+mod buffers;
+
 use super::architecture::Architecture;
 use super::layout;
 use super::needs::Needs;
@@ -7,11 +9,10 @@ use super::order::Ordered;
 use super::parameters::Parameters;
 use super::pending::{PendingLoss, no_samples};
 use super::slices::Slice;
-use super::step::{Goal, ParameterBuffers, Step, Update, record_merge};
+use super::step::{Goal, ParameterBuffers, QuantizedCopies, Step, Update, record_merge};
 use super::tuning::Tuning;
 use super::upstream::Upstream;
 use crate::engine::device::{Buffer, Device, Values};
-use crate::engine::kernel::Element;
 use crate::engine::recording::{Data, Recording, TrafficByKernel};
 use crate::error::{Error, Result};
 use crate::nnue::batch::Batch;
@@ -61,6 +62,8 @@ pub struct Network {
     pub(super) step: Step,
     /// See [`Network::set_l1`].
     pub(super) l1: f32,
+    /// See [`Network::set_quantization`].
+    pub(super) quantized: Option<QuantizedCopies>,
 }
 
 impl Network {
@@ -83,10 +86,11 @@ impl Network {
             gradients: Vec::new(),
             step,
             l1: 0.0,
+            quantized: None,
         };
         network.parameters = network.like_parameters("")?;
         if network.architecture.is_factorised() {
-            network.merged = network.like_weights()?;
+            network.merged = network.like_weights("merged")?;
         }
         network.upload(&network.parameters, parameters)?;
         network.merge()?;
@@ -373,8 +377,12 @@ impl Network {
             }
         };
         for slice in self.step.cut(plan, batch)? {
-            let parameters =
+            let own =
                 ParameterBuffers::new(&self.widened, &self.parameters).with_merged(&self.merged);
+            let (parameters, masters) = match &self.quantized {
+                None => (own, None),
+                Some(copies) => (copies.buffers(&self.widened), Some(own)),
+            };
             let gradients = ParameterBuffers::new(&self.widened, &self.gradients);
             let goal = Some(Goal {
                 upstream,
@@ -382,9 +390,18 @@ impl Network {
                 penalty: self.penalty(batch.len()),
                 gradients,
                 update,
+                masters,
             });
             self.step.reserve(plan, &slice, goal)?;
             let mut recording = Recording::with_capacity(COMMANDS);
+            if let Some(copies) = self.quantized.as_ref().filter(|_| slice.range.start == 0) {
+                copies.record(&mut recording, &self.widened, own)?;
+                // This path computes while it is recorded.
+                if plan.composes() {
+                    self.device.play(&recording).map(drop)?;
+                    recording.clear();
+                }
+            }
             self.step
                 .record(&mut recording, plan, &slice, parameters, goal)?;
             play(self, &mut recording, &slice)?;
@@ -425,59 +442,6 @@ impl Network {
             self.gradients = self.like_parameters("gradient of")?;
         }
         Ok(())
-    }
-
-    /// Buffers with one value for each parameter, in the layout of the device.
-    pub(super) fn like_parameters(&self, what: &str) -> Result<Vec<Buffer>> {
-        let buffers = layout::buffers(&self.widened).into_iter();
-        buffers
-            .map(|buffer| {
-                let what = format!("{what} {}", buffer.name);
-                let what = what.trim_start();
-                self.device.allocate(what, Element::Float, buffer.len)
-            })
-            .collect()
-    }
-
-    /// A buffer with one value for each weight of each accumulator.
-    fn like_weights(&self) -> Result<Vec<Buffer>> {
-        let len = self.widened.inputs * self.widened.hidden;
-        let names = ["merged A1", "merged A2"].into_iter();
-        let names = names.take(if self.widened.tied { 1 } else { 2 });
-        names
-            .map(|name| self.device.allocate(name, Element::Float, len))
-            .collect()
-    }
-
-    /// Writes values into buffers made by [`Network::like_parameters`].
-    pub(super) fn upload(&self, buffers: &[Buffer], values: &Parameters) -> Result<()> {
-        for (index, (tensor, values)) in values.iter().enumerate() {
-            let (buffer, first) = layout::place(&self.widened, index);
-            let widened = layout::widen(&self.architecture, tensor.name, Data::Floats(values));
-            let mut recording = Recording::new();
-            recording.upload_at(buffers[buffer].id(), first, widened.data());
-            self.device.play(&recording)?.wait()?;
-        }
-        Ok(())
-    }
-
-    /// Reads buffers made by [`Network::like_parameters`] back, one at a time: the device may not
-    /// be able to map all of them together.
-    fn values(&self, buffers: &[Buffer]) -> Result<Vec<Values>> {
-        let mut tensors = Vec::new();
-        for (shared, buffer) in layout::buffers(&self.widened).iter().zip(buffers) {
-            tensors.extend(layout::split(&self.widened, shared, buffer.read()?));
-        }
-        let names = self.architecture.tensors().into_iter();
-        let narrowed = names
-            .zip(tensors)
-            .map(|(tensor, values)| layout::narrow(&self.architecture, tensor.name, values));
-        Ok(narrowed.collect())
-    }
-
-    pub(super) fn read(&self, buffers: &[Buffer]) -> Result<Parameters> {
-        let values = self.values(buffers)?.into_iter().map(Values::into_f32);
-        Parameters::from_values(self.architecture.clone(), values.collect())
     }
 }
 

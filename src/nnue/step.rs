@@ -10,6 +10,7 @@ mod composed;
 mod deep;
 mod end;
 mod factorised;
+mod fake_quantize;
 mod half_weights;
 mod layered;
 mod lists;
@@ -34,6 +35,7 @@ use buffers::grow;
 use composed::Composed;
 use deep::{Deep, DeepPass};
 pub(super) use factorised::record_merge;
+pub(super) use fake_quantize::QuantizedCopies;
 use half_weights::HalfWeights;
 use layered::Layered;
 use lists::{ListBuffer, Source};
@@ -94,6 +96,8 @@ pub(super) struct Goal<'a> {
     pub(super) gradients: ParameterBuffers<'a>,
     /// The update with the gradients of the whole batch.
     pub(super) update: Option<Update<'a>>,
+    /// The parameters that the update changes, if the pass reads quantized copies of them.
+    pub(super) masters: Option<ParameterBuffers<'a>>,
 }
 
 /// The buffers of one parameter set: see [`layout`](super::layout).
@@ -336,6 +340,7 @@ impl Step {
         let Some(goal) = goal.filter(|goal| slice.range.end == goal.total) else {
             return Ok(());
         };
+        let parameters = goal.masters.unwrap_or(parameters);
         match fused {
             None => self.record_end(recording, plan, parameters, goal)?,
             Some(update) if update.head(&self.architecture).is_none() => {

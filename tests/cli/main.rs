@@ -16,6 +16,7 @@ mod integers;
 #[cfg(target_os = "linux")]
 mod paths;
 mod penalty;
+mod quantization;
 mod recipes;
 mod rescore;
 mod resume;

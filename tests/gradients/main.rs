@@ -13,6 +13,7 @@ mod limits;
 mod lookahead;
 mod losses;
 mod penalty;
+mod quantized;
 mod tunings;
 
 use common::nets::{self, Net, relative_l2};

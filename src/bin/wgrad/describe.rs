@@ -24,12 +24,16 @@ pub fn training(settings: &Settings) -> String {
         _ => format!(", warm-up {}", settings.warmup),
     };
     format!(
-        "{length} of {}{}{}{}, {}, learning rate {} ({}{warmup}), {}, seed {}",
+        "{length} of {}{}{}{}{}, {}, learning rate {} ({}{warmup}), {}, seed {}",
         HumanCount(settings.batch_size as u64),
         if settings.half { ", Z in 16 bits" } else { "" },
         match settings.half_weights {
             true => ", A in 16 bits",
             false => "",
+        },
+        match &settings.quantization_aware {
+            Some(format) => format!(", quantized as {format}"),
+            None => String::new(),
         },
         if settings.filter.is_some() {
             ", filtered"

@@ -7,6 +7,7 @@ use crate::options::ObjectiveOptions;
 use crate::sieve::SieveOptions;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use wgrad::nnue::activation::Activation;
+use wgrad::nnue::export::FormatChoice;
 use wgrad::nnue::train::{Objective, Settings};
 use wgrad::nnue::{Initial, Tiles, Tuning};
 use wgrad::optim::Optimizer;
@@ -85,6 +86,10 @@ pub struct SettingsOptions {
     /// Read A in 16 bits in the forward pass of a step. Adapters do it [default: 32 bits]
     #[arg(long)]
     half_weights: bool,
+    /// Train with the numbers that the parameters have in a save format, by its name as `wgrad
+    /// export` lists it, or by a file; best as a last stage [default: floats]
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    quantization_aware: Option<FormatChoice>,
     /// The distribution of the initial parameters: standard, or he or he:INPUTS for variances of 2
     /// ÷ inputs and biases of 0, where INPUTS replaces the inputs of A [default: standard]
     #[arg(long, value_name = "NAME")]
@@ -154,6 +159,11 @@ impl SettingsOptions {
         put(&mut settings.l1, self.l1);
         settings.half |= self.half;
         settings.half_weights |= self.half_weights;
+        if self.quantization_aware.is_some() {
+            settings
+                .quantization_aware
+                .clone_from(&self.quantization_aware);
+        }
         let given = Tuning::default().lanes(self.lanes).tiles(self.tiles);
         settings.tuning = given.or(settings.tuning);
         self.sieve.over(settings)?;

@@ -115,7 +115,7 @@ impl Number {
     }
 
     /// The least and the greatest integer; `None` for floats.
-    pub(super) const fn limits(self) -> Option<[i32; 2]> {
+    pub(in crate::nnue) const fn limits(self) -> Option<[i32; 2]> {
         match self {
             Self::I8 => Some([i8::MIN as i32, i8::MAX as i32]),
             Self::I16 => Some([i16::MIN as i32, i16::MAX as i32]),

@@ -63,7 +63,7 @@ impl Quantized {
     }
 
     /// The tensors of a format for a network, without values.
-    pub(super) fn empty(
+    pub(in crate::nnue) fn empty(
         format: &SaveFormat,
         architecture: &Architecture,
         encoding: Option<&Encoding>,

@@ -242,7 +242,7 @@ impl Step {
 
 impl Plan {
     /// Whether the path computes the gradient of each part of factorised inputs itself.
-    pub(super) fn composes(self) -> bool {
+    pub(in crate::nnue) fn composes(self) -> bool {
         self.path == Path::Composed
     }
 
@@ -270,11 +270,12 @@ impl Plan {
 
     /// The update that the masked and the deep kernels apply themselves. If a batch is one
     /// micro-batch, it needs no gradients in memory. The parts of factorised inputs have a kernel
-    /// of their own.
+    /// of their own, and so has the update of parameters that the pass does not read.
     pub(super) fn fused<'a>(self, slice: &Slice<'_>, goal: Option<Goal<'a>>) -> Option<Update<'a>> {
         let goal = goal?;
         let whole = slice.samples() == goal.total;
         let has_updates = matches!(self.path, Path::Deep | Path::Masked) && !self.factorised;
-        goal.update.filter(|_| whole && has_updates)
+        let reads_them = goal.masters.is_none();
+        goal.update.filter(|_| whole && has_updates && reads_them)
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::error::{Error, Result};
 use crate::nnue::data::{BadRecords, ChessInputs, Dataset, Encoding, Filter, OutputBuckets, Side};
+use crate::nnue::export::FormatChoice;
 use crate::nnue::initial::Initial;
 use crate::nnue::loss::{Loss, WinRate};
 use crate::nnue::penalty;
 use crate::nnue::train::objective::Objective;
 use crate::nnue::tuning::Tuning;
-use crate::nnue::{Architecture, ParameterGroups};
+use crate::nnue::{Architecture, FakeQuantization, ParameterGroups};
 use crate::optim::Optimizer;
 use crate::optim::schedule::{Allowed, Moment, Schedule, Shares, Timeline, Unit, Warmup};
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,10 @@ pub struct Settings {
     /// [`Learner::set_half_weights`](crate::nnue::Learner::set_half_weights).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub half_weights: bool,
+    /// The save format whose numbers the passes of a step read in place of the parameters: see
+    /// [`Learner::set_quantization`](crate::nnue::Learner::set_quantization).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantization_aware: Option<FormatChoice>,
     /// The initial values of the parameters.
     #[serde(skip_serializing_if = "is_default")]
     pub initial: Initial,
@@ -150,6 +155,7 @@ crate::setters! { Settings {
     groups: ParameterGroups,
     half: bool,
     half_weights: bool,
+    quantization_aware: Option<FormatChoice>,
     initial: Initial,
     tuning: Tuning,
     schedule: Schedule,
@@ -207,6 +213,7 @@ impl Settings {
             groups: ParameterGroups::new(),
             half: false,
             half_weights: false,
+            quantization_aware: None,
             initial: Initial::default(),
             tuning: Tuning::default(),
             schedule: Schedule::COSINE,
@@ -240,6 +247,7 @@ impl Settings {
         self.architecture.check()?;
         self.encoding().check_buckets(&self.architecture)?;
         penalty::check(self.l1, &self.architecture)?;
+        self.quantization()?;
         self.optimizer.check()?;
         self.groups.check(&self.architecture, &self.optimizer)?;
         self.objective_with(self.lambda).check()?;
@@ -263,6 +271,25 @@ impl Settings {
         let shuffle = self.shuffle_buffer;
         let valid = u32::try_from(shuffle).is_ok();
         require("shuffle_buffer", valid, "at most 4294967295", shuffle)
+    }
+
+    /// How the passes of a step quantize the parameters, if they do.
+    ///
+    /// # Errors
+    /// A network that the format is not for, and a format without integers.
+    pub(super) fn quantization(&self) -> Result<Option<FakeQuantization>> {
+        let Some(choice) = &self.quantization_aware else {
+            return Ok(None);
+        };
+        let architecture = &self.architecture;
+        let format = choice.for_network(architecture);
+        let found = format.and_then(|format| {
+            FakeQuantization::new(&format, architecture, Some(&self.encoding()))
+        });
+        found.map(Some).map_err(|error| match error {
+            Error::Argument(fault) => Error::Argument(fault.within("quantization_aware")),
+            error => error,
+        })
     }
 
     /// The number of steps in one pass over the data: ⌈positions ÷ L⌉.

@@ -142,6 +142,7 @@ pub(super) const KEYS: &[Key] = &[
     setting!(seed),
     setting!(half),
     setting!(half_weights),
+    setting!(quantization_aware),
     setting!(lanes: tuning.lanes),
     setting!(tiles: tuning.tiles),
     setting!(batch_size),

@@ -93,6 +93,7 @@ pub(super) fn learner_at(device: &Device, checkpoint: &Checkpoint) -> Result<Box
 fn with_options(mut learner: Learner, settings: &Settings) -> Result<Box<dyn Trainable>> {
     learner.set_half(settings.half)?;
     learner.set_half_weights(settings.half_weights)?;
+    learner.set_quantization(settings.quantization()?)?;
     learner.set_l1(settings.l1)?;
     learner.set_groups(&settings.groups)?;
     // A new run has checked it. A resumed run may be on another device.
