@@ -1,4 +1,4 @@
-//! Quantization-aware training (section 1.21): passes with the numbers that the parameters have in
+//! Quantization-aware training (section 8.4): passes with the numbers that the parameters have in
 //! an engine, and updates of the parameters themselves.
 
 use super::architecture::Architecture;

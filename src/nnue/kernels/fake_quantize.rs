@@ -1,5 +1,5 @@
 //! The numbers that parameters have in an engine, as floats, for the passes of a training (section
-//! 1.21): Q(w) = clamp(round(w·s), low, high) ÷ s.
+//! 8.4): Q(w) = clamp(round(w·s), low, high) ÷ s.
 
 use crate::engine::cpu;
 use crate::engine::kernel::inputs::Inputs;

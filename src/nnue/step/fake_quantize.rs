@@ -1,5 +1,5 @@
 //! The quantized copies of the parameters that the passes of a quantization-aware training read
-//! (section 1.21).
+//! (section 8.4).
 
 use super::{ParameterBuffers, record_merge};
 use crate::engine::device::Buffer;
