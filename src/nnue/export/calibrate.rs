@@ -6,6 +6,7 @@ mod accumulators;
 mod descent;
 mod floats;
 mod layers;
+mod outputs;
 mod plain;
 mod samples;
 #[cfg(test)]

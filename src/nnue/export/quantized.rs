@@ -159,6 +159,14 @@ impl Quantized {
         }
     }
 
+    /// The least and the greatest integer of a tensor's type.
+    pub(super) fn limits_of(&self, name: &str) -> [i32; 2] {
+        let limits = self
+            .tensor(name)
+            .and_then(|tensor| tensor.entry.kind.limits());
+        limits.unwrap_or([i32::MIN, i32::MAX])
+    }
+
     /// Gives a tensor other integers.
     pub(super) fn replace(&mut self, name: &str, values: Vec<i32>) -> Result<()> {
         let mut tensors = self.tensors.iter_mut();
@@ -198,6 +206,28 @@ impl Quantized {
                 self.replace(name, values)
             }
         }
+    }
+
+    /// Subtracts weights from some elements of a tensor.
+    pub(super) fn shift(&mut self, name: &str, weights: &[(usize, f64)]) -> Result<()> {
+        let scale = self.tensor(name).map_or(1.0, |tensor| tensor.entry.scale);
+        let current: Vec<f64> = match self.tensor(name).map(|tensor| &tensor.values) {
+            Some(Values::Integers(values)) => values.iter().copied().map(f64::from).collect(),
+            Some(Values::Floats(values)) => values.iter().copied().map(f64::from).collect(),
+            None => Vec::new(),
+        };
+        let numbers = weights
+            .iter()
+            .map(|&(at, weight)| (at, current[at] - scale * weight));
+        let numbers: Vec<(usize, f64)> = numbers.collect();
+        let is_float = matches!(
+            self.tensor(name).map(|t| &t.values),
+            Some(Values::Floats(_))
+        );
+        self.rebias(name, &numbers, |number| match is_float {
+            true => number,
+            false => number.round(),
+        })
     }
 
     /// Whether both kings share a plane.

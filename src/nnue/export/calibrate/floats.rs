@@ -63,9 +63,12 @@ impl<'a> Floats<'a> {
         self.layer(&inputs, bucket, layer)
     }
 
-    /// ∂Y/∂z of the first hidden layer.
-    pub(super) fn slopes(&self, lists: [&[u32]; 2], bucket: usize) -> Vec<f32> {
+    /// ∂Y/∂z of a layer, counted from 0.
+    pub(super) fn slopes(&self, lists: [&[u32]; 2], bucket: usize, layer: usize) -> Vec<f32> {
         let layers = &self.architecture.layers;
+        if layer == layers.len() {
+            return vec![1.0];
+        }
         let mut inputs = self.first_inputs(lists);
         let mut all = Vec::with_capacity(layers.len());
         let mut outputs: Vec<Vec<f32>> = Vec::with_capacity(layers.len());
@@ -93,7 +96,7 @@ impl<'a> Floats<'a> {
             layers[at]
                 .activation
                 .backward(&all[at], &gradient, &mut of_z);
-            if at == 0 {
+            if at == layer {
                 return of_z;
             }
             let width = outputs[at - 1].len();

@@ -5,18 +5,16 @@ use super::ROUNDS;
 use super::accumulators::{Accumulators, Active};
 use super::descent::Moments;
 use super::floats::{Floats, scaled};
+use super::outputs;
 use super::samples::Samples;
 use crate::error::{Error, Result};
 use crate::nnue::parameters::Parameters;
 use rayon::prelude::*;
 use wgrad_inference as engine;
 
-/// The scale of the evaluations from which the errors of outputs are computed.
-const FINE: i32 = 1 << 20;
-
 /// Rounds the first hidden layer, and with an integer tail each layer after it, for the values that
-/// each layer has in the network of floats. Then rounds the accumulators for the outputs, and
-/// again.
+/// each layer has in the network of floats. Then rounds these layers and the accumulators for the
+/// outputs, and again.
 pub(super) fn calibrate(
     quantized: &mut Quantized,
     parameters: &Parameters,
@@ -24,9 +22,7 @@ pub(super) fn calibrate(
 ) -> Result<()> {
     let floats = Floats::new(quantized, parameters)?;
     let network = quantized.network()?;
-    let engine::Head::Layered(head) = network.head() else {
-        return Ok(());
-    };
+    let head = layered(&network)?;
     let active = match head.inputs {
         engine::FirstInputs::Clipped => Active::Clipped,
         engine::FirstInputs::Squared { shift } => Active::ShiftedSquare(shift),
@@ -37,22 +33,37 @@ pub(super) fn calibrate(
         engine::Tail::Integer(_) => quantized.architecture().layers.len() + 1,
     };
     let mut accumulators = Accumulators::new(quantized, parameters, samples, active)?;
-    let all = (0..samples.len()).into_par_iter();
-    let slopes = all.map(|sample| {
-        let bucket = samples.buckets[sample] as usize;
-        floats.slopes(samples.lists(sample), bucket)
-    });
-    let slopes: Vec<Vec<f32>> = slopes.collect();
-    for _ in 0..ROUNDS {
+    let slopes: Vec<Vec<Vec<f32>>> = (0..layers)
+        .map(|layer| {
+            let all = (0..samples.len()).into_par_iter();
+            all.map(|sample| {
+                let bucket = samples.buckets[sample] as usize;
+                floats.slopes(samples.lists(sample), bucket, layer)
+            })
+            .collect()
+        })
+        .collect();
+    for turn in 0..=ROUNDS {
         for layer in 0..layers {
             round(quantized, parameters, samples, &floats, layer)?;
         }
-        round_accumulators(quantized, samples, &slopes, &mut accumulators)?;
+        for (layer, slopes) in slopes.iter().enumerate() {
+            outputs::round_layer(quantized, parameters, samples, slopes, layer)?;
+        }
+        // The layers come last too.
+        if turn < ROUNDS {
+            round_accumulators(quantized, samples, &slopes[0], &mut accumulators)?;
+        }
     }
-    for layer in 0..layers {
-        round(quantized, parameters, samples, &floats, layer)?;
+    outputs::center(quantized, samples)
+}
+
+/// The layers after the accumulators.
+pub(super) fn layered(network: &engine::Network) -> Result<&engine::Layered> {
+    match network.head() {
+        engine::Head::Layered(head) => Ok(head),
+        engine::Head::Plain(_) => Err(Error::argument("network", "hidden layers", "none")),
     }
-    Ok(())
 }
 
 /// Rounds the accumulators. An output changes with the inputs of the first hidden layer by
@@ -64,29 +75,9 @@ fn round_accumulators(
     accumulators: &mut Accumulators<'_>,
 ) -> Result<()> {
     let network = quantized.network()?;
-    let engine::Head::Layered(head) = network.head().clone() else {
-        return Ok(());
-    };
-    let unit = Unit::new(&head, 0);
-    let fine = engine::Network::new(
-        network.inputs().clone(),
-        network.weights().to_vec(),
-        network.biases().to_vec(),
-        *network.output_buckets(),
-        FINE,
-        engine::Head::Layered(head.clone()),
-    );
-    let fine = fine
-        .map_err(|mismatch| Error::argument(mismatch.place, mismatch.expected, mismatch.found))?;
-    let error = |sample: usize| {
-        let lists = samples
-            .lists(sample)
-            .map(|list| list.iter().map(|&one| one as usize));
-        let bucket = samples.buckets[sample] as usize;
-        let output = fine.evaluate_features(lists, bucket) as f32 / FINE as f32;
-        output - samples.outputs[sample]
-    };
-    let mut errors: Vec<f32> = (0..samples.len()).into_par_iter().map(error).collect();
+    let head = layered(&network)?;
+    let unit = Unit::new(head, 0);
+    let mut errors = outputs::errors(quantized, samples)?;
     let hidden = accumulators.hidden;
     let width = head.weights.len() / (quantized.architecture().buckets * head.outputs);
     let is_product = matches!(head.inputs, engine::FirstInputs::Pairwise { .. });
@@ -118,15 +109,10 @@ fn round(
     layer: usize,
 ) -> Result<()> {
     let network = quantized.network()?;
-    let engine::Head::Layered(head) = network.head() else {
-        return Ok(());
-    };
+    let head = layered(&network)?;
     let (weights, biases) = (format!("W{}", layer + 1), format!("c{}", layer + 1));
     let exact = scaled(quantized, parameters, &weights)?;
-    let limits = quantized
-        .tensor(&weights)
-        .and_then(|tensor| tensor.entry.kind.limits());
-    let limits = limits.unwrap_or([i32::MIN, i32::MAX]);
+    let limits = quantized.limits_of(&weights);
     let mut chosen = quantized.integers_of(&weights)?;
     let unit = Unit::new(head, layer);
     let architecture = quantized.architecture();
@@ -168,7 +154,7 @@ fn round(
 }
 
 /// What a layer reads in the integer network.
-fn integer_inputs(
+pub(super) fn integer_inputs(
     network: &engine::Network,
     head: &engine::Layered,
     lists: [&[u32]; 2],
@@ -202,11 +188,11 @@ fn integer_inputs(
 }
 
 /// The scales of a layer.
-struct Unit {
+pub(super) struct Unit {
     /// An input of about 1 in the floats.
     input: f32,
     /// The integer sum of 1 in the floats.
-    sum: f64,
+    pub(super) sum: f64,
     /// How the bias of a sum becomes that of the file.
     kind: BiasKind,
 }
@@ -221,7 +207,7 @@ enum BiasKind {
 }
 
 impl Unit {
-    fn new(head: &engine::Layered, layer: usize) -> Self {
+    pub(super) fn new(head: &engine::Layered, layer: usize) -> Self {
         let qa = head.qa as f32;
         let input = match head.inputs {
             engine::FirstInputs::Clipped => qa,
