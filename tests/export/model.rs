@@ -174,7 +174,7 @@ fn the_integer_network_has_the_numbers_of_the_file() {
                 assert_eq!(first, integers(&quantized, "W1"));
                 match &head.tail {
                     Tail::Float(tail) => {
-                        let q1 = if name == "integral" { 128.0 } else { 64.0 };
+                        let q1 = if name == "bullet" { 64.0 } else { 128.0 };
                         assert_eq!(tail.factor, (512.0 / (255.0 * 255.0 * q1)) as f32);
                         assert_eq!(tail.biases, floats("c1"));
                         assert_eq!(tail.layers.len(), architecture.layers.len());
