@@ -199,4 +199,21 @@ impl Network {
             None => Ok(value),
         }
     }
+
+    /// The evaluation of a position as an engine computes it, and the first number in it that is too
+    /// large for its type.
+    pub fn evaluate_position(
+        &self,
+        board: impl Iterator<Item = super::Piece> + Clone,
+        to_move: Color,
+    ) -> (i32, Option<Overflow>) {
+        match self.evaluate_checked(board.clone(), to_move) {
+            Ok(value) => (value, None),
+            Err(overflow) => {
+                let accumulators = Accumulators::new(self, board.clone());
+                let value = self.evaluate(&accumulators, to_move, board.count());
+                (value, Some(overflow))
+            }
+        }
+    }
 }

@@ -72,7 +72,10 @@ pub fn compare(
             return Ok(found);
         }
         let floats = evaluator.outputs(&batch)?;
-        let evaluated = batch.par_iter().map(|position| evaluate(network, position));
+        let evaluated = batch.par_iter().map(|position| {
+            let board = pieces(position);
+            network.evaluate_position(board.iter().copied(), engine::Color::White)
+        });
         let integers: Vec<_> = evaluated.collect();
         for ((integer, overflow), float) in integers.into_iter().zip(floats) {
             let float = float * network.scale() as f32;
@@ -88,20 +91,6 @@ pub fn compare(
                 float,
                 overflow,
             })?;
-        }
-    }
-}
-
-/// The evaluation that an engine computes, and a number that is too large for its type.
-fn evaluate(network: &engine::Network, position: &Position) -> (i32, Option<engine::Overflow>) {
-    let board = pieces(position);
-    let to_move = engine::Color::White;
-    match network.evaluate_checked(board.iter().copied(), to_move) {
-        Ok(value) => (value, None),
-        Err(overflow) => {
-            let accumulators = engine::Accumulators::new(network, board.iter().copied());
-            let value = network.evaluate(&accumulators, to_move, board.len());
-            (value, Some(overflow))
         }
     }
 }

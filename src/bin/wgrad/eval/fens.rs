@@ -55,14 +55,8 @@ fn report<'a>(
         Some("b" | "B") => (engine::Color::Black, 56, -1.0),
         _ => (engine::Color::White, 0, 1.0),
     };
-    let (integer, overflow) = match network.evaluate_checked(board.clone(), to_move) {
-        Ok(value) => (value, None),
-        Err(overflow) => {
-            let accumulators = engine::Accumulators::new(network, board.clone());
-            let value = network.evaluate(&accumulators, to_move, board.clone().count());
-            (value, Some(overflow.to_string()))
-        }
-    };
+    let (integer, overflow) = network.evaluate_position(board.clone(), to_move);
+    let overflow = overflow.map(|overflow| overflow.to_string());
     let mut pieces = Vec::new();
     for worth in evaluator.contributions(position)? {
         let square = worth.square ^ turn;
