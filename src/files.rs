@@ -1,6 +1,7 @@
 //! Files: atomic replacement, locked directories, paths in JSON, and named tensors.
 
 pub mod atomic;
+pub(crate) mod line;
 pub(crate) mod lock;
 pub(crate) mod path;
 pub mod safetensors;

@@ -3,6 +3,7 @@
 use super::attacks::in_check;
 use super::record::Position;
 use crate::error::{Error, Result};
+use crate::files::line::line_of;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
@@ -108,10 +109,7 @@ impl Filter {
     /// [`Error::Argument`] with the line or the key.
     pub fn from_toml(text: &str) -> Result<Self> {
         let filter: Self = toml::from_str(text).map_err(|error| {
-            let line = error.span().map(|span| {
-                let before = text.bytes().take(span.start);
-                1 + before.filter(|&byte| byte == b'\n').count()
-            });
+            let line = error.span().map(|span| line_of(text, span.start));
             let place = line.map_or("filter".to_owned(), |line| format!("filter, line {line}"));
             Error::argument(place, "the keys of a filter of viriformat", error.message())
         })?;

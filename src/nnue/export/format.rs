@@ -1,11 +1,13 @@
 //! How a network becomes the bytes of a file, as data.
 
+use super::choice::FormatChoice;
 use super::entry::{Entry, Rounding};
 use super::evaluation::Evaluation;
 use super::header::Header;
 use super::presets;
 use super::requirements::Requirements;
 use crate::error::{Error, Result};
+use crate::files::line::line_of;
 use crate::nnue::architecture::Architecture;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -171,10 +173,7 @@ impl SaveFormat {
     /// # Errors
     /// As [`SaveFormat::preset`] and [`SaveFormat::from_file`].
     pub fn find(name: &str, architecture: &Architecture) -> Result<Self> {
-        match name.ends_with(".toml") {
-            true => Self::from_file(Path::new(name)),
-            false => Self::preset(name, architecture),
-        }
+        name.parse::<FormatChoice>()?.for_network(architecture)
     }
 
     /// Reads a format from TOML.
@@ -183,10 +182,7 @@ impl SaveFormat {
     /// [`Error::Argument`] with the line, or with the tensor and its key.
     pub fn from_toml(text: &str) -> Result<Self> {
         let format: Self = toml::from_str(text).map_err(|error| {
-            let line = error.span().map(|span| {
-                let before = text.bytes().take(span.start);
-                1 + before.filter(|&byte| byte == b'\n').count()
-            });
+            let line = error.span().map(|span| line_of(text, span.start));
             let place = line.map_or("format".to_owned(), |line| format!("line {line}"));
             Error::argument(place, "the keys of a save format", error.message())
         })?;

@@ -4,6 +4,7 @@ use super::Config;
 use super::field::{Field, wrong};
 use super::keys::{KEYS, RUN_KEYS, STAGE_KEYS};
 use crate::error::{Error, Fault, Result};
+use crate::files::line::line_of;
 use crate::nnue::train::stage::Stage;
 use std::collections::BTreeMap;
 use toml::de::{DeTable, DeValue};
@@ -175,12 +176,6 @@ fn blame(error: Error, lines: &Lines, stages: &[Lines]) -> Fault {
         Some(line) => fault.within(format_args!("line {line}")),
         None => fault,
     }
-}
-
-/// The number of the line at an offset, counted from 1.
-fn line_of(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().iter().take(offset);
-    1 + before.filter(|&&byte| byte == b'\n').count()
 }
 
 fn lines_of(text: &str, table: &DeTable<'_>) -> Lines {
