@@ -153,6 +153,38 @@ pub enum Error {
         /// The reason that the driver gives.
         reason: String,
     },
+    /// A thread of the crate, or code of the caller that it ran, panicked.
+    #[error("thread `{thread}` panicked: {message}")]
+    #[non_exhaustive]
+    Panic {
+        /// The name of the thread.
+        thread: String,
+        /// The message of the panic.
+        message: String,
+    },
+    /// A training stopped because of an error.
+    #[error("after step {step}: {error}; {}", match checkpoint {
+        Some(path) => {
+            let lost = match lost {
+                0 => "no step is".to_owned(),
+                1 => "1 step after it is".to_owned(),
+                lost => format!("{lost} steps after it are"),
+            };
+            format!("the newest checkpoint is {}, and {lost} lost", path.display())
+        }
+        None => "there is no checkpoint".to_owned(),
+    })]
+    #[non_exhaustive]
+    Training {
+        /// The steps that were begun, in all stages.
+        step: u64,
+        /// The reason.
+        error: Box<Error>,
+        /// The newest checkpoint.
+        checkpoint: Option<PathBuf>,
+        /// The steps after the newest checkpoint.
+        lost: u64,
+    },
     /// A loss or a parameter is not a finite number any more.
     #[error(
         "the training is no longer finite at step {step}: found {found}, expected finite losses \
@@ -223,8 +255,17 @@ impl Error {
             | Self::Tensors { fault, .. }
             | Self::Argument(fault)
             | Self::Operation { fault, .. } => Some(fault),
-            Self::Checkpoint { error, .. } => error.fault(),
+            Self::Checkpoint { error, .. } | Self::Training { error, .. } => error.fault(),
             _ => None,
+        }
+    }
+
+    /// Whether a device failed, so that the same work may succeed on another one.
+    pub fn is_of_device(&self) -> bool {
+        match self {
+            Self::Device { .. } => true,
+            Self::Training { error, .. } => error.is_of_device(),
+            _ => false,
         }
     }
 
@@ -294,6 +335,16 @@ mod tests {
                 },
                 "net: layer 1, bias: expected 2 values, found 3; \
                  the newest checkpoint that can be read is good",
+            ),
+            (
+                Error::Training {
+                    step: 12,
+                    error: Error::data("a.txt", fault()).into(),
+                    checkpoint: Some("good".into()),
+                    lost: 1,
+                },
+                "after step 12: a.txt: line 3, score: expected a number, found \"x\"; \
+                 the newest checkpoint is good, and 1 step after it is lost",
             ),
             (
                 Error::io("x", "open")(std::io::ErrorKind::NotFound.into()),

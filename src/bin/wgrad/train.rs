@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use wgrad::Device;
 use wgrad::nnue::train::{
-    Config, Event, LENGTH_KEYS, Run, Settings, Summary, Trainer, differences,
+    Config, Event, LENGTH_KEYS, Run, Settings, Stage, Summary, Trainer, differences,
 };
 
 /// Options of `wgrad train`.
@@ -39,6 +40,10 @@ pub struct Options {
     resume: Option<PathBuf>,
     #[command(flatten)]
     tuning: TuningOptions,
+    /// If the adapter fails, go on from the newest checkpoint on this device instead of stopping:
+    /// `cpu`, which has no steps in 16 bits
+    #[arg(long, value_name = "D", value_parser = ["cpu"])]
+    fallback: Option<String>,
     /// Print only errors and, after Ctrl-C, how to continue
     #[arg(long)]
     quiet: bool,
@@ -62,22 +67,20 @@ pub fn run(options: &Options) -> Outcome {
     };
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_request(stop.clone())?;
-    let device = DeviceOption {
-        device: config.device.clone(),
-    };
-    let threads = ThreadsOption {
-        threads: config.run.threads,
-    };
-    let device = device.open_with(&threads)?;
+    let mut device = open(&config)?;
     let kept = options.tuning.open();
     if options.resume.is_none() {
         kept.over(&device, &mut config.stages);
     }
     let (stages, mut run) = (&config.stages, config.run.clone());
-    let mut trainer = match options.resume {
-        Some(_) => Trainer::resume_with(&device, stages, &run)?,
-        None => Trainer::with_stages(&device, stages, &run)?,
+    if options.fallback.is_some() {
+        refuse_half(stages)?;
+    }
+    let begin = |device: &Device| match options.resume {
+        Some(_) => Trainer::resume_with(device, stages, &run),
+        None => Trainer::with_stages(device, stages, &run),
     };
+    let mut trainer = begin(&device)?;
     kept.set_recordings(&device, trainer.settings());
     run.out = trainer.directory().to_owned();
     let mut progress = Progress::new(lines);
@@ -87,7 +90,7 @@ pub fn run(options: &Options) -> Outcome {
     }
 
     let mut artist = Artist::new(&run, trainer.settings());
-    let result = trainer.run(&stop, &mut |event| {
+    let mut observe = |event: Event<'_>| {
         if let Event::Stage {
             steps_per_period, ..
         } = event
@@ -97,11 +100,22 @@ pub fn run(options: &Options) -> Outcome {
         if progress.observe(event) {
             artist.draw_if_cheap();
         }
-    });
+    };
+    let mut result = trainer.run(&stop, &mut observe);
+    if let (Some(fallback), Err(error)) = (&options.fallback, &result)
+        && error.is_of_device()
+        && device.adapter().is_some()
+    {
+        warn(format_args!("warning: {error}; going on on {fallback}"));
+        config.device = Some(fallback.clone());
+        device = open(&config)?;
+        trainer = trainer.fall_back(&device, error)?;
+        result = trainer.run(&stop, &mut observe);
+    }
     progress.end();
     // A training that failed gets a picture too, because the picture shows how it failed.
     let drawn = artist.draw();
-    let summary = result?;
+    let summary = result.map_err(|error| failure(&error, &run, &config))?;
     let picture = drawn?.then_some(artist.path());
     progress.conclude(&summary, picture);
     if options.json {
@@ -110,19 +124,55 @@ pub fn run(options: &Options) -> Outcome {
     if summary.finished {
         return Ok(ExitCode::SUCCESS);
     }
-    let device = config.device.as_deref();
-    let device = device.map_or(String::new(), |device| {
-        format!(" --device {}", quoted(device))
-    });
-    let again = format!(
-        "to go on:   wgrad train --resume {}{device}",
-        quoted_path(&run.out)
-    );
+    let again = format!("to go on:   {}", again(&run, config.device.as_deref()));
     match lines {
         Lines::Nowhere => warn(again),
         _ => progress.say(again),
     }
     Ok(ExitCode::from(INTERRUPTED))
+}
+
+/// Opens the device of a training.
+fn open(config: &Config) -> wgrad::Result<Device> {
+    let device = DeviceOption {
+        device: config.device.clone(),
+    };
+    device.open_with(&ThreadsOption {
+        threads: config.run.threads,
+    })
+}
+
+/// The CPU executor cannot go on with steps in 16 bits.
+fn refuse_half(stages: &[Stage]) -> Result<(), Failure> {
+    let halves = |stage: &Stage| stage.settings.half || stage.settings.half_weights;
+    match stages.iter().any(halves) {
+        true => {
+            let message = "--fallback cpu: the CPU executor has no --half and no --half-weights";
+            Err(Failure::Usage("train", message.to_owned()))
+        }
+        false => Ok(()),
+    }
+}
+
+/// The command that goes on with a run.
+fn again(run: &Run, device: Option<&str>) -> String {
+    let device = device.map_or(String::new(), |device| {
+        format!(" --device {}", quoted(device))
+    });
+    format!("wgrad train --resume {}{device}", quoted_path(&run.out))
+}
+
+/// The message of a training that failed, with the commands that go on.
+fn failure(error: &wgrad::Error, run: &Run, config: &Config) -> Failure {
+    let mut message = error.to_string();
+    if let wgrad::Error::Training { .. } = error {
+        let own = again(run, config.device.as_deref());
+        message += &format!("\nto go on: {own}");
+        if error.is_of_device() {
+            message += &format!("\non the CPU: {}", again(run, Some("cpu")));
+        }
+    }
+    Failure::Message(message)
 }
 
 /// A new training.

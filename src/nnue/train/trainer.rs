@@ -1,6 +1,7 @@
 //! The training loop: takes batches, runs steps on the device, reads the losses a few steps later,
 //! and writes checkpoints and log lines.
 
+mod failure;
 mod period;
 mod stage;
 mod start;
@@ -54,7 +55,8 @@ pub struct Trainer {
     seen: u64,
     running_loss: Option<f64>,
     resumed_from: Option<u64>,
-    newest: Option<PathBuf>,
+    /// The newest checkpoint, with its step.
+    newest: Option<(u64, PathBuf)>,
     taken: Option<Taken>,
     _lock: DirectoryLock,
 }
@@ -133,8 +135,10 @@ impl Trainer {
     /// step. In both cases the newest checkpoint holds the state at the end.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if a loss or a parameter is not a finite number, and the errors of the
-    /// data, the file system and the device. Earlier checkpoints stay valid.
+    /// [`Error::NotFinite`] if a loss or a parameter is not a finite number, and
+    /// [`Error::Training`] with the errors of the data, the file system and the device. Earlier
+    /// checkpoints stay valid. If the device can still do it, an error of the training data or of
+    /// the device leaves a checkpoint of the last whole step.
     pub fn run(
         &mut self,
         stop: &AtomicBool,
@@ -142,6 +146,7 @@ impl Trainer {
     ) -> Result<Summary> {
         let start = Instant::now();
         let result = self.run_until(stop, observe, start);
+        let result = result.map_err(|error| self.stopped_by(error));
         let seconds = start.elapsed().as_secs_f64();
         let reason = match &result {
             Ok(summary) if summary.finished => "finished".to_owned(),
@@ -204,7 +209,7 @@ impl Trainer {
             integer_validation: validated.and_then(|validated| validated.integers),
             best: self.best(),
             net,
-            checkpoint: self.newest.clone().unwrap_or_default(),
+            checkpoint: self.newest_path().unwrap_or_default(),
             log: self.run.log(),
             seconds: 0.0,
             positions_per_second: pace.positions_per_second(),
@@ -230,26 +235,23 @@ impl Trainer {
         for batch in loader {
             let batch = match batch {
                 Ok(batch) => batch,
-                Err(error) => {
-                    // The steps before the damaged record are done. Their losses belong in the log,
-                    // even if they are NaN.
-                    for done in in_flight {
-                        self.finish_step(done, observe, pace)?;
-                    }
-                    return Err(error);
-                }
+                Err(error) => return Err(self.rescue(error, in_flight, observe, pace)),
             };
             let own = self.learner.steps() + 1;
             let step = self.progress.stage_start() + own;
             let moment = timeline.moment(own, self.epoch);
             let learning_rate = settings.learning_rate_at(&moment);
             let epoch = self.epoch;
+            let loss = match self.learner.step(batch.as_ref(), learning_rate) {
+                Ok(loss) => loss,
+                Err(error) => return Err(self.rescue(error, in_flight, observe, pace)),
+            };
             self.batch += 1;
             self.seen += batch.len() as u64;
             self.place = *batch.next_place();
             let ends_epoch = batch.ends_epoch();
             in_flight.push_back(InFlight {
-                loss: self.learner.step(batch.as_ref(), learning_rate)?,
+                loss,
                 step,
                 epoch,
                 positions: batch.len() as u64,
@@ -342,7 +344,7 @@ impl Trainer {
         Error::NotFinite {
             step,
             found,
-            last_checkpoint: self.newest.clone(),
+            last_checkpoint: self.newest_path(),
         }
     }
 }

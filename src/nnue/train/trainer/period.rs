@@ -127,7 +127,7 @@ impl Trainer {
             return Err(self.not_finite(checkpoint.step, value));
         }
         let path = self.run.checkpoints().save(&checkpoint)?;
-        self.newest = Some(path.clone());
+        self.newest = Some((checkpoint.step, path.clone()));
         let best = self.progress.best.filter(|_| self.run.keep_best);
         let spared = self.progress.later_stages.iter().copied();
         let spared: Vec<_> = spared.chain(best.map(|best| best.step)).collect();

@@ -219,7 +219,7 @@ impl Trainer {
             running_loss: checkpoint.running_loss,
             resumed_from: Some(checkpoint.step),
             progress: checkpoint.progress,
-            newest: Some(path),
+            newest: Some((checkpoint.step, path)),
             taken: None,
             _lock: lock,
         })
