@@ -185,10 +185,14 @@ pub enum Error {
         /// The steps after the newest checkpoint.
         lost: u64,
     },
-    /// A loss or a parameter is not a finite number any more.
+    /// A loss, a gradient, a parameter or a moment is not a finite number any more.
     #[error(
-        "the training is no longer finite at step {step}: found {found}, expected finite losses \
-         and parameters; {}",
+        "the training is no longer finite at step {step}: {place}: expected finite losses, \
+         gradients and parameters, found {found}{}; {}",
+        match file {
+            Some(path) => format!("; {} has the state before the step and its batch", path.display()),
+            None => String::new(),
+        },
         match last_checkpoint {
             Some(path) => format!("the last good checkpoint is {}", path.display()),
             None => "there is no checkpoint".to_owned(),
@@ -198,8 +202,14 @@ pub enum Error {
     NotFinite {
         /// The step, counted from 1.
         step: u64,
+        /// The batch, and the tensor and element: `A1.grad` is the gradient of A1, `A1.next` is A1
+        /// after the step, and `A1.m.next` is its moment m then. Only "the loss" or "a parameter or
+        /// a moment" if nothing more is known.
+        place: String,
         /// NaN or an infinity.
         found: f32,
+        /// The file with the state before the step and its batch, which `wgrad gradients` reads.
+        file: Option<PathBuf>,
         /// The last good checkpoint.
         last_checkpoint: Option<PathBuf>,
     },

@@ -7,8 +7,10 @@ use std::sync::atomic::AtomicBool;
 use wgrad::engine::device::Device;
 use wgrad::engine::kernel::Element;
 use wgrad::engine::recording::Recording;
+use wgrad::nnue::train::checkpoint::Checkpoint;
 use wgrad::nnue::train::log::{self, Entry};
 use wgrad::nnue::train::{Event, Run, Settings, Summary, Trainer};
+use wgrad::nnue::{Architecture, Parameters, write_network};
 use wgrad::{Error, Tensor};
 
 /// A device of its own, because a test loses it.
@@ -118,7 +120,10 @@ fn a_run_on_a_lost_device_names_its_checkpoint_and_goes_on_on_the_cpu() {
         assert_eq!(newest, saved.0);
         assert_eq!(*lost, step - saved.1.step, "{text}");
         assert!((1..9).contains(lost) && error.is_of_device(), "{text}");
-        assert!(text.contains(device.name()) && text.contains("lost"), "{text}");
+        assert!(
+            text.contains(device.name()) && text.contains("lost"),
+            "{text}"
+        );
 
         // The same checkpoint, resumed by hand.
         let by_hand = run.clone().out(directory.path().join("by hand"));
@@ -141,7 +146,13 @@ fn a_run_on_a_lost_device_names_its_checkpoint_and_goes_on_on_the_cpu() {
             } => Some((*step, *failed, from.clone(), device.clone(), reason.clone())),
             _ => None,
         });
-        let expected = (saved.1.step, *step, device.name().into(), "cpu".into(), text);
+        let expected = (
+            saved.1.step,
+            *step,
+            device.name().into(),
+            "cpu".into(),
+            text,
+        );
         assert_eq!(told, Some(expected));
         let steps: Vec<u64> = entries
             .iter()
@@ -195,4 +206,71 @@ fn an_error_in_the_data_saves_the_steps_before_it() {
         train(&mut trainer, |_| {}).unwrap();
         assert_eq!(files(&run, 12), files(&whole, 12), "{}", device.name());
     }
+}
+
+/// A network whose gradients are finite and whose squares are not: its second moments become
+/// infinite in the first step, and no loss shows it.
+fn huge_output_weights(path: &Path, hidden: usize) {
+    let architecture = Architecture::new(768, hidden);
+    let values = architecture.tensors().into_iter().map(|tensor| {
+        let value = match tensor.name.as_str() {
+            "A1" | "A2" => 1e-27,
+            "C" => 1e26,
+            _ => 0.0,
+        };
+        vec![value; tensor.len()]
+    });
+    let parameters = Parameters::from_values(architecture.clone(), values.collect()).unwrap();
+    write_network(path, &parameters, Default::default()).unwrap();
+}
+
+#[test]
+fn what_no_loss_shows_is_found_within_64_steps_and_named() {
+    let _turn = common::turn();
+    for device in [
+        Device::cpu().unwrap(),
+        common::VULKAN.clone(),
+        common::GL.clone(),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let init = directory.path().join("init.safetensors");
+        huge_output_weights(&init, 8);
+        let (_, run) = run(directory.path(), "run");
+        let run = run.save_every(0).init(Some(init));
+        let mut settings = settings();
+        settings.batch_size = 20;
+        let mut trainer = Trainer::new(&device, &settings, &run).unwrap();
+        let error = train(&mut trainer, |_| {}).unwrap_err();
+        let text = error.to_string();
+        let Error::NotFinite {
+            step,
+            place,
+            found,
+            file,
+            ..
+        } = error
+        else {
+            panic!("{}: {text}", device.name());
+        };
+        assert_eq!((step, found), (1, f32::INFINITY), "{text}");
+        assert!(
+            place.contains("batch 1 of epoch 1, tensor `A1.v.next`, element ["),
+            "{text}"
+        );
+        let before = Checkpoint::read(&file.unwrap()).unwrap();
+        assert_eq!(before.step, 0);
+        let done = losses(&run);
+        assert!(
+            (63..64 + device.steps_in_flight()).contains(&done),
+            "{done}"
+        );
+    }
+}
+
+fn losses(run: &Run) -> usize {
+    let entries = log::read(&run.log()).unwrap();
+    entries
+        .iter()
+        .filter(|entry| matches!(entry, Entry::Step { .. }))
+        .count()
 }

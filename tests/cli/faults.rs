@@ -1,7 +1,7 @@
 //! Drivers that fail while `wgrad train` runs: a Vulkan layer in front of llvmpipe returns the
 //! errors that drivers return.
 
-use crate::support::{Ended, cut, ended, results, scratch, wgrad, wgrad_command};
+use crate::support::{Ended, WGRAD, command, cut, ended, results, scratch, wgrad, wgrad_command};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -64,10 +64,11 @@ fn checkpoints(run: &Path) -> Vec<String> {
 fn a_driver_that_fails_ends_a_training_with_an_error_that_says_how_to_go_on() {
     let faulty = Faulty::new();
     for (index, (fault, words)) in [
-        ("vkQueueSubmit:30", &["lost"][..]),
-        ("vkWaitSemaphores:25", &["lost"]),
-        ("vkAllocateMemory:4", &["allocate", "memory"]),
-        ("vkCreateComputePipelines:2", &["compile"]),
+        ("vkQueueSubmit:40", &["lost"][..]),
+        ("vkWaitSemaphores:45", &["lost"]),
+        ("vkCreateBuffer:60", &["allocate", "Out of Memory"]),
+        ("vkCreateComputePipelines:2", &["compile masked_rows"]),
+        ("vkAllocateMemory:1", &["open the adapter", "memory"]),
     ]
     .into_iter()
     .enumerate()
@@ -76,8 +77,8 @@ fn a_driver_that_fails_ends_a_training_with_an_error_that_says_how_to_go_on() {
         let run = faulty.train(fault, "", &out);
         run.refused(1, words);
         run.refused(1, &["vulkan:llvmpipe"]);
-        if !out.exists() {
-            // It failed before there was a run.
+        if fault == "vkAllocateMemory:1" {
+            assert!(!out.exists());
             continue;
         }
         let said = format!("wgrad train --resume {} --device cpu", out.display());
@@ -92,7 +93,9 @@ fn a_driver_that_fails_ends_a_training_with_an_error_that_says_how_to_go_on() {
 fn a_training_falls_back_on_the_cpu_and_the_log_tells() {
     let faulty = Faulty::new();
     let out = faulty.out("run");
-    let run = faulty.train("vkQueueSubmit:40", "--fallback cpu --json", &out).success();
+    let run = faulty
+        .train("vkQueueSubmit:40", "--fallback cpu --json", &out)
+        .success();
     assert!(run.stderr.contains("warning: after step"), "{}", run.stderr);
     assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
     assert_eq!(run.json()["finished"], true);
@@ -113,13 +116,60 @@ fn a_training_falls_back_on_the_cpu_and_the_log_tells() {
     };
     assert!(from.starts_with("vulkan:llvmpipe"), "{from}");
     assert!(step.is_multiple_of(8) && step <= failed && failed < 40);
-    let steps = log.iter().filter(|entry| matches!(entry, Entry::Step { .. }));
+    let steps = log
+        .iter()
+        .filter(|entry| matches!(entry, Entry::Step { .. }));
     assert!(steps.map(Entry::step).eq(1..=40));
 
-    // The same as a fresh start if nothing fails.
-    let plain = faulty.out("plain");
-    faulty.train("", "--fallback cpu", &plain).success();
-    assert_eq!(results(&plain).len(), results(&out).len());
+    // An adapter that fails at once leaves a training on the CPU.
+    let early = faulty.out("early");
+    let run = faulty
+        .train("vkAllocateMemory:1", "--fallback cpu", &early)
+        .success();
+    assert!(run.stderr.contains("open the adapter"), "{}", run.stderr);
+    let cpu = faulty.out("cpu");
+    let line = TRAIN.replace("vulkan:llvmpipe", "cpu");
+    wgrad(&line, &[("--data", &faulty.data), ("--out", &cpu)]).success();
+    assert_eq!(results(&early), results(&cpu));
     let half = faulty.train("", "--fallback cpu --half", &faulty.out("half"));
     half.refused(2, &["--fallback cpu", "--half"]);
+}
+
+/// The error names the tensor, the step and the batch, and prints a command that shows the same.
+#[test]
+fn a_number_that_is_not_finite_is_named_and_the_command_in_the_error_shows_it_again() {
+    let (_guard, directory) = scratch();
+    let data = cut(&directory, 2000);
+    let kings = format!(
+        "--inputs king-buckets-mirrored --buckets 0{} --factorise",
+        ",1".repeat(31)
+    );
+    let deep = "--hidden 64 --pairwise --layers 8:dual";
+    for (index, options) in [
+        "--device cpu --hidden 8",
+        "--device vulkan:llvmpipe --hidden 8",
+        "--device cpu --hidden 8 --activation screlu --output-buckets material:4",
+        &format!("--device vulkan:llvmpipe {deep} --output-buckets material:4"),
+        &format!("--device cpu {deep} {kings}"),
+        "--device gl: --hidden 24 --layers 8:crelu",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let out = directory.join(format!("run{index}"));
+        let line =
+            format!("train --batch 100 --epochs 1 --loss mse --learning-rate 1e30 {options}");
+        let run = wgrad(&line, &[("--data", &data), ("--out", &out)]);
+        run.refused(1, &["no longer finite at step", "of epoch 1", "tensor `"]);
+        let again = run
+            .stderr
+            .lines()
+            .find_map(|line| line.strip_prefix("to see it: wgrad "));
+        let again = again.unwrap_or_else(|| panic!("{options}: {}", run.stderr));
+        let script = format!("exec \"$0\" {again}");
+        let shown = ended(command("sh", ["-c", &script, WGRAD]));
+        let place = run.stderr.split("tensor `").nth(1).unwrap();
+        let place = place.split(':').next().unwrap();
+        shown.refused(1, &[&format!("tensor `{place}: expected a finite number")]);
+    }
 }

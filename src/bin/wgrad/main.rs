@@ -14,6 +14,7 @@ mod describe;
 mod encoding;
 mod eval;
 mod export;
+mod fallback;
 mod gradients;
 mod head;
 mod import;

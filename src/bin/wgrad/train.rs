@@ -1,7 +1,7 @@
 //! `wgrad train`: trains on files, writes files, and shows the progress to a person or a program.
 
 use crate::artist::Artist;
-use crate::options::{DeviceOption, ThreadsOption};
+use crate::fallback::{FallbackOption, open};
 use crate::progress::{Lines, Progress};
 use crate::recipe::{RecipeOptions, configured, shipped};
 use crate::stop::{INTERRUPTED, stop_on_request};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use wgrad::Device;
 use wgrad::nnue::train::{
-    Config, Event, LENGTH_KEYS, Run, Settings, Stage, Summary, Trainer, differences,
+    Config, Event, LENGTH_KEYS, Run, Settings, Summary, Trainer, differences,
 };
 
 /// Options of `wgrad train`.
@@ -40,10 +40,8 @@ pub struct Options {
     resume: Option<PathBuf>,
     #[command(flatten)]
     tuning: TuningOptions,
-    /// If the adapter fails, go on from the newest checkpoint on this device instead of stopping:
-    /// `cpu`, which has no steps in 16 bits
-    #[arg(long, value_name = "D", value_parser = ["cpu"])]
-    fallback: Option<String>,
+    #[command(flatten)]
+    fallback: FallbackOption,
     /// Print only errors and, after Ctrl-C, how to continue
     #[arg(long)]
     quiet: bool,
@@ -67,20 +65,20 @@ pub fn run(options: &Options) -> Outcome {
     };
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_request(stop.clone())?;
-    let mut device = open(&config)?;
+    options.fallback.check(&config.stages)?;
+    let fallback = &options.fallback;
+    let device = fallback.instead(open(&config), &mut config, |device, _| Ok(device))?;
     let kept = options.tuning.open();
     if options.resume.is_none() {
         kept.over(&device, &mut config.stages);
     }
-    let (stages, mut run) = (&config.stages, config.run.clone());
-    if options.fallback.is_some() {
-        refuse_half(stages)?;
-    }
+    let (stages, mut run) = (config.stages.clone(), config.run.clone());
     let begin = |device: &Device| match options.resume {
-        Some(_) => Trainer::resume_with(device, stages, &run),
-        None => Trainer::with_stages(device, stages, &run),
+        Some(_) => Trainer::resume_with(device, &stages, &run),
+        None => Trainer::with_stages(device, &stages, &run),
     };
-    let mut trainer = begin(&device)?;
+    let begun = begin(&device);
+    let mut trainer = fallback.instead(begun, &mut config, |device, _| begin(&device))?;
     kept.set_recordings(&device, trainer.settings());
     run.out = trainer.directory().to_owned();
     let mut progress = Progress::new(lines);
@@ -101,17 +99,10 @@ pub fn run(options: &Options) -> Outcome {
             artist.draw_if_cheap();
         }
     };
-    let mut result = trainer.run(&stop, &mut observe);
-    if let (Some(fallback), Err(error)) = (&options.fallback, &result)
-        && error.is_of_device()
-        && device.adapter().is_some()
-    {
-        warn(format_args!("warning: {error}; going on on {fallback}"));
-        config.device = Some(fallback.clone());
-        device = open(&config)?;
-        trainer = trainer.fall_back(&device, error)?;
-        result = trainer.run(&stop, &mut observe);
-    }
+    let result = trainer.run(&stop, &mut observe);
+    let result = fallback.instead(result, &mut config, |device, error| {
+        trainer.fall_back(&device, error)?.run(&stop, &mut observe)
+    });
     progress.end();
     // A training that failed gets a picture too, because the picture shows how it failed.
     let drawn = artist.draw();
@@ -132,39 +123,30 @@ pub fn run(options: &Options) -> Outcome {
     Ok(ExitCode::from(INTERRUPTED))
 }
 
-/// Opens the device of a training.
-fn open(config: &Config) -> wgrad::Result<Device> {
-    let device = DeviceOption {
-        device: config.device.clone(),
-    };
-    device.open_with(&ThreadsOption {
-        threads: config.run.threads,
-    })
-}
-
-/// The CPU executor cannot go on with steps in 16 bits.
-fn refuse_half(stages: &[Stage]) -> Result<(), Failure> {
-    let halves = |stage: &Stage| stage.settings.half || stage.settings.half_weights;
-    match stages.iter().any(halves) {
-        true => {
-            let message = "--fallback cpu: the CPU executor has no --half and no --half-weights";
-            Err(Failure::Usage("train", message.to_owned()))
-        }
-        false => Ok(()),
-    }
-}
-
 /// The command that goes on with a run.
 fn again(run: &Run, device: Option<&str>) -> String {
-    let device = device.map_or(String::new(), |device| {
-        format!(" --device {}", quoted(device))
-    });
+    let device = device_option(device);
     format!("wgrad train --resume {}{device}", quoted_path(&run.out))
+}
+
+/// The option that names a device, if it is named.
+fn device_option(device: Option<&str>) -> String {
+    let option = |device| format!(" --device {}", quoted(device));
+    device.map_or(String::new(), option)
 }
 
 /// The message of a training that failed, with the commands that go on.
 fn failure(error: &wgrad::Error, run: &Run, config: &Config) -> Failure {
     let mut message = error.to_string();
+    if let wgrad::Error::NotFinite {
+        file: Some(file), ..
+    } = error
+    {
+        let (own, device) = (quoted_path(file), device_option(config.device.as_deref()));
+        let out = quoted_path(&run.out.join("gradients.safetensors"));
+        message +=
+            &format!("\nto see it: wgrad gradients --net {own} --batch {own} --out {out}{device}");
+    }
     if let wgrad::Error::Training { .. } = error {
         let own = again(run, config.device.as_deref());
         message += &format!("\nto go on: {own}");

@@ -63,6 +63,8 @@ FAULT(vkWaitForFences, DEVICE_LOST,
       (void *d, uint32_t n, const void *f, uint32_t all, uint64_t t), (d, n, f, all, t))
 FAULT(vkAllocateMemory, OUT_OF_DEVICE_MEMORY,
       (void *d, const void *i, const void *a, void *m), (d, i, a, m))
+FAULT(vkCreateBuffer, OUT_OF_DEVICE_MEMORY,
+      (void *d, const void *i, const void *a, void *b), (d, i, a, b))
 FAULT(vkCreateComputePipelines, FAILED,
       (void *d, uint64_t c, uint32_t n, const void *i, const void *a, void *p), (d, c, n, i, a, p))
 
@@ -105,6 +107,7 @@ static Function get_device(void *device, const char *name) {
     TAKE(vkWaitSemaphoresKHR)
     TAKE(vkWaitForFences)
     TAKE(vkAllocateMemory)
+    TAKE(vkCreateBuffer)
     TAKE(vkCreateComputePipelines)
     if (!strcmp(name, "vkGetDeviceProcAddr"))
         return (Function)get_device;

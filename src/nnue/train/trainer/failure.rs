@@ -7,6 +7,7 @@ use crate::nnue::train::event::Event;
 use crate::nnue::train::log::Entry;
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 impl Trainer {
     /// After an error between two steps: finishes the steps in flight and saves a checkpoint, if the
@@ -46,10 +47,10 @@ impl Trainer {
         self.newest.as_ref().map(|(_, path)| path.clone())
     }
 
-    /// The error of a training, with what is left of its work.
-    pub(super) fn stopped_by(&self, error: Error) -> Error {
+    /// The error of a training, with its cause or with what is left of its work.
+    pub(super) fn stopped_by(&self, error: Error, stop: &AtomicBool) -> Error {
         if matches!(error, Error::NotFinite { .. }) {
-            return error;
+            return self.explained(error, stop);
         }
         let step = self.steps();
         Error::Training {
