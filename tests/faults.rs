@@ -208,6 +208,47 @@ fn an_error_in_the_data_saves_the_steps_before_it() {
     }
 }
 
+/// The steps before a validation that fails are kept, and the resumed run validates first.
+#[test]
+fn an_error_in_the_validation_data_saves_the_steps_before_it() {
+    let device = Device::cpu().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (data, whole) = run(directory.path(), "whole");
+    let validation = directory.path().join("validation.bin");
+    std::fs::copy(&data, &validation).unwrap();
+    let with = |run: Run| run.validation(Some(validation.clone())).save_every(0);
+    let (whole, settings) = (with(whole), settings().epochs(2));
+    train(
+        &mut Trainer::new(&device, &settings, &whole).unwrap(),
+        |_| {},
+    )
+    .unwrap();
+
+    let run = with(run(directory.path(), "damaged").1);
+    let mut trainer = Trainer::new(&device, &settings, &run).unwrap();
+    let sound = std::fs::read(&validation).unwrap();
+    let mut bytes = sound.clone();
+    bytes[32 * 1050 + 26] = 3;
+    std::fs::write(&validation, bytes).unwrap();
+    let error = train(&mut trainer, |_| {}).unwrap_err();
+    let Error::Training { step, lost, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!((step, lost), (20, 0), "{error}");
+    drop(trainer);
+    std::fs::write(&validation, sound).unwrap();
+    train(&mut Trainer::resume(&device, &run).unwrap(), |_| {}).unwrap();
+    assert_eq!(files(&run, 0), files(&whole, 0));
+    let validations = |run: &Run| {
+        let entries = log::read(&run.log()).unwrap();
+        let validations = entries.into_iter();
+        let validations = validations.filter(|entry| matches!(entry, Entry::Validation { .. }));
+        validations.collect::<Vec<_>>()
+    };
+    assert_eq!(validations(&run), validations(&whole));
+    assert_eq!(validations(&run).len(), 2);
+}
+
 /// A network whose gradients are finite and whose squares are not: its second moments become
 /// infinite in the first step, and no loss shows it.
 fn huge_output_weights(path: &Path, hidden: usize) {

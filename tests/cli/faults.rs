@@ -81,7 +81,7 @@ fn a_driver_that_fails_ends_a_training_with_an_error_that_says_how_to_go_on() {
             assert!(!out.exists());
             continue;
         }
-        let said = format!("wgrad train --resume {} --device cpu", out.display());
+        let said = format!("wgrad train --resume {} --device 'cpu'", out.display());
         run.refused(1, &["after step", "the newest checkpoint is", &said]);
         assert!(!checkpoints(&out).is_empty(), "{fault}");
         wgrad("train --device cpu", &[("--resume", &out)]).success();
@@ -151,7 +151,7 @@ fn a_number_that_is_not_finite_is_named_and_the_command_in_the_error_shows_it_ag
         "--device cpu --hidden 8 --activation screlu --output-buckets material:4",
         &format!("--device vulkan:llvmpipe {deep} --output-buckets material:4"),
         &format!("--device cpu {deep} {kings}"),
-        "--device gl: --hidden 24 --layers 8:crelu",
+        "--device gl:llvmpipe --hidden 24 --layers 8:crelu",
     ]
     .into_iter()
     .enumerate()

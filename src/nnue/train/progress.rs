@@ -16,6 +16,9 @@ pub struct Progress {
     /// The number of validations of the current stage after the best.
     #[serde(skip_serializing_if = "is_zero")]
     pub stale: u64,
+    /// Whether the validation after the last step could not be done. A resumed run does it first.
+    #[serde(skip_serializing_if = "is_false")]
+    pub validation_due: bool,
 }
 
 /// The validation with the lowest loss.
@@ -63,6 +66,12 @@ impl Progress {
 
 fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+// serde passes a reference.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn as_text<S: Serializer>(loss: &f64, serializer: S) -> Result<S::Ok, S::Error> {

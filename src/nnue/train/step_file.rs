@@ -132,16 +132,3 @@ pub fn perform_step(
     }
     Ok(())
 }
-
-/// A file that holds nothing but the numbers of a step, to look through them.
-pub(super) fn numbers(
-    path: &Path,
-    before: &Checkpoint,
-    device: &Device,
-    batch: &Batch,
-    learning_rate: f32,
-) -> Result<TensorFile> {
-    let mut file = TensorFile::new(path, Metadata::new());
-    perform_step(&mut file, before, device, batch, learning_rate)?;
-    Ok(file)
-}

@@ -237,6 +237,11 @@ impl Trainer {
         // Few enough to notice a NaN soon.
         let most_in_flight = self.device.steps_in_flight();
         let mut in_flight = VecDeque::new();
+        if std::mem::take(&mut self.progress.validation_due) {
+            let epoch = self.epoch.saturating_sub(u64::from(self.batch == 0));
+            *validated = self.validate_or_leave(epoch, observe)?;
+            self.save_and_tell(observe)?;
+        }
         if self.is_done(&timeline) {
             return Ok(Outcome::Ended);
         }
@@ -292,7 +297,7 @@ impl Trainer {
             if saves {
                 let began = Instant::now();
                 if validates {
-                    *validated = self.validate(epoch, observe)?.or(*validated);
+                    *validated = self.validate_or_leave(epoch, observe)?.or(*validated);
                 }
                 self.save_and_tell(observe)?;
                 pace.paused += began.elapsed();

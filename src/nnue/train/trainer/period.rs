@@ -31,9 +31,26 @@ impl Trainer {
         }
     }
 
+    /// Validates. If that fails, a checkpoint keeps the steps so far, and a resumed run validates
+    /// first.
+    pub(super) fn validate_or_leave(
+        &mut self,
+        epoch: u64,
+        observe: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Option<Validated>> {
+        let validated = self.validate(epoch, observe);
+        if validated.is_err() {
+            self.progress.validation_due = true;
+            if let Err(error) = self.save_and_tell(observe) {
+                ::log::warn!("no checkpoint after step {}: {error}", self.steps());
+            }
+        }
+        validated
+    }
+
     /// Evaluates the network on the validation data of the stage, if there are any, and the integer
     /// network if the run wants it.
-    pub(super) fn validate(
+    fn validate(
         &mut self,
         epoch: u64,
         observe: &mut dyn FnMut(Event<'_>),

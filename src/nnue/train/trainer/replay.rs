@@ -4,6 +4,7 @@
 use super::stage::learner_at;
 use super::{CHECK_EVERY, Trainer};
 use crate::error::{Error, Result};
+use crate::files::safetensors::{Metadata, TensorFile};
 use crate::nnue::train::checkpoint::Checkpoint;
 use crate::nnue::train::data_state::DataState;
 use crate::nnue::train::step_file;
@@ -73,7 +74,7 @@ impl Trainer {
             return Ok(None);
         }
         // Everything was finite then.
-        let sound = ((failed - 1) / CHECK_EVERY * CHECK_EVERY).max(state.step);
+        let sound = (failed.saturating_sub(1) / CHECK_EVERY * CHECK_EVERY).max(state.step);
         ::log::warn!(
             "step {failed} is not finite; the steps from step {} on are replayed to find the cause",
             state.step
@@ -127,7 +128,8 @@ impl Trainer {
             .out
             .join(format!("not-finite-{step:08}.safetensors"));
         step_file::write(&path, before, batch, learning_rate)?;
-        let numbers = step_file::numbers(&path, before, &self.device, batch, learning_rate)?;
+        let mut numbers = TensorFile::new(&path, Metadata::new());
+        step_file::perform_step(&mut numbers, before, &self.device, batch, learning_rate)?;
         let Some((place, found)) = numbers.not_finite() else {
             ::log::warn!("{}: the step is finite if it is alone", path.display());
             return Ok(None);
