@@ -5,7 +5,7 @@ use super::checkpoint::Checkpoint;
 use super::trainer::learner_at;
 use crate::engine::device::Device;
 use crate::error::{Error, Result};
-use crate::files::safetensors::{Metadata, StoredTensor, TensorData, TensorFile};
+use crate::files::safetensors::{StoredTensor, TensorData, TensorFile};
 use crate::nnue::file::push_parameters;
 use crate::nnue::{Batch, Inputs, NetworkGradients, PADDING, SparseInputs, Upstream};
 use std::path::Path;
