@@ -142,6 +142,15 @@ pub enum Error {
         /// A size that fits, after "; ", or nothing.
         advice: String,
     },
+    /// The system has no memory of this size.
+    #[error("{what} needs {needed} bytes of memory, more than the system has")]
+    #[non_exhaustive]
+    Memory {
+        /// The tensor, the batch or the buffer.
+        what: String,
+        /// The size in bytes.
+        needed: u64,
+    },
     /// The device failed: it ran out of memory, was lost, or its driver refused an operation.
     #[error("{device}: {operation}: {reason}")]
     #[non_exhaustive]
@@ -181,6 +190,14 @@ impl Error {
         found: impl ToString,
     ) -> Self {
         Self::Argument(Fault::new(name, expected, found))
+    }
+
+    /// An [`Error::Memory`] about `len` elements of a type.
+    pub(crate) fn memory<T>(what: &str, len: usize) -> Self {
+        Self::Memory {
+            what: what.to_owned(),
+            needed: (len as u64).saturating_mul(size_of::<T>() as u64),
+        }
     }
 
     /// An [`Error::Data`] about a file.
@@ -228,25 +245,32 @@ impl Error {
         }
     }
 
-    /// The same error with the argument at fault in a larger place; see [`Fault::within`].
-    /// Errors that are not about an argument stay as they are.
+    /// The same error with the argument or the operation at fault in a larger place; see
+    /// [`Fault::within`]. Other errors stay as they are.
     #[must_use]
     pub fn within(self, outer: impl Display) -> Self {
         match self {
             Self::Argument(fault) => Self::Argument(fault.within(outer)),
+            Self::Operation { shapes, fault } => Self::Operation {
+                shapes,
+                fault: fault.within(outer),
+            },
             other => other,
         }
     }
 
-    /// An argument that came from a file of tensors, as an error about that file.
-    /// Errors that are not about an argument stay as they are.
+    /// An argument or operands that came from a file of tensors, as an error about that file.
+    /// Other errors stay as they are.
     #[must_use]
     pub fn in_file(self, path: &Path) -> Self {
+        let path = path.to_owned();
         match self {
-            Self::Argument(fault) => Self::Tensors {
-                path: path.to_owned(),
-                fault,
-            },
+            Self::Argument(fault) => Self::Tensors { path, fault },
+            Self::Operation { shapes, fault } => {
+                let place = format!("{} of {}", fault.place, listed(shapes));
+                let fault = Fault { place, ..fault };
+                Self::Tensors { path, fault }
+            }
             other => other,
         }
     }
@@ -286,6 +310,12 @@ mod tests {
             (
                 Error::operation("add", [&[2, 3][..], &[4]], "equal shapes", "these"),
                 "add of [2, 3] and [4]: expected equal shapes, found these",
+            ),
+            (
+                Error::operation("add", [&[2, 3][..], &[4]], "equal shapes", "these")
+                    .within("case 3")
+                    .in_file(Path::new("cases")),
+                "cases: case 3, add of [2, 3] and [4]: expected equal shapes, found these",
             ),
             (
                 Error::Checkpoint {

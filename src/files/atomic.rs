@@ -112,7 +112,7 @@ fn not_regular() -> io::Error {
 
 /// Removes the path of the temporary file from the text of an error, because [`Error::Io`] already
 /// names the path of the file.
-fn without_path(error: io::Error) -> io::Error {
+pub(crate) fn without_path(error: io::Error) -> io::Error {
     let text = error.to_string();
     match text.rsplit_once(" at path ") {
         Some((reason, _)) => io::Error::new(error.kind(), reason),

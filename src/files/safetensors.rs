@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::files::atomic::{open_regular, write_atomically};
+use crate::files::memory::room;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -104,9 +105,9 @@ impl TensorFile {
             };
             let data = &data[info.data_offsets.0..info.data_offsets.1];
             let data = match info.dtype {
-                Dtype::F32 => TensorData::F32(read_words(data, f32::from_le_bytes)),
-                Dtype::I32 => TensorData::I32(read_words(data, i32::from_le_bytes)),
-                Dtype::I64 => TensorData::I64(read_words(data, i64::from_le_bytes)),
+                Dtype::F32 => TensorData::F32(read_words(&name, data, f32::from_le_bytes)?),
+                Dtype::I32 => TensorData::I32(read_words(&name, data, i32::from_le_bytes)?),
+                Dtype::I64 => TensorData::I64(read_words(&name, data, i64::from_le_bytes)?),
                 other => return Err(file.fault(tensor(&name), "F32, I32 or I64", other)),
             };
             let shape = info.shape.clone();
@@ -273,8 +274,15 @@ fn read_bytes(path: &Path) -> io::Result<(Vec<u8>, u64)> {
     Ok((bytes, length))
 }
 
-fn read_words<T, const N: usize>(bytes: &[u8], word: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes.as_chunks().0.iter().copied().map(word).collect()
+fn read_words<T, const N: usize>(
+    name: &str,
+    bytes: &[u8],
+    word: impl Fn([u8; N]) -> T,
+) -> Result<Vec<T>> {
+    let words = bytes.as_chunks().0;
+    let mut values = room(name, words.len())?;
+    values.extend(words.iter().copied().map(word));
+    Ok(values)
 }
 
 fn write_words<T: Copy, const N: usize>(

@@ -173,7 +173,7 @@ impl Network {
             return Err(Error::argument(tensor.name.as_str(), expected, data.len()));
         }
         let mut recording = Recording::new();
-        let widened = layout::widen(&self.architecture, tensor.name, data);
+        let widened = layout::widen(&self.architecture, tensor.name, data)?;
         let buffer = self.parameters[buffer].id();
         recording.upload_at(buffer, first, widened.data());
         self.device.play(&recording)?.wait()?;

@@ -14,6 +14,8 @@ mod import;
 mod inputs;
 mod integers;
 #[cfg(target_os = "linux")]
+mod memory;
+#[cfg(target_os = "linux")]
 mod paths;
 mod penalty;
 mod quantization;

@@ -232,7 +232,7 @@ fn a_file_that_shrinks_is_an_error() {
             .collect::<Result<Vec<_>, _>>()
             .unwrap_err()
             .to_string();
-        assert!(error.contains("when opened"), "{error}");
+        assert!(error.contains("as it was at the start"), "{error}");
         fs::remove_file(&path).unwrap();
         let mut batches = loader(&dataset, &settings(2, 0)).unwrap();
         let error = batches.next().unwrap().err().unwrap().to_string();

@@ -4,6 +4,7 @@ use crate::support::{
     features, file, lists, load, loader, numbered, order, sample_lines, settings, shipped,
 };
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use wgrad::Device;
 use wgrad::nnue::data::{
@@ -66,6 +67,47 @@ fn threads_have_no_influence() {
     let one = with(1);
     assert_eq!(with(2), one);
     assert_eq!(with(5), one);
+}
+
+#[test]
+fn data_that_are_exchanged_for_others_of_the_same_length_are_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = numbered(&folder, &[40, 50]);
+    let two_epochs = settings(30, 30).epochs(2);
+    let longer = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        bytes.extend_from_within(..32);
+        fs::write(path, bytes).unwrap();
+    };
+    let other = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        let (first, rest) = bytes.split_at_mut(32);
+        first.swap_with_slice(&mut rest[..32]);
+        let new = folder.path().join("new");
+        fs::write(&new, bytes).unwrap();
+        fs::rename(&new, path).unwrap();
+    };
+    // The reader opens a file again in each epoch, and reads at most two blocks ahead.
+    let dataset = Dataset::open(&paths).unwrap();
+    let mut batches = loader(&dataset, &two_epochs).unwrap();
+    batches.next().unwrap().unwrap();
+    longer(&paths[0]);
+    assert_eq!(batches.filter(|batch| batch.is_ok()).count(), 5);
+    let dataset = Dataset::open(&paths).unwrap();
+    let mut batches = loader(&dataset, &two_epochs).unwrap();
+    batches.next().unwrap().unwrap();
+    other(&paths[0]);
+    let error = batches.find_map(Result::err).unwrap().to_string();
+    let expected = format!(
+        "{}: file: expected the file as it was at the start, \
+         found another one, or one that has changed since",
+        paths[0].display()
+    );
+    assert_eq!(error, expected);
+    assert_eq!(
+        dataset.past(&Place::after(1, 0)).unwrap_err().to_string(),
+        expected
+    );
 }
 
 /// A network of [`Chess768`] that computes on this number of the host's threads.

@@ -52,7 +52,7 @@ pub fn run(options: &Options) -> Outcome {
     out.tensors.push(vector("Y", found.y));
     let loss = found.loss.into_iter().collect();
     out.tensors.push(vector("loss", loss));
-    push_parameters(&mut out, &found.parameters, ".grad");
+    push_parameters(&mut out, &found.parameters, ".grad")?;
     out.write_finite()?;
     Ok(ExitCode::SUCCESS)
 }
@@ -109,7 +109,9 @@ fn read_batch(file: &TensorFile, inputs: usize) -> Result<(Batch, Loss)> {
     let mut batch = Batch::new(inputs, targets).map_err(|error| error.in_file(file.path()))?;
     if file.has("weights") {
         let weights = file.finite("weights", &[samples])?.to_vec();
-        batch = batch.with_weights(weights)?;
+        batch = batch
+            .with_weights(weights)
+            .map_err(|error| error.in_file(file.path()))?;
     }
     if file.has("buckets") {
         let buckets = file.integers("buckets", &[samples])?.iter();
@@ -117,7 +119,10 @@ fn read_batch(file: &TensorFile, inputs: usize) -> Result<(Batch, Loss)> {
             let wrong = |_| file.fault("tensor `buckets`", "numbers of at least 0", bucket);
             u32::try_from(bucket).map_err(wrong)
         });
-        batch = batch.with_buckets(buckets.collect::<Result<_>>()?)?;
+        let buckets = buckets.collect::<Result<_>>()?;
+        batch = batch
+            .with_buckets(buckets)
+            .map_err(|error| error.in_file(file.path()))?;
     }
     Ok((batch, loss))
 }

@@ -6,6 +6,7 @@ use super::{Class, Executor, Pending, Values};
 use crate::engine::kernel::{Access, Call, Element, Kernel, Real, Slice};
 use crate::engine::recording::{BufferId, Command, Data, Dispatch, Known, Recording};
 use crate::error::{Error, Result};
+use crate::files::memory::copied;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -15,6 +16,9 @@ use std::time::Instant;
 /// The CPU executor cuts a batch into micro-batches beyond this size, as a GPU does at its binding
 /// limit. The bits of a run depend on it, so it is a constant and not a property of the machine.
 const BINDING_LIMIT: u64 = 4 << 30;
+
+/// What a read copies, as errors name it.
+const READ: &str = "a copy of a buffer";
 
 /// The words that one task copies.
 const TASK_WORDS: usize = 1 << 15;
@@ -61,18 +65,18 @@ pub(super) struct Host<R> {
 
 /// The number types that a host executor computes in.
 pub(super) trait HostReal: Real {
-    fn values(values: &[Self]) -> Values;
+    fn values(values: &[Self]) -> Result<Values>;
 }
 
 impl HostReal for f32 {
-    fn values(values: &[Self]) -> Values {
-        Values::F32(values.to_vec())
+    fn values(values: &[Self]) -> Result<Values> {
+        copied(READ, values).map(Values::F32)
     }
 }
 
 impl HostReal for f64 {
-    fn values(values: &[Self]) -> Values {
-        Values::F64(values.to_vec())
+    fn values(values: &[Self]) -> Result<Values> {
+        copied(READ, values).map(Values::F64)
     }
 }
 
@@ -261,7 +265,7 @@ impl<R: HostReal> Executor for Host<R> {
         };
         let storage = storage.ok_or_else(|| Error::Device {
             device: self.name.to_owned(),
-            operation: format!("allocate {len} elements for {what}"),
+            operation: format!("allocate {} bytes for {what}", len * size_of::<R>()),
             reason: "out of memory".to_owned(),
         })?;
         let id = BufferId::new();
@@ -287,7 +291,7 @@ impl<R: HostReal> Executor for Host<R> {
             Some(pool) => pool.install(|| self.perform(buffers, recording)),
             None => self.perform(buffers, recording),
         };
-        Ok(Pending::Ready(values))
+        values.map(Pending::Ready)
     }
 
     fn clock(&self) -> Option<&Clock> {
@@ -297,25 +301,26 @@ impl<R: HostReal> Executor for Host<R> {
 
 impl<R: HostReal> Host<R> {
     /// Performs the commands of a checked recording, and times them if the clock is on.
-    fn perform(&self, buffers: &mut Buffers<R>, recording: &Recording<'_>) -> Vec<Values> {
+    fn perform(&self, buffers: &mut Buffers<R>, recording: &Recording<'_>) -> Result<Vec<Values>> {
         let mut values = Vec::new();
         let commands = recording.commands();
-        if !self.clock.is_on() {
-            let values = &mut values;
-            commands
-                .iter()
-                .for_each(|command| self.command(buffers, command, values));
-        } else {
-            self.clock.add(commands.iter().filter_map(|command| {
-                let start = Instant::now();
-                self.command(buffers, command, &mut values);
-                WorkTime::of(command, start.elapsed())
-            }));
+        let timed = self.clock.is_on();
+        for command in commands {
+            let start = timed.then(Instant::now);
+            self.command(buffers, command, &mut values)?;
+            if let Some(start) = start {
+                self.clock.add(WorkTime::of(command, start.elapsed()));
+            }
         }
-        values
+        Ok(values)
     }
 
-    fn command(&self, buffers: &mut Buffers<R>, command: &Command<'_>, values: &mut Vec<Values>) {
+    fn command(
+        &self,
+        buffers: &mut Buffers<R>,
+        command: &Command<'_>,
+        values: &mut Vec<Values>,
+    ) -> Result<()> {
         match command {
             Command::Upload(id, first, data) => {
                 if let Some(buffer) = buffers.get_mut(id) {
@@ -336,9 +341,10 @@ impl<R: HostReal> Host<R> {
             }
             Command::Dispatch(dispatch) => self.dispatch(buffers, dispatch),
             Command::Read(id, len) => values.push(match &buffers[id].storage {
-                Storage::Floats(floats) => R::values(&floats[..*len]),
-                Storage::Words(words) => Values::Words(words[..*len].to_vec()),
+                Storage::Floats(floats) => R::values(&floats[..*len])?,
+                Storage::Words(words) => Values::Words(copied(READ, &words[..*len])?),
             }),
         }
+        Ok(())
     }
 }

@@ -14,6 +14,7 @@ use super::text::TextReader;
 use super::{binpack, binpack_chunk::Chunk};
 use crate::error::{Error, Fault, Result};
 use crate::files::atomic::open_regular;
+use crate::files::stamp::Stamp;
 use aligned_vec::AVec;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -43,8 +44,8 @@ pub(crate) struct DataFile {
     pub(crate) path: PathBuf,
     /// The size of the decoded data when the file was opened. What is appended later is not read.
     pub(crate) bytes: u64,
-    /// The size of the file itself, which differs if it is compressed.
-    pub(crate) stored: u64,
+    /// The file itself, whose size differs if it is compressed.
+    pub(crate) stamp: Stamp,
     packing: Packing,
     format: Format,
     /// Of text.
@@ -54,8 +55,8 @@ pub(crate) struct DataFile {
 impl DataFile {
     /// Detects the format and checks that there is a position.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let stored = open_regular(path)
-            .and_then(|file| Ok(file.metadata()?.len()))
+        let stamp = open_regular(path)
+            .and_then(|file| Ok(Stamp::of(&file.metadata()?)))
             .map_err(Error::io(path, "open"))?;
         let packing = Packing::detect(path).map_err(Error::io(path, "read"))?;
         let decode = || Error::io(path, "read or decompress");
@@ -75,7 +76,7 @@ impl DataFile {
         let file = Self {
             path: path.into(),
             bytes,
-            stored,
+            stamp,
             packing,
             format,
             sides: Sides::default(),
@@ -236,7 +237,26 @@ impl DataFile {
         }
     }
 
+    /// Checks that the path still has the file that was opened first.
+    ///
+    /// # Errors
+    /// Another file, or one that has changed other than by what was appended.
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
+        let found = std::fs::metadata(&self.path).map_err(Error::io(&self.path, "open"))?;
+        if self.stamp.may_become(&Stamp::of(&found)) {
+            return Ok(());
+        }
+        let expected = "the file as it was at the start";
+        let fault = Fault::new(
+            "file",
+            expected,
+            "another one, or one that has changed since",
+        );
+        Err(Error::data(&self.path, fault))
+    }
+
     fn seek(&self, offset: u64) -> Result<Input> {
+        self.check_unchanged()?;
         let input = self.packing.open(&self.path, offset);
         input.map_err(Error::io(&self.path, "open"))
     }
@@ -288,6 +308,8 @@ impl Reader {
             } => {
                 let first = records.len();
                 let len = (most as u64).min(end.saturating_sub(*next)) as usize;
+                let reserved = records.try_reserve(len);
+                reserved.map_err(|_| Error::memory::<RawRecord>("a block", first + len))?;
                 records.resize(first + len, RawRecord::default());
                 let bytes = records[first..].as_flattened_mut();
                 input.read_exact(bytes).map_err(Error::io(

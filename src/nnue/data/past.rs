@@ -40,7 +40,7 @@ impl Dataset {
     /// What a training at this place has read. After the first epoch that is everything.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// A file that cannot be read, or is another one than when the dataset was opened.
     pub fn past(&self, place: &Place) -> Result<Past> {
         let parts: Vec<_> = self
             .files()
@@ -50,12 +50,12 @@ impl Dataset {
                 // A place that counts batches does not tell what they have read.
                 let all = place.epoch > 0 || place.batches > 0 || index < place.to.file;
                 let bytes = match index == place.to.file {
-                    _ if all => file.stored,
+                    _ if all => file.stamp.bytes,
                     // The whole compressed file is the past once some of it was read.
                     true if file.is_packed() => {
-                        file.stored * u64::from(place.to.offset > 0 || place.to.inside > 0)
+                        file.stamp.bytes * u64::from(place.to.offset > 0 || place.to.inside > 0)
                     }
-                    true => file.bytes_before(&place.to)?.min(file.stored),
+                    true => file.bytes_before(&place.to)?.min(file.stamp.bytes),
                     false => 0,
                 };
                 Ok((file, bytes))
@@ -65,6 +65,7 @@ impl Dataset {
         let total: u64 = parts.iter().map(|(_, bytes)| bytes).sum();
         let stride = (total / SAMPLES).max(SAMPLE_BYTES);
         let files = parts.iter().map(|(file, bytes)| {
+            file.check_unchanged()?;
             Ok(PastFile {
                 bytes: *bytes,
                 samples: samples(file, *bytes, stride)?,
@@ -88,9 +89,9 @@ impl Dataset {
             return Err(Error::argument("past, stride", expected, past.stride));
         }
         for (file, known) in self.files().iter().zip(&past.files) {
-            if file.stored < known.bytes {
+            if file.stamp.bytes < known.bytes {
                 let expected = format!("at least the {} bytes read so far", known.bytes);
-                let fault = Fault::new("size", expected, format!("{} bytes", file.stored));
+                let fault = Fault::new("size", expected, format!("{} bytes", file.stamp.bytes));
                 return Err(Error::data(&file.path, fault));
             }
             let found = samples(file, known.bytes, past.stride)?;

@@ -2,10 +2,12 @@
 //! and the blocks are cut into batches.
 
 use super::dataset::{Dataset, DatasetReader, Segment};
+use super::draft::BATCH;
 use super::place::{Origin, Place, Spot};
 use super::pool::Pool;
 use super::record::RawRecord;
 use crate::error::{Error, Result};
+use crate::files::memory::reserve;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use crossbeam_channel::{Receiver, Sender};
 use rand::SeedableRng;
@@ -182,6 +184,7 @@ impl Blocks {
             return Err(self.dataset.dropped().nothing_left(before));
         }
         block.permutation.clear();
+        reserve("the order of a block", &mut block.permutation, len)?;
         block.permutation.extend(0..len as u32);
         if self.order.shuffle_buffer > 0 {
             let mut random = self.order.random(self.next.epoch, self.next.block);
@@ -314,8 +317,11 @@ impl RawBatches {
         let mut batch = self.spares.take().unwrap_or_default();
         batch.records.clear();
         batch.origins.clear();
-        batch.records.reserve_exact(self.batch_size);
-        batch.origins.reserve_exact(self.batch_size);
+        let reserved = reserve(BATCH, &mut batch.records, self.batch_size)
+            .and_then(|()| reserve(BATCH, &mut batch.origins, self.batch_size));
+        if let Err(error) = reserved {
+            return Some(Err(error));
+        }
         loop {
             let lent = match self.block.take() {
                 Some(lent) => lent,

@@ -47,7 +47,10 @@ impl Turns {
             match batch {
                 Ok(batch) => raw.push(batch),
                 // No batch follows an error.
-                Err(found) => error = Some(found),
+                Err(found) => {
+                    error = Some(found);
+                    break;
+                }
             }
         }
         let work = self.makers.par_iter_mut().zip(raw).with_max_len(1);

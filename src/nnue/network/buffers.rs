@@ -38,7 +38,7 @@ impl Network {
     pub(in crate::nnue) fn upload(&self, buffers: &[Buffer], values: &Parameters) -> Result<()> {
         for (index, (tensor, values)) in values.iter().enumerate() {
             let (buffer, first) = layout::place(&self.widened, index);
-            let widened = layout::widen(&self.architecture, tensor.name, Data::Floats(values));
+            let widened = layout::widen(&self.architecture, tensor.name, Data::Floats(values))?;
             let mut recording = Recording::new();
             recording.upload_at(buffers[buffer].id(), first, widened.data());
             self.device.play(&recording)?.wait()?;
@@ -57,7 +57,7 @@ impl Network {
         let narrowed = names
             .zip(tensors)
             .map(|(tensor, values)| layout::narrow(&self.architecture, tensor.name, values));
-        Ok(narrowed.collect())
+        narrowed.collect()
     }
 
     pub(in crate::nnue) fn read(&self, buffers: &[Buffer]) -> Result<Parameters> {

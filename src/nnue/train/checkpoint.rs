@@ -137,9 +137,9 @@ impl Checkpoint {
         })?;
         let mut metadata = self.settings.encoding().metadata()?;
         metadata.extend(training);
-        let mut file = network_file(path, &self.parameters, metadata);
+        let mut file = network_file(path, &self.parameters, metadata)?;
         for (name, moment) in names.iter().zip(&self.moments) {
-            push_parameters(&mut file, moment, &format!(".{name}"));
+            push_parameters(&mut file, moment, &format!(".{name}"))?;
         }
         file.write_finite()
     }
