@@ -3,7 +3,8 @@
 //! A network file has the tensors `A1` and `A2` `[K, N]`, `B1` and `B2` `[K]`, `C` `[2K]` and `d`
 //! `[1]`. `A2` and `B2` are absent if the network is tied. With several output buckets, `C` is
 //! `[buckets, 2K]` and `d` is `[buckets]`. Its metadata are `activation` (crelu, screlu or relu),
-//! `clip` (which relu ignores) and `tied` (true or false). The metadata of chess networks with other
+//! `clip` (which relu ignores) and `tied` (true or false), and `checksum`, as in every file of
+//! tensors ([`safetensors`](crate::files::safetensors)). The metadata of chess networks with other
 //! inputs than `chess768` or with output buckets are in [`Encoding`](super::data::Encoding).
 //!
 //! A network with a longer head has the metadata `head`, a JSON object such as
@@ -36,13 +37,15 @@ pub fn write_network(path: &Path, parameters: &Parameters, metadata: Metadata) -
     network_file(path, parameters, metadata)?.write_finite()
 }
 
-/// Reads the parameters and the metadata of a network file or a checkpoint.
+/// Reads the parameters and the metadata of a network file or a checkpoint. A file without a checksum
+/// gives a warning.
 ///
 /// # Errors
 /// Tensors or metadata that are missing, do not fit together, or hold NaN or infinities. The error
 /// names the tensor or the key.
 pub fn read_network(path: &Path) -> Result<(Parameters, Metadata)> {
     let file = TensorFile::read(path)?;
+    file.warn_if_unchecked();
     let parameters = read_parameters(&file, &read_architecture(&file)?, "")?;
     Ok((parameters, file.metadata))
 }

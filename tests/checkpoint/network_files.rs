@@ -42,7 +42,9 @@ fn files_have_the_documented_form() {
     let (header, layout) = SafeTensors::read_metadata(&bytes).unwrap();
     assert_eq!(header % 8, 0);
     let metadata = layout.metadata().as_ref().unwrap();
-    assert_eq!(metadata.len(), 3);
+    assert_eq!(metadata.len(), 4);
+    assert_eq!(metadata["clip"], written.architecture().clip.to_string());
+    assert_eq!(metadata["checksum"].len(), 8);
     assert_eq!(metadata["activation"], "screlu");
     assert_eq!(metadata["tied"], "false");
     let file = SafeTensors::deserialize(&bytes).unwrap();

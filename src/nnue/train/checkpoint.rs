@@ -10,7 +10,7 @@ use super::objective::Objective;
 use super::progress::Progress;
 use super::settings::Settings;
 use crate::error::{Error, Result};
-use crate::files::atomic::remove_unfinished;
+use crate::files::atomic::{list, remove_unfinished};
 use crate::files::safetensors::{Metadata, TensorFile};
 use crate::nnue::data::Encoding;
 use crate::nnue::file::{network_file, push_parameters, read_architecture, read_parameters};
@@ -151,6 +151,7 @@ impl Checkpoint {
     /// [`Error::Io`] and [`Error::Tensors`] with the path.
     pub fn read(path: &Path) -> Result<Self> {
         let file = TensorFile::read(path)?;
+        file.warn_if_unchecked();
         let text = file.text(TRAINING)?;
         let training: Training = serde_json::from_str(text)
             .map_err(|error| file.fault(PLACE, "the state of a training", error))?;
@@ -337,7 +338,7 @@ impl Checkpoints {
     /// # Errors
     /// [`Error::Io`] with the directory.
     pub fn list(&self) -> Result<Vec<(u64, PathBuf)>> {
-        let entries = match fs::read_dir(&self.directory) {
+        let entries = match list(&self.directory) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(Error::io(&self.directory, "list"))?,
         };

@@ -4,6 +4,7 @@ use super::Trainer;
 use super::stage::{Input, learner, learner_at, with_variants};
 use crate::engine::device::Device;
 use crate::error::{Error, Result};
+use crate::files::atomic::remove_unfinished;
 use crate::files::lock::DirectoryLock;
 use crate::nnue::Network;
 use crate::nnue::data::Place;
@@ -40,7 +41,8 @@ impl Trainer {
     /// # Errors
     /// Settings, data, an initial network or a directory that cannot be used. The settings, the
     /// first million positions and the directory are checked before anything is written. A
-    /// directory with the checkpoints or results of a run is refused. While that run is going on,
+    /// directory with the checkpoints or results of a run is refused; a run that ended before its
+    /// first checkpoint has none. While that run is going on,
     /// the error is [`Error::InUse`].
     pub fn with_stages(device: &Device, stages: &[Stage], run: &Run) -> Result<Self> {
         check_stages(stages)?;
@@ -75,6 +77,7 @@ impl Trainer {
         let lock = DirectoryLock::take(&run.out)?;
         // Before the lock was taken, another run may have begun and ended there.
         run.check_free()?;
+        remove_unfinished(&run.out)?;
         run.checkpoints().create()?;
         run.save(stages)?;
         let mut log = Log::create(run.log())?;
@@ -193,6 +196,7 @@ impl Trainer {
             let now = device.name();
             ::log::warn!("the run was on {earlier} and continues on {now}: its bits will differ");
         }
+        remove_unfinished(&run.out)?;
         checkpoints.create()?;
         run.save(&stages)?;
         let mut log = Log::resume(run.log(), checkpoint.step)?;
@@ -203,7 +207,7 @@ impl Trainer {
             device: device.name().to_owned(),
             checkpoint: path.clone(),
         })?;
-        Ok(Self {
+        let trainer = Self {
             device: device.clone(),
             stages,
             input,
@@ -222,6 +226,9 @@ impl Trainer {
             newest: Some(path),
             taken: None,
             _lock: lock,
-        })
+        };
+        // The run may have ended between a checkpoint and this.
+        trainer.prune()?;
+        Ok(trainer)
     }
 }
