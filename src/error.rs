@@ -162,10 +162,46 @@ pub enum Error {
         /// The reason that the driver gives.
         reason: String,
     },
-    /// A loss or a parameter is not a finite number any more.
+    /// A thread of the crate, or code of the caller that it ran, panicked.
+    #[error("thread `{thread}` panicked: {message}")]
+    #[non_exhaustive]
+    Panic {
+        /// The name of the thread.
+        thread: String,
+        /// The message of the panic.
+        message: String,
+    },
+    /// A training stopped because of an error.
+    #[error("after step {step}: {error}; {}", match checkpoint {
+        Some(path) => {
+            let lost = match lost {
+                0 => "no step is".to_owned(),
+                1 => "1 step after it is".to_owned(),
+                lost => format!("{lost} steps after it are"),
+            };
+            format!("the newest checkpoint is {}, and {lost} lost", path.display())
+        }
+        None => "there is no checkpoint".to_owned(),
+    })]
+    #[non_exhaustive]
+    Training {
+        /// The steps that were begun, in all stages.
+        step: u64,
+        /// The reason.
+        error: Box<Error>,
+        /// The newest checkpoint.
+        checkpoint: Option<PathBuf>,
+        /// The steps after the newest checkpoint.
+        lost: u64,
+    },
+    /// A loss, a gradient, a parameter or a moment is not a finite number any more.
     #[error(
-        "the training is no longer finite at step {step}: found {found}, expected finite losses \
-         and parameters; {}",
+        "the training is no longer finite at step {step}: {place}: expected finite losses, \
+         gradients and parameters, found {found}{}; {}",
+        match file {
+            Some(path) => format!("; {} has the state before the step and its batch", path.display()),
+            None => String::new(),
+        },
         match last_checkpoint {
             Some(path) => format!("the last good checkpoint is {}", path.display()),
             None => "there is no checkpoint".to_owned(),
@@ -175,8 +211,14 @@ pub enum Error {
     NotFinite {
         /// The step, counted from 1.
         step: u64,
+        /// The batch, and the tensor and element: `A1.grad` is the gradient of A1, `A1.next` is A1
+        /// after the step, and `A1.m.next` is its moment m then. Only "the loss" or "a parameter or
+        /// a moment" if nothing more is known.
+        place: String,
         /// NaN or an infinity.
         found: f32,
+        /// The file with the state before the step and its batch, which `wgrad gradients` reads.
+        file: Option<PathBuf>,
         /// The last good checkpoint.
         last_checkpoint: Option<PathBuf>,
     },
@@ -240,8 +282,17 @@ impl Error {
             | Self::Tensors { fault, .. }
             | Self::Argument(fault)
             | Self::Operation { fault, .. } => Some(fault),
-            Self::Checkpoint { error, .. } => error.fault(),
+            Self::Checkpoint { error, .. } | Self::Training { error, .. } => error.fault(),
             _ => None,
+        }
+    }
+
+    /// Whether a device failed, so that the same work may succeed on another one.
+    pub fn is_of_device(&self) -> bool {
+        match self {
+            Self::Device { .. } => true,
+            Self::Training { error, .. } => error.is_of_device(),
+            _ => false,
         }
     }
 
@@ -324,6 +375,16 @@ mod tests {
                 },
                 "net: layer 1, bias: expected 2 values, found 3; \
                  the newest checkpoint that can be read is good",
+            ),
+            (
+                Error::Training {
+                    step: 12,
+                    error: Error::data("a.txt", fault()).into(),
+                    checkpoint: Some("good".into()),
+                    lost: 1,
+                },
+                "after step 12: a.txt: line 3, score: expected a number, found \"x\"; \
+                 the newest checkpoint is good, and 1 step after it is lost",
             ),
             (
                 Error::io("x", "open")(std::io::ErrorKind::NotFound.into()),

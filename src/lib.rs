@@ -75,6 +75,8 @@ pub mod files;
 pub mod nn;
 pub mod nnue;
 pub mod optim;
+#[doc(hidden)]
+pub mod panics;
 mod setters;
 pub mod tensor;
 pub mod verify;

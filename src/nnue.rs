@@ -35,6 +35,7 @@ mod batch;
 pub mod data;
 pub mod export;
 pub mod file;
+mod finite;
 mod gradient_error;
 mod groups;
 mod head;
@@ -67,6 +68,7 @@ pub use architecture::{Architecture, ParameterName, TensorSpec};
 pub use batch::random_lists;
 pub use batch::{Batch, Inputs};
 pub use file::{read_network, write_network};
+pub use finite::PendingCheck;
 pub use gradient_error::gradient_error;
 #[doc(hidden)]
 pub use gradient_error::gradient_error_of;

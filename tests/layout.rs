@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// The subjects from the lowest floor up. Files of one floor may import each other.
 const FLOORS: [&[&str]; 7] = [
-    &["error", "files", "setters"],
+    &["error", "files", "panics", "setters"],
     &["engine"],
     &["tensor"],
     &["optim"],

@@ -1,12 +1,14 @@
 //! Devices and their buffers. Three executors play the same recordings: `gpu` through wgpu, `cpu`
 //! in f32 on threads, and `reference` in f64 by the kernels' twins.
 
+mod buffer;
 mod choice;
 mod clock;
 mod gpu;
 mod host;
 mod stream;
 
+pub use buffer::Buffer;
 pub use choice::{AdapterIdentity, AdapterReport, adapters};
 pub use clock::{Work, WorkTime};
 
@@ -106,6 +108,8 @@ trait Executor: Send + Sync {
     fn staging(&self) -> Duration {
         Duration::ZERO
     }
+    /// Loses the device of an adapter, for tests.
+    fn lose(&self) {}
     /// The clock that collects the times of its commands, if it can measure them.
     fn clock(&self) -> Option<&Clock> {
         None
@@ -438,6 +442,13 @@ impl Device {
         steps_in_flight(self.recordings_per_submission())
     }
 
+    /// Loses the device of an adapter, for all clones, as a driver does that fails. It changes
+    /// nothing on other devices.
+    #[doc(hidden)]
+    pub fn lose(&self) {
+        self.executor.lose();
+    }
+
     /// The number of objects that the executor has created.
     #[doc(hidden)]
     pub fn objects(&self) -> Objects {
@@ -449,49 +460,5 @@ impl Device {
     #[doc(hidden)]
     pub fn staging(&self) -> Duration {
         self.executor.staging()
-    }
-}
-
-/// A buffer of a device. Dropping it frees the memory.
-#[derive(Debug)]
-#[doc(hidden)]
-pub struct Buffer {
-    device: Device,
-    id: BufferId,
-    len: usize,
-}
-
-impl Buffer {
-    /// Its id in recordings.
-    pub fn id(&self) -> BufferId {
-        self.id
-    }
-
-    /// The number of elements that were requested.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether no element was requested.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Reads all values, and blocks until they arrive.
-    pub fn read(&self) -> Result<Values> {
-        let mut recording = Recording::new();
-        recording.read(self.id, self.len);
-        let mut values = self.device.play(&recording)?.wait()?;
-        values.pop().ok_or_else(|| Error::Device {
-            device: self.device.name().to_owned(),
-            operation: "read back".to_owned(),
-            reason: "the executor returned no values for a read".to_owned(),
-        })
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        self.device.executor.free(self.id);
     }
 }

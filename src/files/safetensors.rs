@@ -285,16 +285,30 @@ impl TensorFile {
     }
 
     fn check_values(&self, name: &str, shape: &[usize], values: &[f32]) -> Result<()> {
-        let Some(at) = values.iter().position(|value| !value.is_finite()) else {
-            return Ok(());
-        };
-        let (mut place, mut rest) = (vec![0; shape.len()], at);
-        for (coordinate, size) in place.iter_mut().zip(shape).rev() {
-            (*coordinate, rest) = (rest % size, rest / size);
+        match not_finite(name, shape, values) {
+            None => Ok(()),
+            Some((place, found)) => Err(self.fault(place, "a finite number", found)),
         }
-        let place = format!("{}, element {place:?}", tensor(name));
-        Err(self.fault(place, "a finite number", values[at]))
     }
+
+    /// The tensor and the element of the first float that is not finite, and its value.
+    pub fn not_finite(&self) -> Option<(String, f32)> {
+        let mut tensors = self.tensors.iter();
+        tensors.find_map(|StoredTensor { name, shape, data }| match data {
+            TensorData::F32(values) => not_finite(name, shape, values),
+            _ => None,
+        })
+    }
+}
+
+/// The place and the value of the first element that is not finite.
+fn not_finite(name: &str, shape: &[usize], values: &[f32]) -> Option<(String, f32)> {
+    let at = values.iter().position(|value| !value.is_finite())?;
+    let (mut place, mut rest) = (vec![0; shape.len()], at);
+    for (coordinate, size) in place.iter_mut().zip(shape).rev() {
+        (*coordinate, rest) = (rest % size, rest / size);
+    }
+    Some((format!("{}, element {place:?}", tensor(name)), values[at]))
 }
 
 /// The bytes of a file, and its length. Only 8 bytes are read if they are not the length of a header

@@ -1,5 +1,6 @@
 //! A network with an optimizer: one call per training step.
 
+use super::finite::{PendingCheck, Sums};
 use super::groups::ParameterGroups;
 use super::needs::Needs;
 use super::network::{Network, joined};
@@ -41,6 +42,7 @@ pub struct Learner {
     /// For each moment of the optimizer, one buffer per buffer of parameters.
     moments: Vec<Vec<Buffer>>,
     steps: u64,
+    sums: Sums,
 }
 
 impl Learner {
@@ -103,6 +105,7 @@ impl Learner {
             groups: vec![ParameterGroup::default(); parameters.values().len()],
             moments,
             steps,
+            sums: Sums::default(),
         })
     }
 
@@ -287,6 +290,20 @@ impl Learner {
         let mut parts = Vec::new();
         self.recordings(batch, |recording| parts.push(recording.traffic()))?;
         Ok(joined(parts))
+    }
+
+    /// Starts to check whether all parameters and moments are finite after the steps so far. The
+    /// device sums each of their buffers, so this takes less time than a step.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device failed.
+    pub fn check(&mut self) -> Result<PendingCheck> {
+        let buffers = self
+            .moments
+            .iter()
+            .flatten()
+            .chain(&self.network.parameters);
+        self.sums.check(self.network.device(), buffers)
     }
 
     /// The requirements that a [`Loader`](super::data::Loader) should meet for [`Learner::step`].

@@ -2,6 +2,7 @@
 
 use super::architecture::Architecture;
 use super::batch::Batch;
+use super::finite::PendingCheck;
 use super::learner::Learner;
 use super::needs::Needs;
 use super::network::Network;
@@ -34,6 +35,12 @@ pub trait Trainable: Model {
     /// A batch that does not fit the network, a learning rate that is not finite, and failures of
     /// the device.
     fn step(&mut self, batch: &Batch, learning_rate: f32) -> Result<PendingLoss>;
+
+    /// Starts to check whether all parameters and moments are finite after the steps so far.
+    ///
+    /// # Errors
+    /// Failures of the device.
+    fn check(&mut self) -> Result<PendingCheck>;
 
     /// The requirements that batches should meet for [`Trainable::step`].
     fn step_needs(&self) -> Needs<'_>;
@@ -85,6 +92,10 @@ impl Model for Learner {
 impl Trainable for Learner {
     fn step(&mut self, batch: &Batch, learning_rate: f32) -> Result<PendingLoss> {
         self.step(batch, learning_rate)
+    }
+
+    fn check(&mut self) -> Result<PendingCheck> {
+        self.check()
     }
 
     fn step_needs(&self) -> Needs<'_> {

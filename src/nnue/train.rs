@@ -24,6 +24,7 @@ mod rescore;
 mod run;
 mod settings;
 mod stage;
+mod step_file;
 mod trainer;
 
 pub use config::{Config, differences};
@@ -39,4 +40,5 @@ pub use rescore::{Rescored, Rescorer};
 pub use run::Run;
 pub use settings::Settings;
 pub use stage::Stage;
+pub use step_file::{learning_rate_of, perform_step, push_gradients};
 pub use trainer::Trainer;

@@ -58,6 +58,13 @@ fn entries() -> Vec<Entry> {
             device: "cpu".into(),
             checkpoint: "step-00000001.safetensors".into(),
         },
+        Entry::Fallback {
+            step: 1,
+            failed: 3,
+            from: "vulkan:llvmpipe".into(),
+            device: "cpu".into(),
+            reason: "a device that is lost".into(),
+        },
         Entry::Step {
             step: 1,
             steps: 1,

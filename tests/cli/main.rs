@@ -8,6 +8,8 @@ mod commands;
 mod data;
 mod events;
 mod export;
+#[cfg(target_os = "linux")]
+mod faults;
 mod gradients;
 mod half;
 mod import;

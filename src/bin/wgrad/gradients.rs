@@ -5,8 +5,9 @@ use crate::{Outcome, distinct};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::Result;
-use wgrad::files::safetensors::{Metadata, StoredTensor, TensorData, TensorFile};
-use wgrad::nnue::file::push_parameters;
+use wgrad::files::safetensors::{Metadata, TensorFile};
+use wgrad::nnue::train::checkpoint::Checkpoint;
+use wgrad::nnue::train::{learning_rate_of, perform_step, push_gradients};
 use wgrad::nnue::{Batch, Inputs, Loss, Network, SparseInputs, Upstream, read_network};
 
 /// Options of `wgrad gradients`.
@@ -17,7 +18,9 @@ use wgrad::nnue::{Batch, Inputs, Loss, Network, SparseInputs, Upstream, read_net
     batch: X1, X2 [L,N], or i32 indices1, indices2 [L,F] padded with -1; Y_exp [L], the target itself;\n       \
            i32 buckets [L] for a net of several output buckets; metadata loss (mse, sigmoid_mse,\n       \
            cross_entropy, win_rate, or an object as in settings); weights [L], if samples have any\n\
-    out:   Y [L], loss [1], and A1.grad ... d.grad in the shapes of the net")]
+    out:   Y [L], loss [1], and A1.grad ... d.grad in the shapes of the net\n\
+    wgrad train writes DIR/not-finite-STEP.safetensors when a number is not finite. As --net and --batch\n\
+    it performs that step again, with A1.next ... and A1.m.next ... for parameters and moments after it")]
 pub struct Options {
     /// The network
     #[arg(long, value_name = "FILE")]
@@ -39,20 +42,19 @@ pub fn run(options: &Options) -> Outcome {
     let file = TensorFile::read(&options.batch)?;
     let (batch, loss) = read_batch(&file, parameters.architecture().inputs)?;
     let device = options.device.open()?;
-    let mut network = Network::new(&device, &parameters)?;
-    let found = network.gradients(&batch, Upstream::Loss(loss));
-    let found = found.map_err(|error| error.in_file(file.path()))?;
-
     let mut out = TensorFile::new(&options.out, Metadata::new());
-    let vector = |name: &str, values: Vec<f32>| StoredTensor {
-        name: name.to_owned(),
-        shape: vec![values.len()],
-        data: TensorData::F32(values),
+    let computed = match learning_rate_of(&file)? {
+        Some(learning_rate) => {
+            let before = Checkpoint::read(&options.net)?;
+            perform_step(&mut out, &before, &device, &batch, learning_rate)
+        }
+        None => {
+            let mut network = Network::new(&device, &parameters)?;
+            let found = network.gradients(&batch, Upstream::Loss(loss));
+            found.and_then(|found| push_gradients(&mut out, &found))
+        }
     };
-    out.tensors.push(vector("Y", found.y));
-    let loss = found.loss.into_iter().collect();
-    out.tensors.push(vector("loss", loss));
-    push_parameters(&mut out, &found.parameters, ".grad")?;
+    computed.map_err(|error| error.in_file(file.path()))?;
     out.write_finite()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,7 @@ mod describe;
 mod encoding;
 mod eval;
 mod export;
+mod fallback;
 mod gradients;
 mod head;
 mod import;
@@ -40,6 +41,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgrad::Error;
@@ -123,6 +125,12 @@ fn main() -> ExitCode {
     // By default, the log leaves out the many warnings of the GPU libraries.
     let quiet = "warn,wgpu_hal=error,wgpu_core=error,naga=error";
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(quiet)).init();
+    // Who gets the error of such a panic prints it.
+    let print_panic = panic::take_hook();
+    panic::set_hook(Box::new(move |info| match wgrad::panics::become_errors() {
+        true => log::debug!("{info}"),
+        false => print_panic(info),
+    }));
     let outcome = match cli.command {
         Command::Adapters(options) => adapters::run(&options),
         Command::Verify(options) => verify::run(&options),

@@ -1,7 +1,7 @@
 //! `wgrad train`: trains on files, writes files, and shows the progress to a person or a program.
 
 use crate::artist::Artist;
-use crate::options::{DeviceOption, ThreadsOption};
+use crate::fallback::{FallbackOption, open};
 use crate::progress::{Lines, Progress};
 use crate::recipe::{RecipeOptions, configured, shipped};
 use crate::stop::{INTERRUPTED, stop_on_request};
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use wgrad::Device;
 use wgrad::nnue::train::checkpoint::Checkpoints;
 use wgrad::nnue::train::{
     Config, Event, LENGTH_KEYS, Run, Settings, Summary, Trainer, differences,
@@ -40,6 +41,8 @@ pub struct Options {
     resume: Option<PathBuf>,
     #[command(flatten)]
     tuning: TuningOptions,
+    #[command(flatten)]
+    fallback: FallbackOption,
     /// Print only errors and, after Ctrl-C, how to continue
     #[arg(long)]
     quiet: bool,
@@ -63,22 +66,20 @@ pub fn run(options: &Options) -> Outcome {
     };
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_request(stop.clone())?;
-    let device = DeviceOption {
-        device: config.device.clone(),
-    };
-    let threads = ThreadsOption {
-        threads: config.run.threads,
-    };
-    let device = device.open_with(&threads)?;
+    options.fallback.check(&config.stages)?;
+    let fallback = &options.fallback;
+    let device = fallback.instead(open(&config), &mut config, |device, _| Ok(device))?;
     let kept = options.tuning.open();
     if options.resume.is_none() {
         kept.over(&device, &mut config.stages);
     }
-    let (stages, mut run) = (&config.stages, config.run.clone());
-    let mut trainer = match options.resume {
-        Some(_) => Trainer::resume_with(&device, stages, &run)?,
-        None => Trainer::with_stages(&device, stages, &run)?,
+    let (stages, mut run) = (config.stages.clone(), config.run.clone());
+    let begin = |device: &Device| match options.resume {
+        Some(_) => Trainer::resume_with(device, &stages, &run),
+        None => Trainer::with_stages(device, &stages, &run),
     };
+    let begun = begin(&device);
+    let mut trainer = fallback.instead(begun, &mut config, |device, _| begin(&device))?;
     kept.set_recordings(&device, trainer.settings());
     run.out = trainer.directory().to_owned();
     let mut progress = Progress::new(lines);
@@ -88,7 +89,7 @@ pub fn run(options: &Options) -> Outcome {
     }
 
     let mut artist = Artist::new(&run, trainer.settings());
-    let result = trainer.run(&stop, &mut |event| {
+    let mut observe = |event: Event<'_>| {
         if let Event::Stage {
             steps_per_period, ..
         } = event
@@ -98,11 +99,15 @@ pub fn run(options: &Options) -> Outcome {
         if progress.observe(event) {
             artist.draw_if_cheap();
         }
+    };
+    let result = trainer.run(&stop, &mut observe);
+    let result = fallback.instead(result, &mut config, |device, error| {
+        trainer.fall_back(&device, error)?.run(&stop, &mut observe)
     });
     progress.end();
     // A training that failed gets a picture too, because the picture shows how it failed.
     let drawn = artist.draw();
-    let summary = result?;
+    let summary = result.map_err(|error| failure(&error, &run, &config))?;
     let picture = drawn?.then_some(artist.path());
     progress.conclude(&summary, picture);
     if options.json {
@@ -111,19 +116,46 @@ pub fn run(options: &Options) -> Outcome {
     if summary.finished {
         return Ok(ExitCode::SUCCESS);
     }
-    let device = config.device.as_deref();
-    let device = device.map_or(String::new(), |device| {
-        format!(" --device {}", quoted(device))
-    });
-    let again = format!(
-        "to go on:   wgrad train --resume {}{device}",
-        quoted_path(&run.out)
-    );
+    let again = format!("to go on:   {}", again(&run, config.device.as_deref()));
     match lines {
         Lines::Nowhere => warn(again),
         _ => progress.say(again),
     }
     Ok(ExitCode::from(INTERRUPTED))
+}
+
+/// The command that goes on with a run.
+fn again(run: &Run, device: Option<&str>) -> String {
+    let device = device_option(device);
+    format!("wgrad train --resume {}{device}", quoted_path(&run.out))
+}
+
+/// The option that names a device, if it is named.
+fn device_option(device: Option<&str>) -> String {
+    let option = |device| format!(" --device {}", quoted(device));
+    device.map_or(String::new(), option)
+}
+
+/// The message of a training that failed, with the commands that go on.
+fn failure(error: &wgrad::Error, run: &Run, config: &Config) -> Failure {
+    let mut message = error.to_string();
+    if let wgrad::Error::NotFinite {
+        file: Some(file), ..
+    } = error
+    {
+        let (own, device) = (quoted_path(file), device_option(config.device.as_deref()));
+        let out = quoted_path(&run.out.join("gradients.safetensors"));
+        message +=
+            &format!("\nto see it: wgrad gradients --net {own} --batch {own} --out {out}{device}");
+    }
+    if let wgrad::Error::Training { .. } = error {
+        let own = again(run, config.device.as_deref());
+        message += &format!("\nto go on: {own}");
+        if error.is_of_device() {
+            message += &format!("\non the CPU: {}", again(run, Some("cpu")));
+        }
+    }
+    Failure::Message(message)
 }
 
 /// A new training.

@@ -5,6 +5,7 @@ use super::Device;
 use super::gpu::Gpu;
 use super::host::Host;
 use crate::error::{Error, Result};
+use crate::panics::caught;
 use serde::{Deserialize, Serialize};
 
 /// An adapter's properties, for lists and reports.
@@ -124,8 +125,15 @@ fn rank(report: &AdapterReport) -> (u8, u8) {
     (gl, kind)
 }
 
-/// Every adapter of every native backend, best first.
+/// Every adapter of every native backend, best first. A driver that panics has none.
 fn enumerate() -> Vec<Found> {
+    caught(find).unwrap_or_else(|message| {
+        log::warn!("no adapter can be used: {message}");
+        Vec::new()
+    })
+}
+
+fn find() -> Vec<Found> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: wgpu::Backends::VULKAN
             | wgpu::Backends::METAL

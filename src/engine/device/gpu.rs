@@ -23,6 +23,7 @@ use super::{AdapterIdentity, Class, Executor, Objects, Pending, steps_in_flight}
 use crate::engine::kernel::Element;
 use crate::engine::recording::{BufferId, Dispatch, Known, Recording};
 use crate::error::{Error, Result};
+use crate::panics::caught;
 use faults::Faults;
 use pipeline::Pipeline;
 use readback::{ReadBuffers, Wanted};
@@ -113,16 +114,21 @@ impl Gpu {
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
         };
-        let opened = pollster::block_on(adapter.request_device(&descriptor));
-        let (device, queue) = opened.map_err(|error| Error::Device {
+        let opened = caught(|| pollster::block_on(adapter.request_device(&descriptor)));
+        let opened = opened.and_then(|opened| opened.map_err(|error| error.to_string()));
+        let (device, queue) = opened.map_err(|reason| Error::Device {
             device: name.clone(),
             operation: "open the adapter".to_owned(),
-            reason: error.to_string(),
+            reason,
+        })?;
+        let faults = Faults::new(name, &device);
+        let uniforms = faults.scoped("allocate parameters", || {
+            Ok(device.create_buffer(&described("parameters", 1 << 16, UNIFORMS)))
         })?;
         let state = State {
             buffers: HashMap::new(),
             pipelines: HashMap::new(),
-            uniforms: device.create_buffer(&described("parameters", 1 << 16, UNIFORMS)),
+            uniforms,
             sheets: Sheets::default(),
         };
         let counts = Counts::default();
@@ -132,7 +138,6 @@ impl Gpu {
             _ => Class::Gpu,
         };
         let timer = Timer::new(&device, &queue);
-        let faults = Faults::new(name, &device);
         Ok(Self {
             class,
             identity,
@@ -258,7 +263,10 @@ impl Gpu {
 /// Work that still waits is done even if nobody waits for it.
 impl Drop for Gpu {
     fn drop(&mut self) {
-        if let Err(error) = self.submitter.submit() {
+        // Who waits for the values learns of a lost device.
+        if self.faults().lost().is_none()
+            && let Err(error) = self.submitter.submit()
+        {
             log::warn!("{error}");
         }
     }
@@ -374,6 +382,10 @@ impl Executor for Gpu {
 
     fn set_recordings_per_submission(&self, recordings: NonZeroUsize) {
         self.submitter.set_most(recordings.get());
+    }
+
+    fn lose(&self) {
+        self.faults().lose();
     }
 
     fn clock(&self) -> Option<&Clock> {

@@ -7,6 +7,7 @@ use crate::engine::kernel::{Access, Call, Element, Kernel, Real, Slice};
 use crate::engine::recording::{BufferId, Command, Data, Dispatch, Known, Recording};
 use crate::error::{Error, Result};
 use crate::files::memory::copied;
+use crate::panics::caught;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -286,11 +287,16 @@ impl<R: HostReal> Executor for Host<R> {
         let mut guard = self.lock();
         let buffers = &mut *guard;
         recording.check(|id| buffers.get(&id).map(HostBuffer::known))?;
-        let values = match &self.pool {
+        let values = caught(|| match &self.pool {
             // Runs on a thread of the pool, so that the kernels' parallel loops stay in that pool.
             Some(pool) => pool.install(|| self.perform(buffers, recording)),
             None => self.perform(buffers, recording),
-        };
+        });
+        let values = values.map_err(|message| Error::Device {
+            device: self.name.to_owned(),
+            operation: "play a recording".to_owned(),
+            reason: format!("a panic: {message}"),
+        })?;
         values.map(Pending::Ready)
     }
 

@@ -24,10 +24,10 @@ use super::turns::Turns;
 use crate::error::{Error, Result};
 use crate::nnue::needs::Needs;
 use crate::optim::schedule::Shares;
+use crate::panics::{caught, message};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle, Thread};
 
 /// The batches that a [`Loader`] makes.
 ///
@@ -164,9 +164,9 @@ type BatchJob = (RawBatch, Sender<Reply>);
 ///
 /// **Errors.** An error replaces the first batch that it affects, and ends the iteration. This is
 /// the batch with the damaged record, or, for text files, the first batch that needs the block with
-/// the damaged line. A panic in a thread, which only a custom [`FeatureSet`] can cause, continues
-/// in the consumer. Dropping a loader stops its threads and waits for them. The wait is at most the
-/// time to read a block.
+/// the damaged line. A panic in a thread, which a custom [`FeatureSet`] or [`Judge`] can cause, is
+/// such an error too, [`Error::Panic`]. Dropping a loader stops its threads and waits for them. The
+/// wait is at most the time to read a block.
 pub struct Loader {
     /// `None` after the last batch.
     source: Option<BatchSource>,
@@ -195,8 +195,7 @@ impl Loader {
     /// chosen by its name.
     ///
     /// If the network computes on threads of the host, those threads make one batch each whenever
-    /// no batch is left. If a thread panics while it makes a batch, the batches of the other
-    /// threads are lost too.
+    /// no batch is left.
     ///
     /// # Errors
     /// A setting that is out of its range. The iteration returns the errors of the files.
@@ -263,10 +262,13 @@ impl Loader {
             maker.set_shares(shares.clone());
             let (spares, raw_spares) = (spares.clone(), raw_spares.clone());
             Box::new(move |mut raw| {
-                raw.gather();
-                let reply = maker.make(&raw, spares.take());
-                raw_spares.give(raw);
-                reply
+                let made = caught(|| {
+                    raw.gather();
+                    let reply = maker.make(&raw, spares.take());
+                    raw_spares.give(raw);
+                    reply
+                });
+                made.unwrap_or_else(|message| Err(panic(&std::thread::current(), message)))
             })
         }
     }
@@ -309,14 +311,18 @@ impl Loader {
     }
 
     /// Ends all threads, and returns the panic of one of them.
-    fn stop(&mut self) -> std::thread::Result<()> {
+    fn stop(&mut self) -> Result<()> {
         if let Some(BatchSource::Workers { tickets, work }) = self.source.take() {
             drop(tickets);
             // Without tickets the cutter adds at most one more job.
             work.try_iter().for_each(drop);
         }
-        let ends = self.threads.drain(..).map(JoinHandle::join);
-        ends.fold(Ok(()), std::thread::Result::and)
+        let ends = self.threads.drain(..).map(|thread| {
+            let handle = thread.thread().clone();
+            let ended = thread.join();
+            ended.map_err(|payload| panic(&handle, message(&*payload)))
+        });
+        ends.fold(Ok(()), Result::and)
     }
 }
 
@@ -345,17 +351,22 @@ impl Iterator for Loader {
             None => {}
         }
         // The epochs are over, or a thread ended without a reply.
-        if let Err(panic) = self.stop() {
-            resume_unwind(panic);
-        }
-        None
+        self.stop().err().map(Err)
     }
 }
 
 impl Drop for Loader {
     fn drop(&mut self) {
-        // A panic here would abort the process. The thread has already printed its message.
+        // Nobody wants more batches, so nobody needs the reason why there are none.
         let _ = self.stop();
+    }
+}
+
+/// The panic of a thread as an error.
+fn panic(thread: &Thread, message: String) -> Error {
+    Error::Panic {
+        thread: thread.name().unwrap_or("without a name").to_owned(),
+        message,
     }
 }
 

@@ -109,6 +109,11 @@ impl Checkpoint {
     /// A state that [`Self::read`] would refuse, such as one with NaN, and every error of the file
     /// system.
     pub fn write(&self, path: &Path) -> Result<()> {
+        self.file(path)?.write_finite()
+    }
+
+    /// The file that [`Self::write`] writes.
+    pub(super) fn file(&self, path: &Path) -> Result<TensorFile> {
         let architecture = &self.settings.architecture;
         let names = self.settings.optimizer.moments();
         let all = std::iter::once(&self.parameters).chain(&self.moments);
@@ -141,7 +146,7 @@ impl Checkpoint {
         for (name, moment) in names.iter().zip(&self.moments) {
             push_parameters(&mut file, moment, &format!(".{name}"))?;
         }
-        file.write_finite()
+        Ok(file)
     }
 
     /// Reads a checkpoint and checks all of it: the settings, the tensors against the architecture

@@ -1,5 +1,6 @@
 //! What a training has read of its data, as checkpoints hold it.
 
+use super::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::nnue::data::{Dataset, Past, Place};
 use serde::{Deserialize, Serialize};
@@ -46,12 +47,25 @@ impl DataState {
         let expected = format!("the data of the run ({fingerprint})");
         Err(Error::argument("data", expected, found))
     }
+}
 
-    /// The place after these batches of an epoch.
-    pub(super) fn place(&self, epoch: u64, batch: u64) -> Place {
-        match self {
-            Self::Read { place, .. } => *place,
-            Self::Fingerprint(_) => Place::after(epoch, batch),
+impl Checkpoint {
+    /// Where the batches of the stage go on.
+    pub(super) fn place(&self) -> Place {
+        match &self.data {
+            DataState::Read { place, .. } => *place,
+            DataState::Fingerprint(_) => Place::after(self.epoch, self.batch),
+        }
+    }
+
+    /// The positions that the stage was trained on.
+    pub(super) fn seen(&self) -> u64 {
+        match &self.data {
+            DataState::Read { seen, .. } => *seen,
+            DataState::Fingerprint(_) => {
+                let of_epoch = self.batch * self.settings.batch_size as u64;
+                self.epoch * self.positions + of_epoch
+            }
         }
     }
 }

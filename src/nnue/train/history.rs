@@ -200,7 +200,7 @@ impl Reader {
             Entry::End {
                 reason, seconds, ..
             } => self.history.end = Some((reason, seconds)),
-            Entry::Dropped { .. } => {}
+            Entry::Dropped { .. } | Entry::Fallback { .. } => {}
         }
     }
 }

@@ -85,6 +85,20 @@ pub enum Entry {
         #[serde(with = "crate::files::path")]
         checkpoint: PathBuf,
     },
+    /// The device failed, and the training continues on another one. The line follows that of the
+    /// resume.
+    Fallback {
+        /// The number of steps so far.
+        step: u64,
+        /// The number of steps that were begun on the device that failed.
+        failed: u64,
+        /// The device that failed.
+        from: String,
+        /// The device of the training from here on.
+        device: String,
+        /// The text of the error.
+        reason: String,
+    },
     /// A step is done, or several since the line before.
     Step {
         /// The step, counted from 1.
@@ -147,6 +161,7 @@ impl Entry {
             Self::Stage { step, .. }
             | Self::Dropped { step, .. }
             | Self::Resume { step, .. }
+            | Self::Fallback { step, .. }
             | Self::Step { step, .. }
             | Self::Validation { step, .. }
             | Self::End { step, .. } => *step,

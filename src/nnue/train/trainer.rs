@@ -1,7 +1,9 @@
 //! The training loop: takes batches, runs steps on the device, reads the losses a few steps later,
 //! and writes checkpoints and log lines.
 
+mod failure;
 mod period;
+mod replay;
 mod stage;
 mod start;
 
@@ -15,13 +17,14 @@ use super::run::Run;
 use super::settings::Settings;
 use super::stage::Stage;
 use crate::engine::device::Device;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files::lock::DirectoryLock;
 use crate::nnue::data::{Loader, Place};
-use crate::nnue::{PendingLoss, Trainable};
+use crate::nnue::{PendingCheck, PendingLoss, Trainable};
 use crate::optim::schedule::Timeline;
 use period::Validated;
 use stage::Input;
+pub(super) use stage::learner_at;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +32,10 @@ use std::time::{Duration, Instant};
 
 /// The running loss is a mean over about this many steps.
 const RUNNING: f64 = 64.0;
+
+/// The number of steps between checks whether parameters and moments are finite. A checkpoint
+/// checks them too.
+const CHECK_EVERY: u64 = 64;
 
 /// A training run on a device. No other run can use its directory until the trainer is dropped.
 #[derive(Debug)]
@@ -54,7 +61,8 @@ pub struct Trainer {
     seen: u64,
     running_loss: Option<f64>,
     resumed_from: Option<u64>,
-    newest: Option<PathBuf>,
+    /// The newest checkpoint, with its step.
+    newest: Option<(u64, PathBuf)>,
     taken: Option<Taken>,
     _lock: DirectoryLock,
 }
@@ -71,6 +79,7 @@ enum Outcome {
 /// A step whose loss has not been read yet.
 struct InFlight {
     loss: PendingLoss,
+    check: Option<PendingCheck>,
     /// The number of the step in the training.
     step: u64,
     epoch: u64,
@@ -133,8 +142,12 @@ impl Trainer {
     /// step. In both cases the newest checkpoint holds the state at the end.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if a loss or a parameter is not a finite number, and the errors of the
-    /// data, the file system and the device. Earlier checkpoints stay valid.
+    /// [`Error::NotFinite`](crate::Error::NotFinite) if a loss, a gradient, a parameter or a moment
+    /// is not a finite number. The steps since the newest checkpoint are then replayed to find the
+    /// first such number. [`Error::Training`](crate::Error::Training) with the errors of the data,
+    /// the file system and the device. Earlier checkpoints stay valid. If the device can still do
+    /// it, an error of the training data or of the device leaves a checkpoint of the last whole
+    /// step.
     pub fn run(
         &mut self,
         stop: &AtomicBool,
@@ -142,6 +155,7 @@ impl Trainer {
     ) -> Result<Summary> {
         let start = Instant::now();
         let result = self.run_until(stop, observe, start);
+        let result = result.map_err(|error| self.stopped_by(error, stop));
         let seconds = start.elapsed().as_secs_f64();
         let reason = match &result {
             Ok(summary) if summary.finished => "finished".to_owned(),
@@ -204,7 +218,7 @@ impl Trainer {
             integer_validation: validated.and_then(|validated| validated.integers),
             best: self.best(),
             net,
-            checkpoint: self.newest.clone().unwrap_or_default(),
+            checkpoint: self.newest_path().unwrap_or_default(),
             log: self.run.log(),
             seconds: 0.0,
             positions_per_second: pace.positions_per_second(),
@@ -230,26 +244,26 @@ impl Trainer {
         for batch in loader {
             let batch = match batch {
                 Ok(batch) => batch,
-                Err(error) => {
-                    // The steps before the damaged record are done. Their losses belong in the log,
-                    // even if they are NaN.
-                    for done in in_flight {
-                        self.finish_step(done, observe, pace)?;
-                    }
-                    return Err(error);
-                }
+                Err(error) => return Err(self.rescue(error, in_flight, observe, pace)),
             };
             let own = self.learner.steps() + 1;
             let step = self.progress.stage_start() + own;
             let moment = timeline.moment(own, self.epoch);
             let learning_rate = settings.learning_rate_at(&moment);
             let epoch = self.epoch;
+            let loss = match self.learner.step(batch.as_ref(), learning_rate) {
+                Ok(loss) => loss,
+                Err(error) => return Err(self.rescue(error, in_flight, observe, pace)),
+            };
+            let checks = step.is_multiple_of(CHECK_EVERY);
+            let check = checks.then(|| self.learner.check()).transpose()?;
             self.batch += 1;
             self.seen += batch.len() as u64;
             self.place = *batch.next_place();
             let ends_epoch = batch.ends_epoch();
             in_flight.push_back(InFlight {
-                loss: self.learner.step(batch.as_ref(), learning_rate)?,
+                loss,
+                check,
                 step,
                 epoch,
                 positions: batch.len() as u64,
@@ -308,7 +322,12 @@ impl Trainer {
     ) -> Result<()> {
         let loss = done.loss.wait()?;
         if !loss.is_finite() {
-            return Err(self.not_finite(done.step, loss));
+            return Err(self.not_finite(done.step, "the loss", loss));
+        }
+        if let Some(check) = done.check
+            && !check.wait()?
+        {
+            self.check_values(done.step)?;
         }
         let loss = f64::from(loss);
         // At first this is a plain mean, so that the first losses lose their weight.
@@ -337,13 +356,5 @@ impl Trainer {
             positions_per_second,
         });
         Ok(())
-    }
-
-    fn not_finite(&self, step: u64, found: f32) -> Error {
-        Error::NotFinite {
-            step,
-            found,
-            last_checkpoint: self.newest.clone(),
-        }
     }
 }

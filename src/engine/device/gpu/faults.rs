@@ -2,6 +2,7 @@
 
 use super::lock;
 use crate::error::{Error, Result};
+use crate::panics::caught;
 use std::sync::{Arc, Mutex};
 
 /// The errors of an opened adapter.
@@ -18,7 +19,8 @@ impl Faults {
         let lost = Arc::new(Mutex::new(None));
         let seen = Arc::clone(&lost);
         device.set_device_lost_callback(move |reason, message| {
-            *lock(&seen) = Some(format!("{reason:?}: {message}"));
+            let text = format!("the device is lost ({reason:?}) {message}");
+            *lock(&seen) = Some(text.trim_end().to_owned());
         });
         let uncaptured = Arc::clone(&lost);
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
@@ -36,8 +38,11 @@ impl Faults {
         &self.name
     }
 
-    pub(super) fn device(&self) -> &wgpu::Device {
-        &self.device
+    /// Loses the device, as a driver does that fails.
+    pub(super) fn lose(&self) {
+        self.device.destroy();
+        let reason = || "the device is lost (Destroyed)".to_owned();
+        lock(&self.lost).get_or_insert_with(reason);
     }
 
     pub(super) fn failure(&self, operation: impl Into<String>, reason: impl ToString) -> Error {
@@ -50,32 +55,57 @@ impl Faults {
 
     /// The failure of a wait. The reason why the device is lost says more than that of the wait.
     pub(super) fn failed_wait(&self, reason: impl ToString) -> Error {
-        let lost = lock(&self.lost).clone();
-        let reason = lost.unwrap_or_else(|| reason.to_string());
+        let reason = self.lost().unwrap_or_else(|| reason.to_string());
         self.failure("wait for the device", reason)
     }
 
-    /// Runs `work`, and turns an error that wgpu reports meanwhile, or a lost device, into our
-    /// error.
+    /// The reason why the device is lost, if it is.
+    pub(super) fn lost(&self) -> Option<String> {
+        lock(&self.lost).clone()
+    }
+
+    /// Lets the device do a part of its work and tell what is done. wgpu panics if the device is
+    /// lost meanwhile.
+    pub(super) fn poll(&self, poll: wgpu::PollType) -> Result<()> {
+        match caught(|| self.device.poll(poll)) {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(self.failed_wait(error)),
+            Err(message) => Err(self.failed_wait(self.panicked(message))),
+        }
+    }
+
+    /// The reason of a panic inside wgpu. What the panic left half done there is unknown, so the
+    /// device is of no more use.
+    fn panicked(&self, message: String) -> String {
+        lock(&self.lost).get_or_insert(message).clone()
+    }
+
+    /// Runs `work`, and turns an error that wgpu reports meanwhile, a panic of wgpu or a lost
+    /// device into our error.
     pub(super) fn scoped<T>(&self, operation: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        if let Some(reason) = self.lost() {
+            return Err(self.failure(operation, reason));
+        }
         let filters = [
             wgpu::ErrorFilter::Internal,
             wgpu::ErrorFilter::OutOfMemory,
             wgpu::ErrorFilter::Validation,
         ];
         let scopes = filters.map(|filter| self.device.push_error_scope(filter));
-        let result = work();
+        let result = caught(work);
         // Scopes form a stack: the last one pushed is popped first.
         let mut errors = Vec::new();
         for scope in scopes.into_iter().rev() {
             errors.extend(pollster::block_on(scope.pop()));
         }
-        if let Some(error) = errors.first() {
-            return Err(self.failure(operation, error));
+        let result = result
+            .unwrap_or_else(|message| Err(self.failure(operation, self.panicked(message))));
+        // An error from inside names the operation more closely.
+        let value = result?;
+        let reason = errors.first().map(ToString::to_string);
+        match reason.or_else(|| self.lost()) {
+            Some(reason) => Err(self.failure(operation, reason)),
+            None => Ok(value),
         }
-        if let Some(reason) = lock(&self.lost).as_ref() {
-            return Err(self.failure(operation, reason));
-        }
-        result
     }
 }

@@ -92,18 +92,13 @@ impl GpuReadback {
         self.submitter.faults.failed_wait(reason)
     }
 
-    fn device(&self) -> &wgpu::Device {
-        self.submitter.faults.device()
-    }
-
     /// Blocks until the submission is done, whether it reads or not.
     pub(in crate::engine::device) fn wait(self) -> Result<Vec<Values>> {
         let index = self.submitter.made(&self.submission)?;
-        let waited = self.device().poll(wgpu::PollType::Wait {
+        self.submitter.faults.poll(wgpu::PollType::Wait {
             submission_index: Some(index),
             timeout: None,
-        });
-        waited.map_err(|error| self.failure(error))?;
+        })?;
         pollster::block_on(self.get())
     }
 
@@ -121,17 +116,21 @@ impl GpuReadback {
         });
         let mut received = pin!(receiver.receive());
         let mapped = poll_fn(|context| {
-            let polled = self.device().poll(wgpu::PollType::Poll);
+            let faults = &self.submitter.faults;
+            let polled = faults.poll(wgpu::PollType::Poll);
             if let Poll::Ready(mapped) = received.as_mut().poll(context) {
-                return Poll::Ready(mapped.ok_or("the device dropped the request".to_owned()));
+                let dropped = || self.failure("the device dropped the request");
+                return Poll::Ready(mapped.ok_or_else(dropped));
             }
-            if let Err(error) = polled {
-                return Poll::Ready(Err(error.to_string()));
+            // A device that is lost may never answer.
+            let lost = faults.lost().map(|reason| self.failure(reason));
+            if let Some(error) = polled.err().or(lost) {
+                return Poll::Ready(Err(error));
             }
             context.waker().wake_by_ref();
             Poll::Pending
         });
-        let mapped = mapped.await.map_err(|reason| self.failure(reason))?;
+        let mapped = mapped.await?;
         mapped.map_err(|error| self.failure(error))?;
         let values = {
             let view = buffer.get_mapped_range(..bytes(&self.wanted));

@@ -2,7 +2,6 @@
 
 use super::Trainer;
 use crate::error::Result;
-use crate::nnue::Parameters;
 use crate::nnue::train::checkpoint::Checkpoint;
 use crate::nnue::train::data_state::DataState;
 use crate::nnue::train::evaluate::{Evaluation, evaluate};
@@ -121,15 +120,11 @@ impl Trainer {
             moments: self.learner.moments()?,
             running_loss: self.running_loss,
         };
-        let sets = checkpoint.moments.iter().chain([&checkpoint.parameters]);
-        let mut values = sets.flat_map(Parameters::values).flatten();
-        if let Some(&value) = values.find(|value| !value.is_finite()) {
-            return Err(self.not_finite(checkpoint.step, value));
-        }
+        self.check_sets(checkpoint.step, &checkpoint.parameters, &checkpoint.moments)?;
         // A resume finds lines up to the checkpoint.
         self.log.write_steps()?;
         let path = self.run.checkpoints().save(&checkpoint)?;
-        self.newest = Some(path.clone());
+        self.newest = Some((checkpoint.step, path.clone()));
         self.prune()?;
         Ok(path)
     }

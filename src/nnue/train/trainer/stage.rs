@@ -73,11 +73,14 @@ pub(super) fn learner(
     parameters: &Parameters,
 ) -> Result<Box<dyn Trainable>> {
     let learner = Learner::new(device, parameters, settings.loss, settings.optimizer)?;
-    with_options(learner, settings)
+    Ok(Box::new(with_options(learner, settings)?))
 }
 
 /// The learner of a stage at a checkpoint.
-pub(super) fn learner_at(device: &Device, checkpoint: &Checkpoint) -> Result<Box<dyn Trainable>> {
+pub(in crate::nnue::train) fn learner_at(
+    device: &Device,
+    checkpoint: &Checkpoint,
+) -> Result<Learner> {
     let settings = &checkpoint.settings;
     let learner = Learner::resume(
         device,
@@ -90,7 +93,7 @@ pub(super) fn learner_at(device: &Device, checkpoint: &Checkpoint) -> Result<Box
     with_options(learner, settings)
 }
 
-fn with_options(mut learner: Learner, settings: &Settings) -> Result<Box<dyn Trainable>> {
+fn with_options(mut learner: Learner, settings: &Settings) -> Result<Learner> {
     learner.set_half(settings.half)?;
     learner.set_half_weights(settings.half_weights)?;
     learner.set_quantization(settings.quantization()?)?;
@@ -100,7 +103,7 @@ fn with_options(mut learner: Learner, settings: &Settings) -> Result<Box<dyn Tra
     if let Err(error) = learner.set_tuning(settings.tuning) {
         ::log::warn!("the run's steps cannot go on as they began: its bits will differ: {error}");
     }
-    Ok(Box::new(learner))
+    Ok(learner)
 }
 
 /// The stages with the variants that their steps have on a device, as a run records them.
@@ -123,24 +126,34 @@ pub(super) fn with_variants(device: &Device, stages: &[Stage]) -> Result<Vec<Sta
 impl Trainer {
     /// The batches of the rest of the stage. A new epoch begins without a delay.
     pub(super) fn loader(&self) -> Result<Loader> {
+        self.loader_at(&*self.learner, self.place, self.epoch)
+    }
+
+    /// The batches of the rest of the stage after the steps of a learner.
+    pub(super) fn loader_at(
+        &self,
+        learner: &dyn Trainable,
+        start: Place,
+        epoch: u64,
+    ) -> Result<Loader> {
         let (settings, input) = (self.settings(), &self.input);
         let epochs = match settings.in_superbatches() {
             true => None,
-            false => Some(settings.epochs.saturating_sub(self.epoch)),
+            false => Some(settings.epochs.saturating_sub(epoch)),
         };
         let loader = LoaderSettings {
             batch_size: settings.batch_size,
             shuffle_buffer: settings.shuffle_buffer,
             seed: settings.seed,
-            start: self.place,
+            start,
             epochs,
             judge: None,
-            shares: settings.shares(input.timeline, self.learner.steps()),
+            shares: settings.shares(input.timeline, learner.steps()),
             target: settings.objective().target(),
             output_buckets: settings.output_buckets,
             threads: self.run.loader_threads(),
         };
-        let needs = self.learner.step_needs();
+        let needs = learner.step_needs();
         settings.inputs.loader(&input.dataset, &loader, needs)
     }
 

@@ -9,7 +9,6 @@ use crate::files::lock::DirectoryLock;
 use crate::nnue::Network;
 use crate::nnue::data::Place;
 use crate::nnue::train::config::Config;
-use crate::nnue::train::data_state::DataState;
 use crate::nnue::train::extension::check_extension;
 use crate::nnue::train::init::{Taken, take};
 use crate::nnue::train::integers::Integers;
@@ -178,13 +177,7 @@ impl Trainer {
         // The stage goes on as it was planned, also if its unread data have changed.
         input.positions = checkpoint.positions;
         input.timeline = checkpoint.settings.timeline(checkpoint.positions);
-        let seen = match &checkpoint.data {
-            DataState::Read { seen, .. } => *seen,
-            DataState::Fingerprint(_) => {
-                let of_epoch = checkpoint.batch * checkpoint.settings.batch_size as u64;
-                checkpoint.epoch * checkpoint.positions + of_epoch
-            }
-        };
+        let seen = checkpoint.seen();
         let integers = integers_of(run, &checkpoint.settings)?;
         let learner = learner_at(device, &checkpoint)?;
         let before = log::read(&run.log()).unwrap_or_default();
@@ -213,17 +206,17 @@ impl Trainer {
             input,
             later_inputs: inputs,
             run: run.clone(),
-            learner,
+            learner: Box::new(learner),
             integers,
             log,
             epoch: checkpoint.epoch,
             batch: checkpoint.batch,
-            place: checkpoint.data.place(checkpoint.epoch, checkpoint.batch),
+            place: checkpoint.place(),
             seen,
             running_loss: checkpoint.running_loss,
             resumed_from: Some(checkpoint.step),
             progress: checkpoint.progress,
-            newest: Some(path),
+            newest: Some((checkpoint.step, path)),
             taken: None,
             _lock: lock,
         };
