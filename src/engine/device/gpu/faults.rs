@@ -98,8 +98,8 @@ impl Faults {
         for scope in scopes.into_iter().rev() {
             errors.extend(pollster::block_on(scope.pop()));
         }
-        let result = result
-            .unwrap_or_else(|message| Err(self.failure(operation, self.panicked(message))));
+        let result =
+            result.unwrap_or_else(|message| Err(self.failure(operation, self.panicked(message))));
         // An error from inside names the operation more closely.
         let value = result?;
         let reason = errors.first().map(ToString::to_string);
