@@ -1,12 +1,15 @@
 //! Devices and their buffers. Three executors play the same recordings: `gpu` through wgpu, `cpu`
 //! in f32 on threads, and `reference` in f64 by the kernels' twins.
 
+mod blocking;
 mod choice;
 mod clock;
 mod gpu;
 mod host;
 mod stream;
 
+use blocking::block_on;
+pub(crate) use blocking::{Wait, blocked};
 pub use choice::{AdapterIdentity, AdapterReport, adapters};
 pub use clock::{Work, WorkTime};
 
@@ -168,6 +171,13 @@ impl Readback {
             Pending::Gpu(readback) => readback.get().await,
         }
     }
+
+    pub(crate) async fn by(self, wait: Wait) -> Result<Vec<Values>> {
+        match wait {
+            Wait::Blocking => self.wait(),
+            Wait::Async => self.get().await,
+        }
+    }
 }
 
 /// A device that plays recordings: a GPU adapter, the CPU, or the f64 reference. Clones are the
@@ -207,6 +217,15 @@ impl Device {
     /// [`Error::NoDevice`] lists the devices that were found if none of them matches.
     pub fn open(request: Option<&str>) -> Result<Self> {
         choice::open(request, None)
+    }
+
+    /// As [`Device::open`], without blocking a thread. A browser needs it: there `auto` takes the
+    /// GPU that WebGPU offers, or the CPU executor on the calling thread.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub async fn open_async(request: Option<&str>) -> Result<Self> {
+        choice::open_async(request, None).await
     }
 
     /// As [`Device::open`], with the number of threads of the CPU executor, or one thread per core.
@@ -479,9 +498,13 @@ impl Buffer {
 
     /// Reads all values, and blocks until they arrive.
     pub fn read(&self) -> Result<Values> {
+        blocked(self.read_by(Wait::Blocking))
+    }
+
+    pub(crate) async fn read_by(&self, wait: Wait) -> Result<Values> {
         let mut recording = Recording::new();
         recording.read(self.id, self.len);
-        let mut values = self.device.play(&recording)?.wait()?;
+        let mut values = self.device.play(&recording)?.by(wait).await?;
         values.pop().ok_or_else(|| Error::Device {
             device: self.device.name().to_owned(),
             operation: "read back".to_owned(),

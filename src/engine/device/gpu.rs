@@ -94,7 +94,7 @@ struct Counts {
 }
 
 impl Gpu {
-    pub(super) fn open(
+    pub(super) async fn open(
         adapter: &wgpu::Adapter,
         name: String,
         identity: AdapterIdentity,
@@ -113,7 +113,7 @@ impl Gpu {
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
         };
-        let opened = pollster::block_on(adapter.request_device(&descriptor));
+        let opened = adapter.request_device(&descriptor).await;
         let (device, queue) = opened.map_err(|error| Error::Device {
             device: name.clone(),
             operation: "open the adapter".to_owned(),

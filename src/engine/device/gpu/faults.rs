@@ -1,6 +1,7 @@
 //! What wgpu reports as wrong, as our errors.
 
 use super::lock;
+use crate::engine::device::block_on;
 use crate::error::{Error, Result};
 use std::sync::{Arc, Mutex};
 
@@ -57,7 +58,32 @@ impl Faults {
 
     /// Runs `work`, and turns an error that wgpu reports meanwhile, or a lost device, into our
     /// error.
+    ///
+    /// A browser tells errors later, to the handlers of [`Self::new`]. The next call and the next
+    /// wait return them.
     pub(super) fn scoped<T>(&self, operation: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let mut errors = Vec::new();
+        let result = match cfg!(target_arch = "wasm32") {
+            true => work(),
+            false => self.watched(work, &mut errors),
+        };
+        if let Some(error) = errors.first() {
+            return Err(self.failure(operation, error));
+        }
+        self.check(operation)?;
+        result
+    }
+
+    /// An error if the device is lost.
+    pub(super) fn check(&self, operation: &str) -> Result<()> {
+        match lock(&self.lost).as_ref() {
+            Some(reason) => Err(self.failure(operation, reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs `work`, and adds the errors that wgpu reports meanwhile.
+    fn watched<T>(&self, work: impl FnOnce() -> T, errors: &mut Vec<wgpu::Error>) -> T {
         let filters = [
             wgpu::ErrorFilter::Internal,
             wgpu::ErrorFilter::OutOfMemory,
@@ -66,15 +92,8 @@ impl Faults {
         let scopes = filters.map(|filter| self.device.push_error_scope(filter));
         let result = work();
         // Scopes form a stack: the last one pushed is popped first.
-        let mut errors = Vec::new();
         for scope in scopes.into_iter().rev() {
-            errors.extend(pollster::block_on(scope.pop()));
-        }
-        if let Some(error) = errors.first() {
-            return Err(self.failure(operation, error));
-        }
-        if let Some(reason) = lock(&self.lost).as_ref() {
-            return Err(self.failure(operation, reason));
+            errors.extend(block_on(scope.pop()).flatten());
         }
         result
     }
