@@ -84,7 +84,8 @@ impl Evaluator {
                 Some(_) => loss.predict(f64::from(y)),
                 None => Link::Sigmoid.apply(f64::from(y)),
             };
-            self.moments.add(predicted, f64::from(target.sigmoid(score)));
+            self.moments
+                .add(predicted, f64::from(target.sigmoid(score)));
         }
     }
 
