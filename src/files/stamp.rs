@@ -21,6 +21,15 @@ impl Stamp {
         }
     }
 
+    /// The stamp of bytes that never change.
+    pub(crate) fn of_memory(bytes: &[u8]) -> Self {
+        Self {
+            bytes: bytes.len() as u64,
+            modified: None,
+            number: None,
+        }
+    }
+
     /// Whether `later`, the stamp of the same path, may be the same file: unchanged, or longer,
     /// because something was appended.
     pub(crate) fn may_become(&self, later: &Self) -> bool {

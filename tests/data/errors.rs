@@ -255,8 +255,8 @@ fn settings_out_of_range_are_refused() {
         "batch_size: expected 1 to ",
     );
     refuses(
-        base.clone().threads(0),
-        "threads: expected 1 to 1024, found 0",
+        base.clone().threads(1025),
+        "threads: expected at most 1024, found 1025",
     );
     refuses(
         target(1.5, 400.0),

@@ -110,6 +110,48 @@ fn data_that_are_exchanged_for_others_of_the_same_length_are_noticed() {
     );
 }
 
+#[test]
+fn without_threads_and_without_files_the_batches_are_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = numbered(&folder, &[1003]);
+    let dataset = Dataset::in_memory("positions", fs::read(&path[0]).unwrap()).unwrap();
+    assert_eq!(dataset.positions(), Some(1003));
+    let on_disk = Dataset::open(&path).unwrap();
+    assert_eq!(
+        dataset.fingerprint().unwrap(),
+        on_disk.fingerprint().unwrap()
+    );
+    for (batch_size, shuffle, skip) in [(48, 0, 5), (48, 7, 21), (90, 64, 0), (17, 5000, 3)] {
+        let base = settings(batch_size, shuffle)
+            .epochs(3)
+            .start(Place::after(0, skip));
+        let expected = load(&path, &base).unwrap();
+        let found = loader(&dataset, &base.clone().threads(0)).unwrap();
+        let found: Vec<_> = found.map(|batch| batch.unwrap()).collect();
+        assert!(found == expected, "{batch_size} of {shuffle}");
+        assert!(
+            loader(&dataset, &base.threads(0).epochs(0))
+                .unwrap()
+                .next()
+                .is_none()
+        );
+    }
+    let error = Dataset::in_memory("positions", vec![0; 33]).unwrap_err();
+    assert!(error.to_string().starts_with("positions: "), "{error}");
+}
+
+#[test]
+fn without_threads_an_error_follows_the_batches_before() {
+    let mut records = fs::read(shipped("chess_validation.bin")).unwrap();
+    records[32 * 500 + 26] = 3;
+    let dataset = Dataset::in_memory("broken", records).unwrap();
+    let mut loader = loader(&dataset, &settings(60, 0).threads(0)).unwrap();
+    assert!(loader.by_ref().take(8).all(|batch| batch.is_ok()));
+    let error = loader.next().unwrap().err().unwrap().to_string();
+    assert!(error.starts_with("broken: record 500 "), "{error}");
+    assert!(loader.next().is_none());
+}
+
 /// A network of [`Chess768`] that computes on this number of the host's threads.
 fn on_threads(count: usize) -> Network {
     network(&Device::cpu_with_threads(count.try_into().unwrap()).unwrap())

@@ -12,7 +12,7 @@ use aligned_vec::{AVec, CACHELINE_ALIGN};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use web_time::Instant;
 
 /// The CPU executor cuts a batch into micro-batches beyond this size, as a GPU does at its binding
 /// limit. The bits of a run depend on it, so it is a constant and not a property of the machine.
@@ -89,6 +89,18 @@ impl Host<f64> {
 
 impl Host<f32> {
     pub(super) fn cpu(threads: usize) -> Result<Self> {
+        let pool = match cfg!(target_arch = "wasm32") {
+            // In a browser, rayon computes on the calling thread.
+            true => None,
+            false => Some(Self::pool(threads)?),
+        };
+        Ok(Self::new("cpu", pool, |kernel, call| match kernel.cpu {
+            Some(body) => body(call),
+            None => run_twin_rounded(kernel, call),
+        }))
+    }
+
+    fn pool(threads: usize) -> Result<Arc<rayon::ThreadPool>> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("wgrad-cpu-{index}"))
@@ -98,14 +110,7 @@ impl Host<f32> {
                 operation: format!("start {threads} threads"),
                 reason: error.to_string(),
             })?;
-        Ok(Self::new(
-            "cpu",
-            Some(pool.into()),
-            |kernel, call| match kernel.cpu {
-                Some(body) => body(call),
-                None => run_twin_rounded(kernel, call),
-            },
-        ))
+        Ok(pool.into())
     }
 }
 

@@ -4,9 +4,8 @@ use super::dataset::Dataset;
 use super::format::DataFile;
 use super::place::Place;
 use crate::error::{Error, Fault, Result};
-use crate::files::atomic::open_regular;
 use serde::{Deserialize, Serialize};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, SeekFrom};
 
 /// About the number of samples of a past, and their size in bytes.
 const SAMPLES: u64 = 256;
@@ -92,7 +91,7 @@ impl Dataset {
             if file.stamp.bytes < known.bytes {
                 let expected = format!("at least the {} bytes read so far", known.bytes);
                 let fault = Fault::new("size", expected, format!("{} bytes", file.stamp.bytes));
-                return Err(Error::data(&file.path, fault));
+                return Err(Error::data(file.path(), fault));
             }
             let found = samples(file, known.bytes, past.stride)?;
             let mut starts = starts(known.bytes, past.stride);
@@ -106,7 +105,7 @@ impl Dataset {
             let place = format!("from byte {start}, {}", file.name_of(start)?);
             let expected = "the data that the run has read so far";
             let fault = Fault::new(place, expected, "other data");
-            return Err(Error::data(&file.path, fault));
+            return Err(Error::data(file.path(), fault));
         }
         Ok(())
     }
@@ -121,7 +120,7 @@ fn starts(bytes: u64, stride: u64) -> impl Iterator<Item = u64> {
 /// The checksums of the samples of the first `bytes` bytes of a file.
 fn samples(file: &DataFile, bytes: u64, stride: u64) -> Result<Vec<u32>> {
     let read = || {
-        let mut input = open_regular(&file.path)?;
+        let (mut input, _) = file.source.open()?;
         let mut buffer = Vec::new();
         let sums = starts(bytes, stride).map(|start| {
             buffer.clear();
@@ -132,5 +131,5 @@ fn samples(file: &DataFile, bytes: u64, stride: u64) -> Result<Vec<u32>> {
         });
         sums.collect::<std::io::Result<_>>()
     };
-    read().map_err(Error::io(&file.path, "read"))
+    read().map_err(Error::io(file.path(), "read"))
 }

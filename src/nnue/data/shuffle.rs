@@ -220,10 +220,31 @@ impl Blocks {
     }
 }
 
+/// Where blocks come from.
+pub(crate) enum Supply {
+    /// The reader thread.
+    Thread(Receiver<Result<Block>>),
+    /// The thread that cuts batches. Used blocks come back through the channel.
+    Own(Box<Blocks>, Receiver<Block>),
+}
+
+impl Supply {
+    /// The next block; `None` after the last one, or if the reader thread is gone.
+    fn next(&mut self) -> Option<Result<Block>> {
+        match self {
+            Self::Thread(blocks) => blocks.recv().ok(),
+            Self::Own(blocks, used) => {
+                let memory = used.try_recv().unwrap_or_default();
+                blocks.read(memory).transpose()
+            }
+        }
+    }
+}
+
 /// The raw batches, cut from blocks in order.
 pub(crate) struct RawBatches {
     batch_size: usize,
-    blocks: Receiver<Result<Block>>,
+    blocks: Supply,
     /// Returns the memory of used blocks to the reader.
     memory: Sender<Block>,
     /// The block that batches are cut from.
@@ -245,7 +266,7 @@ impl RawBatches {
     pub(crate) fn new(
         order: Order,
         start: Place,
-        (blocks, memory): (Receiver<Result<Block>>, Sender<Block>),
+        (blocks, memory): (Supply, Sender<Block>),
         spares: Pool<RawBatch>,
     ) -> Self {
         Self {
@@ -264,7 +285,7 @@ impl RawBatches {
     /// Waits for the next block; `None` after the last one, or if the reader is gone.
     fn next_block(&mut self) -> Option<Result<Arc<Lent>>> {
         let skip = std::mem::take(&mut self.skip);
-        let block = match self.blocks.recv().ok()? {
+        let block = match self.blocks.next()? {
             Ok(block) => block,
             Err(error) => return Some(Err(error)),
         };
