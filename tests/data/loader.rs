@@ -6,11 +6,11 @@ use crate::support::{
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use wgrad::{Device, Error};
 use wgrad::nnue::data::{
     Chess768, Dataset, FeatureSet, Loader, Perspective, Place, Position, Target,
 };
 use wgrad::nnue::{Architecture, Needs, Network, Parameters, SparseInputs, Transpose};
+use wgrad::{Device, Error};
 
 #[test]
 fn an_epoch_brings_each_position_once_in_an_order_of_its_own() {

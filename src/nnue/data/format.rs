@@ -246,7 +246,10 @@ impl DataFile {
     /// # Errors
     /// Another file, or one that has changed other than by what was appended.
     pub(crate) fn check_unchanged(&self) -> Result<()> {
-        let found = self.source.stamp().map_err(Error::io(self.path(), "open"))?;
+        let found = self
+            .source
+            .stamp()
+            .map_err(Error::io(self.path(), "open"))?;
         if self.stamp.may_become(&found) {
             return Ok(());
         }

@@ -99,9 +99,9 @@ impl Faults {
         let mut errors = Vec::new();
         let result = match cfg!(target_arch = "wasm32") {
             true => work(),
-            false => self.watched(work, &mut errors).unwrap_or_else(|message| {
-                Err(self.failure(operation, self.panicked(message)))
-            }),
+            false => self
+                .watched(work, &mut errors)
+                .unwrap_or_else(|message| Err(self.failure(operation, self.panicked(message)))),
         };
         // An error from inside names the operation more closely.
         let value = result?;
