@@ -221,7 +221,7 @@ fn a_checkpoint_ends_a_line() {
 
 #[test]
 fn five_million_steps_take_a_few_megabytes() {
-    let lines = (1..=5_000_000).filter(|&step| thin::has_line(step)).count();
+    let lines = (1..=5_000_000).filter(|&step| has_line(step)).count();
     let line = serde_json::to_vec(&step(4_999_999, 1.0 / 3.0)).unwrap();
     assert!(lines * line.len() < 5 << 20, "{lines} of {}", line.len());
 }
