@@ -79,7 +79,11 @@ pub enum Error {
     },
     /// The newest checkpoint of a run cannot be read.
     #[error("{error}; {}", match readable {
-        Some(path) => format!("the newest checkpoint that can be read is {}", path.display()),
+        Some(path) => format!(
+            "the newest checkpoint that can be read is {}; to go on from there, remove the damaged \
+             file",
+            path.display()
+        ),
         None => "no other checkpoint there can be read".to_owned(),
     })]
     #[non_exhaustive]
@@ -374,7 +378,8 @@ mod tests {
                     readable: Some("good".into()),
                 },
                 "net: layer 1, bias: expected 2 values, found 3; \
-                 the newest checkpoint that can be read is good",
+                 the newest checkpoint that can be read is good; to go on from there, remove the \
+                 damaged file",
             ),
             (
                 Error::Training {

@@ -8,8 +8,8 @@ use std::path::Path;
 /// How the names of new files begin.
 const UNFINISHED: &str = ".unfinished-";
 
-/// Removes the new files that [`write_atomically`] leaves in a directory when its process is killed.
-/// Files that another process is writing stay.
+/// Removes the new files that [`write_atomically`] leaves in a directory when its process is
+/// killed. Files that another process is writing stay.
 ///
 /// # Errors
 /// [`Error::Io`] with the directory.

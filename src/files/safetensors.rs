@@ -161,8 +161,8 @@ impl TensorFile {
         Ok(())
     }
 
-    /// The JSON header, with zeros for the checksum. Keys are sorted on every level, and spaces fill
-    /// it to a multiple of 8 bytes, so that the data are aligned.
+    /// The JSON header, with zeros for the checksum. Keys are sorted on every level, and spaces
+    /// fill it to a multiple of 8 bytes, so that the data are aligned.
     fn header(&self) -> Result<Vec<u8>> {
         let mut metadata = self.metadata.clone();
         metadata.insert(checksum::KEY.to_owned(), checksum::ZEROS.to_owned());
@@ -193,8 +193,8 @@ impl TensorFile {
     pub(crate) fn warn_if_unchecked(&self) {
         if !self.checked {
             log::warn!(
-                "{}: it has no checksum, as files of release 0.1.0 and of other programs, so damage \
-                 to its numbers would go unnoticed",
+                "{}: it has no checksum, as files of release 0.1.0 and of other programs, so \
+                 damage to its numbers would go unnoticed",
                 self.path.display()
             );
         }

@@ -37,8 +37,8 @@ pub fn write_network(path: &Path, parameters: &Parameters, metadata: Metadata) -
     network_file(path, parameters, metadata)?.write_finite()
 }
 
-/// Reads the parameters and the metadata of a network file or a checkpoint. A file without a checksum
-/// gives a warning.
+/// Reads the parameters and the metadata of a network file or a checkpoint. A file without a
+/// checksum gives a warning.
 ///
 /// # Errors
 /// Tensors or metadata that are missing, do not fit together, or hold NaN or infinities. The error

@@ -1,16 +1,17 @@
 //! What every failure of a file operation leaves behind.
 //!
-//! The programs of `programs.rs` run with a library (`shim.c`, built by the test with `cc`) that makes
-//! one system call on a file fail: with an error, half done, interrupted, or with the death of the
-//! process there. `sweep.rs` does this for every call of every program and every failure. After each:
+//! The programs of `programs.rs` run with a library (`shim.c`, built by the test with `cc`) that
+//! makes one system call on a file fail: with an error, half done, interrupted, or with the death
+//! of the process there. `sweep.rs` does this for every call of every program and every failure.
+//! After each:
 //!
 //! - The process has exited with status 1 and a message that names the file, or was killed, or has
-//!   done its work all the same: after an interruption or half a write, and where a failure does not
-//!   matter.
-//! - Every tensor file that has its final name reads back with its checksum, and every other output is
-//!   absent or complete.
-//! - The work goes on with what a user types next, `--resume DIR` if there is a checkpoint and the same
-//!   command if there is none, to the bits of an undisturbed run. No temporary file remains.
+//!   done its work all the same: after an interruption or half a write, and where a failure does
+//!   not matter.
+//! - Every tensor file that has its final name reads back with its checksum, and every other output
+//!   is absent or complete.
+//! - The work goes on with what a user types next, `--resume DIR` if there is a checkpoint and the
+//!   same command if there is none, to the bits of an undisturbed run. No temporary file remains.
 //!
 //! The normal test run takes a sample. This is the whole sweep, with a table at its end:
 //!

@@ -1,11 +1,14 @@
-// A library for LD_PRELOAD that makes the n-th system call of a kind on files under a directory fail.
+// A library for LD_PRELOAD that makes the n-th system call of a kind on files under a directory
+// fail.
 //
 // A seccomp filter turns the system calls that concern files into SIGSYS, whoever makes them: the C
 // library, or Rust code that issues them itself. The handler counts those under the directory, and
-// makes the others. Its own calls come from one instruction, `fault_gate`, which the filter lets pass.
+// makes the others. Its own calls come from one instruction, in `fault_gate`, which the filter lets
+// pass.
 //
 // FAULT_DIRECTORY  the directory
-// FAULT_TRACE      a file that gets a line for each call: its kind and its path, after `!` if it failed
+// FAULT_TRACE      a file that gets a line for each call: its kind and its path, after `!` if it
+//                  failed
 // FAULT_KIND       the kind of the call that fails
 // FAULT_NUMBER     its number among the calls of the kind, counted from 1
 // FAULT_WHAT       the error's number, or `short`, `kill` or `torn`; `full` for a disk that is full
@@ -29,6 +32,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#define GATE                                                                                       \
+    ".text\n.globl fault_gate\n.hidden fault_gate\n.globl fault_gate_end\n.hidden fault_gate_end\n"
+
 #if defined(__x86_64__)
 #define ARCHITECTURE AUDIT_ARCH_X86_64
 #define RESULT(context) (context)->uc_mcontext.gregs[REG_RAX]
@@ -36,7 +42,7 @@ static void arguments(const ucontext_t *context, long *to) {
     const int registers[] = {REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8, REG_R9};
     for (int i = 0; i < 6; i++) to[i] = context->uc_mcontext.gregs[registers[i]];
 }
-__asm__(".text\n.globl fault_gate\n.hidden fault_gate\n.hidden fault_gate_end\n.globl fault_gate_end\n"
+__asm__(GATE
         "fault_gate:\n mov %rdi, %rax\n mov %rsi, %rdi\n mov %rdx, %rsi\n mov %rcx, %rdx\n"
         " mov %r8, %r10\n mov %r9, %r8\n mov 8(%rsp), %r9\n syscall\nfault_gate_end:\n ret\n");
 #elif defined(__aarch64__)
@@ -45,7 +51,7 @@ __asm__(".text\n.globl fault_gate\n.hidden fault_gate\n.hidden fault_gate_end\n.
 static void arguments(const ucontext_t *context, long *to) {
     for (int i = 0; i < 6; i++) to[i] = context->uc_mcontext.regs[i];
 }
-__asm__(".text\n.globl fault_gate\n.hidden fault_gate\n.hidden fault_gate_end\n.globl fault_gate_end\n"
+__asm__(GATE
         "fault_gate:\n mov x8, x0\n mov x0, x1\n mov x1, x2\n mov x2, x3\n mov x3, x4\n"
         " mov x4, x5\n mov x5, x6\n svc #0\nfault_gate_end:\n ret\n");
 #endif
@@ -186,6 +192,7 @@ __attribute__((constructor)) static void begin(void) {
     ADD(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
     ADD(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP));
     struct sock_fprog program = {.len = end, .filter = filter};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
         refuse("fault shim: seccomp");
 }

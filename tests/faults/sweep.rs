@@ -189,8 +189,8 @@ impl Subject {
 }
 
 /// Whether a program may go on after the failure of a call: that of a directory that cannot be
-/// synchronized or cleaned, of the log that is read for a picture, of a picture that is drawn again,
-/// and of the number of a process that has ended.
+/// synchronized or cleaned, of the log that is read for a picture, of a picture that is drawn
+/// again, and of the number of a process that has ended.
 fn does_not_matter(call: &Call) -> bool {
     let picture = format!(".unfinished-{:08x}-…", crc32fast::hash(b"loss.svg"));
     match (&*call.kind, &*file(call)) {

@@ -199,8 +199,8 @@ pub fn drawable(points: &[(u64, f64)]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// At most `most` means of neighboring points, at even distances on the axis of steps: a log has more
-/// lines for the first steps than for later ones.
+/// At most `most` means of neighboring points, at even distances on the axis of steps: a log has
+/// more lines for the first steps than for later ones.
 pub fn thin(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     if points.len() <= most {
         return points.to_vec();

@@ -1,5 +1,6 @@
-//! The checksum of a tensor file: the CRC-32 of all its bytes, where zeros replace the digits of the
-//! checksum itself. It covers the header too: names, shapes, types and the settings in the metadata.
+//! The checksum of a tensor file: the CRC-32 of all its bytes, where zeros replace the digits of
+//! the checksum itself. It covers the header too: names, shapes, types and the settings in the
+//! metadata.
 
 use crc32fast::Hasher;
 use std::io::{self, BufWriter, Write};

@@ -92,7 +92,11 @@ impl History {
     /// the entry before. There are about `count` entries, and at least one for each start or resume
     /// whose steps took a measurable time.
     pub fn speeds(&self, count: usize) -> Vec<(u64, f64)> {
-        let steps = |points: &[Point]| points.iter().map(|point| point.steps).sum::<u64>();
+        // A damaged log may have any numbers.
+        let steps = |points: &[Point]| {
+            let steps = points.iter().map(|point| point.steps);
+            steps.fold(0, u64::saturating_add).max(1)
+        };
         let share = steps(&self.steps).div_ceil(count.max(1) as u64).max(1);
         let mut speeds = Vec::new();
         for call in self.steps.chunk_by(|a, b| a.call == b.call) {
@@ -101,8 +105,11 @@ impl History {
             // are read together.
             let steps = steps(call);
             let windows = (steps / share).max(1);
-            let before = call[0].step - call[0].steps.min(call[0].step);
-            let window = |point: &Point| ((point.step - before) * windows).div_ceil(steps);
+            let before = call[0].step.saturating_sub(call[0].steps);
+            let window = |point: &Point| {
+                let own = point.step.saturating_sub(before);
+                own.saturating_mul(windows).div_ceil(steps)
+            };
             let ends = call.chunk_by(|a, b| window(a) == window(b));
             for last in ends.filter_map(<[Point]>::last) {
                 let took = last.seconds - seconds;

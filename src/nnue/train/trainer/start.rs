@@ -40,9 +40,8 @@ impl Trainer {
     /// # Errors
     /// Settings, data, an initial network or a directory that cannot be used. The settings, the
     /// first million positions and the directory are checked before anything is written. A
-    /// directory with the checkpoints or results of a run is refused; a run that ended before its
-    /// first checkpoint has none. While that run is going on,
-    /// the error is [`Error::InUse`].
+    /// directory with the checkpoints or results of a run is refused, and what a run without any
+    /// checkpoint left is replaced. While a run is going on there, the error is [`Error::InUse`].
     pub fn with_stages(device: &Device, stages: &[Stage], run: &Run) -> Result<Self> {
         check_stages(stages)?;
         let stages = &with_variants(device, stages)?[..];
