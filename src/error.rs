@@ -79,7 +79,11 @@ pub enum Error {
     },
     /// The newest checkpoint of a run cannot be read.
     #[error("{error}; {}", match readable {
-        Some(path) => format!("the newest checkpoint that can be read is {}", path.display()),
+        Some(path) => format!(
+            "the newest checkpoint that can be read is {}; to go on from there, remove the damaged \
+             file",
+            path.display()
+        ),
         None => "no other checkpoint there can be read".to_owned(),
     })]
     #[non_exhaustive]
@@ -141,6 +145,15 @@ pub enum Error {
         limit: u64,
         /// A size that fits, after "; ", or nothing.
         advice: String,
+    },
+    /// The system has no memory of this size.
+    #[error("{what} needs {needed} bytes of memory, more than the system has")]
+    #[non_exhaustive]
+    Memory {
+        /// The tensor, the batch or the buffer.
+        what: String,
+        /// The size in bytes.
+        needed: u64,
     },
     /// The device failed: it ran out of memory, was lost, or its driver refused an operation.
     #[error("{device}: {operation}: {reason}")]
@@ -225,6 +238,14 @@ impl Error {
         Self::Argument(Fault::new(name, expected, found))
     }
 
+    /// An [`Error::Memory`] about `len` elements of a type.
+    pub(crate) fn memory<T>(what: &str, len: usize) -> Self {
+        Self::Memory {
+            what: what.to_owned(),
+            needed: (len as u64).saturating_mul(size_of::<T>() as u64),
+        }
+    }
+
     /// An [`Error::Data`] about a file.
     pub fn data(path: impl Into<PathBuf>, fault: Fault) -> Self {
         let path = path.into();
@@ -279,25 +300,32 @@ impl Error {
         }
     }
 
-    /// The same error with the argument at fault in a larger place; see [`Fault::within`].
-    /// Errors that are not about an argument stay as they are.
+    /// The same error with the argument or the operation at fault in a larger place; see
+    /// [`Fault::within`]. Other errors stay as they are.
     #[must_use]
     pub fn within(self, outer: impl Display) -> Self {
         match self {
             Self::Argument(fault) => Self::Argument(fault.within(outer)),
+            Self::Operation { shapes, fault } => Self::Operation {
+                shapes,
+                fault: fault.within(outer),
+            },
             other => other,
         }
     }
 
-    /// An argument that came from a file of tensors, as an error about that file.
-    /// Errors that are not about an argument stay as they are.
+    /// An argument or operands that came from a file of tensors, as an error about that file.
+    /// Other errors stay as they are.
     #[must_use]
     pub fn in_file(self, path: &Path) -> Self {
+        let path = path.to_owned();
         match self {
-            Self::Argument(fault) => Self::Tensors {
-                path: path.to_owned(),
-                fault,
-            },
+            Self::Argument(fault) => Self::Tensors { path, fault },
+            Self::Operation { shapes, fault } => {
+                let place = format!("{} of {}", fault.place, listed(shapes));
+                let fault = Fault { place, ..fault };
+                Self::Tensors { path, fault }
+            }
             other => other,
         }
     }
@@ -339,12 +367,19 @@ mod tests {
                 "add of [2, 3] and [4]: expected equal shapes, found these",
             ),
             (
+                Error::operation("add", [&[2, 3][..], &[4]], "equal shapes", "these")
+                    .within("case 3")
+                    .in_file(Path::new("cases")),
+                "cases: case 3, add of [2, 3] and [4]: expected equal shapes, found these",
+            ),
+            (
                 Error::Checkpoint {
                     error: error.into(),
                     readable: Some("good".into()),
                 },
                 "net: layer 1, bias: expected 2 values, found 3; \
-                 the newest checkpoint that can be read is good",
+                 the newest checkpoint that can be read is good; to go on from there, remove the \
+                 damaged file",
             ),
             (
                 Error::Training {

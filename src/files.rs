@@ -3,5 +3,7 @@
 pub mod atomic;
 pub(crate) mod line;
 pub(crate) mod lock;
+pub(crate) mod memory;
 pub(crate) mod path;
 pub mod safetensors;
+pub(crate) mod stamp;

@@ -66,6 +66,9 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+#[cfg(all(target_arch = "wasm32", not(feature = "web")))]
+compile_error!("a build for browsers needs the feature `web`");
+
 // `uniform!` names the crate in an attribute, where `$crate` is not allowed.
 extern crate self as wgrad;
 

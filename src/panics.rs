@@ -3,7 +3,10 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
 
 /// The names of all threads of this crate begin with this.
 const THREADS: &str = "wgrad";
@@ -28,6 +31,16 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let result = catch_unwind(AssertUnwindSafe(work));
     CATCHING.set(CATCHING.get() - 1);
     result.map_err(|panic| message(&*panic))
+}
+
+/// As [`caught`], for a future.
+pub(crate) async fn caught_async<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    let mut work = pin!(work);
+    poll_fn(|context| match caught(|| work.as_mut().poll(context)) {
+        Ok(polled) => polled.map(Ok),
+        Err(message) => Poll::Ready(Err(message)),
+    })
+    .await
 }
 
 /// The message of a panic, in one line.

@@ -9,7 +9,7 @@ pub mod table;
 
 pub use operation::verify_operation;
 
-use crate::engine::device::{Buffer, Device};
+use crate::engine::device::{Buffer, Device, Wait, blocked};
 use crate::engine::kernel::{Bound, Case, Element, Kernel, Slot};
 use crate::engine::recording::{Command, Dispatch, Recording};
 use crate::error::Result;
@@ -121,11 +121,12 @@ fn absolute(values: &[f32]) -> Cow<'_, [f32]> {
 
 /// Runs a case on a device, on its own values or, with `magnitudes`, on the absolute values of all
 /// its floats.
-fn run(
+async fn run(
     device: &Device,
     kernel: &'static Kernel,
     case: &Case,
     magnitudes: bool,
+    wait: Wait,
 ) -> Result<Vec<Option<Output>>> {
     let prepare = |values| {
         if magnitudes {
@@ -169,7 +170,8 @@ fn run(
             recording.read(buffer.id(), buffer.len());
         }
     }
-    let mut values = device.play(&recording)?.wait()?.into_iter();
+    let values = device.play(&recording)?.by(wait).await?;
+    let mut values = values.into_iter();
     let outputs = case.slots.iter().map(|slot| {
         let len = match slot {
             Slot::Floats(_) | Slot::Words(_) => return None,
@@ -241,9 +243,10 @@ impl Expected {
         };
         let is_sum =
             |slot: &Slot| matches!(bound_of(slot), Some(Bound::Sum { .. } | Bound::Sums { .. }));
-        let found = run(reference, kernel, case, false)?;
+        let run = |magnitudes| blocked(run(reference, kernel, case, magnitudes, Wait::Blocking));
+        let found = run(false)?;
         let magnitudes = if case.slots.iter().any(is_sum) {
-            run(reference, kernel, case, true)?
+            run(true)?
         } else {
             case.slots.iter().map(|_| None).collect()
         };
@@ -274,7 +277,30 @@ impl Expected {
         kernel: &'static Kernel,
         case: &Case,
     ) -> Result<Outcome> {
-        let found = run(device, kernel, case, false)?;
+        blocked(self.compare_by(device, kernel, case, Wait::Blocking))
+    }
+
+    /// As [`Expected::compare`], without blocking a thread.
+    ///
+    /// # Errors
+    /// As [`Expected::compare`].
+    pub async fn compare_async(
+        &self,
+        device: &Device,
+        kernel: &'static Kernel,
+        case: &Case,
+    ) -> Result<Outcome> {
+        self.compare_by(device, kernel, case, Wait::Async).await
+    }
+
+    async fn compare_by(
+        &self,
+        device: &Device,
+        kernel: &'static Kernel,
+        case: &Case,
+        wait: Wait,
+    ) -> Result<Outcome> {
+        let found = run(device, kernel, case, false, wait).await?;
         let mut outcome = Outcome {
             kernel: kernel.label(case.variant),
             operation: kernel.operation(case.variant),

@@ -7,7 +7,7 @@
 //! Loops of a few long tasks hand them out one at a time, by `with_max_len(1)`. If rayon cut them
 //! into runs, one thread would end up with the last run while the others wait.
 
-pub mod product;
+pub(crate) mod product;
 pub mod simd;
 
 use rayon::prelude::*;

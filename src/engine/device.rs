@@ -1,6 +1,7 @@
 //! Devices and their buffers. Three executors play the same recordings: `gpu` through wgpu, `cpu`
 //! in f32 on threads, and `reference` in f64 by the kernels' twins.
 
+mod blocking;
 mod buffer;
 mod choice;
 mod clock;
@@ -8,6 +9,8 @@ mod gpu;
 mod host;
 mod stream;
 
+use blocking::block_on;
+pub(crate) use blocking::{Wait, blocked};
 pub use buffer::Buffer;
 pub use choice::{AdapterIdentity, AdapterReport, adapters};
 pub use clock::{Work, WorkTime};
@@ -172,6 +175,13 @@ impl Readback {
             Pending::Gpu(readback) => readback.get().await,
         }
     }
+
+    pub(crate) async fn by(self, wait: Wait) -> Result<Vec<Values>> {
+        match wait {
+            Wait::Blocking => self.wait(),
+            Wait::Async => self.get().await,
+        }
+    }
 }
 
 /// A device that plays recordings: a GPU adapter, the CPU, or the f64 reference. Clones are the
@@ -211,6 +221,15 @@ impl Device {
     /// [`Error::NoDevice`] lists the devices that were found if none of them matches.
     pub fn open(request: Option<&str>) -> Result<Self> {
         choice::open(request, None)
+    }
+
+    /// As [`Device::open`], without blocking a thread. A browser needs it: there `auto` takes the
+    /// GPU that WebGPU offers, or the CPU executor on the calling thread.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub async fn open_async(request: Option<&str>) -> Result<Self> {
+        choice::open_async(request, None).await
     }
 
     /// As [`Device::open`], with the number of threads of the CPU executor, or one thread per core.

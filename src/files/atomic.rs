@@ -1,28 +1,62 @@
-//! Atomic replacement of files, and opening without waiting.
+//! Atomic replacement of files, opening without waiting, and listing without interruption.
 
 use crate::error::{Error, Result};
-use std::fs::File;
+use std::fs::{File, ReadDir, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+/// How the names of new files begin.
 const UNFINISHED: &str = ".unfinished-";
 
 /// Removes the new files that [`write_atomically`] leaves in a directory when its process is
-/// killed. No other process may be writing there.
+/// killed. Files that another process is writing stay.
 ///
 /// # Errors
 /// [`Error::Io`] with the directory.
 pub(crate) fn remove_unfinished(directory: &Path) -> Result<()> {
-    let attempt = || {
-        for entry in std::fs::read_dir(directory)? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-                std::fs::remove_file(entry.path())?;
-            }
+    remove_abandoned(directory, UNFINISHED).map_err(Error::io(directory, "remove unfinished files"))
+}
+
+/// Removes the files whose names begin so and which nobody has locked. Their writers hold a lock.
+fn remove_abandoned(directory: &Path, prefix: &str) -> io::Result<()> {
+    for entry in list(directory)? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with(prefix) {
+            continue;
         }
-        Ok(())
-    };
-    attempt().map_err(Error::io(directory, "remove unfinished files"))
+        let path = entry.path();
+        if !path.symlink_metadata().is_ok_and(|found| found.is_file()) {
+            continue;
+        }
+        let attempt = || {
+            // Some file systems lock only what is open for writing.
+            let file = File::options().write(true).open(&path)?;
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) => Ok(()),
+                _ => std::fs::remove_file(&path),
+            }
+        };
+        match attempt() {
+            // Its writer has just finished.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            tried => tried?,
+        }
+    }
+    Ok(())
+}
+
+/// The entries of a directory. Unlike `read_dir` it goes on after an interruption, as `File::open`
+/// does.
+///
+/// # Errors
+/// The system's error.
+pub(crate) fn list(directory: &Path) -> io::Result<ReadDir> {
+    loop {
+        match std::fs::read_dir(directory) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            entries => return entries,
+        }
+    }
 }
 
 /// Opens a regular file for reading. A pipe is refused, because opening one waits for a writer.
@@ -37,7 +71,8 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
 }
 
 /// Replaces the file at `path`. At every moment `path` holds either its old or its complete new
-/// contents: a new file in the same directory is written, synchronized to the disk and renamed.
+/// contents: a new file in the same directory is written, synchronized to the disk and renamed. If
+/// the process is killed before, the next write to `path` removes the new file.
 ///
 /// # Errors
 /// [`Error::Io`] with `path` if any of this fails. The new file is removed then.
@@ -54,13 +89,21 @@ pub fn write_atomically(
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty());
         let directory = parent.unwrap_or(Path::new("."));
+        // The name of a file may be as long as names can be, so its hash takes its place.
+        let name = path.file_name().unwrap_or_default();
+        let name = crc32fast::hash(name.as_encoded_bytes());
+        let prefix = format!("{UNFINISHED}{name:08x}-");
+        // An abandoned file that cannot be removed is no reason to refuse this one.
+        let _ = remove_abandoned(directory, &prefix);
         let mut builder = tempfile::Builder::new();
-        builder.prefix(UNFINISHED);
+        builder.prefix(&prefix);
         // Temporary files are private by default. This one gets the permissions of any other new
         // file, as the umask says.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let file = builder.tempfile_in(directory).map_err(without_path)?;
+        // Where a file system has no locks, it also has none that are held.
+        let _ = file.as_file().try_lock();
         let mut out = BufWriter::with_capacity(1 << 16, file.as_file());
         write(&mut out)?;
         out.flush()?;
@@ -112,7 +155,7 @@ fn not_regular() -> io::Error {
 
 /// Removes the path of the temporary file from the text of an error, because [`Error::Io`] already
 /// names the path of the file.
-fn without_path(error: io::Error) -> io::Error {
+pub(crate) fn without_path(error: io::Error) -> io::Error {
     let text = error.to_string();
     match text.rsplit_once(" at path ") {
         Some((reason, _)) => io::Error::new(error.kind(), reason),

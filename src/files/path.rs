@@ -5,6 +5,7 @@
 //! "crate::files::path")]`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+#[cfg(any(unix, windows))]
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 #[serde(untagged)]
 pub(crate) enum StoredPath {
     Text(String),
+    #[cfg(any(unix, windows))]
     Exact(OsString),
 }
 
@@ -20,7 +22,11 @@ impl From<&Path> for StoredPath {
     fn from(path: &Path) -> Self {
         match path.to_str() {
             Some(text) => Self::Text(text.to_owned()),
+            #[cfg(any(unix, windows))]
             None => Self::Exact(path.into()),
+            // Other systems, such as a browser, have no files to name.
+            #[cfg(not(any(unix, windows)))]
+            None => Self::Text(path.to_string_lossy().into_owned()),
         }
     }
 }
@@ -29,6 +35,7 @@ impl From<StoredPath> for PathBuf {
     fn from(stored: StoredPath) -> Self {
         match stored {
             StoredPath::Text(text) => text.into(),
+            #[cfg(any(unix, windows))]
             StoredPath::Exact(path) => path.into(),
         }
     }

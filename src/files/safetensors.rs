@@ -1,8 +1,14 @@
 //! Files of named tensors, in the safetensors format. Equal contents give equal bytes: the order of
 //! the header is fixed, and it holds no time, path or host.
+//!
+//! The metadata `checksum` is the CRC-32 of the whole file in 8 hexadecimal digits, where zeros
+//! replace these digits. Files of other programs may lack it.
+
+mod checksum;
 
 use crate::error::{Error, Result};
 use crate::files::atomic::{open_regular, write_atomically};
+use crate::files::memory::room;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -64,7 +70,9 @@ pub struct StoredTensor {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorFile {
     path: PathBuf,
-    /// The metadata.
+    /// Whether a checksum vouches for the contents.
+    checked: bool,
+    /// The metadata, without the checksum.
     pub metadata: Metadata,
     /// The tensors, in the order of their data in the file.
     pub tensors: Vec<StoredTensor>,
@@ -75,6 +83,7 @@ impl TensorFile {
     pub fn new(path: impl Into<PathBuf>, metadata: Metadata) -> Self {
         Self {
             path: path.into(),
+            checked: false,
             metadata,
             tensors: Vec::new(),
         }
@@ -83,8 +92,8 @@ impl TensorFile {
     /// Reads a whole file.
     ///
     /// # Errors
-    /// A file that is cut short or of another format, and tensors of types other than f32, i32 and
-    /// i64.
+    /// A file that is cut short, of another format or not what its checksum says, and tensors of
+    /// types other than f32, i32 and i64.
     pub fn read(path: impl Into<PathBuf>) -> Result<Self> {
         let mut file = Self::new(path, Metadata::new());
         let (bytes, length) = read_bytes(&file.path).map_err(Error::io(&file.path, "read"))?;
@@ -96,6 +105,17 @@ impl TensorFile {
             )
         })?;
         file.metadata = layout.metadata().iter().flatten().map(own).collect();
+        if let Some(expected) = file.metadata.remove(checksum::KEY) {
+            let found = checksum::of_file(&bytes);
+            if found != expected {
+                let found = format!(
+                    "{found}: the file is damaged, or a program changed it and kept its metadata"
+                );
+                let expected = format!("{expected}, as its metadata say");
+                return Err(file.fault("checksum", expected, found));
+            }
+            file.checked = true;
+        }
         // `read_metadata` has checked that the tensors fill the rest of the file without gaps.
         let data = &bytes[size_of::<u64>() + header..];
         for name in layout.offset_keys() {
@@ -104,9 +124,9 @@ impl TensorFile {
             };
             let data = &data[info.data_offsets.0..info.data_offsets.1];
             let data = match info.dtype {
-                Dtype::F32 => TensorData::F32(read_words(data, f32::from_le_bytes)),
-                Dtype::I32 => TensorData::I32(read_words(data, i32::from_le_bytes)),
-                Dtype::I64 => TensorData::I64(read_words(data, i64::from_le_bytes)),
+                Dtype::F32 => TensorData::F32(read_words(&name, data, f32::from_le_bytes)?),
+                Dtype::I32 => TensorData::I32(read_words(&name, data, i32::from_le_bytes)?),
+                Dtype::I64 => TensorData::I64(read_words(&name, data, i64::from_le_bytes)?),
                 other => return Err(file.fault(tensor(&name), "F32, I32 or I64", other)),
             };
             let shape = info.shape.clone();
@@ -121,25 +141,32 @@ impl TensorFile {
     /// A tensor whose shape does not match its elements, a name that occurs twice, and everything
     /// that the file system refuses.
     pub fn write(&self) -> Result<()> {
-        let header = self.header()?;
-        write_atomically(&self.path, |out| {
-            out.write_all(&(header.len() as u64).to_le_bytes())?;
-            out.write_all(&header)?;
-            for tensor in &self.tensors {
-                match &tensor.data {
-                    TensorData::F32(values) => write_words(out, values, f32::to_le_bytes)?,
-                    TensorData::I32(values) => write_words(out, values, i32::to_le_bytes)?,
-                    TensorData::I64(values) => write_words(out, values, i64::to_le_bytes)?,
-                }
-            }
-            Ok(())
-        })
+        let mut header = self.header()?;
+        let sum = checksum::of(|out| self.write_with(&header, out));
+        let sum = sum.map_err(Error::io(&self.path, "write"))?;
+        checksum::insert(&mut header, &sum);
+        write_atomically(&self.path, |out| self.write_with(&header, out))
     }
 
-    /// The JSON header. Keys are sorted on every level, and spaces fill it to a multiple of 8 bytes,
-    /// so that the data are aligned.
+    fn write_with(&self, header: &[u8], out: &mut impl Write) -> io::Result<()> {
+        out.write_all(&(header.len() as u64).to_le_bytes())?;
+        out.write_all(header)?;
+        for tensor in &self.tensors {
+            match &tensor.data {
+                TensorData::F32(values) => write_words(out, values, f32::to_le_bytes)?,
+                TensorData::I32(values) => write_words(out, values, i32::to_le_bytes)?,
+                TensorData::I64(values) => write_words(out, values, i64::to_le_bytes)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The JSON header, with zeros for the checksum. Keys are sorted on every level, and spaces
+    /// fill it to a multiple of 8 bytes, so that the data are aligned.
     fn header(&self) -> Result<Vec<u8>> {
-        let mut entries = BTreeMap::from([("__metadata__", json!(self.metadata))]);
+        let mut metadata = self.metadata.clone();
+        metadata.insert(checksum::KEY.to_owned(), checksum::ZEROS.to_owned());
+        let mut entries = BTreeMap::from([("__metadata__", json!(metadata))]);
         let mut end = 0;
         for StoredTensor { name, shape, data } in &self.tensors {
             if data.len() != shape.iter().product::<usize>() {
@@ -160,6 +187,17 @@ impl TensorFile {
             .map_err(|error| self.fault("header", "contents that JSON can hold", error))?;
         header.resize(header.len().next_multiple_of(8), b' ');
         Ok(header)
+    }
+
+    /// Warns if no checksum vouches for the contents of a file that was read.
+    pub(crate) fn warn_if_unchecked(&self) {
+        if !self.checked {
+            log::warn!(
+                "{}: it has no checksum, as files of release 0.1.0 and of other programs, so \
+                 damage to its numbers would go unnoticed",
+                self.path.display()
+            );
+        }
     }
 
     /// Whether there is a tensor of this name.
@@ -287,8 +325,15 @@ fn read_bytes(path: &Path) -> io::Result<(Vec<u8>, u64)> {
     Ok((bytes, length))
 }
 
-fn read_words<T, const N: usize>(bytes: &[u8], word: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes.as_chunks().0.iter().copied().map(word).collect()
+fn read_words<T, const N: usize>(
+    name: &str,
+    bytes: &[u8],
+    word: impl Fn([u8; N]) -> T,
+) -> Result<Vec<T>> {
+    let words = bytes.as_chunks().0;
+    let mut values = room(name, words.len())?;
+    values.extend(words.iter().copied().map(word));
+    Ok(values)
 }
 
 fn write_words<T: Copy, const N: usize>(

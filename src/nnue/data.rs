@@ -49,6 +49,7 @@ mod replay;
 mod shuffle;
 mod shuffle_file;
 mod sieve;
+mod source;
 mod split;
 mod target;
 mod text;

@@ -3,7 +3,8 @@
 //! A network file has the tensors `A1` and `A2` `[K, N]`, `B1` and `B2` `[K]`, `C` `[2K]` and `d`
 //! `[1]`. `A2` and `B2` are absent if the network is tied. With several output buckets, `C` is
 //! `[buckets, 2K]` and `d` is `[buckets]`. Its metadata are `activation` (crelu, screlu or relu),
-//! `clip` (which relu ignores) and `tied` (true or false). The metadata of chess networks with other
+//! `clip` (which relu ignores) and `tied` (true or false), and `checksum`, as in every file of
+//! tensors ([`safetensors`](crate::files::safetensors)). The metadata of chess networks with other
 //! inputs than `chess768` or with output buckets are in [`Encoding`](super::data::Encoding).
 //!
 //! A network with a longer head has the metadata `head`, a JSON object such as
@@ -19,6 +20,7 @@ use super::architecture::{Architecture, ParameterName, TensorSpec};
 use super::head::HiddenLayer;
 use super::parameters::Parameters;
 use crate::error::Result;
+use crate::files::memory::{copied, room};
 use crate::files::safetensors::{Metadata, StoredTensor, TensorData, TensorFile, tensor};
 use crate::nnue::activation::Activation;
 use serde::{Deserialize, Serialize};
@@ -32,27 +34,32 @@ const HEAD: &str = "head";
 /// # Errors
 /// NaN and infinities, and every error of the file system. After an error, nothing is written.
 pub fn write_network(path: &Path, parameters: &Parameters, metadata: Metadata) -> Result<()> {
-    network_file(path, parameters, metadata).write_finite()
+    network_file(path, parameters, metadata)?.write_finite()
 }
 
-/// Reads the parameters and the metadata of a network file or a checkpoint.
+/// Reads the parameters and the metadata of a network file or a checkpoint. A file without a
+/// checksum gives a warning.
 ///
 /// # Errors
 /// Tensors or metadata that are missing, do not fit together, or hold NaN or infinities. The error
 /// names the tensor or the key.
 pub fn read_network(path: &Path) -> Result<(Parameters, Metadata)> {
     let file = TensorFile::read(path)?;
+    file.warn_if_unchecked();
     let parameters = read_parameters(&file, &read_architecture(&file)?, "")?;
     Ok((parameters, file.metadata))
 }
 
 /// A network file to be written at `path`: the parameters, the metadata of their architecture, and
 /// `metadata`.
+///
+/// # Errors
+/// As [`push_parameters`].
 pub fn network_file(
     path: impl Into<PathBuf>,
     parameters: &Parameters,
     mut metadata: Metadata,
-) -> TensorFile {
+) -> Result<TensorFile> {
     let architecture = parameters.architecture();
     for (key, value) in [
         ("activation", architecture.activation.name().to_string()),
@@ -65,25 +72,30 @@ pub fn network_file(
         metadata.insert(HEAD.to_string(), head_of(architecture).to_string());
     }
     let mut file = TensorFile::new(path, metadata);
-    push_parameters(&mut file, parameters, "");
-    file
+    push_parameters(&mut file, parameters, "")?;
+    Ok(file)
 }
 
 /// Adds the tensors of `parameters` in the shapes of a network file. `suffix` follows each name,
 /// such as `.grad` for gradients.
-pub fn push_parameters(file: &mut TensorFile, parameters: &Parameters, suffix: &str) {
+///
+/// # Errors
+/// [`Error::Memory`](crate::Error::Memory) if the system has no memory for a copy of the tensors.
+pub fn push_parameters(file: &mut TensorFile, parameters: &Parameters, suffix: &str) -> Result<()> {
     let architecture = parameters.architecture();
     for (spec, values) in parameters.iter() {
+        let name = format!("{}{suffix}", spec.name);
         let values = match spec.shape[..] {
-            [inputs, hidden] if spec.name.is_weights() => transpose(values, inputs, hidden),
-            _ => values.to_vec(),
+            [inputs, hidden] if spec.name.is_weights() => transpose(&name, values, inputs, hidden)?,
+            _ => copied(&name, values)?,
         };
         file.tensors.push(StoredTensor {
-            name: format!("{}{suffix}", spec.name),
+            name,
             shape: shape_in_file(architecture, &spec),
             data: TensorData::F32(values),
         });
     }
+    Ok(())
 }
 
 /// Reads the tensors that [`push_parameters`] adds with this suffix.
@@ -98,10 +110,10 @@ pub fn read_parameters(
     let read = |spec: TensorSpec| {
         let name = format!("{}{suffix}", spec.name);
         let values = file.finite(&name, &shape_in_file(architecture, &spec))?;
-        Ok(match spec.shape[..] {
-            [inputs, hidden] if spec.name.is_weights() => transpose(values, hidden, inputs),
-            _ => values.to_vec(),
-        })
+        match spec.shape[..] {
+            [inputs, hidden] if spec.name.is_weights() => transpose(&name, values, hidden, inputs),
+            _ => copied(&name, values),
+        }
     };
     let values = architecture.tensors().into_iter().map(read);
     let values = values.collect::<Result<_>>()?;
@@ -218,9 +230,11 @@ pub fn shape_in_file(architecture: &Architecture, spec: &TensorSpec) -> Vec<usiz
 }
 
 /// A `[rows, columns]` matrix as `[columns, rows]`.
-fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+fn transpose(name: &str, values: &[f32], rows: usize, columns: usize) -> Result<Vec<f32>> {
+    let mut transposed = room(name, values.len())?;
     let column = |at| values.iter().skip(at).step_by(columns).take(rows);
-    (0..columns).flat_map(column).copied().collect()
+    transposed.extend((0..columns).flat_map(column));
+    Ok(transposed)
 }
 
 fn positive(number: &f32) -> bool {

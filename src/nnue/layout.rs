@@ -9,6 +9,8 @@
 use super::architecture::{Architecture, ParameterName, TensorSpec};
 use crate::engine::device::Values;
 use crate::engine::recording::Data;
+use crate::error::Result;
+use crate::files::memory::room;
 use std::ops::Range;
 
 /// Lanes of a mask word.
@@ -195,39 +197,48 @@ pub(super) fn widen<'a>(
     architecture: &Architecture,
     name: ParameterName,
     data: Data<'a>,
-) -> Widened<'a> {
+) -> Result<Widened<'a>> {
     let (from, to) = (architecture.hidden, widened(architecture).hidden);
-    match data {
+    Ok(match data {
         Data::Floats(values) if from != to && name != ParameterName::D => {
-            Widened::Floats(rows(values, from, to))
+            Widened::Floats(rows(name, values, from, to)?)
         }
         Data::Doubles(values) if from != to && name != ParameterName::D => {
-            Widened::Doubles(rows(values, from, to))
+            Widened::Doubles(rows(name, values, from, to)?)
         }
         data => Widened::AsTheyAre(data),
-    }
+    })
 }
 
 /// Removes the padding from values that were read back.
-pub(super) fn narrow(architecture: &Architecture, name: ParameterName, values: Values) -> Values {
+pub(super) fn narrow(
+    architecture: &Architecture,
+    name: ParameterName,
+    values: Values,
+) -> Result<Values> {
     let (to, from) = (architecture.hidden, widened(architecture).hidden);
-    match values {
+    Ok(match values {
         Values::F32(values) if from != to && name != ParameterName::D => {
-            Values::F32(rows(&values, from, to))
+            Values::F32(rows(name, &values, from, to)?)
         }
         Values::F64(values) if from != to && name != ParameterName::D => {
-            Values::F64(rows(&values, from, to))
+            Values::F64(rows(name, &values, from, to)?)
         }
         values => values,
-    }
+    })
 }
 
 /// Turns rows of `from` elements into rows of `to` elements: cuts them off or pads them with zeros.
-fn rows<T: Copy + Default>(values: &[T], from: usize, to: usize) -> Vec<T> {
-    let mut out = Vec::with_capacity(values.len() / from * to);
+fn rows<T: Copy + Default>(
+    name: ParameterName,
+    values: &[T],
+    from: usize,
+    to: usize,
+) -> Result<Vec<T>> {
+    let mut out = room(name.as_str(), values.len() / from * to)?;
     for row in values.chunks(from) {
         out.extend_from_slice(&row[..from.min(to)]);
         out.resize(out.len() + to.saturating_sub(from), T::default());
     }
-    out
+    Ok(out)
 }

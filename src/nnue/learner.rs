@@ -24,7 +24,7 @@ pub(super) fn initial_moments(
     parameters: &Parameters,
 ) -> Result<Vec<Parameters>> {
     let moment = |name: &&str| match optimizer.starts_at_values(name) {
-        true => Ok(parameters.clone()),
+        true => parameters.copy(),
         false => Parameters::zeros(parameters.architecture().clone()),
     };
     optimizer.moments().iter().map(moment).collect()

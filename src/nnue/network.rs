@@ -12,7 +12,7 @@ use super::slices::Slice;
 use super::step::{Goal, ParameterBuffers, QuantizedCopies, Step, Update, record_merge};
 use super::tuning::Tuning;
 use super::upstream::Upstream;
-use crate::engine::device::{Buffer, Device, Values};
+use crate::engine::device::{Buffer, Device, Values, Wait, blocked};
 use crate::engine::recording::{Data, Recording, TrafficByKernel};
 use crate::error::{Error, Result};
 use crate::nnue::batch::Batch;
@@ -157,6 +157,14 @@ impl Network {
         self.read(&self.parameters)
     }
 
+    /// As [`Network::parameters`], without blocking a thread.
+    ///
+    /// # Errors
+    /// As [`Network::parameters`].
+    pub async fn parameters_async(&self) -> Result<Parameters> {
+        self.read_by(&self.parameters, Wait::Async).await
+    }
+
     /// Overwrites one parameter, given by its index in [`Architecture::tensors`]. The reference
     /// keeps f64 values as they are.
     #[doc(hidden)]
@@ -173,7 +181,7 @@ impl Network {
             return Err(Error::argument(tensor.name.as_str(), expected, data.len()));
         }
         let mut recording = Recording::new();
-        let widened = layout::widen(&self.architecture, tensor.name, data);
+        let widened = layout::widen(&self.architecture, tensor.name, data)?;
         let buffer = self.parameters[buffer].id();
         recording.upload_at(buffer, first, widened.data());
         self.device.play(&recording)?.wait()?;
@@ -242,7 +250,18 @@ impl Network {
     /// # Errors
     /// A batch that does not fit the network, and failures of the device.
     pub fn forward(&mut self, batch: &impl AsRef<Batch>) -> Result<Vec<f32>> {
-        let batch = batch.as_ref();
+        blocked(self.forward_by(batch.as_ref(), Wait::Blocking))
+    }
+
+    /// As [`Network::forward`], without blocking a thread.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
+    pub async fn forward_async(&mut self, batch: &impl AsRef<Batch>) -> Result<Vec<f32>> {
+        self.forward_by(batch.as_ref(), Wait::Async).await
+    }
+
+    async fn forward_by(&mut self, batch: &Batch, wait: Wait) -> Result<Vec<f32>> {
         self.check(batch)?;
         let mut output = Vec::with_capacity(batch.len());
         let plan = self.step.plan(batch, false)?;
@@ -259,7 +278,7 @@ impl Network {
             let step = &self.step;
             step.record(&mut recording, plan, &slice, parameters, None)?;
             recording.read(self.step.y().id(), slice.samples());
-            for values in self.device.play(&recording)?.wait()? {
+            for values in self.device.play(&recording)?.by(wait).await? {
                 output.extend(values.into_f32());
             }
         }

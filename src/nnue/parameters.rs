@@ -3,6 +3,7 @@
 use super::architecture::{Architecture, ParameterName, TensorSpec};
 use super::initial::Initial;
 use crate::error::{Error, Result};
+use crate::files::memory::{copied, filled};
 
 /// One value for each element of each parameter tensor of an [`Architecture`]: the parameters
 /// themselves, their gradients, or the moments of an optimizer.
@@ -18,14 +19,27 @@ impl Parameters {
     /// All zeros.
     ///
     /// # Errors
-    /// As [`Architecture::check`].
+    /// As [`Architecture::check`], and [`Error::Memory`] if the system has no memory for them.
     pub fn zeros(architecture: Architecture) -> Result<Self> {
         architecture.check()?;
         let values = architecture.tensors().into_iter();
-        let values = values.map(|tensor| vec![0.0; tensor.len()]).collect();
+        let values = values.map(|tensor| filled(tensor.name.as_str(), tensor.len(), 0.0));
         Ok(Self {
+            values: values.collect::<Result<_>>()?,
             architecture,
-            values,
+        })
+    }
+
+    /// A copy.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if the system has no memory for it.
+    pub fn copy(&self) -> Result<Self> {
+        let values = self.iter();
+        let values = values.map(|(tensor, values)| copied(tensor.name.as_str(), values));
+        Ok(Self {
+            values: values.collect::<Result<_>>()?,
+            architecture: self.architecture.clone(),
         })
     }
 

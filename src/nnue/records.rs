@@ -11,6 +11,8 @@
 //! | 6 | the target t, as the bits of an f32 |
 //! | 7 | the start of the sample's list, for both perspectives |
 
+use crate::error::Result;
+use crate::files::memory::reserve;
 use crate::tensor::lists::SparseInputs;
 
 /// Words of a record.
@@ -106,6 +108,14 @@ impl Records {
             words: memory,
             entries: 0,
         }
+    }
+
+    /// Makes room for `samples` records.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory) if the system has no memory for them.
+    pub(crate) fn reserve(&mut self, samples: usize) -> Result<()> {
+        reserve("a batch", &mut self.words, samples.saturating_mul(RECORD))
     }
 
     /// Adds a bulletformat record, which is sound, with its target.

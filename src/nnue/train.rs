@@ -29,7 +29,7 @@ mod trainer;
 
 pub use config::{Config, differences};
 pub use data_state::DataState;
-pub use evaluate::{Evaluation, evaluate};
+pub use evaluate::{Evaluation, Evaluator, evaluate};
 pub use event::{Event, Summary};
 pub use extension::LENGTH_KEYS;
 pub use history::{History, Point, Validated};

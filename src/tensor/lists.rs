@@ -9,6 +9,7 @@ pub use chunks::CHUNK;
 pub(crate) use chunks::{Chunks, blocks};
 
 use crate::error::{Error, Result};
+use crate::files::memory::reserve;
 use std::ops::Range;
 use std::sync::OnceLock;
 use transposed::Transposed;
@@ -220,14 +221,10 @@ impl SparseInputs {
         }
     }
 
-    /// A writer of `samples` new lists of at most `max_indices` indices, in the memory of these
-    /// lists.
-    pub(crate) fn rewrite(mut self, samples: usize, max_indices: usize) -> ListWriter {
+    /// A writer of new lists of at most `max_indices` indices, in the memory of these lists.
+    pub(crate) fn rewrite(mut self, max_indices: usize) -> ListWriter {
         self.starts.clear();
-        self.starts.reserve_exact(samples + 1);
         self.starts.push(0);
-        let more = (samples * max_indices).saturating_sub(self.indices.len());
-        self.indices.reserve_exact(more);
         ListWriter {
             lists: self,
             max_indices,
@@ -371,6 +368,19 @@ impl ListWriter {
         let [one, two] = write([first.places(), second.places()]);
         first.end(one);
         second.end(two);
+    }
+
+    /// Makes room for `samples` lists.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if the system has no memory for them.
+    pub(crate) fn reserve(&mut self, samples: usize) -> Result<()> {
+        let SparseInputs {
+            starts, indices, ..
+        } = &mut self.lists;
+        reserve(LISTS, starts, samples)?;
+        let all = samples.saturating_mul(self.max_indices);
+        reserve(LISTS, indices, all.saturating_sub(indices.len()))
     }
 
     /// The number of indices that are written.

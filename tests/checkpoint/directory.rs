@@ -63,6 +63,14 @@ fn the_latest_checkpoint_is_found() {
         good.to_str().unwrap(),
     ];
     refused(checkpoints.latest(), &newest, &words);
+    let mut damaged = bytes.clone();
+    damaged[bytes.len() - 9] ^= 4;
+    fs::write(&newest, damaged).unwrap();
+    refused(
+        checkpoints.latest(),
+        &newest,
+        &["checksum: expected ", good.to_str().unwrap()],
+    );
     fs::remove_file(good).unwrap();
     fs::remove_file(checkpoints.path(0)).unwrap();
     refused(
@@ -151,4 +159,42 @@ fn a_directory_that_is_not_writable_is_named() {
         let path = Path::new("/proc/net.safetensors");
         refused(checkpoint(untied()).write(path), path, &["could not write"]);
     }
+}
+
+#[test]
+fn a_write_removes_what_a_killed_one_left_and_nothing_else() {
+    let (directory, path) = scratch();
+    let occupied = |path: &Path| {
+        let before = names(directory.path());
+        write_atomically(path, |out| out.write_all(b"one")).unwrap();
+        let after = names(directory.path());
+        after
+            .into_iter()
+            .filter(|name| !before.contains(name))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(occupied(&path), ["net.safetensors"]);
+    // The name of the new file, while it is written.
+    let mut left = String::new();
+    write_atomically(&path, |_| {
+        let names = names(directory.path());
+        left = names
+            .into_iter()
+            .find(|name| name.starts_with(".unfinished-"))
+            .unwrap();
+        // A writer that is alive keeps its file, whoever else writes to the same path.
+        write_atomically(&path, |_| Ok(())).unwrap();
+        assert!(directory.path().join(&left).exists());
+        Ok(())
+    })
+    .unwrap();
+    let (left, other) = (
+        directory.path().join(left),
+        directory.path().join(".unfinished-0"),
+    );
+    fs::write(&left, "half").unwrap();
+    fs::write(&other, "another file's").unwrap();
+    write_atomically(&path, |out| out.write_all(b"two")).unwrap();
+    assert!(!left.exists() && other.exists());
+    assert_eq!(fs::read(&path).unwrap(), b"two");
 }

@@ -42,7 +42,9 @@ fn files_have_the_documented_form() {
     let (header, layout) = SafeTensors::read_metadata(&bytes).unwrap();
     assert_eq!(header % 8, 0);
     let metadata = layout.metadata().as_ref().unwrap();
-    assert_eq!(metadata.len(), 3);
+    assert_eq!(metadata.len(), 4);
+    assert_eq!(metadata["clip"], written.architecture().clip.to_string());
+    assert_eq!(metadata["checksum"].len(), 8);
     assert_eq!(metadata["activation"], "screlu");
     assert_eq!(metadata["tied"], "false");
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -82,7 +84,7 @@ fn files_have_the_documented_form() {
 fn damaged_networks_are_refused() {
     let (_directory, path) = scratch();
     let written = parameters(untied(), 0.0);
-    let file = network_file(&path, &written, Metadata::new());
+    let file = network_file(&path, &written, Metadata::new()).unwrap();
     let check = |change: &dyn Fn(&mut TensorFile), words: &[&str]| {
         changed(&path, &file, change);
         refused(read_network(&path), &path, words);
@@ -156,7 +158,7 @@ fn damaged_networks_are_refused() {
 fn relu_ignores_the_clip() {
     let (_directory, path) = scratch();
     let relu = architecture(false, Activation::Relu, 3, 1);
-    let file = network_file(&path, &parameters(relu.clone(), 0.0), Metadata::new());
+    let file = network_file(&path, &parameters(relu.clone(), 0.0), Metadata::new()).unwrap();
     for clip in [None, Some("none"), Some("NaN"), Some("-3")] {
         changed(&path, &file, |file| {
             file.metadata.remove("clip");

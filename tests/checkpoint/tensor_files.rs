@@ -89,3 +89,65 @@ fn tensors_are_checked_where_they_are_used() {
     file.tensors[1] = file.tensors[0].clone();
     refused(file.write(), &path, &["`X1`", "twice"]);
 }
+
+#[test]
+fn a_changed_byte_is_noticed_wherever_it_is() {
+    let (_directory, path) = scratch();
+    let whole = written(&path);
+    let contents = TensorFile::read(&path).unwrap();
+    let key = b"checksum";
+    let key = whole.windows(key.len()).position(|place| place == key);
+    let key = key.unwrap()..key.unwrap() + "checksum".len();
+    let data = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at % 8);
+        fs::write(&path, &damaged).unwrap();
+        match TensorFile::read(&path) {
+            // What is not under the key any more is no checksum. The numbers are right.
+            Ok(read) if key.contains(&at) => assert_eq!(read.tensors, contents.tensors),
+            Ok(_) => panic!("byte {at} of {}", whole.len()),
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.starts_with(path.to_str().unwrap()), "{error}");
+                // A changed header may be no header any more.
+                let by_checksum = error.contains("checksum: expected ");
+                assert!(at < data || by_checksum, "byte {at}: {error}");
+            }
+        }
+    }
+
+    let mut damaged = whole.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    fs::write(&path, &damaged).unwrap();
+    let words = [
+        "checksum: expected ",
+        ", as its metadata say, found ",
+        "is damaged",
+    ];
+    refused(read_network(&path), &path, &words);
+}
+
+#[test]
+fn a_checksum_is_one_more_entry_of_plain_metadata() {
+    let (_directory, path) = scratch();
+    let whole = written(&path);
+    let (_, header) = safetensors::SafeTensors::read_metadata(&whole).unwrap();
+    let metadata = header.metadata().as_ref().unwrap();
+    let checksum = &metadata["checksum"];
+    assert_eq!(checksum.len(), 8);
+    assert!(
+        !TensorFile::read(&path)
+            .unwrap()
+            .metadata
+            .contains_key("checksum")
+    );
+
+    // As another program computes it.
+    let at = whole
+        .windows(8)
+        .position(|place| place == checksum.as_bytes());
+    let at = at.unwrap();
+    let zeroed = [&whole[..at], b"00000000", &whole[at + 8..]].concat();
+    assert_eq!(format!("{:08x}", crc32fast::hash(&zeroed)), *checksum);
+}

@@ -67,6 +67,7 @@ fn entries() -> Vec<Entry> {
         },
         Entry::Step {
             step: 1,
+            steps: 1,
             epoch: 0,
             loss: f64::NAN,
             learning_rate: 0.5,

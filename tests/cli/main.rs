@@ -16,6 +16,8 @@ mod import;
 mod inputs;
 mod integers;
 #[cfg(target_os = "linux")]
+mod memory;
+#[cfg(target_os = "linux")]
 mod paths;
 mod penalty;
 mod quantization;

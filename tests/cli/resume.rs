@@ -3,7 +3,7 @@
 #[cfg(unix)]
 use crate::support::wgrad_limited;
 use crate::support::{
-    LONG, assert_holds, checkpoint, cut, ended, names, scratch, wait_for_checkpoints, wgrad,
+    LONG, ROOT, assert_holds, checkpoint, cut, ended, names, scratch, wait_for_checkpoints, wgrad,
     wgrad_command,
 };
 use std::fs;
@@ -100,4 +100,72 @@ fn a_full_disk_leaves_the_checkpoints_before() {
     assert_eq!(left, ["step-00000000.safetensors"]);
     wgrad("train --device cpu", &[("--resume", &full)]).success();
     assert_holds(&full, &whole);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_ended_before_its_first_checkpoint_begins_again_in_its_directory() {
+    let (_guard, directory) = scratch();
+    let data = cut(&directory, 200);
+    let (whole, run) = (directory.join("whole"), directory.join("run"));
+    let line = "train --device cpu --hidden 8 --batch 50 --epochs 1";
+    let paths = [("--data", &*data), ("--out", &*run)];
+    wgrad(line, &[("--data", &data), ("--out", &whole)]).success();
+    let resume: &[(&str, &Path)] = &[("--resume", &run)];
+    let ends_early = || {
+        let first = "checkpoints/step-00000000.safetensors: could not write";
+        wgrad_limited(8, line, &paths).refused(1, &[first]);
+        assert!(run.join("log.jsonl").exists());
+        fs::write(run.join(".unfinished-1"), "half a file").unwrap();
+        fs::write(run.join("checkpoints/.unfinished-2"), "half a file").unwrap();
+    };
+    ends_early();
+    let again = format!(
+        "found none, because the run ended before its first; to begin it again: wgrad train \
+         {run}/run.toml --out {run}",
+        run = run.display()
+    );
+    wgrad("train --device cpu", resume).refused(1, &[&again]);
+    let recipe = format!("train {}/run.toml --device cpu", run.display());
+    wgrad(&recipe, &[("--out", &run)]).success();
+    assert_holds(&run, &whole);
+    let left = |folder: &Path| {
+        let mut entries = fs::read_dir(folder).unwrap();
+        entries.any(|entry| {
+            entry
+                .unwrap()
+                .file_name()
+                .to_string_lossy()
+                .starts_with('.')
+        })
+    };
+    assert!(!left(&run) && !left(&run.join("checkpoints")));
+
+    fs::remove_dir_all(&run).unwrap();
+    ends_early();
+    wgrad(line, &paths).success();
+    assert_holds(&run, &whole);
+    // A log with steps is a result, also if somebody has moved the checkpoints.
+    fs::remove_dir_all(run.join("checkpoints")).unwrap();
+    fs::remove_file(run.join("net.safetensors")).unwrap();
+    wgrad(line, &paths).refused(1, &["log.jsonl", "without the results of another run"]);
+    // Somebody else's log is none of a run.
+    fs::write(run.join("log.jsonl"), "{\"time\":1}\n").unwrap();
+    wgrad(line, &paths).refused(1, &["log.jsonl", "without the results of another run"]);
+}
+
+#[test]
+fn a_file_without_a_checksum_is_read_with_a_warning() {
+    let (_guard, directory) = scratch();
+    let data = cut(&directory, 200);
+    let own = directory.join("own");
+    let line = "train --device cpu --hidden 8 --batch 50 --epochs 1";
+    wgrad(line, &[("--data", &data), ("--out", &own)]).success();
+    let net = own.join("net.safetensors");
+    let old = Path::new(ROOT).join("tests/fixtures/release-0.1.0/net.safetensors");
+    for (net, warns) in [(net.as_path(), false), (&old, true)] {
+        let shown = wgrad(&format!("inspect {}", net.display()), &[]).success();
+        let warned = shown.stderr.contains("it has no checksum");
+        assert_eq!(warned, warns, "{}", shown.stderr);
+    }
 }

@@ -232,7 +232,7 @@ fn a_file_that_shrinks_is_an_error() {
             .collect::<Result<Vec<_>, _>>()
             .unwrap_err()
             .to_string();
-        assert!(error.contains("when opened"), "{error}");
+        assert!(error.contains("as it was at the start"), "{error}");
         fs::remove_file(&path).unwrap();
         let mut batches = loader(&dataset, &settings(2, 0)).unwrap();
         let error = batches.next().unwrap().err().unwrap().to_string();
@@ -255,8 +255,8 @@ fn settings_out_of_range_are_refused() {
         "batch_size: expected 1 to ",
     );
     refuses(
-        base.clone().threads(0),
-        "threads: expected 1 to 1024, found 0",
+        base.clone().threads(1025),
+        "threads: expected at most 1024, found 1025",
     );
     refuses(
         target(1.5, 400.0),

@@ -4,6 +4,7 @@ use crate::support::{
     features, file, lists, load, loader, numbered, order, sample_lines, settings, shipped,
 };
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use wgrad::nnue::data::{
     Chess768, Dataset, FeatureSet, Loader, Perspective, Place, Position, Target,
@@ -66,6 +67,89 @@ fn threads_have_no_influence() {
     let one = with(1);
     assert_eq!(with(2), one);
     assert_eq!(with(5), one);
+}
+
+#[test]
+fn data_that_are_exchanged_for_others_of_the_same_length_are_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = numbered(&folder, &[40, 50]);
+    let two_epochs = settings(30, 30).epochs(2);
+    let longer = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        bytes.extend_from_within(..32);
+        fs::write(path, bytes).unwrap();
+    };
+    let other = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        let (first, rest) = bytes.split_at_mut(32);
+        first.swap_with_slice(&mut rest[..32]);
+        let new = folder.path().join("new");
+        fs::write(&new, bytes).unwrap();
+        fs::rename(&new, path).unwrap();
+    };
+    // The reader opens a file again in each epoch, and reads at most two blocks ahead.
+    let dataset = Dataset::open(&paths).unwrap();
+    let mut batches = loader(&dataset, &two_epochs).unwrap();
+    batches.next().unwrap().unwrap();
+    longer(&paths[0]);
+    assert_eq!(batches.filter(|batch| batch.is_ok()).count(), 5);
+    let dataset = Dataset::open(&paths).unwrap();
+    let mut batches = loader(&dataset, &two_epochs).unwrap();
+    batches.next().unwrap().unwrap();
+    other(&paths[0]);
+    let error = batches.find_map(Result::err).unwrap().to_string();
+    let expected = format!(
+        "{}: file: expected the file as it was at the start, \
+         found another one, or one that has changed since",
+        paths[0].display()
+    );
+    assert_eq!(error, expected);
+    assert_eq!(
+        dataset.past(&Place::after(1, 0)).unwrap_err().to_string(),
+        expected
+    );
+}
+
+#[test]
+fn without_threads_and_without_files_the_batches_are_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = numbered(&folder, &[1003]);
+    let dataset = Dataset::in_memory("positions", fs::read(&path[0]).unwrap()).unwrap();
+    assert_eq!(dataset.positions(), Some(1003));
+    let on_disk = Dataset::open(&path).unwrap();
+    assert_eq!(
+        dataset.fingerprint().unwrap(),
+        on_disk.fingerprint().unwrap()
+    );
+    for (batch_size, shuffle, skip) in [(48, 0, 5), (48, 7, 21), (90, 64, 0), (17, 5000, 3)] {
+        let base = settings(batch_size, shuffle)
+            .epochs(3)
+            .start(Place::after(0, skip));
+        let expected = load(&path, &base).unwrap();
+        let found = loader(&dataset, &base.clone().threads(0)).unwrap();
+        let found: Vec<_> = found.map(|batch| batch.unwrap()).collect();
+        assert!(found == expected, "{batch_size} of {shuffle}");
+        assert!(
+            loader(&dataset, &base.threads(0).epochs(0))
+                .unwrap()
+                .next()
+                .is_none()
+        );
+    }
+    let error = Dataset::in_memory("positions", vec![0; 33]).unwrap_err();
+    assert!(error.to_string().starts_with("positions: "), "{error}");
+}
+
+#[test]
+fn without_threads_an_error_follows_the_batches_before() {
+    let mut records = fs::read(shipped("chess_validation.bin")).unwrap();
+    records[32 * 500 + 26] = 3;
+    let dataset = Dataset::in_memory("broken", records).unwrap();
+    let mut loader = loader(&dataset, &settings(60, 0).threads(0)).unwrap();
+    assert!(loader.by_ref().take(8).all(|batch| batch.is_ok()));
+    let error = loader.next().unwrap().err().unwrap().to_string();
+    assert!(error.starts_with("broken: record 500 "), "{error}");
+    assert!(loader.next().is_none());
 }
 
 /// A network of [`Chess768`] that computes on this number of the host's threads.

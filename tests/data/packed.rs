@@ -36,10 +36,10 @@ fn compressed_files_give_the_positions_of_the_plain_ones() {
         for bytes in [gzip(&content), zstd(&content), pieces, frames] {
             // The name does not tell the format.
             let packed = [file(&folder, "packed.txt", &bytes)];
-            let dataset = Dataset::open(&packed).unwrap();
             let found = load(&packed, &settings(64, 128)).unwrap();
             assert_eq!(targets(&found), targets(&whole));
             for batch in [1, 5, 12] {
+                let dataset = Dataset::open(&packed).unwrap();
                 let next = *found[batch - 1].next_place();
                 let rest = loader(&dataset, &settings(64, 128).start(next)).unwrap();
                 let rest: Vec<_> = rest.collect::<Result<_, _>>().unwrap();

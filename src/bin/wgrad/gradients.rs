@@ -51,7 +51,7 @@ pub fn run(options: &Options) -> Outcome {
         None => {
             let mut network = Network::new(&device, &parameters)?;
             let found = network.gradients(&batch, Upstream::Loss(loss));
-            found.map(|found| push_gradients(&mut out, &found))
+            found.and_then(|found| push_gradients(&mut out, &found))
         }
     };
     computed.map_err(|error| error.in_file(file.path()))?;
@@ -111,7 +111,9 @@ fn read_batch(file: &TensorFile, inputs: usize) -> Result<(Batch, Loss)> {
     let mut batch = Batch::new(inputs, targets).map_err(|error| error.in_file(file.path()))?;
     if file.has("weights") {
         let weights = file.finite("weights", &[samples])?.to_vec();
-        batch = batch.with_weights(weights)?;
+        batch = batch
+            .with_weights(weights)
+            .map_err(|error| error.in_file(file.path()))?;
     }
     if file.has("buckets") {
         let buckets = file.integers("buckets", &[samples])?.iter();
@@ -119,7 +121,10 @@ fn read_batch(file: &TensorFile, inputs: usize) -> Result<(Batch, Loss)> {
             let wrong = |_| file.fault("tensor `buckets`", "numbers of at least 0", bucket);
             u32::try_from(bucket).map_err(wrong)
         });
-        batch = batch.with_buckets(buckets.collect::<Result<_>>()?)?;
+        let buckets = buckets.collect::<Result<_>>()?;
+        batch = batch
+            .with_buckets(buckets)
+            .map_err(|error| error.in_file(file.path()))?;
     }
     Ok((batch, loss))
 }

@@ -42,8 +42,11 @@ pub fn run(options: &Options) -> Outcome {
     let device = options.device.open()?;
     let mut results = TensorFile::new(output, Metadata::new());
     for (index, operation) in cases.iter().enumerate() {
-        compute(&device, &file, index, operation, &mut results)
-            .map_err(|error| error.in_file(file.path()))?;
+        compute(&device, &file, index, operation, &mut results).map_err(|error| {
+            error
+                .within(format_args!("case {index}"))
+                .in_file(file.path())
+        })?;
     }
     results.write()?;
     let count = counted(cases.len(), "case");

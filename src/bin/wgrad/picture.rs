@@ -199,10 +199,19 @@ pub fn drawable(points: &[(u64, f64)]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// At most `most` means of neighboring points.
+/// At most `most` means of neighboring points, at even distances on the axis of steps: a log has
+/// more lines for the first steps than for later ones.
 pub fn thin(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
-    let share = points.len().div_ceil(most).max(1);
-    points.chunks(share).map(mean).collect()
+    if points.len() <= most {
+        return points.to_vec();
+    }
+    let [Some(&(first, _)), Some(&(last, _))] = [points.first(), points.last()] else {
+        return Vec::new();
+    };
+    let width = (last - first) / most as f64;
+    let share = |step: f64| (((step - first) / width) as usize).min(most - 1);
+    let shares = points.chunk_by(|a, b| share(a.0) == share(b.0));
+    shares.map(mean).collect()
 }
 
 /// For each point, the mean over the points around it. The window is a fortieth of all points.
@@ -235,4 +244,23 @@ pub fn short(value: f64) -> String {
         "{}{unit}",
         digits.trim_end_matches('0').trim_end_matches('.')
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinned_points_are_even_on_the_axis_although_a_log_has_more_lines_at_its_start() {
+        let early = (0..1000).map(|step| (f64::from(step), 2.0));
+        let late = (1..=100).map(|line| (1000.0 + 90.0 * f64::from(line), 1.0));
+        let points: Vec<_> = early.chain(late).collect();
+        let thinned = thin(&points, 50);
+        // The first tenth of the axis has nearly all points, and a tenth of the means.
+        let count = thinned.iter().filter(|point| point.0 < 1000.0).count();
+        assert_eq!((count, thinned.len()), (5, 50));
+        assert!(thinned.iter().all(|point| [1.0, 2.0].contains(&point.1)));
+        assert_eq!(thin(&points[..50], 50), points[..50]);
+        assert_eq!(thin(&[], 50), []);
+    }
 }

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use wgrad::Device;
+use wgrad::nnue::train::checkpoint::Checkpoints;
 use wgrad::nnue::train::{
     Config, Event, LENGTH_KEYS, Run, Settings, Summary, Trainer, differences,
 };
@@ -171,11 +172,11 @@ fn fresh(options: &Options) -> Result<Config, Failure> {
 /// The training in a directory. Options that would change its numbers are refused before anything
 /// is written.
 fn resumed(options: &Options, directory: &Path) -> Result<Config, Failure> {
-    let run = Run::load(directory)?;
-    let Some((_, checkpoint)) = run.checkpoints().latest()? else {
-        let place = run.checkpoints().directory().display().to_string();
-        return Err(wgrad::Error::argument(place, "a checkpoint to go on from", "none").into());
+    let latest = Checkpoints::new(directory).latest()?;
+    let Some((_, checkpoint)) = latest else {
+        return Err(without_checkpoint(directory));
     };
+    let run = Run::load(directory)?;
     let mut config = match Config::of_run(directory)? {
         Some(config) => config,
         None => Config::new(checkpoint.settings.clone(), Run::default()),
@@ -192,6 +193,27 @@ fn resumed(options: &Options, directory: &Path) -> Result<Config, Failure> {
     }
     config.check()?;
     Ok(config)
+}
+
+/// The error of a directory without checkpoints. If it is that of a run that ended before its first
+/// one, the message says how to begin the run again.
+fn without_checkpoint(directory: &Path) -> Failure {
+    let run = Run::new(Vec::new(), directory);
+    let recipe = Config::path(directory);
+    let again = match (recipe.exists(), run.log().exists()) {
+        (true, _) => format!("{} --out", quoted_path(&recipe)),
+        (false, true) => "--out".to_owned(),
+        (false, false) => match Run::load(directory) {
+            Err(error) => return error.into(),
+            Ok(_) => "--out".to_owned(),
+        },
+    };
+    let found = format!(
+        "none, because the run ended before its first; to begin it again: wgrad train {again} {}",
+        quoted_path(directory)
+    );
+    let place = run.checkpoints().directory().display().to_string();
+    wgrad::Error::argument(place, "a checkpoint to go on from", found).into()
 }
 
 /// Refuses other settings than those of the run, except its length, which the library checks.

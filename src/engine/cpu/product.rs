@@ -14,9 +14,14 @@ pub struct Matrix<'a> {
     pub column: usize,
 }
 
-/// The index of the last element of a matrix of `rows` and `columns`, neither of them 0.
-fn last(rows: usize, columns: usize, row: usize, column: usize) -> usize {
-    (rows - 1) * row + (columns - 1) * column
+/// Whether the last element of a matrix of `rows` and `columns` lies in a slice of `len` elements,
+/// at strides that a pointer can have. A size of 0 has no last element, and an index that no
+/// `usize` holds lies in no slice.
+fn fits([rows, columns]: [usize; 2], [row, column]: [usize; 2], len: usize) -> bool {
+    let steps = |count: usize, stride: usize| count.checked_sub(1)?.checked_mul(stride);
+    let last = || steps(rows, row)?.checked_add(steps(columns, column)?);
+    let is_a_stride = |stride| isize::try_from(stride).is_ok();
+    last().is_some_and(|last| last < len) && is_a_stride(row) && is_a_stride(column)
 }
 
 /// result \[m, n\] = a·b, summed over `depth`, or that product added to `result` if `add`.
@@ -58,9 +63,9 @@ fn multiply(
     (stride, add): (usize, bool),
     parallel: Parallelism,
 ) {
-    assert!(last(m, depth, a.row, a.column) < a.values.len());
-    assert!(last(depth, n, b.row, b.column) < b.values.len());
-    assert!(last(m, n, stride, 1) < result.len());
+    assert!(fits([m, depth], [a.row, a.column], a.values.len()));
+    assert!(fits([depth, n], [b.row, b.column], b.values.len()));
+    assert!(fits([m, n], [stride, 1], result.len()));
     // The multiplication prefers columns of the result that are contiguous. Rows that are make it
     // compute the transposed product, resultᵀ = bᵀ·aᵀ.
     let flip = |matrix: Matrix<'_>| (matrix.values.as_ptr(), matrix.row, matrix.column);
@@ -69,9 +74,9 @@ fn multiply(
         2.. => ((n, m), (stride, 1), flip(b), flip(a)),
         _ => ((m, n), (1, stride), keep(a), keep(b)),
     };
-    // SAFETY: no size is 0. The assertions above hold that the last element that each matrix
-    // reaches by its strides, which are not negative, lies in its slice. `result` is borrowed
-    // mutably, so it overlaps neither operand.
+    // SAFETY: the assertions above hold that no size is 0, that the last element that each matrix
+    // reaches by its strides lies in its slice, without an overflow, and that each stride is an
+    // `isize`. `result` is borrowed mutably, so it overlaps neither operand.
     #[allow(
         unsafe_code,
         reason = "gemm takes pointers; plain loops reach a tenth of its speed"
@@ -98,5 +103,43 @@ fn multiply(
             false,
             parallel,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_matrix_fits_if_its_last_element_does() {
+        assert!(fits([2, 3], [3, 1], 6));
+        assert!(!fits([2, 3], [3, 1], 5));
+        assert!(!fits([0, 3], [3, 1], 6));
+        assert!(!fits([2, 0], [3, 1], 6));
+    }
+
+    #[test]
+    fn strides_that_wrap_around_fit_nothing() {
+        // 4·2⁶² and 2·2⁶³ are 0 modulo 2⁶⁴.
+        assert!(!fits([5, 1], [1 << 62, 1], 8));
+        assert!(!fits([3, 3], [1 << 63, 1 << 63], 8));
+        assert!(!fits([1, 1], [1 << 63, 1], 8));
+    }
+
+    #[test]
+    #[should_panic(expected = "fits([m, depth]")]
+    fn a_product_with_a_stride_that_wraps_around_panics() {
+        let values = [1.0; 8];
+        let a = Matrix {
+            values: &values,
+            row: 1 << 62,
+            column: 1,
+        };
+        let b = Matrix {
+            values: &values,
+            row: 1,
+            column: 1,
+        };
+        product([5, 1, 1], a, b, &mut [0.0; 5], 1, false);
     }
 }

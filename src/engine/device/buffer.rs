@@ -1,6 +1,6 @@
 //! The buffers of devices.
 
-use super::{Device, Values};
+use super::{Device, Values, Wait, blocked};
 use crate::engine::recording::{BufferId, Recording};
 use crate::error::{Error, Result};
 
@@ -31,9 +31,13 @@ impl Buffer {
 
     /// Reads all values, and blocks until they arrive.
     pub fn read(&self) -> Result<Values> {
+        blocked(self.read_by(Wait::Blocking))
+    }
+
+    pub(crate) async fn read_by(&self, wait: Wait) -> Result<Values> {
         let mut recording = Recording::new();
         recording.read(self.id, self.len);
-        let mut values = self.device.play(&recording)?.wait()?;
+        let mut values = self.device.play(&recording)?.by(wait).await?;
         values.pop().ok_or_else(|| Error::Device {
             device: self.device.name().to_owned(),
             operation: "read back".to_owned(),

@@ -2,10 +2,11 @@
 //! CPU.
 
 use super::Device;
+use super::blocked;
 use super::gpu::Gpu;
 use super::host::Host;
 use crate::error::{Error, Result};
-use crate::panics::caught;
+use crate::panics::caught_async;
 use serde::{Deserialize, Serialize};
 
 /// An adapter's properties, for lists and reports.
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct AdapterReport {
     /// The driver's name for it; `cpu` for the CPU executor.
     pub name: String,
-    /// `vulkan`, `metal`, `dx12`, `gl`, or `cpu`.
+    /// `vulkan`, `metal`, `dx12`, `gl`, `webgpu` in a browser, or `cpu`.
     pub backend: String,
     /// `discrete`, `integrated`, `virtual`, `software`, `other`, or `executor` for the CPU executor.
     #[serde(rename = "type")]
@@ -48,12 +49,12 @@ impl AdapterReport {
         format!("{}:{}", self.backend, self.name)
     }
 
-    /// Whether it is a GPU. GL reports most discrete cards as `other`, so through GL `other` counts
-    /// as one.
+    /// Whether it is a GPU. GL reports most discrete cards as `other`, and WebGPU reports every
+    /// GPU as `other`, so through them `other` counts as one.
     pub fn is_gpu(&self) -> bool {
         match self.kind.as_str() {
             "discrete" | "integrated" | "virtual" => true,
-            "other" => self.backend == "gl",
+            "other" => matches!(self.backend.as_str(), "gl" | "webgpu"),
             _ => false,
         }
     }
@@ -69,7 +70,7 @@ pub struct AdapterIdentity {
     pub vendor: u32,
     /// The driver and its version.
     pub driver: String,
-    /// `vulkan`, `metal`, `dx12` or `gl`.
+    /// `vulkan`, `metal`, `dx12`, `gl`, or `webgpu` in a browser.
     pub backend: String,
 }
 
@@ -107,6 +108,7 @@ fn backend_named(word: &str) -> Option<&'static str> {
         "metal" | "mtl" => Some("metal"),
         "dx12" | "d3d12" => Some("dx12"),
         "gl" | "gles" | "opengl" => Some("gl"),
+        "webgpu" => Some("webgpu"),
         _ => None,
     }
 }
@@ -125,28 +127,31 @@ fn rank(report: &AdapterReport) -> (u8, u8) {
     (gl, kind)
 }
 
-/// Every adapter of every native backend, best first. A driver that panics has none.
-fn enumerate() -> Vec<Found> {
-    caught(find).unwrap_or_else(|message| {
+/// Every adapter of every native backend, best first. A browser offers one adapter, by WebGPU. A
+/// driver that panics has none.
+async fn enumerate() -> Vec<Found> {
+    caught_async(find()).await.unwrap_or_else(|message| {
         log::warn!("no adapter can be used: {message}");
         Vec::new()
     })
 }
 
-fn find() -> Vec<Found> {
+async fn find() -> Vec<Found> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: wgpu::Backends::VULKAN
             | wgpu::Backends::METAL
             | wgpu::Backends::DX12
-            | wgpu::Backends::GL,
+            | wgpu::Backends::GL
+            | wgpu::Backends::BROWSER_WEBGPU,
         // No kernel is dispatched indirectly, and the check of such dispatches has kernels of its
         // own, which a driver may refuse.
         flags: wgpu::InstanceFlags::default()
             .difference(wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL),
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     });
-    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    let adapters = instance.enumerate_adapters(wgpu::Backends::all());
     let mut found: Vec<Found> = adapters
+        .await
         .into_iter()
         .map(|adapter| Found {
             report: report(&adapter),
@@ -213,11 +218,11 @@ fn listed(found: &[AdapterReport]) -> String {
 }
 
 /// The first fit adapter whose backend and name match both filters, which are lower case. A
-/// software adapter must be named.
+/// software adapter must be named, unless it is the only one that a browser offers.
 fn matching(found: &[AdapterReport], backends: Option<&[&str]>, name: &str) -> Option<usize> {
     found.iter().position(|report| {
         report.unfit.is_none()
-            && (report.kind != "software" || !name.is_empty())
+            && (report.kind != "software" || !name.is_empty() || report.backend == "webgpu")
             && backends.is_none_or(|backends| backends.contains(&report.backend.as_str()))
             && report.name.to_lowercase().contains(name)
     })
@@ -313,6 +318,11 @@ fn choose_now(found: &[AdapterReport], request: Option<&str>) -> Result<Choice> 
 
 /// Implements [`Device::open`].
 pub(super) fn open(request: Option<&str>, threads: Option<usize>) -> Result<Device> {
+    blocked(open_async(request, threads))
+}
+
+/// Implements [`Device::open_async`].
+pub(super) async fn open_async(request: Option<&str>, threads: Option<usize>) -> Result<Device> {
     let cpu = || Host::cpu(threads.unwrap_or(0));
     let lower = request.map(str::to_lowercase);
     let request = match lower.as_deref() {
@@ -324,7 +334,7 @@ pub(super) fn open(request: Option<&str>, threads: Option<usize>) -> Result<Devi
         Some("cpu") => return Ok(Device::new(cpu()?, "the CPU executor, asked for")),
         _ => {}
     }
-    let mut found = enumerate();
+    let mut found = enumerate().await;
     let reports: Vec<_> = found.iter().map(|found| found.report.clone()).collect();
     let choice = choose_now(&reports, request)?;
     let reason = format!("found {}; taking {}", listed(&reports), choice.why);
@@ -332,10 +342,8 @@ pub(super) fn open(request: Option<&str>, threads: Option<usize>) -> Result<Devi
     match choice.index {
         Some(index) => {
             let found = found.swap_remove(index);
-            Ok(Device::new(
-                Gpu::open(&found.adapter, found.report.label(), found.identity())?,
-                &reason,
-            ))
+            let gpu = Gpu::open(&found.adapter, found.report.label(), found.identity());
+            Ok(Device::new(gpu.await?, &reason))
         }
         None => Ok(Device::new(cpu()?, &reason)),
     }
@@ -343,7 +351,8 @@ pub(super) fn open(request: Option<&str>, threads: Option<usize>) -> Result<Devi
 
 /// The CPU executor and every adapter, with a mark on the one that `auto` takes now.
 pub fn adapters() -> Result<Vec<AdapterReport>> {
-    let mut reports: Vec<_> = enumerate().into_iter().map(|found| found.report).collect();
+    let found = blocked(async { Ok(enumerate().await) })?;
+    let mut reports: Vec<_> = found.into_iter().map(|found| found.report).collect();
     // The list is complete even if the environment matches nothing; `auto` then takes nothing.
     let choice = choose_now(&reports, None).ok();
     if let Some(index) = choice.as_ref().and_then(|choice| choice.index) {

@@ -23,7 +23,7 @@ use super::{AdapterIdentity, Class, Executor, Objects, Pending, steps_in_flight}
 use crate::engine::kernel::Element;
 use crate::engine::recording::{BufferId, Dispatch, Known, Recording};
 use crate::error::{Error, Result};
-use crate::panics::caught;
+use crate::panics::caught_async;
 use faults::Faults;
 use pipeline::Pipeline;
 use readback::{ReadBuffers, Wanted};
@@ -95,7 +95,7 @@ struct Counts {
 }
 
 impl Gpu {
-    pub(super) fn open(
+    pub(super) async fn open(
         adapter: &wgpu::Adapter,
         name: String,
         identity: AdapterIdentity,
@@ -114,7 +114,7 @@ impl Gpu {
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
         };
-        let opened = caught(|| pollster::block_on(adapter.request_device(&descriptor)));
+        let opened = caught_async(adapter.request_device(&descriptor)).await;
         let opened = opened.and_then(|opened| opened.map_err(|error| error.to_string()));
         let (device, queue) = opened.map_err(|reason| Error::Device {
             device: name.clone(),

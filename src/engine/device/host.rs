@@ -6,16 +6,20 @@ use super::{Class, Executor, Pending, Values};
 use crate::engine::kernel::{Access, Call, Element, Kernel, Real, Slice};
 use crate::engine::recording::{BufferId, Command, Data, Dispatch, Known, Recording};
 use crate::error::{Error, Result};
+use crate::files::memory::copied;
 use crate::panics::caught;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use web_time::Instant;
 
 /// The CPU executor cuts a batch into micro-batches beyond this size, as a GPU does at its binding
 /// limit. The bits of a run depend on it, so it is a constant and not a property of the machine.
 const BINDING_LIMIT: u64 = 4 << 30;
+
+/// What a read copies, as errors name it.
+const READ: &str = "a copy of a buffer";
 
 /// The words that one task copies.
 const TASK_WORDS: usize = 1 << 15;
@@ -62,18 +66,18 @@ pub(super) struct Host<R> {
 
 /// The number types that a host executor computes in.
 pub(super) trait HostReal: Real {
-    fn values(values: &[Self]) -> Values;
+    fn values(values: &[Self]) -> Result<Values>;
 }
 
 impl HostReal for f32 {
-    fn values(values: &[Self]) -> Values {
-        Values::F32(values.to_vec())
+    fn values(values: &[Self]) -> Result<Values> {
+        copied(READ, values).map(Values::F32)
     }
 }
 
 impl HostReal for f64 {
-    fn values(values: &[Self]) -> Values {
-        Values::F64(values.to_vec())
+    fn values(values: &[Self]) -> Result<Values> {
+        copied(READ, values).map(Values::F64)
     }
 }
 
@@ -85,6 +89,18 @@ impl Host<f64> {
 
 impl Host<f32> {
     pub(super) fn cpu(threads: usize) -> Result<Self> {
+        let pool = match cfg!(target_arch = "wasm32") {
+            // In a browser, rayon computes on the calling thread.
+            true => None,
+            false => Some(Self::pool(threads)?),
+        };
+        Ok(Self::new("cpu", pool, |kernel, call| match kernel.cpu {
+            Some(body) => body(call),
+            None => run_twin_rounded(kernel, call),
+        }))
+    }
+
+    fn pool(threads: usize) -> Result<Arc<rayon::ThreadPool>> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("wgrad-cpu-{index}"))
@@ -94,14 +110,7 @@ impl Host<f32> {
                 operation: format!("start {threads} threads"),
                 reason: error.to_string(),
             })?;
-        Ok(Self::new(
-            "cpu",
-            Some(pool.into()),
-            |kernel, call| match kernel.cpu {
-                Some(body) => body(call),
-                None => run_twin_rounded(kernel, call),
-            },
-        ))
+        Ok(pool.into())
     }
 }
 
@@ -262,7 +271,7 @@ impl<R: HostReal> Executor for Host<R> {
         };
         let storage = storage.ok_or_else(|| Error::Device {
             device: self.name.to_owned(),
-            operation: format!("allocate {len} elements for {what}"),
+            operation: format!("allocate {} bytes for {what}", len * size_of::<R>()),
             reason: "out of memory".to_owned(),
         })?;
         let id = BufferId::new();
@@ -293,7 +302,7 @@ impl<R: HostReal> Executor for Host<R> {
             operation: "play a recording".to_owned(),
             reason: format!("a panic: {message}"),
         })?;
-        Ok(Pending::Ready(values))
+        values.map(Pending::Ready)
     }
 
     fn clock(&self) -> Option<&Clock> {
@@ -303,25 +312,26 @@ impl<R: HostReal> Executor for Host<R> {
 
 impl<R: HostReal> Host<R> {
     /// Performs the commands of a checked recording, and times them if the clock is on.
-    fn perform(&self, buffers: &mut Buffers<R>, recording: &Recording<'_>) -> Vec<Values> {
+    fn perform(&self, buffers: &mut Buffers<R>, recording: &Recording<'_>) -> Result<Vec<Values>> {
         let mut values = Vec::new();
         let commands = recording.commands();
-        if !self.clock.is_on() {
-            let values = &mut values;
-            commands
-                .iter()
-                .for_each(|command| self.command(buffers, command, values));
-        } else {
-            self.clock.add(commands.iter().filter_map(|command| {
-                let start = Instant::now();
-                self.command(buffers, command, &mut values);
-                WorkTime::of(command, start.elapsed())
-            }));
+        let timed = self.clock.is_on();
+        for command in commands {
+            let start = timed.then(Instant::now);
+            self.command(buffers, command, &mut values)?;
+            if let Some(start) = start {
+                self.clock.add(WorkTime::of(command, start.elapsed()));
+            }
         }
-        values
+        Ok(values)
     }
 
-    fn command(&self, buffers: &mut Buffers<R>, command: &Command<'_>, values: &mut Vec<Values>) {
+    fn command(
+        &self,
+        buffers: &mut Buffers<R>,
+        command: &Command<'_>,
+        values: &mut Vec<Values>,
+    ) -> Result<()> {
         match command {
             Command::Upload(id, first, data) => {
                 if let Some(buffer) = buffers.get_mut(id) {
@@ -342,9 +352,10 @@ impl<R: HostReal> Host<R> {
             }
             Command::Dispatch(dispatch) => self.dispatch(buffers, dispatch),
             Command::Read(id, len) => values.push(match &buffers[id].storage {
-                Storage::Floats(floats) => R::values(&floats[..*len]),
-                Storage::Words(words) => Values::Words(words[..*len].to_vec()),
+                Storage::Floats(floats) => R::values(&floats[..*len])?,
+                Storage::Words(words) => Values::Words(copied(READ, &words[..*len])?),
             }),
         }
+        Ok(())
     }
 }

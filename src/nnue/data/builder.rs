@@ -59,7 +59,7 @@ impl<F: FeatureSet + ?Sized> BatchBuilder<F> {
     pub fn new(features: Arc<F>) -> Self {
         Self {
             other_names: features.other_names(),
-            draft: Draft::new(0, features.max_indices(), Batch::empty()),
+            draft: Draft::new(features.max_indices(), Batch::empty()),
             features,
             spare: None,
         }
@@ -105,7 +105,7 @@ impl<F: FeatureSet + ?Sized> BatchBuilder<F> {
     /// of the samples only, and more than 2³¹ − 1 features.
     pub fn finish(&mut self, needs: Needs<'_>) -> Result<Batch> {
         let spare = self.spare.take().unwrap_or_else(Batch::empty);
-        let next = Draft::new(0, self.features.max_indices(), spare);
+        let next = Draft::new(self.features.max_indices(), spare);
         let draft = std::mem::replace(&mut self.draft, next);
         let transpose = needs.transpose(draft.len(), draft.entries());
         draft.finish(&*self.features, self.other_names.as_deref(), transpose)

@@ -8,10 +8,10 @@ use super::line::{Side, Sides};
 use super::place::{Origin, Spot};
 use super::record::RawRecord;
 use super::sieve::{BadRecords, Chance, Dropped, Note, Sieve};
+use super::source::Source;
 use crate::error::{Error, Fault, Result};
-use crate::files::atomic::open_regular;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,11 +59,22 @@ impl Dataset {
         if paths.is_empty() {
             return Err(Error::argument("data", "at least 1 file", "none"));
         }
-        let paths = folder::expand(paths)?;
-        let files = paths.iter().map(|path| DataFile::open(path));
-        let files = files.collect::<Result<_>>()?;
+        Self::of(folder::expand(paths)?.into_iter().map(Source::file))
+    }
+
+    /// The contents of a file, which are already in memory. `name` names them in errors. A browser
+    /// has no files, and no zstd.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn in_memory(name: impl AsRef<Path>, bytes: Vec<u8>) -> Result<Self> {
+        Self::of([Source::memory(name.as_ref(), bytes)])
+    }
+
+    fn of(sources: impl IntoIterator<Item = Source>) -> Result<Self> {
+        let files = sources.into_iter().map(DataFile::open);
         Ok(Self {
-            files,
+            files: files.collect::<Result<_>>()?,
             sieve: Sieve::default(),
         })
     }
@@ -89,7 +100,7 @@ impl Dataset {
         if let (Some(key), Some(file)) = (filter.of_games(), without) {
             let expected = format!("whole games, as viriformat has, or {key}");
             return Err(Error::data(
-                &file.path,
+                file.path(),
                 Fault::new("filter", expected, "positions alone"),
             ));
         }
@@ -189,7 +200,7 @@ impl Dataset {
     pub fn fingerprint(&self) -> Result<String> {
         let mut checksum = crc32fast::Hasher::new();
         for file in &*self.files {
-            sample(&file.path, &mut checksum).map_err(Error::io(&file.path, "read"))?;
+            sample(&file.source, &mut checksum).map_err(Error::io(file.path(), "read"))?;
         }
         Ok(format!("{}-{:08x}", self.count()?, checksum.finalize()))
     }
@@ -202,7 +213,7 @@ impl Dataset {
     pub(crate) fn blame(&self, origin: Origin, fault: Fault) -> Error {
         let number = origin.number;
         let fault = fault.within(format_args!("record {number} (counted from 0)"));
-        Error::data(&self.files[origin.file].path, fault)
+        Error::data(self.files[origin.file].path(), fault)
     }
 
     /// A reader of all positions of an epoch from a spot on.
@@ -218,7 +229,7 @@ impl Dataset {
         if from.offset > found.bytes {
             let expected = format!("at least {} bytes, as when it was read", from.offset);
             let fault = Fault::new("size", expected, found.bytes);
-            return Err(Error::data(&found.path, fault));
+            return Err(Error::data(found.path(), fault));
         }
         Ok(DatasetReader {
             reader: found.reader(from)?,
@@ -235,9 +246,8 @@ impl Dataset {
 }
 
 /// Adds a file's size and samples to a checksum.
-fn sample(path: &Path, checksum: &mut crc32fast::Hasher) -> std::io::Result<()> {
-    let mut file = open_regular(path)?;
-    let bytes = file.metadata()?.len();
+fn sample(source: &Source, checksum: &mut crc32fast::Hasher) -> std::io::Result<()> {
+    let (mut file, bytes) = source.open()?;
     checksum.update(&bytes.to_le_bytes());
     let mut buffer = Vec::new();
     // The samples cover a file of up to SAMPLES · SAMPLE_BYTES completely.
@@ -341,7 +351,7 @@ impl DatasetReader {
         if let Some(games) = &mut self.games {
             games.add(self.file, &self.notes);
         }
-        let (path, notes) = (&self.files[self.file].path, &self.notes);
+        let (path, notes) = (self.files[self.file].path(), &self.notes);
         self.sieve
             .keep(path, records, notes, segments, new, &mut self.chance)
     }

@@ -2,8 +2,12 @@
 
 use super::features::FeatureSet;
 use crate::error::{Error, Result};
+use crate::files::memory::reserve;
 use crate::nnue::batch::{Batch, Inputs};
 use crate::tensor::lists::{Check, ListWriter, Transpose};
+
+/// What runs out of memory, as errors name it.
+pub(super) const BATCH: &str = "a batch";
 
 /// The samples of a batch so far.
 pub(super) struct Draft {
@@ -15,20 +19,30 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Room for `samples` lists of at most `max_indices`, in the memory of `spare`.
-    pub(super) fn new(samples: usize, max_indices: usize, spare: Batch) -> Self {
+    /// No samples, in the memory of `spare`, for lists of at most `max_indices`.
+    pub(super) fn new(max_indices: usize, spare: Batch) -> Self {
         let (inputs, targets, buckets) = spare.into_parts();
         let lists = match inputs {
             Inputs::Sparse(lists) => lists,
             Inputs::Dense { .. } => Default::default(),
         };
-        let [own, other] = lists.map(|lists| lists.rewrite(samples, max_indices));
+        let [own, other] = lists.map(|lists| lists.rewrite(max_indices));
         Self {
             own,
             other,
-            targets: emptied(targets, samples),
-            buckets: emptied(buckets.unwrap_or_default(), 0),
+            targets: emptied(targets),
+            buckets: emptied(buckets.unwrap_or_default()),
         }
+    }
+
+    /// Makes room for `samples` samples.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if the system has no memory for them.
+    pub(super) fn reserve(&mut self, samples: usize) -> Result<()> {
+        self.own.reserve(samples)?;
+        self.other.reserve(samples)?;
+        reserve(BATCH, &mut self.targets, samples)
     }
 
     /// The writers of both perspectives, for [`ListWriter::push_both`].
@@ -83,9 +97,18 @@ impl Draft {
     }
 }
 
-/// The same memory without elements, with room for `samples`.
-pub(super) fn emptied<T>(mut memory: Vec<T>, samples: usize) -> Vec<T> {
+/// The same memory without elements.
+fn emptied<T>(mut memory: Vec<T>) -> Vec<T> {
     memory.clear();
-    memory.reserve_exact(samples);
     memory
+}
+
+/// The same memory without elements, with room for `samples`.
+///
+/// # Errors
+/// [`Error::Memory`] if the system has no memory for them.
+pub(super) fn emptied_for<T>(samples: usize, memory: Vec<T>) -> Result<Vec<T>> {
+    let mut memory = emptied(memory);
+    reserve(BATCH, &mut memory, samples)?;
+    Ok(memory)
 }

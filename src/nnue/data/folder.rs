@@ -1,6 +1,7 @@
 //! The files that a list of paths means.
 
 use crate::error::{Error, Fault, Result};
+use crate::files::atomic;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
@@ -30,7 +31,7 @@ pub(crate) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 fn list(directory: &Path) -> Result<Vec<PathBuf>> {
     let failed = || Error::io(directory, "list the directory");
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(failed())? {
+    for entry in atomic::list(directory).map_err(failed())? {
         let entry = entry.map_err(failed())?;
         let path = entry.path();
         let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");

@@ -9,11 +9,12 @@ use super::place::Spot;
 use super::record::{Position, RawRecord};
 use super::replay::Replay;
 use super::sieve::{Note, Sieve};
+use super::source::Source;
 use super::text::TextReader;
 #[cfg(feature = "binpack-gpl-3")]
 use super::{binpack, binpack_chunk::Chunk};
 use crate::error::{Error, Fault, Result};
-use crate::files::atomic::open_regular;
+use crate::files::stamp::Stamp;
 use aligned_vec::AVec;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -40,11 +41,11 @@ enum Format {
 /// One file of a dataset, with at least 1 position. It is not kept open.
 #[derive(Clone, Debug)]
 pub(crate) struct DataFile {
-    pub(crate) path: PathBuf,
+    pub(crate) source: Source,
     /// The size of the decoded data when the file was opened. What is appended later is not read.
     pub(crate) bytes: u64,
-    /// The size of the file itself, which differs if it is compressed.
-    pub(crate) stored: u64,
+    /// The file itself, whose size differs if it is compressed.
+    pub(crate) stamp: Stamp,
     packing: Packing,
     format: Format,
     /// Of text.
@@ -53,16 +54,15 @@ pub(crate) struct DataFile {
 
 impl DataFile {
     /// Detects the format and checks that there is a position.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        let stored = open_regular(path)
-            .and_then(|file| Ok(file.metadata()?.len()))
-            .map_err(Error::io(path, "open"))?;
-        let packing = Packing::detect(path).map_err(Error::io(path, "read"))?;
+    pub(crate) fn open(source: Source) -> Result<Self> {
+        let path = &source.path;
+        let stamp = source.stamp().map_err(Error::io(path, "open"))?;
+        let packing = Packing::detect(&source).map_err(Error::io(path, "read"))?;
         let decode = || Error::io(path, "read or decompress");
-        let bytes = packing.measure(path).map_err(decode())?;
+        let bytes = packing.measure(&source).map_err(decode())?;
         let mut head = Vec::new();
         packing
-            .open(path, 0)
+            .open(&source, 0)
             .and_then(|input| input.take(HEAD_BYTES).read_to_end(&mut head))
             .map_err(decode())?;
         let wrong = |place: &str, expected: &str, found: String| {
@@ -73,9 +73,9 @@ impl DataFile {
         }
         let format = detect(&head).map_err(|found| wrong("format", KNOWN, found))?;
         let file = Self {
-            path: path.into(),
+            source: source.clone(),
             bytes,
-            stored,
+            stamp,
             packing,
             format,
             sides: Sides::default(),
@@ -115,6 +115,11 @@ impl DataFile {
         Ok(file)
     }
 
+    /// The file, or the name of bytes in memory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.source.path
+    }
+
     /// The same file with these sides of its text.
     pub(crate) fn with_sides(&self, sides: Sides) -> Self {
         Self {
@@ -141,7 +146,7 @@ impl DataFile {
             }
             Format::Games => self.games(most),
             #[cfg(feature = "binpack-gpl-3")]
-            Format::Binpack => binpack::count(&self.path, self.seek(0)?, self.bytes, most),
+            Format::Binpack => binpack::count(self.path(), self.seek(0)?, self.bytes, most),
             Format::Text => {
                 let (mut lines, mut text) = (0, self.lines(Spot::default())?);
                 while lines < most && text.advance()? {
@@ -157,7 +162,7 @@ impl DataFile {
     }
 
     fn games(&self, most: u64) -> Result<(u64, u64)> {
-        games::count(&self.path, self.seek(0)?, self.bytes, most)
+        games::count(self.path(), self.seek(0)?, self.bytes, most)
     }
 
     /// Whether it holds whole games, so that a position's move and its place in the game are known.
@@ -171,7 +176,7 @@ impl DataFile {
             #[cfg(feature = "binpack-gpl-3")]
             Format::Binpack if spot.inside > 0 => {
                 let len = binpack::len_of(self.seek(spot.offset)?);
-                len.map_err(Error::io(&self.path, "read"))?
+                len.map_err(Error::io(self.path(), "read"))?
             }
             _ => games::bytes_of(spot.inside),
         };
@@ -207,7 +212,7 @@ impl DataFile {
     /// The lines of a text file from a spot on.
     pub(crate) fn lines(&self, from: Spot) -> Result<TextReader> {
         let file = self.seek(from.offset)?;
-        let path = self.path.clone();
+        let path = self.path().into();
         Ok(TextReader::new(path, file, self.bytes, self.sides, from))
     }
 
@@ -216,29 +221,51 @@ impl DataFile {
         match self.format {
             Format::Records | Format::Marlin => Ok(Reader::Records {
                 marlin: self.format == Format::Marlin,
-                path: self.path.clone(),
+                path: self.path().into(),
                 input: BufReader::new(self.seek(from.offset)?),
                 next: from.offset / Position::BYTES as u64,
                 end: self.bytes / Position::BYTES as u64,
             }),
             Format::Games => {
                 let input = self.seek(from.offset)?;
-                let reader = Replay::new(self.path.clone(), input, self.bytes, from);
+                let reader = Replay::new(self.path().into(), input, self.bytes, from);
                 Ok(Reader::Games(reader))
             }
             #[cfg(feature = "binpack-gpl-3")]
             Format::Binpack => {
                 let input = self.seek(from.offset)?;
-                let reader = Replay::new(self.path.clone(), input, self.bytes, from);
+                let reader = Replay::new(self.path().into(), input, self.bytes, from);
                 Ok(Reader::Binpack(reader))
             }
             Format::Text => Ok(Reader::Text(self.lines(from)?)),
         }
     }
 
+    /// Checks that the path still has the file that was opened first.
+    ///
+    /// # Errors
+    /// Another file, or one that has changed other than by what was appended.
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
+        let found = self
+            .source
+            .stamp()
+            .map_err(Error::io(self.path(), "open"))?;
+        if self.stamp.may_become(&found) {
+            return Ok(());
+        }
+        let expected = "the file as it was at the start";
+        let fault = Fault::new(
+            "file",
+            expected,
+            "another one, or one that has changed since",
+        );
+        Err(Error::data(self.path(), fault))
+    }
+
     fn seek(&self, offset: u64) -> Result<Input> {
-        let input = self.packing.open(&self.path, offset);
-        input.map_err(Error::io(&self.path, "open"))
+        self.check_unchanged()?;
+        let input = self.packing.open(&self.source, offset);
+        input.map_err(Error::io(self.path(), "open"))
     }
 }
 
@@ -288,6 +315,8 @@ impl Reader {
             } => {
                 let first = records.len();
                 let len = (most as u64).min(end.saturating_sub(*next)) as usize;
+                let reserved = records.try_reserve(len);
+                reserved.map_err(|_| Error::memory::<RawRecord>("a block", first + len))?;
                 records.resize(first + len, RawRecord::default());
                 let bytes = records[first..].as_flattened_mut();
                 input.read_exact(bytes).map_err(Error::io(

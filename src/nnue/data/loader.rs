@@ -8,7 +8,7 @@
 //! is dropped, the thread that waits at the other end wakes up.
 //!
 //! If the consumer computes on threads of the host, those threads make the batches, and there is
-//! neither a cutter nor a worker: see `turns`.
+//! neither a cutter nor a worker: see `turns`. Without threads the consumer reads and makes them.
 
 use super::dataset::Dataset;
 use super::features::FeatureSet;
@@ -18,9 +18,10 @@ use super::output_buckets::OutputBuckets;
 use super::place::Place;
 use super::pool::Pool;
 use super::record::Position;
-use super::shuffle::{Block, Blocks, Order, RawBatch, RawBatches};
+use super::shuffle::{Block, Blocks, Order, RawBatch, RawBatches, Supply};
 use super::target::Target;
 use super::turns::Turns;
+use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::nnue::needs::Needs;
 use crate::optim::schedule::Shares;
@@ -62,13 +63,14 @@ pub struct LoaderSettings {
     pub output_buckets: OutputBuckets,
     /// The number of threads that make batches, besides the two that read and cut. It has no
     /// influence on the batches. If the consumer computes on threads of the host, the number of
-    /// those threads replaces it.
+    /// those threads replaces it. With 0, as a browser needs it, the loader starts no thread: the
+    /// call that takes a batch reads and makes it.
     pub threads: usize,
 }
 
 impl Default for LoaderSettings {
     /// Batches of 16,384 samples, 2²⁰ records shuffled together, epoch 0 alone, one output bucket,
-    /// and one thread per core up to 8.
+    /// and one thread per core up to 8, but none in a browser.
     fn default() -> Self {
         Self {
             batch_size: 16384,
@@ -80,8 +82,11 @@ impl Default for LoaderSettings {
             shares: None,
             judge: None,
             output_buckets: OutputBuckets::ONE,
-            threads: std::thread::available_parallelism()
-                .map_or(1, |cores| cores.get().min(BUSY_THREADS)),
+            threads: match cfg!(target_family = "wasm") {
+                true => 0,
+                false => std::thread::available_parallelism()
+                    .map_or(1, |cores| cores.get().min(BUSY_THREADS)),
+            },
         }
     }
 }
@@ -131,8 +136,8 @@ impl LoaderSettings {
                 self.shuffle_buffer,
             ));
         }
-        if !(1..=MOST_THREADS).contains(&self.threads) {
-            let expected = format!("1 to {MOST_THREADS}");
+        if self.threads > MOST_THREADS {
+            let expected = format!("at most {MOST_THREADS}");
             return Err(Error::argument("threads", expected, self.threads));
         }
         self.target.check()
@@ -221,10 +226,12 @@ impl Loader {
         };
         let raw_spares = Pool::new();
         let make = loader.maker(dataset, features, settings, form, raw_spares.clone());
-        if let Some(device) = needs.threads() {
+        let device = needs.threads();
+        if device.is_some() || settings.threads == 0 {
             let batches = loader.read(dataset, settings, raw_spares)?;
-            let makers = (0..device.threads()).map(|_| make()).collect();
-            loader.source = Some(BatchSource::Turns(Turns::new(device, makers, batches)));
+            let makers = (0..device.map_or(1, Device::threads)).map(|_| make());
+            let turns = Turns::new(device, makers.collect(), batches);
+            loader.source = Some(BatchSource::Turns(turns));
             return Ok(loader);
         }
         let (to_consumer, tickets) = bounded(2 * settings.threads);
@@ -287,18 +294,19 @@ impl Loader {
         };
         let (to_reader, memory) = unbounded();
         let (to_cutter, blocks) = bounded(BLOCKS);
+        let mut supply = Supply::Thread(blocks);
         if settings.epochs != Some(0) {
-            // Sending cannot fail: the receiver is still here.
-            (0..BLOCKS).for_each(|_| drop(to_reader.send(Block::default())));
             let reader = Blocks::new(dataset, order, settings.epochs, settings.start);
-            self.start("wgrad reader", move || reader.serve(&memory, &to_cutter))?;
+            if settings.threads == 0 {
+                supply = Supply::Own(reader.into(), memory);
+            } else {
+                // Sending cannot fail: the receiver is still here.
+                (0..BLOCKS).for_each(|_| drop(to_reader.send(Block::default())));
+                self.start("wgrad reader", move || reader.serve(&memory, &to_cutter))?;
+            }
         }
-        Ok(RawBatches::new(
-            order,
-            settings.start,
-            (blocks, to_reader),
-            spares,
-        ))
+        let supply = (supply, to_reader);
+        Ok(RawBatches::new(order, settings.start, supply, spares))
     }
 
     fn start(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {

@@ -2,7 +2,7 @@
 //! targets and output buckets.
 
 use super::dataset::Dataset;
-use super::draft::{Draft, emptied};
+use super::draft::{Draft, emptied_for};
 use super::features::FeatureSet;
 use super::judge::Judge;
 use super::output_buckets::OutputBuckets;
@@ -220,9 +220,10 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
         if let Some(decoder) = self.decoder.clone() {
             return self.make_records(&decoder, raw, spare);
         }
-        let mut draft = Draft::new(samples, max_indices, spare.batch);
-        let mut scores = emptied(spare.scores, samples);
-        let mut results = emptied(spare.results, samples);
+        let mut draft = Draft::new(max_indices, spare.batch);
+        draft.reserve(samples)?;
+        let mut scores = emptied_for(samples, spare.scores)?;
+        let mut results = emptied_for(samples, spare.results)?;
         let mut weights = Vec::new();
         let fill = Fill {
             maker: self,
@@ -281,19 +282,20 @@ impl<F: ?Sized> BatchMaker<F> {
         let samples = raw.records.len();
         let mut made = Contents {
             batch: Batch::empty(),
-            scores: emptied(spare.scores, samples),
-            results: emptied(spare.results, samples),
+            scores: emptied_for(samples, spare.scores)?,
+            results: emptied_for(samples, spare.results)?,
             next: raw.next,
             ends_epoch: raw.ends_epoch,
         };
-        let mut targets = emptied(targets, samples);
-        let mut own = emptied(buckets.unwrap_or_default(), 0);
+        let mut targets = emptied_for(samples, targets)?;
+        let mut own = emptied_for(0, buckets.unwrap_or_default())?;
         let of_pieces = match &self.buckets {
             Some(buckets) => buckets.table().map(|bucket| bucket as u32),
             None => [0; PIECE_COUNTS],
         };
         let mut weights = Vec::new();
         let mut records = Records::new(decoder, of_pieces, memory.unwrap_or_default());
+        records.reserve(samples)?;
         // As in `Fill`, the loop is compiled for several SIMD levels.
         pulp::Arch::new().dispatch(|| -> Result<()> {
             for (record, &origin) in raw.records.iter().zip(&raw.origins) {

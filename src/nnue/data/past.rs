@@ -4,9 +4,8 @@ use super::dataset::Dataset;
 use super::format::DataFile;
 use super::place::Place;
 use crate::error::{Error, Fault, Result};
-use crate::files::atomic::open_regular;
 use serde::{Deserialize, Serialize};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, SeekFrom};
 
 /// About the number of samples of a past, and their size in bytes.
 const SAMPLES: u64 = 256;
@@ -40,7 +39,7 @@ impl Dataset {
     /// What a training at this place has read. After the first epoch that is everything.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// A file that cannot be read, or is another one than when the dataset was opened.
     pub fn past(&self, place: &Place) -> Result<Past> {
         let parts: Vec<_> = self
             .files()
@@ -50,12 +49,12 @@ impl Dataset {
                 // A place that counts batches does not tell what they have read.
                 let all = place.epoch > 0 || place.batches > 0 || index < place.to.file;
                 let bytes = match index == place.to.file {
-                    _ if all => file.stored,
+                    _ if all => file.stamp.bytes,
                     // The whole compressed file is the past once some of it was read.
                     true if file.is_packed() => {
-                        file.stored * u64::from(place.to.offset > 0 || place.to.inside > 0)
+                        file.stamp.bytes * u64::from(place.to.offset > 0 || place.to.inside > 0)
                     }
-                    true => file.bytes_before(&place.to)?.min(file.stored),
+                    true => file.bytes_before(&place.to)?.min(file.stamp.bytes),
                     false => 0,
                 };
                 Ok((file, bytes))
@@ -65,6 +64,7 @@ impl Dataset {
         let total: u64 = parts.iter().map(|(_, bytes)| bytes).sum();
         let stride = (total / SAMPLES).max(SAMPLE_BYTES);
         let files = parts.iter().map(|(file, bytes)| {
+            file.check_unchanged()?;
             Ok(PastFile {
                 bytes: *bytes,
                 samples: samples(file, *bytes, stride)?,
@@ -88,10 +88,10 @@ impl Dataset {
             return Err(Error::argument("past, stride", expected, past.stride));
         }
         for (file, known) in self.files().iter().zip(&past.files) {
-            if file.stored < known.bytes {
+            if file.stamp.bytes < known.bytes {
                 let expected = format!("at least the {} bytes read so far", known.bytes);
-                let fault = Fault::new("size", expected, format!("{} bytes", file.stored));
-                return Err(Error::data(&file.path, fault));
+                let fault = Fault::new("size", expected, format!("{} bytes", file.stamp.bytes));
+                return Err(Error::data(file.path(), fault));
             }
             let found = samples(file, known.bytes, past.stride)?;
             let mut starts = starts(known.bytes, past.stride);
@@ -105,7 +105,7 @@ impl Dataset {
             let place = format!("from byte {start}, {}", file.name_of(start)?);
             let expected = "the data that the run has read so far";
             let fault = Fault::new(place, expected, "other data");
-            return Err(Error::data(&file.path, fault));
+            return Err(Error::data(file.path(), fault));
         }
         Ok(())
     }
@@ -120,7 +120,7 @@ fn starts(bytes: u64, stride: u64) -> impl Iterator<Item = u64> {
 /// The checksums of the samples of the first `bytes` bytes of a file.
 fn samples(file: &DataFile, bytes: u64, stride: u64) -> Result<Vec<u32>> {
     let read = || {
-        let mut input = open_regular(&file.path)?;
+        let (mut input, _) = file.source.open()?;
         let mut buffer = Vec::new();
         let sums = starts(bytes, stride).map(|start| {
             buffer.clear();
@@ -131,5 +131,5 @@ fn samples(file: &DataFile, bytes: u64, stride: u64) -> Result<Vec<u32>> {
         });
         sums.collect::<std::io::Result<_>>()
     };
-    read().map_err(Error::io(&file.path, "read"))
+    read().map_err(Error::io(file.path(), "read"))
 }

@@ -2,10 +2,12 @@
 //! and the blocks are cut into batches.
 
 use super::dataset::{Dataset, DatasetReader, Segment};
+use super::draft::BATCH;
 use super::place::{Origin, Place, Spot};
 use super::pool::Pool;
 use super::record::RawRecord;
 use crate::error::{Error, Result};
+use crate::files::memory::reserve;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use crossbeam_channel::{Receiver, Sender};
 use rand::SeedableRng;
@@ -182,6 +184,7 @@ impl Blocks {
             return Err(self.dataset.dropped().nothing_left(before));
         }
         block.permutation.clear();
+        reserve("the order of a block", &mut block.permutation, len)?;
         block.permutation.extend(0..len as u32);
         if self.order.shuffle_buffer > 0 {
             let mut random = self.order.random(self.next.epoch, self.next.block);
@@ -217,10 +220,31 @@ impl Blocks {
     }
 }
 
+/// Where blocks come from.
+pub(crate) enum Supply {
+    /// The reader thread.
+    Thread(Receiver<Result<Block>>),
+    /// The thread that cuts batches. Used blocks come back through the channel.
+    Own(Box<Blocks>, Receiver<Block>),
+}
+
+impl Supply {
+    /// The next block; `None` after the last one, or if the reader thread is gone.
+    fn next(&mut self) -> Option<Result<Block>> {
+        match self {
+            Self::Thread(blocks) => blocks.recv().ok(),
+            Self::Own(blocks, used) => {
+                let memory = used.try_recv().unwrap_or_default();
+                blocks.read(memory).transpose()
+            }
+        }
+    }
+}
+
 /// The raw batches, cut from blocks in order.
 pub(crate) struct RawBatches {
     batch_size: usize,
-    blocks: Receiver<Result<Block>>,
+    blocks: Supply,
     /// Returns the memory of used blocks to the reader.
     memory: Sender<Block>,
     /// The block that batches are cut from.
@@ -242,7 +266,7 @@ impl RawBatches {
     pub(crate) fn new(
         order: Order,
         start: Place,
-        (blocks, memory): (Receiver<Result<Block>>, Sender<Block>),
+        (blocks, memory): (Supply, Sender<Block>),
         spares: Pool<RawBatch>,
     ) -> Self {
         Self {
@@ -261,7 +285,7 @@ impl RawBatches {
     /// Waits for the next block; `None` after the last one, or if the reader is gone.
     fn next_block(&mut self) -> Option<Result<Arc<Lent>>> {
         let skip = std::mem::take(&mut self.skip);
-        let block = match self.blocks.recv().ok()? {
+        let block = match self.blocks.next()? {
             Ok(block) => block,
             Err(error) => return Some(Err(error)),
         };
@@ -314,8 +338,11 @@ impl RawBatches {
         let mut batch = self.spares.take().unwrap_or_default();
         batch.records.clear();
         batch.origins.clear();
-        batch.records.reserve_exact(self.batch_size);
-        batch.origins.reserve_exact(self.batch_size);
+        let reserved = reserve(BATCH, &mut batch.records, self.batch_size)
+            .and_then(|()| reserve(BATCH, &mut batch.origins, self.batch_size));
+        if let Err(error) = reserved {
+            return Some(Err(error));
+        }
         loop {
             let lent = match self.block.take() {
                 Some(lent) => lent,

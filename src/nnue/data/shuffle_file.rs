@@ -3,7 +3,7 @@
 use super::dataset::Dataset;
 use super::record::{Position, RawRecord};
 use crate::error::{Error, Result};
-use crate::files::atomic::write_atomically;
+use crate::files::atomic::{without_path, write_atomically};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -48,6 +48,7 @@ pub fn shuffle_to_file(
     let directory = parent.unwrap_or(Path::new("."));
     let part =
         |_| tempfile::tempfile_in(directory).map(|file| BufWriter::with_capacity(BUFFER, file));
+    let part = |number| part(number).map_err(without_path);
     let files: io::Result<Vec<_>> = (0..parts).map(part).collect();
     let mut files = files.map_err(Error::io(directory, "create a file in"))?;
     let mut random = ChaCha8Rng::seed_from_u64(seed);

@@ -1,4 +1,5 @@
-//! Makes batches between the steps, on the threads that also compute the steps.
+//! Makes batches between the steps, on the threads that also compute the steps, or on the thread
+//! that takes them.
 //!
 //! Separate threads would share the cores with the CPU executor. While one of them has a core, the
 //! executor's thread there waits, and the other cores idle until that thread has finished.
@@ -11,7 +12,8 @@ use std::collections::VecDeque;
 
 /// Whenever no batch is left, this makes one batch for each thread of the device.
 pub(crate) struct Turns {
-    device: Device,
+    /// `None` if the thread that takes the batches makes them.
+    device: Option<Device>,
     /// One per thread.
     makers: Vec<Make>,
     batches: RawBatches,
@@ -20,9 +22,9 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    pub(crate) fn new(device: &Device, makers: Vec<Make>, batches: RawBatches) -> Self {
+    pub(crate) fn new(device: Option<&Device>, makers: Vec<Make>, batches: RawBatches) -> Self {
         Self {
-            device: device.clone(),
+            device: device.cloned(),
             makers,
             batches,
             ready: VecDeque::new(),
@@ -47,12 +49,23 @@ impl Turns {
             match batch {
                 Ok(batch) => raw.push(batch),
                 // No batch follows an error.
-                Err(found) => error = Some(found),
+                Err(found) => {
+                    error = Some(found);
+                    break;
+                }
             }
         }
-        let work = self.makers.par_iter_mut().zip(raw).with_max_len(1);
-        let made = || work.map(|(make, raw)| make(raw)).collect::<Vec<_>>();
-        self.ready.extend(self.device.install(made));
+        match &self.device {
+            Some(device) => {
+                let work = self.makers.par_iter_mut().zip(raw).with_max_len(1);
+                let made = || work.map(|(make, raw)| make(raw)).collect::<Vec<_>>();
+                self.ready.extend(device.install(made));
+            }
+            None => {
+                let work = self.makers.iter_mut().zip(raw);
+                self.ready.extend(work.map(|(make, raw)| make(raw)));
+            }
+        }
         self.ready.extend(error.map(Err));
     }
 }

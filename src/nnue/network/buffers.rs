@@ -1,7 +1,7 @@
 //! The buffers of the parameters, and of what has the same shape.
 
 use super::Network;
-use crate::engine::device::{Buffer, Values};
+use crate::engine::device::{Buffer, Values, Wait, blocked};
 use crate::engine::kernel::Element;
 use crate::engine::recording::{Data, Recording};
 use crate::error::Result;
@@ -38,7 +38,7 @@ impl Network {
     pub(in crate::nnue) fn upload(&self, buffers: &[Buffer], values: &Parameters) -> Result<()> {
         for (index, (tensor, values)) in values.iter().enumerate() {
             let (buffer, first) = layout::place(&self.widened, index);
-            let widened = layout::widen(&self.architecture, tensor.name, Data::Floats(values));
+            let widened = layout::widen(&self.architecture, tensor.name, Data::Floats(values))?;
             let mut recording = Recording::new();
             recording.upload_at(buffers[buffer].id(), first, widened.data());
             self.device.play(&recording)?.wait()?;
@@ -46,22 +46,39 @@ impl Network {
         Ok(())
     }
 
+    pub(in crate::nnue) fn values(&self, buffers: &[Buffer]) -> Result<Vec<Values>> {
+        blocked(self.values_by(buffers, Wait::Blocking))
+    }
+
     /// Reads buffers made by [`Network::like_parameters`] back, one at a time: the device may not
     /// be able to map all of them together.
-    pub(in crate::nnue) fn values(&self, buffers: &[Buffer]) -> Result<Vec<Values>> {
+    async fn values_by(&self, buffers: &[Buffer], wait: Wait) -> Result<Vec<Values>> {
         let mut tensors = Vec::new();
         for (shared, buffer) in layout::buffers(&self.widened).iter().zip(buffers) {
-            tensors.extend(layout::split(&self.widened, shared, buffer.read()?));
+            tensors.extend(layout::split(
+                &self.widened,
+                shared,
+                buffer.read_by(wait).await?,
+            ));
         }
         let names = self.architecture.tensors().into_iter();
         let narrowed = names
             .zip(tensors)
             .map(|(tensor, values)| layout::narrow(&self.architecture, tensor.name, values));
-        Ok(narrowed.collect())
+        narrowed.collect()
     }
 
     pub(in crate::nnue) fn read(&self, buffers: &[Buffer]) -> Result<Parameters> {
-        let values = self.values(buffers)?.into_iter().map(Values::into_f32);
+        blocked(self.read_by(buffers, Wait::Blocking))
+    }
+
+    pub(in crate::nnue) async fn read_by(
+        &self,
+        buffers: &[Buffer],
+        wait: Wait,
+    ) -> Result<Parameters> {
+        let values = self.values_by(buffers, wait).await?;
+        let values = values.into_iter().map(Values::into_f32);
         Parameters::from_values(self.architecture.clone(), values.collect())
     }
 }

@@ -10,7 +10,7 @@ use super::objective::Objective;
 use super::progress::Progress;
 use super::settings::Settings;
 use crate::error::{Error, Result};
-use crate::files::atomic::remove_unfinished;
+use crate::files::atomic::{list, remove_unfinished};
 use crate::files::safetensors::{Metadata, TensorFile};
 use crate::nnue::data::Encoding;
 use crate::nnue::file::{network_file, push_parameters, read_architecture, read_parameters};
@@ -142,9 +142,9 @@ impl Checkpoint {
         })?;
         let mut metadata = self.settings.encoding().metadata()?;
         metadata.extend(training);
-        let mut file = network_file(path, &self.parameters, metadata);
+        let mut file = network_file(path, &self.parameters, metadata)?;
         for (name, moment) in names.iter().zip(&self.moments) {
-            push_parameters(&mut file, moment, &format!(".{name}"));
+            push_parameters(&mut file, moment, &format!(".{name}"))?;
         }
         Ok(file)
     }
@@ -156,6 +156,7 @@ impl Checkpoint {
     /// [`Error::Io`] and [`Error::Tensors`] with the path.
     pub fn read(path: &Path) -> Result<Self> {
         let file = TensorFile::read(path)?;
+        file.warn_if_unchecked();
         let text = file.text(TRAINING)?;
         let training: Training = serde_json::from_str(text)
             .map_err(|error| file.fault(PLACE, "the state of a training", error))?;
@@ -342,7 +343,7 @@ impl Checkpoints {
     /// # Errors
     /// [`Error::Io`] with the directory.
     pub fn list(&self) -> Result<Vec<(u64, PathBuf)>> {
-        let entries = match fs::read_dir(&self.directory) {
+        let entries = match list(&self.directory) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(Error::io(&self.directory, "list"))?,
         };

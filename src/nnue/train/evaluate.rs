@@ -3,7 +3,7 @@
 use super::objective::Objective;
 use crate::error::Result;
 use crate::nnue::Model;
-use crate::nnue::data::{Dataset, Encoding, LoaderSettings};
+use crate::nnue::data::{Dataset, Encoding, LoadedBatch, LoaderSettings};
 use crate::nnue::loss::Link;
 use serde::Serialize;
 
@@ -34,36 +34,73 @@ pub fn evaluate<M: Model + ?Sized>(
     objective: Objective,
     threads: usize,
 ) -> Result<Evaluation> {
-    objective.check()?;
     encoding.check(model.architecture())?;
-    let target = objective.target();
-    let settings = LoaderSettings::default()
-        .shuffle_buffer(0)
-        .target(target)
-        .threads(threads.max(1));
-    let (mut loss, mut moments) = (0.0, Moments::default());
+    let mut evaluator = Evaluator::new(objective)?;
+    let settings = evaluator.loader_settings().threads(threads.max(1));
     for batch in encoding.loader(dataset, settings, model.output_needs())? {
         let batch = batch?;
         let y = model.outputs(batch.as_ref())?;
+        evaluator.add(&batch, &y);
+    }
+    Ok(evaluator.evaluation())
+}
+
+/// Evaluates outputs batch by batch, for a caller that computes them, such as one that cannot block
+/// a thread.
+#[derive(Debug)]
+pub struct Evaluator {
+    objective: Objective,
+    loss: f64,
+    moments: Moments,
+}
+
+impl Evaluator {
+    /// An evaluation before its first batch.
+    ///
+    /// # Errors
+    /// An objective out of its range.
+    pub fn new(objective: Objective) -> Result<Self> {
+        objective.check()?;
+        Ok(Self {
+            objective,
+            loss: 0.0,
+            moments: Moments::default(),
+        })
+    }
+
+    /// Batches in the order of the files, with the targets of the objective.
+    pub fn loader_settings(&self) -> LoaderSettings {
+        let settings = LoaderSettings::default().shuffle_buffer(0);
+        settings.target(self.objective.target())
+    }
+
+    /// Adds the outputs Y of a batch, `[L]`.
+    pub fn add(&mut self, batch: &LoadedBatch, y: &[f32]) {
+        let (loss, target) = (self.objective.loss, self.objective.target());
         let samples = y.iter().zip(batch.targets()).zip(batch.scores());
         for ((&y, &t), &score) in samples {
-            loss += objective.loss.term(f64::from(y), f64::from(t), 1.0).value;
-            let (predicted, _) = match objective.loss.win_rate {
-                Some(_) => objective.loss.predict(f64::from(y)),
+            self.loss += loss.term(f64::from(y), f64::from(t), 1.0).value;
+            let (predicted, _) = match loss.win_rate {
+                Some(_) => loss.predict(f64::from(y)),
                 None => Link::Sigmoid.apply(f64::from(y)),
             };
-            moments.add(predicted, f64::from(target.sigmoid(score)));
+            self.moments
+                .add(predicted, f64::from(target.sigmoid(score)));
         }
     }
-    Ok(Evaluation {
-        loss: loss / moments.count,
-        correlation: moments.correlation(),
-        positions: moments.count as u64,
-    })
+
+    /// The evaluation of all batches so far.
+    pub fn evaluation(&self) -> Evaluation {
+        Evaluation {
+            loss: self.loss / self.moments.count,
+            correlation: self.moments.correlation(),
+            positions: self.moments.count as u64,
+        }
+    }
 }
 
 /// Running means and co-moments of pairs, updated without cancellation.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Moments {
     count: f64,
     mean: [f64; 2],

@@ -17,7 +17,7 @@ pub struct History {
     pub devices: Vec<String>,
     /// The number of positions in the data of the first stage.
     pub positions: Option<u64>,
-    /// One point for each step.
+    /// One point for each line of steps.
     pub steps: Vec<Point>,
     /// One point for each validation.
     pub validations: Vec<Validated>,
@@ -26,19 +26,21 @@ pub struct History {
     pub end: Option<(String, f64)>,
 }
 
-/// A step of a run.
+/// The steps of a line of the log, which is one step in the first 4,096.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Point {
-    /// The step, counted from 1.
+    /// The last step, counted from 1.
     pub step: u64,
-    /// The mean loss of the batch, before the update. It may be NaN.
+    /// The number of steps.
+    pub steps: u64,
+    /// The mean loss of their batches, each before its update. It may be NaN.
     pub loss: f64,
-    /// η, the learning rate of the update.
+    /// η, the learning rate of the last update.
     pub learning_rate: f64,
-    /// λ of the batch, as the settings say; NaN if the log does not have them.
+    /// λ of the last batch, as the settings say; NaN if the log does not have them.
     pub lambda: f64,
-    /// The number of times that the run was started or resumed before the step.
+    /// The number of times that the run was started or resumed before the steps.
     pub call: usize,
     /// The positions since the start or the last resume.
     pub positions: u64,
@@ -90,15 +92,26 @@ impl History {
     /// the entry before. There are about `count` entries, and at least one for each start or resume
     /// whose steps took a measurable time.
     pub fn speeds(&self, count: usize) -> Vec<(u64, f64)> {
-        let share = self.steps.len().div_ceil(count.max(1)).max(1);
+        // A damaged log may have any numbers.
+        let steps = |points: &[Point]| {
+            let steps = points.iter().map(|point| point.steps);
+            steps.fold(0, u64::saturating_add).max(1)
+        };
+        let share = steps(&self.steps).div_ceil(count.max(1) as u64).max(1);
         let mut speeds = Vec::new();
         for call in self.steps.chunk_by(|a, b| a.call == b.call) {
             let (mut positions, mut seconds) = (0, 0.0);
             // Every window has at least so many steps: the losses of the last few steps of a call
             // are read together.
-            let windows = (call.len() / share).max(1);
-            let ends = (1..=windows).map(|window| window * call.len() / windows);
-            for last in ends.map(|end| call[end - 1]) {
+            let steps = steps(call);
+            let windows = (steps / share).max(1);
+            let before = call[0].step.saturating_sub(call[0].steps);
+            let window = |point: &Point| {
+                let own = point.step.saturating_sub(before);
+                own.saturating_mul(windows).div_ceil(steps)
+            };
+            let ends = call.chunk_by(|a, b| window(a) == window(b));
+            for last in ends.filter_map(<[Point]>::last) {
                 let took = last.seconds - seconds;
                 if took.is_finite() && took > 0.0 {
                     let done = last.positions.saturating_sub(positions);
@@ -154,6 +167,7 @@ impl Reader {
             }
             Entry::Step {
                 step,
+                steps,
                 epoch,
                 loss,
                 learning_rate,
@@ -169,6 +183,7 @@ impl Reader {
                 });
                 self.history.steps.push(Point {
                     step,
+                    steps,
                     loss,
                     learning_rate: learning_rate.into(),
                     lambda,
@@ -216,6 +231,7 @@ mod tests {
     fn step(step: u64, positions: u64, speed: f64) -> Entry {
         Entry::Step {
             step,
+            steps: 1,
             epoch: (step - 1) % 4 / 2,
             loss: 1.0 / step as f64,
             learning_rate: 0.5,

@@ -1,16 +1,22 @@
 //! The log of a training: lines of JSON that programs can follow while they are written.
+//!
+//! Each of the first 4,096 steps has a line. From there on the lines of steps lie further apart the
+//! longer the training is, so that a log stays small.
 
 use super::settings::Settings;
 use crate::error::{Error, Fault, Result};
-use crate::files::atomic::write_atomically;
+use crate::files::atomic::{open_regular, write_atomically};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use thin::{Steps, has_line};
+
+mod thin;
 
 /// The version of the lines that this release writes. It grows when a line changes its meaning or
 /// loses a field, and not when it gains one. `docs/events.md` lists all lines and fields.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One line of a log: a JSON object whose field `kind` is the name of the variant in lower case.
 ///
@@ -93,16 +99,19 @@ pub enum Entry {
         /// The text of the error.
         reason: String,
     },
-    /// A step is done.
+    /// A step is done, or several since the line before.
     Step {
         /// The step, counted from 1.
         step: u64,
+        /// The number of steps that the line tells of; the last one is `step`.
+        #[serde(default = "one")]
+        steps: u64,
         /// The epoch of the step, counted from 0.
         epoch: u64,
-        /// The mean loss of the batch, before the update.
+        /// The mean loss of the batches of these steps, each before its update.
         #[serde(deserialize_with = "or_nan")]
         loss: f64,
-        /// The learning rate of the update.
+        /// The learning rate of the last update.
         learning_rate: f32,
         /// The number of positions trained on since the start of the training.
         positions: u64,
@@ -165,6 +174,8 @@ impl Entry {
 pub(super) struct Log {
     path: PathBuf,
     file: File,
+    /// The steps since the last line.
+    waiting: Option<Steps>,
 }
 
 impl Log {
@@ -199,11 +210,34 @@ impl Log {
         Self::open(path)
     }
 
-    /// Adds a line.
+    /// Adds an entry. That of a step may wait for others, to share a line with them.
     ///
     /// # Errors
     /// [`Error::Io`] with the path.
     pub(super) fn append(&mut self, entry: &Entry) -> Result<()> {
+        if let Entry::Step { step, .. } = *entry {
+            Steps::add(&mut self.waiting, entry);
+            return match has_line(step) {
+                true => self.write_steps(),
+                false => Ok(()),
+            };
+        }
+        self.write_steps()?;
+        self.write(entry)
+    }
+
+    /// Writes the line of the steps that wait for others.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
+    pub(super) fn write_steps(&mut self) -> Result<()> {
+        match self.waiting.take() {
+            Some(steps) => self.write(&steps.line()),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, entry: &Entry) -> Result<()> {
         let mut line = serde_json::to_vec(entry)
             .map_err(|error| Error::argument("log", "an entry that JSON can hold", error))?;
         line.push(b'\n');
@@ -214,7 +248,11 @@ impl Log {
     fn open(path: PathBuf) -> Result<Self> {
         let file = OpenOptions::new().append(true).open(&path);
         let file = file.map_err(Error::io(&path, "open"))?;
-        Ok(Self { path, file })
+        Ok(Self {
+            path,
+            file,
+            waiting: None,
+        })
     }
 }
 
@@ -231,7 +269,7 @@ pub fn read(path: &Path) -> Result<Vec<Entry>> {
 /// The points of the loss curves of a training. Each point is a step and a loss.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curve {
-    /// One point for each step in the log.
+    /// One point for each line of steps: the last of these steps, and their mean loss.
     pub training: Vec<(u64, f64)>,
     /// One point for each validation.
     pub validation: Vec<(u64, f64)>,
@@ -296,6 +334,24 @@ fn visit<'a>(path: &Path, bytes: &'a [u8], mut take: impl FnMut(&'a [u8], Entry)
         }
     }
     Ok(())
+}
+
+/// Whether a log tells of no step: it is empty, or holds the first line of a run or a part of it.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub(super) fn has_only_begun(path: &Path) -> Result<bool> {
+    const START: &[u8] = br#"{"kind":"start","#;
+    let mut bytes = Vec::new();
+    let read = open_regular(path).and_then(|mut file| file.read_to_end(&mut bytes));
+    read.map_err(Error::io(path, "read"))?;
+    let mut lines = bytes.split_inclusive(|&byte| byte == b'\n');
+    let first = lines.next().unwrap_or_default();
+    Ok(lines.next().is_none() && (first.starts_with(START) || START.starts_with(first)))
+}
+
+fn one() -> u64 {
+    1
 }
 
 fn or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f64, D::Error> {

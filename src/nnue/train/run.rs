@@ -2,6 +2,7 @@
 
 use super::checkpoint::Checkpoints;
 use super::config::Config;
+use super::log;
 use super::settings::Settings;
 use super::stage::Stage;
 use crate::error::{Error, Fault, Result};
@@ -160,13 +161,19 @@ impl Run {
         config.write(&Config::path(&self.out))
     }
 
-    /// Checks that the directory holds no checkpoints and no results, and that no run uses it.
+    /// Checks that the directory holds no checkpoints and no results, and that no run uses it. What
+    /// a run without any checkpoint leaves is no result: its log tells of no step.
     pub(super) fn check_free(&self) -> Result<()> {
         if self.out.as_os_str().is_empty() {
             return Ok(());
         }
         let step = self.checkpoints().list()?.pop().map(|(step, _)| step);
-        let result = [self.net(), self.log()].into_iter().find(|p| p.exists());
+        let (net, log) = (self.net(), self.log());
+        let logged = log.exists() && !log::has_only_begun(&log)?;
+        let result = match net.exists() {
+            true => Some(net),
+            false => logged.then_some(log),
+        };
         let (expected, found) = match (step, result) {
             (None, None) => return Ok(()),
             (Some(step), _) => (

@@ -95,7 +95,10 @@ pub fn learning_rate_of(file: &TensorFile) -> Result<Option<f32>> {
 }
 
 /// Adds Y, the loss and the gradients with the suffix `.grad`.
-pub fn push_gradients(out: &mut TensorFile, found: &NetworkGradients) {
+///
+/// # Errors
+/// As [`push_parameters`].
+pub fn push_gradients(out: &mut TensorFile, found: &NetworkGradients) -> Result<()> {
     let mut vector = |name: &str, values: Vec<f32>| {
         out.tensors.push(StoredTensor {
             name: name.to_owned(),
@@ -105,7 +108,7 @@ pub fn push_gradients(out: &mut TensorFile, found: &NetworkGradients) {
     };
     vector("Y", found.y.clone());
     vector("loss", found.loss.into_iter().collect());
-    push_parameters(out, &found.parameters, ".grad");
+    push_parameters(out, &found.parameters, ".grad")
 }
 
 /// Performs the step after a checkpoint, and adds its numbers: those of [`push_gradients`], and
@@ -123,12 +126,12 @@ pub fn perform_step(
     let mut learner = learner_at(device, before)?;
     let upstream = Upstream::Loss(before.settings.loss);
     let gradients = learner.network_mut().gradients(batch, upstream)?;
-    push_gradients(out, &gradients);
+    push_gradients(out, &gradients)?;
     learner.step(batch, learning_rate)?.wait()?;
-    push_parameters(out, &learner.parameters()?, ".next");
+    push_parameters(out, &learner.parameters()?, ".next")?;
     let names = before.settings.optimizer.moments();
     for (name, moment) in names.iter().zip(learner.moments()?) {
-        push_parameters(out, &moment, &format!(".{name}.next"));
+        push_parameters(out, &moment, &format!(".{name}.next"))?;
     }
     Ok(())
 }

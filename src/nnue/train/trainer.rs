@@ -345,6 +345,7 @@ impl Trainer {
         let positions_per_second = pace.positions_per_second();
         self.log.append(&Entry::Step {
             step: done.step,
+            steps: 1,
             epoch: done.epoch,
             loss,
             learning_rate: done.learning_rate,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use wgrad::nnue::train::{Config, History, Point};
 
 /// The last steps whose mean is the training loss at the end.
-const LAST: usize = 64;
+const LAST: u64 = 64;
 
 /// A fact: its name, its value, and a smaller line below.
 struct Fact {
@@ -98,9 +98,19 @@ fn facts(history: &History, config: Option<&Config>) -> Vec<Fact> {
         );
         facts.push(fact("last validation loss", loss(end.loss), below));
     }
-    let end = &history.steps[history.steps.len().saturating_sub(LAST)..];
-    let mean = end.iter().map(|step| step.loss).sum::<f64>() / end.len() as f64;
-    let below = format!("mean of the last {}", crate::counted(end.len(), "step"));
+    // A line of the log may tell of more steps than are wanted.
+    let (mut count, mut sum) = (0, 0.0);
+    for point in history.steps.iter().rev() {
+        if count < LAST {
+            count += point.steps;
+            sum += point.loss * point.steps as f64;
+        }
+    }
+    let mean = sum / count as f64;
+    let below = format!(
+        "mean of the last {}",
+        crate::counted(count as usize, "step")
+    );
     facts.push(fact("last training loss", loss(mean), below));
     let (positions, seconds) = history
         .steps

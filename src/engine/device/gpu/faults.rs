@@ -1,6 +1,7 @@
 //! What wgpu reports as wrong, as our errors.
 
 use super::lock;
+use crate::engine::device::block_on;
 use crate::error::{Error, Result};
 use crate::panics::caught;
 use std::sync::{Arc, Mutex};
@@ -80,12 +81,43 @@ impl Faults {
         lock(&self.lost).get_or_insert(message).clone()
     }
 
+    /// An error if the device is lost.
+    pub(super) fn check(&self, operation: &str) -> Result<()> {
+        match self.lost() {
+            Some(reason) => Err(self.failure(operation, reason)),
+            None => Ok(()),
+        }
+    }
+
     /// Runs `work`, and turns an error that wgpu reports meanwhile, a panic of wgpu or a lost
     /// device into our error.
+    ///
+    /// A browser tells errors later, to the handlers of [`Self::new`]. The next call and the next
+    /// wait return them.
     pub(super) fn scoped<T>(&self, operation: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        if let Some(reason) = self.lost() {
-            return Err(self.failure(operation, reason));
+        self.check(operation)?;
+        let mut errors = Vec::new();
+        let result = match cfg!(target_arch = "wasm32") {
+            true => work(),
+            false => self
+                .watched(work, &mut errors)
+                .unwrap_or_else(|message| Err(self.failure(operation, self.panicked(message)))),
+        };
+        // An error from inside names the operation more closely.
+        let value = result?;
+        if let Some(error) = errors.first() {
+            return Err(self.failure(operation, error));
         }
+        self.check(operation)?;
+        Ok(value)
+    }
+
+    /// Runs `work`, and adds the errors that wgpu reports meanwhile. Returns the message of a panic.
+    fn watched<T>(
+        &self,
+        work: impl FnOnce() -> T,
+        errors: &mut Vec<wgpu::Error>,
+    ) -> Result<T, String> {
         let filters = [
             wgpu::ErrorFilter::Internal,
             wgpu::ErrorFilter::OutOfMemory,
@@ -94,18 +126,9 @@ impl Faults {
         let scopes = filters.map(|filter| self.device.push_error_scope(filter));
         let result = caught(work);
         // Scopes form a stack: the last one pushed is popped first.
-        let mut errors = Vec::new();
         for scope in scopes.into_iter().rev() {
-            errors.extend(pollster::block_on(scope.pop()));
+            errors.extend(block_on(scope.pop()).flatten());
         }
-        let result =
-            result.unwrap_or_else(|message| Err(self.failure(operation, self.panicked(message))));
-        // An error from inside names the operation more closely.
-        let value = result?;
-        let reason = errors.first().map(ToString::to_string);
-        match reason.or_else(|| self.lost()) {
-            Some(reason) => Err(self.failure(operation, reason)),
-            None => Ok(value),
-        }
+        result
     }
 }

@@ -3,7 +3,7 @@
 use super::lock;
 use super::staging::Held;
 use super::submitter::{Submission, Submitter};
-use crate::engine::device::Values;
+use crate::engine::device::{Values, blocked};
 use crate::engine::kernel::Element;
 use crate::engine::recording::{BufferId, Command, Recording};
 use crate::error::{Error, Result};
@@ -99,11 +99,12 @@ impl GpuReadback {
             submission_index: Some(index),
             timeout: None,
         })?;
-        pollster::block_on(self.get())
+        blocked(self.get())
     }
 
     /// Waits without blocking. On native backends no other thread polls the device, so each poll
-    /// does so and asks to be polled again: the task stays runnable until the values arrive.
+    /// does so and asks to be polled again: the task stays runnable until the values arrive. A
+    /// browser polls the device itself, after the task has returned to it.
     pub(in crate::engine::device) async fn get(mut self) -> Result<Vec<Values>> {
         self.submitter.made(&self.submission)?;
         let Some(buffer) = self.buffer.take() else {
@@ -127,11 +128,14 @@ impl GpuReadback {
             if let Some(error) = polled.err().or(lost) {
                 return Poll::Ready(Err(error));
             }
-            context.waker().wake_by_ref();
+            if cfg!(not(target_arch = "wasm32")) {
+                context.waker().wake_by_ref();
+            }
             Poll::Pending
         });
         let mapped = mapped.await?;
         mapped.map_err(|error| self.failure(error))?;
+        self.submitter.faults.check("wait for the device")?;
         let values = {
             let view = buffer.get_mapped_range(..bytes(&self.wanted));
             let view = view.map_err(|error| self.failure(error))?;

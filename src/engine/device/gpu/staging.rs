@@ -9,7 +9,8 @@ use crate::engine::recording::{Command, Data, Recording};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use web_time::Instant;
 
 /// The smallest sheet, which holds the parameters of a long recording.
 const SMALLEST: u64 = 1 << 16;

@@ -1,10 +1,12 @@
 //! Logs that are written, resumed, torn and damaged.
 
+use super::thin::has_line;
 use super::*;
 
 fn step(step: u64, loss: f64) -> Entry {
     Entry::Step {
         step,
+        steps: 1,
         epoch: 0,
         loss,
         learning_rate: 0.002,
@@ -63,10 +65,10 @@ fn lines_read_back_and_name_their_kind() {
     }
     assert_eq!(read(&path).unwrap(), entries);
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.starts_with(r#"{"kind":"start","version":1,"settings":{"#));
+    assert!(text.starts_with(r#"{"kind":"start","version":2,"settings":{"#));
     assert_eq!(
         text.lines().nth(1).unwrap(),
-        r#"{"kind":"step","step":1,"epoch":0,"loss":0.25,"learning_rate":0.002,"positions":4096,"positions_per_second":1000.0}"#
+        r#"{"kind":"step","step":1,"steps":1,"epoch":0,"loss":0.25,"learning_rate":0.002,"positions":4096,"positions_per_second":1000.0}"#
     );
     let curve = Curve::read(&path).unwrap();
     assert_eq!(curve.training, [(1, 0.25)]);
@@ -140,14 +142,111 @@ fn a_log_of_an_earlier_release_has_version_0_and_a_later_one_is_refused() {
     let path = directory.path().join("log.jsonl");
     Log::create(&path).unwrap().append(&start()).unwrap();
     let line = fs::read_to_string(&path).unwrap();
-    fs::write(&path, line.replace(r#""version":1,"#, "")).unwrap();
+    fs::write(&path, line.replace(r#""version":2,"#, "")).unwrap();
     let Entry::Start { version, .. } = read(&path).unwrap()[0] else {
         panic!("no start");
     };
     assert_eq!(version, 0);
-    let later = line.replace(r#""version":1"#, r#""version":2"#);
+    let later = line.replace(r#""version":2"#, r#""version":3"#);
     fs::write(&path, format!("{later}{later}")).unwrap();
     let error = read(&path).unwrap_err().to_string();
-    let expected = "log.jsonl: line 1: expected a version up to 1, found 2";
+    let expected = "log.jsonl: line 1: expected a version up to 2, found 3";
     assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn a_long_log_has_few_lines_and_loses_no_step() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.jsonl");
+    let mut log = Log::create(&path).unwrap();
+    let loss = |at: u64| 1.0 / at as f64;
+    let last = 100_001;
+    (1..=last).for_each(|at| log.append(&step(at, loss(at))).unwrap());
+    log.append(&validation(last, 0.5)).unwrap();
+    let lines = read(&path).unwrap();
+    let (mut before, mut sum) = (0, 0.0);
+    for line in &lines {
+        let Entry::Step {
+            step, steps, loss, ..
+        } = *line
+        else {
+            continue;
+        };
+        assert_eq!(step, before + steps, "no step is left out");
+        assert!(step > 4096 || steps == 1, "{steps} at {step}");
+        assert!(steps <= 1 + step / 2048, "{steps} at {step}");
+        before = step;
+        sum += loss * steps as f64;
+    }
+    assert_eq!(before, last, "another line ends those of steps");
+    let expected = (1..=last).map(loss).sum::<f64>();
+    assert!(
+        (sum - expected).abs() <= 1e-9 * expected,
+        "{sum} {expected}"
+    );
+    // 4096 lines, and 2048 for each of the log2(100,000 / 4096) = 4.6 doublings.
+    assert!((4096 + 9_000..4096 + 10_000).contains(&lines.len()));
+
+    // A log that goes on after a line has the lines of one that was never stopped.
+    let whole = fs::read(&path).unwrap();
+    for stopped in [50_000, 8_192] {
+        let mut log = Log::resume(&path, stopped).unwrap();
+        let rest = stopped + 1..=last;
+        rest.for_each(|at| log.append(&step(at, loss(at))).unwrap());
+        log.append(&validation(last, 0.5)).unwrap();
+        assert!(fs::read(&path).unwrap() == whole, "stopped at {stopped}");
+    }
+}
+
+#[test]
+fn a_checkpoint_ends_a_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.jsonl");
+    let mut log = Log::create(&path).unwrap();
+    for (at, loss) in [(9_001, 1.0), (9_002, 2.0)] {
+        log.append(&step(at, loss)).unwrap();
+    }
+    assert_eq!(Curve::read(&path).unwrap().training, []);
+    log.write_steps().unwrap();
+    log.write_steps().unwrap();
+    assert_eq!(Curve::read(&path).unwrap().training, [(9_002, 1.5)]);
+    let mut log = Log::resume(&path, 9_002).unwrap();
+    (9_003..=9_004).for_each(|at| log.append(&step(at, 4.0)).unwrap());
+    let lines = read(&path).unwrap();
+    let counts = lines.iter().map(|line| match line {
+        Entry::Step { steps, .. } => *steps,
+        _ => 0,
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), [2, 2]);
+}
+
+#[test]
+fn five_million_steps_take_a_few_megabytes() {
+    let lines = (1..=5_000_000).filter(|&step| has_line(step)).count();
+    let line = serde_json::to_vec(&step(4_999_999, 1.0 / 3.0)).unwrap();
+    assert!(lines * line.len() < 5 << 20, "{lines} of {}", line.len());
+}
+
+#[test]
+fn a_log_has_only_begun_up_to_its_second_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.jsonl");
+    let mut log = Log::create(&path).unwrap();
+    assert!(has_only_begun(&path).unwrap());
+    log.append(&start()).unwrap();
+    assert!(has_only_begun(&path).unwrap());
+    let line = fs::read(&path).unwrap();
+    for length in [3, 20, line.len() - 1] {
+        fs::write(&path, &line[..length]).unwrap();
+        assert!(has_only_begun(&path).unwrap(), "{length} bytes");
+    }
+    for other in ["another program's", "{\"kind\":\"step\"", "\n"] {
+        fs::write(&path, other).unwrap();
+        assert!(!has_only_begun(&path).unwrap(), "{other}");
+    }
+    fs::remove_file(&path).unwrap();
+    let mut log = Log::create(&path).unwrap();
+    log.append(&start()).unwrap();
+    log.append(&step(1, 0.5)).unwrap();
+    assert!(!has_only_begun(&path).unwrap());
 }

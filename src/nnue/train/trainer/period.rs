@@ -138,13 +138,20 @@ impl Trainer {
             running_loss: self.running_loss,
         };
         self.check_sets(checkpoint.step, &checkpoint.parameters, &checkpoint.moments)?;
+        // A resume finds lines up to the checkpoint.
+        self.log.write_steps()?;
         let path = self.run.checkpoints().save(&checkpoint)?;
         self.newest = Some((checkpoint.step, path.clone()));
+        self.prune()?;
+        Ok(path)
+    }
+
+    /// Removes the checkpoints that the run does not keep.
+    pub(super) fn prune(&self) -> Result<()> {
         let best = self.progress.best.filter(|_| self.run.keep_best);
         let spared = self.progress.later_stages.iter().copied();
         let spared: Vec<_> = spared.chain(best.map(|best| best.step)).collect();
-        self.run.checkpoints().prune(self.run.keep, &spared)?;
-        Ok(path)
+        self.run.checkpoints().prune(self.run.keep, &spared)
     }
 
     /// The checkpoint with the lowest validation loss of the current stage, if it is kept.

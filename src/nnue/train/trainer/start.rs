@@ -4,6 +4,7 @@ use super::Trainer;
 use super::stage::{Input, learner, learner_at, with_variants};
 use crate::engine::device::Device;
 use crate::error::{Error, Result};
+use crate::files::atomic::remove_unfinished;
 use crate::files::lock::DirectoryLock;
 use crate::nnue::Network;
 use crate::nnue::data::Place;
@@ -39,8 +40,8 @@ impl Trainer {
     /// # Errors
     /// Settings, data, an initial network or a directory that cannot be used. The settings, the
     /// first million positions and the directory are checked before anything is written. A
-    /// directory with the checkpoints or results of a run is refused. While that run is going on,
-    /// the error is [`Error::InUse`].
+    /// directory with the checkpoints or results of a run is refused, and what a run without any
+    /// checkpoint left is replaced. While a run is going on there, the error is [`Error::InUse`].
     pub fn with_stages(device: &Device, stages: &[Stage], run: &Run) -> Result<Self> {
         check_stages(stages)?;
         let stages = &with_variants(device, stages)?[..];
@@ -74,6 +75,7 @@ impl Trainer {
         let lock = DirectoryLock::take(&run.out)?;
         // Before the lock was taken, another run may have begun and ended there.
         run.check_free()?;
+        remove_unfinished(&run.out)?;
         run.checkpoints().create()?;
         run.save(stages)?;
         let mut log = Log::create(run.log())?;
@@ -186,6 +188,7 @@ impl Trainer {
             let now = device.name();
             ::log::warn!("the run was on {earlier} and continues on {now}: its bits will differ");
         }
+        remove_unfinished(&run.out)?;
         checkpoints.create()?;
         run.save(&stages)?;
         let mut log = Log::resume(run.log(), checkpoint.step)?;
@@ -196,7 +199,7 @@ impl Trainer {
             device: device.name().to_owned(),
             checkpoint: path.clone(),
         })?;
-        Ok(Self {
+        let trainer = Self {
             device: device.clone(),
             stages,
             input,
@@ -215,6 +218,9 @@ impl Trainer {
             newest: Some((checkpoint.step, path)),
             taken: None,
             _lock: lock,
-        })
+        };
+        // The run may have ended between a checkpoint and this.
+        trainer.prune()?;
+        Ok(trainer)
     }
 }
