@@ -144,6 +144,8 @@ try {
     await page.close();
   }
   const page = await open();
+  const problem = await page.locator('#problem').innerText();
+  if (problem) throw new Error(problem);
   console.log(`       ${await page.locator('#device').innerText()}`);
   if (only.includes('train')) {
     const common = { epochs: '1', batch_size: '4096', learning_rate: '0.002', seed: '7' };
