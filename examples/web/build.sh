@@ -15,7 +15,7 @@ cargo build --release --locked --target "$target" ${CARGO_FLAGS:-}
 built=${CARGO_TARGET_DIR:-target}/$target/release/wgrad_web.wasm
 rm -rf site
 mkdir -p site/data
-wasm-bindgen --target web --no-typescript --out-dir site/pkg "$built"
+wasm-bindgen --target web --no-typescript --remove-name-section --out-dir site/pkg "$built"
 cp page/* site/
 cp ../data/chess_train.bin ../data/chess_validation.bin site/data/
 echo "examples/web/site: $(du -sh site | cut -f1)"

@@ -144,6 +144,8 @@ try {
     await page.close();
   }
   const page = await open();
+  const problem = await page.locator('#problem').innerText();
+  if (problem) throw new Error(problem);
   console.log(`       ${await page.locator('#device').innerText()}`);
   if (only.includes('train')) {
     const common = { epochs: '1', batch_size: '4096', learning_rate: '0.002', seed: '7' };
@@ -155,7 +157,12 @@ try {
     await pictures(page, 'trained');
   }
   if (only.includes('verify')) {
+    // The twins compute in the page, on one thread, so this takes minutes.
+    const progress = setInterval(async () => {
+      console.log(`       ${await page.locator('#verdict').innerText()}`);
+    }, 60_000);
     const total = await page.evaluate(() => window.wgrad.verify());
+    clearInterval(progress);
     for (const { kernel, case: name, note } of total.failures.slice(0, 20)) {
       console.log(`       ${kernel}, ${name}: ${note}`);
     }

@@ -1,16 +1,14 @@
 //! Devices and their buffers. Three executors play the same recordings: `gpu` through wgpu, `cpu`
 //! in f32 on threads, and `reference` in f64 by the kernels' twins.
 
-mod blocking;
 mod buffer;
 mod choice;
 mod clock;
 mod gpu;
 mod host;
 mod stream;
+mod waiting;
 
-use blocking::block_on;
-pub(crate) use blocking::{Wait, blocked};
 pub use buffer::Buffer;
 pub use choice::{AdapterIdentity, AdapterReport, adapters};
 pub use clock::{Work, WorkTime};
@@ -24,6 +22,9 @@ use std::sync::Arc;
 use std::time::Duration;
 pub(crate) use stream::Loan;
 use stream::Stream;
+pub use waiting::Readback;
+use waiting::{Pending, block_on};
+pub(crate) use waiting::{Wait, blocked};
 
 /// Values read back from a buffer, in the executor's own precision.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,44 +145,6 @@ pub struct Objects {
     pub pipelines: u64,
     /// Submissions to the queue.
     pub submissions: u64,
-}
-
-enum Pending {
-    Ready(Vec<Values>),
-    Gpu(gpu::GpuReadback),
-}
-
-/// Values that the device has not returned yet: one [`Values`] per read, in the order of the
-/// recording.
-///
-/// If this is dropped, the values are lost, but the device still does the work.
-#[must_use = "values are only read back by `wait` or `get`"]
-#[doc(hidden)]
-pub struct Readback(Pending);
-
-impl Readback {
-    /// Blocks until the values arrive.
-    pub fn wait(self) -> Result<Vec<Values>> {
-        match self.0 {
-            Pending::Ready(values) => Ok(values),
-            Pending::Gpu(readback) => readback.wait(),
-        }
-    }
-
-    /// Waits for the values without blocking a thread.
-    pub async fn get(self) -> Result<Vec<Values>> {
-        match self.0 {
-            Pending::Ready(values) => Ok(values),
-            Pending::Gpu(readback) => readback.get().await,
-        }
-    }
-
-    pub(crate) async fn by(self, wait: Wait) -> Result<Vec<Values>> {
-        match wait {
-            Wait::Blocking => self.wait(),
-            Wait::Async => self.get().await,
-        }
-    }
 }
 
 /// A device that plays recordings: a GPU adapter, the CPU, or the f64 reference. Clones are the

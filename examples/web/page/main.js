@@ -266,7 +266,10 @@ async function start() {
     problem('WebGPU is there, but wgrad found no GPU that it can use.', String(error.message ?? error));
     return;
   }
-  $('device').textContent = `GPU: ${gpu.name || 'the browser does not tell its name'}`;
+  const info = (await navigator.gpu.requestAdapter())?.info ?? {};
+  const name = gpu.name || [info.vendor, info.architecture].filter(Boolean).join(' ');
+  const software = info.isFallbackAdapter ? ', which computes on the processor' : '';
+  $('device').textContent = `GPU: ${name || 'the browser does not tell its name'}${software}`;
   buttons();
 }
 

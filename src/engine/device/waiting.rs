@@ -1,8 +1,10 @@
-//! Waiting for a device, with and without blocking a thread.
+//! Values on their way from a device, and waiting for them with and without blocking a thread.
 //!
 //! Functions that wait are written once, as futures that take a [`Wait`]. The blocking form of such
 //! a function runs its future with [`Wait::Blocking`], which is ready at once.
 
+use super::Values;
+use super::gpu::GpuReadback;
 use crate::error::{Error, Result};
 use std::future::Future;
 
@@ -44,4 +46,43 @@ fn cannot_block<T>() -> Result<T> {
         operation: "wait".to_owned(),
         reason: "a browser cannot block; call the function that returns a future".to_owned(),
     })
+}
+
+/// The values of a recording: there already, or on their way.
+pub(super) enum Pending {
+    Ready(Vec<Values>),
+    Gpu(GpuReadback),
+}
+
+/// Values that the device has not returned yet: one [`Values`] per read, in the order of the
+/// recording.
+///
+/// If this is dropped, the values are lost, but the device still does the work.
+#[must_use = "values are only read back by `wait` or `get`"]
+#[doc(hidden)]
+pub struct Readback(pub(super) Pending);
+
+impl Readback {
+    /// Blocks until the values arrive.
+    pub fn wait(self) -> Result<Vec<Values>> {
+        match self.0 {
+            Pending::Ready(values) => Ok(values),
+            Pending::Gpu(readback) => readback.wait(),
+        }
+    }
+
+    /// Waits for the values without blocking a thread.
+    pub async fn get(self) -> Result<Vec<Values>> {
+        match self.0 {
+            Pending::Ready(values) => Ok(values),
+            Pending::Gpu(readback) => readback.get().await,
+        }
+    }
+
+    pub(crate) async fn by(self, wait: Wait) -> Result<Vec<Values>> {
+        match wait {
+            Wait::Blocking => self.wait(),
+            Wait::Async => self.get().await,
+        }
+    }
 }
