@@ -260,6 +260,7 @@ async function play(gpu, path) {
   }
   reader.close();
   device.destroy();
+  if (passed === 0 && failures.length === 0) failures.push('no case in the file');
   return { passed, worst, failures };
 }
 

@@ -159,27 +159,22 @@ fn run_all(options: &Options, work: impl Iterator<Item = Selection>) -> Outcome 
         .report
         .as_deref()
         .map(|path| Report::new(path, options));
-    let is_there = options.report.as_ref().is_some_and(|path| path.exists());
     let mut totals = Totals::default();
     let ended = compare(options, work, &mut totals, report.as_mut());
-    if let Some((report, path)) = report.as_ref().zip(options.report.as_ref()) {
+    if let Some(report) = report {
         let written = match &ended {
             Ok(device) => report.write(totals.sentence(device.name())),
             Err(failure) => {
-                let before = totals.sentence("the device before that");
-                report.write(format_args!(
-                    "DID NOT FINISH: {}. {before}",
-                    reason(failure)
-                ))
+                let (why, before) = (reason(failure), totals.sentence("the device before that"));
+                report.write(format_args!("DID NOT FINISH: {why}. {before}"))
             }
         };
-        // The failure of the device says more.
-        if ended.is_ok() {
-            written?;
-        }
-        if !options.json {
-            let verb = if is_there { "replaced" } else { "written" };
-            print(format_args!("report {verb}: {}", path.display()))?;
+        match written {
+            Ok(()) if options.json => {}
+            Ok(()) => print(report.place())?,
+            // The failure of the device says more.
+            Err(_) if ended.is_err() => {}
+            Err(failure) => return Err(failure),
         }
     }
     ended?;

@@ -16,6 +16,8 @@ use wgrad::verify::{Outcome, table};
 /// The report of the comparisons so far.
 pub struct Report<'a> {
     path: &'a Path,
+    /// Whether it replaces a file.
+    replaces: bool,
     begun: Instant,
     /// Rows of a property and its value.
     facts: Vec<(&'static str, String)>,
@@ -53,6 +55,7 @@ impl<'a> Report<'a> {
         }
         Self {
             path,
+            replaces: path.exists(),
             begun: Instant::now(),
             facts: vec![
                 ("wgrad", env!("CARGO_PKG_VERSION").to_owned()),
@@ -117,6 +120,12 @@ impl<'a> Report<'a> {
         self.failures.extend_from_slice(failures);
     }
 
+    /// Where the report is, and whether it replaced a file.
+    pub fn place(&self) -> String {
+        let verb = if self.replaces { "replaced" } else { "written" };
+        format!("report {verb}: {}", self.path.display())
+    }
+
     /// Replaces the file. `result` is one sentence.
     pub fn write(&self, result: impl Display) -> Result<(), Failure> {
         let seconds = format!("{:.1} s", self.begun.elapsed().as_secs_f64());
@@ -149,6 +158,13 @@ impl<'a> Report<'a> {
              | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         );
         text.push_str(&self.rows);
+        // FXC names the place of a fault by the directory of the process.
+        let here = std::env::current_dir()
+            .ok()
+            .filter(|here| here.parent().is_some());
+        if let Some(here) = here.as_deref().and_then(Path::to_str) {
+            text = text.replace(here, ".");
+        }
         write_atomically(self.path, |out| out.write_all(text.as_bytes()))?;
         Ok(())
     }

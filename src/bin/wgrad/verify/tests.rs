@@ -98,7 +98,7 @@ fn a_report_tells_of_comparisons_that_fail() {
 fn a_report_tells_of_a_device_that_fails_and_of_what_it_did_before() {
     let mut cases = (KERNEL.cases)();
     cases.truncate(3);
-    cases[2].params.clear();
+    cases[2].slots.pop();
     let name = cases[2].name.clone();
     let (ended, text) = reported(vec![Selection::Kernel(&KERNEL, cases)]);
     let Err(failure) = ended else {
