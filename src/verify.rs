@@ -3,21 +3,21 @@
 //! Every float output starts as NaN, and guard elements after it must stay NaN. An error passes
 //! only if it is at most its bound, and a NaN never passes where the reference has a number.
 
+mod dispatch;
 mod operation;
 pub mod operations;
 pub mod table;
 
+#[doc(hidden)]
+pub use dispatch::{Contents, contents};
 pub use operation::verify_operation;
 
-use crate::engine::device::{Buffer, Device, Wait, blocked};
-use crate::engine::kernel::{Bound, Case, Element, Kernel, Slot};
-use crate::engine::recording::{Command, Dispatch, Recording};
+use crate::engine::device::{Device, Wait, blocked};
+use crate::engine::kernel::{Bound, Case, Kernel, Slot};
 use crate::error::Result;
+use dispatch::{Output, run};
 use serde::Serialize;
-use std::borrow::Cow;
-
-/// The least number of guard elements after each output, which nothing may change.
-const GUARDS: usize = 64;
+use web_time::Instant;
 
 /// The outcome of a case.
 #[derive(Clone, Debug, Serialize)]
@@ -36,6 +36,9 @@ pub struct Outcome {
     pub bound: f64,
     /// The largest `error` ÷ `bound` over all elements. The case passes if it is at most 1.
     pub fraction: f64,
+    /// The time on the device, with uploads, reads and, at its first use, compilation.
+    #[serde(skip)]
+    pub seconds: f64,
     /// Whether every element is within its bound and every guard is unchanged.
     pub ok: bool,
     /// The fault, if there is one: the output, the element and both values.
@@ -101,98 +104,6 @@ pub fn compare(expected: &[f64], found: &[f64], bounds: &[f64]) -> Worst {
     worst
 }
 
-/// The value of guard words.
-const GUARD: u32 = 0xDEAD_BEEF;
-
-/// The guards end with the buffer's memory, which is a multiple of four elements.
-fn guards_after(len: usize) -> usize {
-    (len + GUARDS).next_multiple_of(4) - len
-}
-
-/// The values that a slot owns after a run, and whether its guards are unchanged.
-struct Output {
-    values: Vec<f64>,
-    guards_whole: bool,
-}
-
-fn absolute(values: &[f32]) -> Cow<'_, [f32]> {
-    values.iter().map(|value| value.abs()).collect()
-}
-
-/// Runs a case on a device, on its own values or, with `magnitudes`, on the absolute values of all
-/// its floats.
-async fn run(
-    device: &Device,
-    kernel: &'static Kernel,
-    case: &Case,
-    magnitudes: bool,
-    wait: Wait,
-) -> Result<Vec<Option<Output>>> {
-    let prepare = |values| {
-        if magnitudes {
-            absolute(values)
-        } else {
-            Cow::Borrowed(values)
-        }
-    };
-    let poison = |len: usize| vec![f32::NAN; len];
-    let mut buffers: Vec<Buffer> = Vec::new();
-    for slot in &case.slots {
-        let upload = |values: &[f32]| device.upload("case", values);
-        buffers.push(match slot {
-            Slot::Floats(values) if values.is_empty() => {
-                device.allocate("case", Element::Float, 0)?
-            }
-            Slot::Floats(values) => upload(&prepare(values))?,
-            Slot::Words(words) if words.is_empty() => device.allocate("case", Element::Word, 0)?,
-            Slot::Words(words) => device.upload("case", words.as_slice())?,
-            Slot::Output { len, .. } => upload(&poison(len + guards_after(*len)))?,
-            Slot::UpdateWords(words) => {
-                let guards = vec![GUARD; guards_after(words.len())];
-                device.upload("case", [words.as_slice(), &guards].concat().as_slice())?
-            }
-            Slot::Update { values, .. } => {
-                let guards = poison(guards_after(values.len()));
-                upload(&[&prepare(values), guards.as_slice()].concat())?
-            }
-        });
-    }
-    let mut recording = Recording::new();
-    recording.commands.push(Command::Dispatch(Dispatch {
-        kernel,
-        variant: case.variant,
-        params: case.params.clone(),
-        groups: case.groups,
-        buffers: buffers.iter().map(Buffer::id).collect(),
-    }));
-    for (buffer, slot) in buffers.iter().zip(&case.slots) {
-        if !matches!(slot, Slot::Floats(_) | Slot::Words(_)) {
-            recording.read(buffer.id(), buffer.len());
-        }
-    }
-    let values = device.play(&recording)?.by(wait).await?;
-    let mut values = values.into_iter();
-    let outputs = case.slots.iter().map(|slot| {
-        let len = match slot {
-            Slot::Floats(_) | Slot::Words(_) => return None,
-            Slot::Output { len, .. } => *len,
-            Slot::UpdateWords(words) => words.len(),
-            Slot::Update { values, .. } => values.len(),
-        };
-        let mut values = values.next()?.into_f64();
-        let guards = values.split_off(len);
-        let is_whole = |guard: &f64| match slot {
-            Slot::UpdateWords(_) => *guard == f64::from(GUARD),
-            _ => guard.is_nan(),
-        };
-        Some(Output {
-            guards_whole: guards.len() == guards_after(len) && guards.iter().all(is_whole),
-            values,
-        })
-    });
-    Ok(outputs.collect())
-}
-
 /// The bound of each element of an output.
 fn bounds(bound: Bound, expected: &[f64], magnitudes: Option<&Output>) -> Vec<f64> {
     let epsilon = f64::from(f32::EPSILON);
@@ -225,9 +136,10 @@ pub struct Expected {
 
 /// The values that an output should have, and the error that each may have.
 #[derive(Debug)]
-struct Allowed {
-    values: Vec<f64>,
-    bounds: Vec<f64>,
+#[doc(hidden)]
+pub struct Allowed {
+    pub values: Vec<f64>,
+    pub bounds: Vec<f64>,
 }
 
 impl Expected {
@@ -267,6 +179,12 @@ impl Expected {
         })
     }
 
+    /// One entry per slot; `None` for a slot that is only read.
+    #[doc(hidden)]
+    pub fn outputs(&self) -> &[Option<Allowed>] {
+        &self.outputs
+    }
+
     /// Runs the same case on a device and compares every output.
     ///
     /// # Errors
@@ -300,6 +218,7 @@ impl Expected {
         case: &Case,
         wait: Wait,
     ) -> Result<Outcome> {
+        let begun = Instant::now();
         let found = run(device, kernel, case, false, wait).await?;
         let mut outcome = Outcome {
             kernel: kernel.label(case.variant),
@@ -309,6 +228,7 @@ impl Expected {
             error: 0.0,
             bound: 0.0,
             fraction: 0.0,
+            seconds: begun.elapsed().as_secs_f64(),
             ok: true,
             note: None,
         };

@@ -221,7 +221,8 @@ fn one_tile(split: u32, bucket: u32, first: u32, count: u32, adds: bool, invocat
                 gradient += head[weights + o * layer.inputs + j] * derivative;
                 square += head[weights + o * layer.inputs + second] * derivative;
             }
-            if (number == 1u && skip > 0u) {
+            // A branch on `number` alone would keep FXC from compiling the barriers.
+            if (select(0u, skip, number == 1u) > 0u) {
                 let of_output = output.weights + bucket * output.inputs;
                 let derivative = units[place(output_row, s)];
                 gradient += head[of_output + j] * derivative;

@@ -148,9 +148,15 @@ fn main(
         workgroupBarrier();
 
         // δ of the layers before, from the last to the first, and the gradients of W and c.
+        let of_last = of_z;
         for (var number = params.depth - 1u; number > 0u; number--) {
             let layer = layer_at(number);
             let before = layer_at(number - 1u);
+            // The inputs of the output layer that are outputs of the first layer, beside the layer
+            // before it. A branch on `number` alone would keep FXC from compiling the barriers.
+            let last = layer_at(params.depth - 1u);
+            let more = last.inputs - outputs_of(layer_at(params.depth - 2u));
+            let beside = select(0u, more, number == 1u);
             for (var o = invocation; o < before.width; o += INVOCATIONS) {
                 let skipped = layer.inputs - outputs_of(before);
                 var gradient = gradient_of(layer, bucket, of_z, skipped + o);
@@ -158,15 +164,10 @@ fn main(
                 if (is_dual(before.activation)) {
                     square = gradient_of(layer, bucket, of_z, skipped + before.width + o);
                 }
-                if (number == 1u) {
-                    let last = layer_at(params.depth - 1u);
-                    let beside = last.inputs - outputs_of(layer_at(params.depth - 2u));
-                    let of_last = all_lanes() - 1u;
-                    if (beside > 0u) {
-                        gradient += gradient_of(last, bucket, of_last, o);
-                        if (is_dual(before.activation)) {
-                            square += gradient_of(last, bucket, of_last, before.width + o);
-                        }
+                if (beside > 0u) {
+                    gradient += gradient_of(last, bucket, of_last, o);
+                    if (is_dual(before.activation)) {
+                        square += gradient_of(last, bucket, of_last, before.width + o);
                     }
                 }
                 let at = of_z - before.width + o;
@@ -273,15 +274,6 @@ fn scatter(base: u32, perspective: u32, sample: u32, lane: u32, d: f32) {
         let place = start * params.inputs + lists[j] * width + lane % GROUP;
         gradients[base + which * matrix + place] += d;
     }
-}
-
-// Lanes of z of all layers.
-fn all_lanes() -> u32 {
-    var lanes = 0u;
-    for (var number = 0u; number < params.depth; number++) {
-        lanes += layer_at(number).width;
-    }
-    return lanes;
 }
 
 // Input i of a layer after the first, whose z begins at `of_z`.

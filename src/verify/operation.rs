@@ -6,14 +6,17 @@ use crate::engine::kernel::inputs::Inputs;
 use crate::error::Result;
 use crate::tensor::Tensor;
 use crate::verify::operations::OperationCase;
+use web_time::Instant;
 
-/// A result and its gradients by the operands, in f64.
+/// A result and its gradients by the operands, in f64, and the seconds that each took.
 struct Found {
     output: Vec<f64>,
     gradients: Vec<Vec<f64>>,
+    seconds: [f64; 2],
 }
 
 fn run(device: &Device, case: &OperationCase) -> Result<Found> {
+    let begun = Instant::now();
     let placed = case.inputs.iter().map(|input| input.place(device));
     let (mut parameters, mut operands) = (Vec::new(), Vec::new());
     for pair in placed {
@@ -22,6 +25,8 @@ fn run(device: &Device, case: &OperationCase) -> Result<Found> {
         operands.push(operand);
     }
     let output = case.operation.apply(&operands)?;
+    let values = output.to_f64_vec()?;
+    let forward = begun.elapsed().as_secs_f64();
     let upstream = Inputs::new(1).floats(output.elements(), -2.0, 2.0);
     let upstream = Tensor::new(device, &upstream, &output.shape())?;
     let gradients = output.backward_with(&upstream)?;
@@ -29,8 +34,9 @@ fn run(device: &Device, case: &OperationCase) -> Result<Found> {
         .iter()
         .map(|parameter| gradients.of(parameter)?.to_f64_vec());
     Ok(Found {
+        output: values,
         gradients: gradients.collect::<Result<_>>()?,
-        output: output.to_f64_vec()?,
+        seconds: [forward, begun.elapsed().as_secs_f64() - forward],
     })
 }
 
@@ -42,7 +48,8 @@ pub fn verify_operation(
     case: &OperationCase,
 ) -> Result<[Outcome; 2]> {
     let (expected, found) = (run(reference, case)?, run(device, case)?);
-    let outcome = |pass: &'static str, expected: &[&Vec<f64>], found: &[&Vec<f64>]| {
+    let seconds = found.seconds;
+    let outcome = |pass: &'static str, expected: &[&Vec<f64>], found: &[&Vec<f64>], seconds| {
         let mut outcome = Outcome {
             kernel: String::new(),
             operation: case.operation.name(),
@@ -51,6 +58,7 @@ pub fn verify_operation(
             error: 0.0,
             bound: 0.0,
             fraction: 0.0,
+            seconds,
             ok: true,
             note: None,
         };
@@ -94,11 +102,12 @@ pub fn verify_operation(
         outcome
     };
     Ok([
-        outcome("forward", &[&expected.output], &[&found.output]),
+        outcome("forward", &[&expected.output], &[&found.output], seconds[0]),
         outcome(
             "gradient",
             &expected.gradients.iter().collect::<Vec<_>>(),
             &found.gradients.iter().collect::<Vec<_>>(),
+            seconds[1],
         ),
     ])
 }

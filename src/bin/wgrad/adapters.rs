@@ -30,7 +30,8 @@ pub fn run(options: &Options) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn details(report: &AdapterReport) -> Vec<String> {
+/// Lines about a device: its type and driver and, of an adapter, its limits and features.
+pub fn details(report: &AdapterReport) -> Vec<String> {
     let mut lines = vec![format!("{}; {}", report.kind, report.driver)];
     if report.kind != "executor" {
         lines.push(format!(

@@ -1,5 +1,7 @@
 //! `wgrad kernels`: lists the table, and writes its shaders to files for other WGSL compilers.
 
+mod cases;
+
 use crate::{Failure, Outcome, counted, print, print_json};
 use serde::Serialize;
 use std::fs;
@@ -18,6 +20,14 @@ pub struct Options {
     /// if it is missing
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
+    /// Write the cases of `wgrad verify` of each kernel to DIR/KERNEL.cases or
+    /// DIR/KERNEL.VARIANT.cases, with the results of the f64 reference and their bounds, for other
+    /// implementations of WGSL. All of them take gigabytes
+    #[arg(long, value_name = "DIR")]
+    cases: Option<PathBuf>,
+    /// Only this kernel, by its name
+    #[arg(long, value_name = "NAME")]
+    kernel: Option<String>,
     /// Print one JSON array, with one object per variant
     #[arg(long)]
     json: bool,
@@ -49,7 +59,8 @@ struct Bound {
 /// Lists the variants, and writes them to files on request.
 pub fn run(options: &Options) -> Outcome {
     let mut forms = Vec::new();
-    for kernel in table::kernels() {
+    let kernels = chosen(options)?;
+    for kernel in &kernels {
         for variant in 0..kernel.variants() {
             forms.push(form(kernel, variant)?);
         }
@@ -57,6 +68,10 @@ pub fn run(options: &Options) -> Outcome {
     if let Some(directory) = &options.dump {
         dump(directory, &forms)?;
     }
+    let written = options.cases.as_deref();
+    let written = written
+        .map(|directory| cases::write(directory, &kernels))
+        .transpose()?;
     if options.json {
         print_json(&forms)?;
         return Ok(ExitCode::SUCCESS);
@@ -84,21 +99,51 @@ pub fn run(options: &Options) -> Outcome {
     }
     print(format_args!(
         "{} in {}; `bytes` are of workgroup memory",
-        counted(table::kernels().count(), "kernel"),
+        counted(kernels.len(), "kernel"),
         counted(forms.len(), "variant")
     ))?;
     if let Some(directory) = &options.dump {
         let files = counted(forms.len(), "file");
         print(format_args!("{files} written to {}", directory.display()))?;
     }
+    if let Some((directory, written)) = options.cases.as_ref().zip(written) {
+        let (files, written) = (counted(forms.len(), "file"), counted(written, "case"));
+        print(format_args!(
+            "{files} with {written} written to {}",
+            directory.display()
+        ))?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The kernels that the options select.
+fn chosen(options: &Options) -> Result<Vec<&'static Kernel>, Failure> {
+    let Some(name) = &options.kernel else {
+        return Ok(table::kernels().collect());
+    };
+    let unknown = || Failure::Usage("kernels", format!("there is no kernel {name:?}"));
+    Ok(vec![table::find(name).ok_or_else(unknown)?])
 }
 
 fn form(kernel: &Kernel, variant: usize) -> Result<Form, Failure> {
     let (label, wgsl) = (kernel.label(variant), kernel.assemble(variant));
     let interface =
         reflect(&wgsl).map_err(|reason| Failure::Message(format!("{label}: {reason}")))?;
-    let bindings = kernel.bindings.iter().map(|binding| Bound {
+    Ok(Form {
+        label,
+        kernel: kernel.name,
+        variant: kernel.variant_name(variant),
+        operation: kernel.operation(variant),
+        pass: kernel.pass.name(),
+        workgroup: interface.workgroup,
+        workgroup_bytes: interface.workgroup_bytes,
+        bindings: bindings(kernel).collect(),
+        wgsl,
+    })
+}
+
+fn bindings(kernel: &Kernel) -> impl Iterator<Item = Bound> {
+    kernel.bindings.iter().map(|binding| Bound {
         name: binding.name,
         element: match binding.element {
             Element::Float => "float",
@@ -109,17 +154,6 @@ fn form(kernel: &Kernel, variant: usize) -> Result<Form, Failure> {
             Access::Write => "write",
             Access::Update => "update",
         },
-    });
-    Ok(Form {
-        label,
-        kernel: kernel.name,
-        variant: kernel.variant_name(variant),
-        operation: kernel.operation(variant),
-        pass: kernel.pass.name(),
-        workgroup: interface.workgroup,
-        workgroup_bytes: interface.workgroup_bytes,
-        bindings: bindings.collect(),
-        wgsl,
     })
 }
 

@@ -1,9 +1,13 @@
 //! `wgrad verify`: compares the cases of every kernel and operation on a device with the f64
 //! reference.
 
+mod report;
+
 use crate::options::DeviceOption;
 use crate::{Failure, Outcome, counted, print, print_json, quoted, warn};
+use report::Report;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad::engine::device::Device;
 use wgrad::engine::kernel::{self, Kernel};
@@ -29,6 +33,11 @@ pub struct Options {
     /// note
     #[arg(long)]
     json: bool,
+    /// Also write everything to one file of Markdown, for a bug report: versions, device, driver,
+    /// limits, and every comparison. It holds no path, host name or user name. The file is
+    /// replaced
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 /// The cases to run.
@@ -64,11 +73,44 @@ impl Tally {
     }
 }
 
+/// What a run has compared.
+#[derive(Default)]
+struct Totals {
+    all: Tally,
+    kernels: usize,
+    operations: usize,
+    skipped: usize,
+}
+
+impl Totals {
+    /// One sentence. `place` is where the comparisons ran.
+    fn sentence(&self, place: &str) -> String {
+        let left_out = match self.skipped {
+            0 => String::new(),
+            count => format!(
+                "; {} without code of its own there",
+                counted(count, "kernel")
+            ),
+        };
+        let verdict = match self.all.failed {
+            0 if self.all.cases == 0 => "nothing was compared".to_owned(),
+            0 => "all within their bounds".to_owned(),
+            count => format!("{count} FAILED"),
+        };
+        format!(
+            "{} of {} and {} on {place}: {verdict}{left_out}",
+            counted(self.all.cases, "comparison"),
+            counted(self.kernels, "kernel"),
+            counted(self.operations, "operation"),
+        )
+    }
+}
+
 impl Selection {
-    /// Runs the cases on a device and compares them with the reference.
-    fn outcomes(&self, device: &Device) -> wgrad::Result<Vec<verify::Outcome>> {
+    /// Runs the cases on a device and adds their comparisons with the reference to `outcomes`, up to
+    /// a failure of the device.
+    fn compare(&self, device: &Device, outcomes: &mut Vec<verify::Outcome>) -> wgrad::Result<()> {
         let reference = Device::reference();
-        let mut outcomes = Vec::new();
         match self {
             Self::Kernel(kernel, cases) => {
                 for case in cases {
@@ -81,7 +123,16 @@ impl Selection {
                 }
             }
         }
-        Ok(outcomes)
+        Ok(())
+    }
+
+    /// The case that follows so many outcomes.
+    fn case(&self, outcomes: usize) -> &str {
+        match self {
+            Self::Kernel(_, cases) => &cases[outcomes].name,
+            // Each has a forward and a gradient pass.
+            Self::Operation(cases) => &cases[outcomes / 2].name,
+        }
     }
 
     /// The option that selects only this kernel or operation.
@@ -99,7 +150,57 @@ pub fn run(options: &Options) -> Outcome {
     if work.peek().is_none() {
         return Err(nothing(options));
     }
+    run_all(options, work)
+}
+
+/// Runs `work` and writes the report, however the run ends.
+fn run_all(options: &Options, work: impl Iterator<Item = Selection>) -> Outcome {
+    let mut report = options
+        .report
+        .as_deref()
+        .map(|path| Report::new(path, options));
+    let mut totals = Totals::default();
+    let ended = compare(options, work, &mut totals, report.as_mut());
+    if let Some(report) = report {
+        let written = match &ended {
+            Ok(device) => report.write(totals.sentence(device.name())),
+            Err(failure) => {
+                let (why, before) = (reason(failure), totals.sentence("the device before that"));
+                report.write(format_args!("DID NOT FINISH: {why}. {before}"))
+            }
+        };
+        match written {
+            Ok(()) if options.json => {}
+            Ok(()) => print(report.place())?,
+            // The failure of the device says more.
+            Err(_) if ended.is_err() => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    ended?;
+    Ok(totals.all.status())
+}
+
+fn reason(failure: &Failure) -> String {
+    match failure {
+        Failure::Error(error) => error.to_string(),
+        Failure::Message(message) | Failure::Usage(_, message) => message.clone(),
+        Failure::Closed => "nobody reads the output".to_owned(),
+    }
+}
+
+/// Opens the device and compares `work`. With a report, the file says at every moment what was
+/// compared, because a driver can end the process.
+fn compare(
+    options: &Options,
+    work: impl Iterator<Item = Selection>,
+    totals: &mut Totals,
+    mut report: Option<&mut Report<'_>>,
+) -> Result<Device, Failure> {
     let device = options.device.open()?;
+    if let Some(report) = &mut report {
+        report.set_device(&device)?;
+    }
     if !options.json {
         let (name, reason) = (device.name(), device.reason());
         print(format_args!("device: {name} ({reason})"))?;
@@ -108,7 +209,6 @@ pub fn run(options: &Options) -> Outcome {
             "kernel or operation", "pass", "cases"
         ))?;
     }
-    let (mut total, mut kernels, mut operations, mut skipped) = (Tally::default(), 0, 0, 0);
     for work in work {
         let (name, pass) = match &work {
             Selection::Kernel(kernel, _) => (kernel.name, kernel.pass.name()),
@@ -117,7 +217,10 @@ pub fn run(options: &Options) -> Outcome {
         let label = format!("{name:<26} {pass:<18}");
         match &work {
             Selection::Kernel(kernel, _) if !is_verified_on(&device, kernel) => {
-                skipped += 1;
+                totals.skipped += 1;
+                if let Some(report) = &mut report {
+                    report.skip(name);
+                }
                 if !options.json {
                     let place = device.name();
                     print(format_args!(
@@ -126,61 +229,58 @@ pub fn run(options: &Options) -> Outcome {
                 }
                 continue;
             }
-            Selection::Kernel(..) => kernels += 1,
-            Selection::Operation(_) => operations += 1,
+            _ => {}
         }
-        let outcomes = work.outcomes(&device)?;
-        report(options, &label, &outcomes, |outcome| {
-            describe(outcome, &device, &work.option())
-        })?;
-        outcomes.iter().for_each(|outcome| total.add(outcome));
+        if let Some(report) = &mut report {
+            let before = totals.sentence(device.name());
+            report.write(format_args!(
+                "DID NOT FINISH: it ended during {name}. {before}"
+            ))?;
+        }
+        let mut outcomes = Vec::new();
+        let compared = work.compare(&device, &mut outcomes);
+        match work {
+            Selection::Kernel(..) => totals.kernels += 1,
+            Selection::Operation(_) => totals.operations += 1,
+        }
+        outcomes.iter().for_each(|outcome| totals.all.add(outcome));
+        let failed = outcomes.iter().filter(|outcome| !outcome.ok);
+        let failures: Vec<_> = failed
+            .map(|outcome| describe(outcome, &device, &work.option()))
+            .collect();
+        if let Some(report) = &mut report {
+            report.add(&outcomes, &failures);
+            if compared.is_err() {
+                let case = work.case(outcomes.len());
+                report.add(
+                    &[],
+                    &[format!("  the device failed in {name}, case {case}")],
+                );
+            }
+        }
+        compared?;
+        show(options, &label, &outcomes, &failures)?;
     }
     if !options.json {
-        let left_out = match skipped {
-            0 => String::new(),
-            count => format!(
-                "; {} without code of its own there",
-                counted(count, "kernel")
-            ),
-        };
-        let verdict = match total.failed {
-            0 if total.cases == 0 => "nothing was compared".to_owned(),
-            0 => "all within their bounds".to_owned(),
-            count => format!("{count} FAILED"),
-        };
-        print(format_args!(
-            "{} of {} and {} on {}: {verdict}{left_out}",
-            counted(total.cases, "comparison"),
-            counted(kernels, "kernel"),
-            counted(operations, "operation"),
-            device.name()
-        ))?;
+        print(totals.sentence(device.name()))?;
     }
-    Ok(total.status())
+    Ok(device)
 }
 
 /// Prints the outcomes of one kernel or operation.
-fn report(
+fn show(
     options: &Options,
     label: &str,
     outcomes: &[verify::Outcome],
-    describe: impl Fn(&verify::Outcome) -> String,
+    failures: &[String],
 ) -> Result<(), Failure> {
-    let mut tally = Tally::default();
-    let mut failures = Vec::new();
-    for outcome in outcomes {
-        tally.add(outcome);
-        if options.json {
-            print_json(outcome)?;
-        }
-        if !outcome.ok {
-            failures.push(describe(outcome));
-        }
-    }
     if options.json {
+        outcomes.iter().try_for_each(print_json)?;
         failures.iter().for_each(warn);
         return Ok(());
     }
+    let mut tally = Tally::default();
+    outcomes.iter().for_each(|outcome| tally.add(outcome));
     let verdict = match tally.failed {
         0 => "ok".to_owned(),
         count => format!("FAILED in {}", counted(count, "case")),
@@ -278,37 +378,4 @@ fn nothing(options: &Options) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use wgrad::engine::kernels::multiply_add::KERNEL;
-
-    /// The outcomes of a correct kernel, compared with a different twin.
-    fn outcomes(twin: fn(kernel::Call<'_, f64>)) -> Vec<verify::Outcome> {
-        let kernel = Box::leak(Box::new(Kernel {
-            twin,
-            ..KERNEL.clone()
-        }));
-        let cases = (kernel.cases)().into_iter().take(3).collect();
-        let device = Device::cpu().unwrap();
-        Selection::Kernel(kernel, cases).outcomes(&device).unwrap()
-    }
-
-    fn status(outcomes: &[verify::Outcome]) -> ExitCode {
-        let mut tally = Tally::default();
-        outcomes.iter().for_each(|outcome| tally.add(outcome));
-        tally.status()
-    }
-
-    #[test]
-    fn a_failed_comparison_is_exit_status_1_and_names_the_command_that_repeats_it() {
-        assert_eq!(status(&outcomes(KERNEL.twin)), ExitCode::SUCCESS);
-        let failed = outcomes(|_| {});
-        assert_eq!(status(&failed), ExitCode::FAILURE);
-        let text = describe(&failed[1], &Device::cpu().unwrap(), "--kernel multiply_add");
-        let again = "wgrad verify --device 'cpu' --kernel multiply_add --case 'n=1 ";
-        assert!(
-            text.contains("FAILED multiply_add") && text.contains(again),
-            "{text}"
-        );
-    }
-}
+mod tests;
