@@ -87,11 +87,10 @@ pub fn data(bytes: &[u8]) {
 pub fn fen(bytes: &[u8]) {
     text(bytes, |text| {
         for line in text.lines() {
-            for position in [line.parse::<Position>(), Position::from_fen(line, 0, 1)] {
-                if let Ok(position) = position {
-                    let again = Position::from_bytes(&position.to_bytes());
-                    assert_eq!(again.expect("a position").to_bytes(), position.to_bytes());
-                }
+            let found = [line.parse::<Position>(), Position::from_fen(line, 0, 1)];
+            for position in found.into_iter().flatten() {
+                let again = Position::from_bytes(&position.to_bytes());
+                assert_eq!(again.expect("a position").to_bytes(), position.to_bytes());
             }
         }
     });
