@@ -71,7 +71,7 @@ if [ ! -f "$compiler" ]; then
 fi
 
 system=$dir/$suite
-if [ ! -e "$system/work/complete" ]; then
+if [ ! -e "$system/wgrad/complete" ]; then
     need debootstrap "apt-get install debootstrap"
     mirror=${MIRROR:-$(mirror_of_this_machine || true)}
     if [ -z "$mirror" ]; then
@@ -84,11 +84,11 @@ if [ ! -e "$system/work/complete" ]; then
     $as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C chroot "$system" \
         apt-get install -q -y --no-install-recommends $packages >&2
     $as_root chroot "$system" apt-get clean
-    $as_root mkdir -p "$system/work"
-    $as_root touch "$system/work/complete"
+    $as_root mkdir -p "$system/wgrad"
+    $as_root touch "$system/wgrad/complete"
 fi
 
-work=$system/work
+work=$system/wgrad
 $as_root cp "$exe" "$work/wgrad.exe"
 $as_root cp "$compiler" "$work/"
 
@@ -110,7 +110,7 @@ $as_root rm -f "$work/report.md"
 # Wine's dxgi has no adapters without a display. d3dcompiler_47 is the file beside the program, never Wine's own.
 inside='
     cd /work
-    export HOME=/work WINEPREFIX=/work/prefix XDG_RUNTIME_DIR=/tmp WINEDEBUG=-all LC_ALL=C DISPLAY=:97
+    export HOME=/wgrad WINEPREFIX=/wgrad/prefix XDG_RUNTIME_DIR=/tmp WINEDEBUG=-all LC_ALL=C DISPLAY=:97
     export WINEDLLOVERRIDES="d3dcompiler_47=n;mscoree,mshtml="
     mount -t proc proc /proc
     rm -f /tmp/.X97-lock /tmp/.X11-unix/X97
