@@ -109,7 +109,7 @@ $as_root rm -f "$work/report.md"
 
 # Wine's dxgi has no adapters without a display. d3dcompiler_47 is the file beside the program, never Wine's own.
 inside='
-    cd /work
+    cd /wgrad
     export HOME=/wgrad WINEPREFIX=/wgrad/prefix XDG_RUNTIME_DIR=/tmp WINEDEBUG=-all LC_ALL=C DISPLAY=:97
     export WINEDLLOVERRIDES="d3dcompiler_47=n;mscoree,mshtml="
     mount -t proc proc /proc
