@@ -10,8 +10,8 @@
 #
 # DIR is created and holds everything: a Debian system with Wine, Mesa and a virtual display (about 2.5 GB), and the npm
 # package `webgpu`, which brings the compiler. A later run uses what is there. Nothing else is installed. Needs root or
-# sudo for the Debian system, its package `debootstrap`, and npm. The Debian mirror is MIRROR if it is set, else the first of
-# this machine's apt sources. Wine is new enough from Debian 13 (SUITE, trixie by default): with the Wine 8 of Debian
+# sudo for the Debian system, its package `debootstrap`, and npm. The Debian mirror is MIRROR if it is set, else the one
+# that apt uses here. Wine is new enough from Debian 13 (SUITE, trixie by default): with the Wine 8 of Debian
 # 12 the results are wrong.
 #
 # WGRAD_EXE is a wgrad.exe. Without it, cargo builds one for x86_64-pc-windows-gnu, which needs the linker of
@@ -45,10 +45,9 @@ need() {
     fi
 }
 
-# The address of the first source of Debian in a list or a deb822 file.
+# The mirror from which apt takes Debian's packages.
 mirror_of_this_machine() {
-    cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2> /dev/null |
-        grep -E '^(deb |URIs:)' | grep -oE 'https?://[^ ]+' | grep -E '/debian/?$' | head -n 1
+    apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' 'Created-By: Packages' | head -n 1
 }
 
 exe=${WGRAD_EXE:-}
