@@ -46,9 +46,10 @@ pub fn shuffle_to_file(
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     let directory = parent.unwrap_or(Path::new("."));
-    let part =
-        |_| tempfile::tempfile_in(directory).map(|file| BufWriter::with_capacity(BUFFER, file));
-    let part = |number| part(number).map_err(without_path);
+    let part = |_| {
+        let file = tempfile::tempfile_in(directory).map_err(without_path)?;
+        Ok(BufWriter::with_capacity(BUFFER, file))
+    };
     let files: io::Result<Vec<_>> = (0..parts).map(part).collect();
     let mut files = files.map_err(Error::io(directory, "create a file in"))?;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
