@@ -175,14 +175,6 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Overwrites a file as a failing disk does: the time of its last change stays.
-fn damage(path: &Path, bytes: &[u8]) {
-    let modified = std::fs::metadata(path).unwrap().modified().unwrap();
-    std::fs::write(path, bytes).unwrap();
-    let file = std::fs::File::options().write(true).open(path).unwrap();
-    file.set_modified(modified).unwrap();
-}
-
 /// The step before a damaged record has a checkpoint, and the mended data give the bits of a run
 /// without damage.
 #[test]
@@ -200,7 +192,7 @@ fn an_error_in_the_data_saves_the_steps_before_it() {
         let mut bytes = sound.clone();
         // The result of a record of the eleventh batch, after the data were checked.
         bytes[32 * 1050 + 26] = 3;
-        damage(&data, &bytes);
+        common::damage(&data, &bytes);
         let error = train(&mut trainer, |_| {}).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("record 1050"), "{text}");

@@ -381,11 +381,7 @@ fn a_damaged_record_ends_the_run_after_the_steps_before_it() {
     let mut bytes = std::fs::read(&path).unwrap();
     // Changes the result of a record of the third batch, after the data were checked.
     bytes[32 * 1200 + 26] = 3;
-    let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
-    std::fs::write(&path, bytes).unwrap();
-    // As on a failing disk, the time of the file's last change stays.
-    let file = std::fs::File::options().write(true).open(&path).unwrap();
-    file.set_modified(modified).unwrap();
+    common::damage(&path, &bytes);
     let error = trainer
         .run(&AtomicBool::new(false), &mut |_| {})
         .unwrap_err();

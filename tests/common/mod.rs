@@ -5,6 +5,7 @@
 
 pub mod nets;
 
+use std::path::Path;
 use std::sync::{LazyLock, Mutex};
 use wgrad::engine::device::Device;
 
@@ -23,6 +24,14 @@ fn open(variable: &str, default: &str) -> Device {
             "a GPU test has no adapter: {error}; run `make adapters` to install a software adapter"
         ),
     }
+}
+
+/// Overwrites a file as a failing disk does: the time of its last change stays.
+pub fn damage(path: &Path, bytes: &[u8]) {
+    let modified = std::fs::metadata(path).unwrap().modified().unwrap();
+    std::fs::write(path, bytes).unwrap();
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(modified).unwrap();
 }
 
 /// The driver of a software adapter uses every core, so the GPU tests of a program take turns.
