@@ -3,7 +3,7 @@
 //! Mesa's lavapipe may replace a uniform that decides a branch or a loop on its own by the value of
 //! the dispatch. If that makes the shader much smaller, it compiles the shader in every dispatch
 //! anew, and keeps the code. So a branch on parameters alone costs memory and time in every step of
-//! a training.
+//! a training. GL has the same compiler without that replacement, so it takes one case per kernel.
 
 mod common;
 
@@ -79,7 +79,8 @@ fn growth(device: &Device, kernel: &Kernel, case: &Case) -> u64 {
     compiled_bytes().saturating_sub(before)
 }
 
-fn check(device: &Device) {
+/// Checks the first `per_kernel` cases of each kernel that differ in their variant or flags.
+fn check(device: &Device, per_kernel: usize) {
     let start = compiled_bytes();
     let (mut checked, mut grown) = (0, String::new());
     for kernel in table::kernels() {
@@ -87,6 +88,9 @@ fn check(device: &Device) {
         for case in (kernel.cases)() {
             if case.groups == 0 || !seen.insert((case.variant, flags(kernel, &case))) {
                 continue;
+            }
+            if seen.len() > per_kernel {
+                break;
             }
             checked += 1;
             let bytes = growth(device, kernel, &case);
@@ -96,7 +100,8 @@ fn check(device: &Device) {
             }
         }
     }
-    assert!(checked > 200, "only {checked} cases were dispatched");
+    let least = table::kernels().count() * per_kernel.min(4);
+    assert!(checked >= least, "only {checked} cases were dispatched");
     assert!(compiled_bytes() > start, "no compiled code was found");
     assert!(grown.is_empty(), "{}:\n{grown}", device.name());
 }
@@ -104,11 +109,11 @@ fn check(device: &Device) {
 #[test]
 fn no_kernel_is_compiled_again_on_vulkan() {
     let _turn = common::turn();
-    check(&common::VULKAN);
+    check(&common::VULKAN, usize::MAX);
 }
 
 #[test]
 fn no_kernel_is_compiled_again_on_gl() {
     let _turn = common::turn();
-    check(&common::GL);
+    check(&common::GL, 1);
 }
