@@ -10,6 +10,7 @@
 use std::cell::RefCell;
 use std::io::Write;
 use std::path::Path;
+use std::sync::LazyLock;
 use tempfile::NamedTempFile;
 use wgrad::files::safetensors::TensorFile;
 use wgrad::nnue::data::{BadRecords, Dataset, Encoding, Filter, Position};
@@ -169,21 +170,27 @@ fn shape() -> Architecture {
     shape
 }
 
+/// The save formats that come with wgrad. To read their TOML takes longer than to read a network.
+static FORMATS: LazyLock<Vec<SaveFormat>> = LazyLock::new(|| {
+    let presets = SaveFormat::presets().into_iter();
+    let formats = presets.map(|(name, _)| SaveFormat::preset(name, &shape()));
+    formats
+        .map(|format| format.expect("a format that comes with wgrad"))
+        .collect()
+});
+
 /// Networks in save formats. The first byte chooses the format.
 pub fn import(bytes: &[u8]) {
     let Some((choice, bytes)) = bytes.split_first() else {
         return;
     };
-    let formats = SaveFormat::presets();
-    let (name, _) = &formats[usize::from(*choice) % formats.len()];
-    let Ok(format) = SaveFormat::preset(name, &shape()) else {
-        return;
-    };
-    let Ok(read) = Quantized::from_bytes(&format, &shape(), None, bytes) else {
+    let formats = &*FORMATS;
+    let format = &formats[usize::from(*choice) % formats.len()];
+    let Ok(read) = Quantized::from_bytes(format, &shape(), None, bytes) else {
         return;
     };
     let again = read.to_bytes().expect("numbers that came from a file");
-    let again = Quantized::from_bytes(&format, &shape(), None, &again).expect("a file of wgrad");
+    let again = Quantized::from_bytes(format, &shape(), None, &again).expect("a file of wgrad");
     assert_eq!(read.tensors(), again.tensors());
 }
 
