@@ -55,10 +55,10 @@ pub(super) struct Inputs<'a> {
 impl Inputs<'_> {
     /// The numbers of the loss.
     fn numbers(&self) -> Numbers {
-        let total = self.goal.total;
+        let mean_over = self.goal.mean_over;
         let loss = self.goal.upstream.loss();
-        loss.map_or(Numbers::given(total), |loss| {
-            loss.numbers(total, self.slice.is_weighted())
+        loss.map_or(Numbers::given(mean_over), |loss| {
+            loss.numbers(mean_over, self.slice.is_weighted())
         })
     }
 }

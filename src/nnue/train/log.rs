@@ -173,12 +173,22 @@ impl Entry {
 #[derive(Debug)]
 pub(super) struct Log {
     path: PathBuf,
-    file: File,
+    /// `None` for a rank that writes no log.
+    file: Option<File>,
     /// The steps since the last line.
     waiting: Option<Steps>,
 }
 
 impl Log {
+    /// A log that nobody reads: that of a rank that writes no files.
+    pub(super) fn silent() -> Self {
+        Self {
+            path: PathBuf::new(),
+            file: None,
+            waiting: None,
+        }
+    }
+
     /// Starts an empty log. An existing file at `path` is replaced.
     ///
     /// # Errors
@@ -238,10 +248,13 @@ impl Log {
     }
 
     fn write(&mut self, entry: &Entry) -> Result<()> {
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
         let mut line = serde_json::to_vec(entry)
             .map_err(|error| Error::argument("log", "an entry that JSON can hold", error))?;
         line.push(b'\n');
-        let written = self.file.write_all(&line);
+        let written = file.write_all(&line);
         written.map_err(Error::io(&self.path, "append a line"))
     }
 
@@ -250,7 +263,7 @@ impl Log {
         let file = file.map_err(Error::io(&path, "open"))?;
         Ok(Self {
             path,
-            file,
+            file: Some(file),
             waiting: None,
         })
     }

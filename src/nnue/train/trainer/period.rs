@@ -138,6 +138,9 @@ impl Trainer {
             running_loss: self.running_loss,
         };
         self.check_sets(checkpoint.step, &checkpoint.parameters, &checkpoint.moments)?;
+        if !self.writes() {
+            return Ok(self.run.checkpoints().path(checkpoint.step));
+        }
         // A resume finds lines up to the checkpoint.
         self.log.write_steps()?;
         let path = self.run.checkpoints().save(&checkpoint)?;
