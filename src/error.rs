@@ -175,17 +175,6 @@ pub enum Error {
         /// The message of the panic.
         message: String,
     },
-    /// Another rank of a training in several processes could not be reached.
-    #[error("rank {rank}: could not {action}: {reason}")]
-    #[non_exhaustive]
-    Ranks {
-        /// This rank.
-        rank: usize,
-        /// The operation, as a verb phrase.
-        action: &'static str,
-        /// The reason that the system gives.
-        reason: String,
-    },
     /// A training stopped because of an error.
     #[error("after step {step}: {error}; {}", match checkpoint {
         Some(path) => {

@@ -60,15 +60,19 @@ impl Ranks for Thread {
         Ok(())
     }
 
-    fn broadcast(&self, bytes: &mut Vec<u8>) -> Result<()> {
-        if self.rank > 0 {
-            let Message::Bytes(own) = self.receive(0)? else {
-                panic!("rank 0 sent floats");
-            };
-            *bytes = own;
-            return Ok(());
+    fn share(&self, own: &[u8]) -> Result<Vec<Vec<u8>>> {
+        for rank in 0..self.count() {
+            self.send(rank, Message::Bytes(own.to_vec()))?;
         }
-        (1..self.count()).try_for_each(|rank| self.send(rank, Message::Bytes(bytes.clone())))
+        let parts = (0..self.count()).map(|rank| match self.receive(rank)? {
+            Message::Bytes(bytes) => Ok(bytes),
+            Message::Floats(_) => panic!("rank {rank} sent floats"),
+        });
+        parts.collect()
+    }
+
+    fn place(&self) -> String {
+        format!("host {}", self.rank / 2)
     }
 }
 
@@ -91,7 +95,10 @@ fn on_ranks<T: Send>(count: usize, work: impl Fn(Arc<dyn Ranks>) -> T + Sync) ->
                 scope.spawn(move || work(Arc::new(Thread { rank, to, from })))
             })
             .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     })
 }
 
@@ -113,7 +120,10 @@ fn tree(first: usize, count: usize, len: usize) -> Vec<f32> {
     if count == 1 {
         return values(first, len);
     }
-    let (left, right) = (tree(first, count / 2, len), tree(first + count / 2, count / 2, len));
+    let (left, right) = (
+        tree(first, count / 2, len),
+        tree(first + count / 2, count / 2, len),
+    );
     left.iter().zip(right).map(|(a, b)| a + b).collect()
 }
 
@@ -125,7 +135,10 @@ fn a_sum_does_not_depend_on_the_number_of_ranks() {
             let added = sum.iter().zip(values(shard, len));
             added.map(|(a, b)| a + b).collect()
         });
-        assert!(len < 7 || from_left != expected, "another order has the same bits");
+        assert!(
+            len < 7 || from_left != expected,
+            "another order has the same bits"
+        );
         for count in [1, 2, 4, 8] {
             let own = 8 / count;
             let sums = on_ranks(count, |ranks| {
@@ -156,10 +169,14 @@ fn the_shards_of_a_loader_are_the_parts_of_its_batches() {
     let directory = tempfile::tempdir().unwrap();
     let dataset = Dataset::open(&[records(directory.path(), 1013)]).unwrap();
     let load = |shards, threads| {
-        let settings = LoaderSettings::default().batch_size(128).shuffle_buffer(300);
+        let settings = LoaderSettings::default()
+            .batch_size(128)
+            .shuffle_buffer(300);
         let settings = settings.shards(shards).threads(threads).epochs(2);
         let inputs = ChessInputs::default();
-        let loader = inputs.loader(&dataset, &settings, Needs::default()).unwrap();
+        let loader = inputs
+            .loader(&dataset, &settings, Needs::default())
+            .unwrap();
         loader.map(Result::unwrap).collect::<Vec<_>>()
     };
     let whole = load(Shards::default(), 1);
@@ -216,7 +233,10 @@ fn a_training_does_not_depend_on_the_number_of_ranks() {
     for (index, settings) in networks().into_iter().enumerate() {
         let out = |name: &str| directory.path().join(format!("{index}-{name}"));
         let expected = train(&settings, &data, &out("1"), 1);
-        assert_ne!(expected, train(&settings.clone().shards(4), &data, &out("4 shards"), 1));
+        assert_ne!(
+            expected,
+            train(&settings.clone().shards(4), &data, &out("4 shards"), 1)
+        );
         for count in [2, 4, 8] {
             let found = train(&settings, &data, &out(&count.to_string()), count);
             assert!(found == expected, "network {index} on {count} ranks");
@@ -253,7 +273,12 @@ fn a_run_goes_on_with_another_number_of_ranks() {
     }
     on_ranks(2, |ranks| {
         let mut trainer = Trainer::resume_ranks(&device, &[], &run, ranks).unwrap();
-        assert!(trainer.run(&AtomicBool::new(false), &mut |_| {}).unwrap().finished);
+        assert!(
+            trainer
+                .run(&AtomicBool::new(false), &mut |_| {})
+                .unwrap()
+                .finished
+        );
     });
     assert!(std::fs::read(run.net()).unwrap() == expected);
 }
@@ -278,14 +303,25 @@ fn ranks_that_differ_are_refused() {
     };
     let same = |_| (settings.clone(), first.clone());
     let text = refused(16, &same);
-    assert!(text.contains("ranks: expected a power of two up to the 8 shards"), "{text}");
+    assert!(
+        text.contains("ranks: expected a power of two up to the 8 shards"),
+        "{text}"
+    );
     let text = refused(3, &same);
-    assert!(text.contains("ranks: expected a power of two") && text.contains("found 3"), "{text}");
-    let text = refused(2, &|rank| (settings.clone().seed(rank as u64), first.clone()));
+    assert!(
+        text.contains("ranks: expected a power of two") && text.contains("found 3"),
+        "{text}"
+    );
+    let text = refused(2, &|rank| {
+        (settings.clone().seed(rank as u64), first.clone())
+    });
     assert!(text.contains("rank 1, settings: expected "), "{text}");
     let data = [&first, &second];
     let text = refused(2, &|rank| (settings.clone(), data[rank].clone()));
-    assert!(text.contains("rank 1, start: expected data 2600-"), "{text}");
+    assert!(
+        text.contains("rank 1, start: expected data 2600-"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -5,7 +5,12 @@
 //! has S ÷ R consecutive shards, hence a whole subtree, and the ranks go on up the same tree. So
 //! the bits of the sum depend on S and not on R.
 
+#[cfg(feature = "mpi")]
+mod mpi;
+
 use crate::error::{Error, Result};
+#[cfg(feature = "mpi")]
+pub use mpi::{MpiJob, MpiRanks};
 use std::fmt::Debug;
 
 /// The processes of a training, seen from one of them. A rank is one of them, and its number.
@@ -22,14 +27,17 @@ pub trait Ranks: Debug + Send + Sync {
     /// The other rank calls it too, with the lengths exchanged.
     ///
     /// # Errors
-    /// [`Error::Ranks`] if the other rank cannot be reached.
+    /// A rank that cannot be reached.
     fn exchange(&self, with: usize, own: &[f32], theirs: &mut [f32]) -> Result<()>;
 
-    /// Gives the bytes of rank 0 to all ranks.
+    /// Gives the bytes of each rank to all ranks. The result is the same on all of them.
     ///
     /// # Errors
-    /// [`Error::Ranks`] if a rank cannot be reached.
-    fn broadcast(&self, bytes: &mut Vec<u8>) -> Result<()>;
+    /// As [`Ranks::exchange`].
+    fn share(&self, own: &[u8]) -> Result<Vec<Vec<u8>>>;
+
+    /// The name of the host of this rank.
+    fn place(&self) -> String;
 }
 
 /// A training in one process.
@@ -49,8 +57,12 @@ impl Ranks for Alone {
         Err(Error::argument("rank", "below 1", with))
     }
 
-    fn broadcast(&self, _: &mut Vec<u8>) -> Result<()> {
-        Ok(())
+    fn share(&self, own: &[u8]) -> Result<Vec<Vec<u8>>> {
+        Ok(vec![own.to_vec()])
+    }
+
+    fn place(&self) -> String {
+        String::new()
     }
 }
 
@@ -99,26 +111,26 @@ pub(super) fn any(ranks: &dyn Ranks, flag: bool) -> Result<bool> {
 /// Checks that all ranks have the same names and values.
 ///
 /// # Errors
-/// The first value that differs from that of rank 0.
+/// The first value that differs from that of rank 0, on all ranks.
 pub(super) fn agree(ranks: &dyn Ranks, values: &[(&str, String)]) -> Result<()> {
     if ranks.count() == 1 {
         return Ok(());
     }
     for (name, own) in values {
-        let mut first = own.clone().into_bytes();
-        ranks.broadcast(&mut first)?;
-        let first = String::from_utf8_lossy(&first);
-        if first != own.as_str() {
-            let place = format!("rank {}, {name}", ranks.rank());
+        let all = ranks.share(own.as_bytes())?;
+        let first = all.first().map(Vec::as_slice).unwrap_or_default();
+        let other = all.iter().enumerate().find(|(_, bytes)| *bytes != first);
+        if let Some((rank, found)) = other {
+            let [first, found] = [first, found].map(String::from_utf8_lossy);
+            let place = format!("rank {rank}, {name}");
             return Err(Error::argument(
                 place,
                 format!("{first}, as rank 0 has"),
-                own,
+                found,
             ));
         }
     }
-    // No rank goes on before all have compared.
-    any(ranks, false).map(drop)
+    Ok(())
 }
 
 /// At each level of the tree, two ranks exchange all values.

@@ -39,6 +39,9 @@ pub enum Entry {
         positions: u64,
         /// The number of steps in the whole training.
         steps: u64,
+        /// The host and the device of each rank, if there are several.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ranks: Vec<String>,
     },
     /// A stage after the first begins.
     Stage {
@@ -84,6 +87,9 @@ pub enum Entry {
         /// The file of the checkpoint.
         #[serde(with = "crate::files::path")]
         checkpoint: PathBuf,
+        /// As in the first line.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ranks: Vec<String>,
     },
     /// The device failed, and the training continues on another one. The line follows that of the
     /// resume.

@@ -44,7 +44,8 @@ fn arithmetic(device: &Device) -> String {
     }
 }
 
-/// Checks that all ranks compute the same training with the same arithmetic.
+/// Checks that all ranks compute the same training with the same arithmetic. Returns the host and
+/// the device of each rank, if there are several.
 ///
 /// # Errors
 /// The first difference from rank 0.
@@ -53,7 +54,7 @@ pub(super) fn check_ranks(
     device: &Device,
     stages: &[Stage],
     state: String,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     for stage in stages {
         shards_of(ranks, stage.settings.shards)?;
     }
@@ -67,7 +68,15 @@ pub(super) fn check_ranks(
         ("start", state),
         ("device", arithmetic(device)),
     ];
-    ranks::agree(ranks, &values)
+    ranks::agree(ranks, &values)?;
+    if ranks.count() == 1 {
+        return Ok(Vec::new());
+    }
+    let own = format!("{}: {}", ranks.place(), device.name());
+    let all = ranks.share(own.as_bytes())?.into_iter();
+    Ok(all
+        .map(|name| String::from_utf8_lossy(&name).into_owned())
+        .collect())
 }
 
 impl Trainer {

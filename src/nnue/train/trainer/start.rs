@@ -88,12 +88,8 @@ impl Trainer {
             None => None,
         };
         let learner = learner(device, settings, &parameters, &ranks)?;
-        check_ranks(
-            &*ranks,
-            device,
-            stages,
-            state_of(&*ranks, 0, &input, &parameters)?,
-        )?;
+        let state = state_of(&*ranks, 0, &input, &parameters)?;
+        let names = check_ranks(&*ranks, device, stages, state)?;
         let (run, lock, mut log) = match writes {
             false => (run.clone(), None, Log::silent()),
             true => {
@@ -117,6 +113,7 @@ impl Trainer {
             device: device.name().to_owned(),
             positions: input.positions,
             steps: input.timeline.steps,
+            ranks: names,
         })?;
         let mut trainer = Self {
             device: device.clone(),
@@ -232,7 +229,7 @@ impl Trainer {
         let learner = learner_at(device, &checkpoint)?;
         let learner = sharded(learner, &checkpoint.settings, &ranks)?;
         let state = state_of(&*ranks, checkpoint.step, &input, &checkpoint.parameters)?;
-        check_ranks(&*ranks, device, &stages, state)?;
+        let names = check_ranks(&*ranks, device, &stages, state)?;
         let before = log::read(&run.log()).unwrap_or_default();
         let earlier = before.iter().rev().find_map(|entry| match entry {
             Entry::Start { device, .. } | Entry::Resume { device, .. } => Some(device.as_str()),
@@ -257,6 +254,7 @@ impl Trainer {
             epoch: checkpoint.epoch,
             device: device.name().to_owned(),
             checkpoint: path.clone(),
+            ranks: names,
         })?;
         let trainer = Self {
             device: device.clone(),
