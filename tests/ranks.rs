@@ -315,7 +315,10 @@ fn ranks_that_differ_are_refused() {
     let text = refused(2, &|rank| {
         (settings.clone().seed(rank as u64), first.clone())
     });
-    assert!(text.contains("rank 1, settings: expected "), "{text}");
+    assert!(
+        text.contains("rank 1, settings, seed: expected 0, as rank 0 has, found 1"),
+        "{text}"
+    );
     let data = [&first, &second];
     let text = refused(2, &|rank| (settings.clone(), data[rank].clone()));
     assert!(

@@ -11,6 +11,7 @@ mod mpi;
 use crate::error::{Error, Result};
 #[cfg(feature = "mpi")]
 pub use mpi::{MpiJob, MpiRanks};
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 /// The processes of a training, seen from one of them. A rank is one of them, and its number.
@@ -108,26 +109,26 @@ pub(super) fn any(ranks: &dyn Ranks, flag: bool) -> Result<bool> {
     Ok(value[0] > 0.0)
 }
 
-/// Checks that all ranks have the same names and values.
+/// Checks that all ranks have the same values by the same names.
 ///
 /// # Errors
-/// The first value that differs from that of rank 0, on all ranks.
-pub(super) fn agree(ranks: &dyn Ranks, values: &[(&str, String)]) -> Result<()> {
-    if ranks.count() == 1 {
-        return Ok(());
-    }
-    for (name, own) in values {
-        let all = ranks.share(own.as_bytes())?;
-        let first = all.first().map(Vec::as_slice).unwrap_or_default();
-        let other = all.iter().enumerate().find(|(_, bytes)| *bytes != first);
-        if let Some((rank, found)) = other {
-            let [first, found] = [first, found].map(String::from_utf8_lossy);
-            let place = format!("rank {rank}, {name}");
-            return Err(Error::argument(
-                place,
-                format!("{first}, as rank 0 has"),
-                found,
-            ));
+/// The first difference from rank 0, on all ranks.
+pub(super) fn agree(ranks: &dyn Ranks, values: &BTreeMap<String, String>) -> Result<()> {
+    let refused = |error| Error::argument("ranks", "values that JSON can hold", error);
+    let own = serde_json::to_vec(values).map_err(refused)?;
+    let all = ranks.share(&own)?;
+    let read = |bytes: &Vec<u8>| serde_json::from_slice::<BTreeMap<String, String>>(bytes);
+    let all = all.iter().map(read).collect::<serde_json::Result<Vec<_>>>();
+    let all = all.map_err(refused)?;
+    for (rank, others) in all.iter().enumerate() {
+        for name in all[0].keys().chain(others.keys()) {
+            let (first, found) = (all[0].get(name), others.get(name));
+            if first != found {
+                let text = |value: Option<&String>| value.map_or("none", String::as_str).to_owned();
+                let place = format!("rank {rank}, {name}");
+                let expected = format!("{}, as rank 0 has", text(first));
+                return Err(Error::argument(place, expected, text(found)));
+            }
         }
     }
     Ok(())

@@ -197,7 +197,7 @@ enum BatchSource {
         work: Receiver<BatchJob>,
     },
     /// The consumer's own threads.
-    Turns(Turns),
+    Turns(Box<Turns>),
 }
 
 impl Loader {
@@ -239,7 +239,7 @@ impl Loader {
             let batches = loader.read(dataset, settings, raw_spares)?;
             let makers = (0..device.map_or(1, Device::threads)).map(|_| make());
             let turns = Turns::new(device, makers.collect(), batches);
-            loader.source = Some(BatchSource::Turns(turns));
+            loader.source = Some(BatchSource::Turns(turns.into()));
             return Ok(loader);
         }
         let (to_consumer, tickets) = bounded(2 * settings.threads);

@@ -5,10 +5,10 @@ use crate::nnue::data::{BadRecords, ChessInputs, Dataset, Encoding, Filter, Outp
 use crate::nnue::export::FormatChoice;
 use crate::nnue::initial::Initial;
 use crate::nnue::loss::{Loss, WinRate};
-use crate::nnue::{penalty, ranks};
 use crate::nnue::train::objective::Objective;
 use crate::nnue::tuning::Tuning;
 use crate::nnue::{Architecture, FakeQuantization, ParameterGroups};
+use crate::nnue::{penalty, ranks};
 use crate::optim::Optimizer;
 use crate::optim::schedule::{Allowed, Moment, Schedule, Shares, Timeline, Unit, Warmup};
 use serde::{Deserialize, Serialize};

@@ -8,6 +8,7 @@ use crate::nnue::Parameters;
 use crate::nnue::data::{LoadedBatch, Loader, Shards};
 use crate::nnue::ranks::{self, Ranks};
 use crate::nnue::train::stage::Stage;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The shards of each batch that a rank computes.
@@ -58,20 +59,24 @@ pub(super) fn check_ranks(
     for stage in stages {
         shards_of(ranks, stage.settings.shards)?;
     }
-    let settings = stages.iter().map(|stage| {
-        let settings = serde_json::to_string(&stage.settings);
-        settings.unwrap_or_else(|error| error.to_string())
-    });
-    let values = [
-        ("version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("settings", settings.collect::<Vec<_>>().join(", ")),
-        ("start", state),
-        ("device", arithmetic(device)),
-    ];
-    ranks::agree(ranks, &values)?;
     if ranks.count() == 1 {
         return Ok(Vec::new());
     }
+    let mut values = BTreeMap::from([
+        ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ("start".to_owned(), state),
+        ("device".to_owned(), arithmetic(device)),
+    ]);
+    for (index, stage) in stages.iter().enumerate() {
+        let settings = serde_json::to_value(&stage.settings).unwrap_or_default();
+        let settings = settings.as_object().into_iter().flatten();
+        let name = |key| match stages.len() {
+            1 => format!("settings, {key}"),
+            _ => format!("stage {}, {key}", index + 1),
+        };
+        values.extend(settings.map(|(key, value)| (name(key), value.to_string())));
+    }
+    ranks::agree(ranks, &values)?;
     let own = format!("{}: {}", ranks.place(), device.name());
     let all = ranks.share(own.as_bytes())?.into_iter();
     Ok(all
