@@ -1,10 +1,10 @@
-// gradient[i] = Σ of the shards' gradients of one matrix, in order, added to the old gradient if
-// `accumulate` is 1. A shard stores its rows lane group by lane group; `gradient` is row-major.
+// gradient[i] = Σ of the stretches' gradients of one matrix, in order, added to the old gradient if
+// `accumulate` is 1. A stretch stores its rows lane group by lane group; `gradient` is row-major.
 struct Params {
     rows: u32,
     hidden: u32, // lanes of a row
-    first: u32, // offset of the matrix in a shard
-    stride: u32, // distance from one shard to the next
+    first: u32, // offset of the matrix in a stretch
+    stride: u32, // distance from one stretch to the next
     pieces: u32,
     accumulate: u32,
 }

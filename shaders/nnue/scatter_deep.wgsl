@@ -1,9 +1,10 @@
-// Forward, loss and gradients of a network with a longer head in one kernel, over shards of a batch
-// of index lists: Y and the loss of each sample, and the gradients of all parameters over the
-// samples of each shard.
+// Forward, loss and gradients of a network with a longer head in one kernel, over stretches of a
+// batch of index lists: Y and the loss of each sample, and the gradients of all parameters over the
+// samples of each stretch.
 //
-// A workgroup computes one shard, sample by sample. An invocation has some lanes of both halves of
-// both perspectives, and some outputs of each layer, so no two invocations add to the same element.
+// A workgroup computes one stretch, sample by sample. An invocation has some lanes of both halves
+// of both perspectives, and some outputs of each layer, so no two invocations add to the same
+// element.
 struct Params {
     samples: u32,
     hidden: u32, // K, a multiple of 32
@@ -18,7 +19,7 @@ struct Params {
     depth: u32, // number of layers
     head: u32, // floats of `small`
     bias_2: u32, // offset of B of the second perspective in `small`
-    piece: u32, // samples of a shard
+    piece: u32, // samples of a stretch
     entries: u32,
     power: f32, // q
     scale: f32, // 1/L
@@ -40,7 +41,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> targets: array<f32>; // t and weights, or e if it is given
 @group(0) @binding(5) var<storage, read_write> y: array<f32>; // [samples]
 @group(0) @binding(6) var<storage, read_write> terms: array<f32>; // [samples]; 0 if e is given
-// [shards, all parameters].
+// [stretches, all parameters].
 @group(0) @binding(7) var<storage, read_write> gradients: array<f32>;
 @group(0) @binding(8) var<uniform> params: Params;
 

@@ -1,8 +1,8 @@
-// Forward, loss and gradients in one kernel, over shards of a batch of index lists: Y and the loss
-// of each sample, and the gradients of all parameters over the samples of each shard.
+// Forward, loss and gradients in one kernel, over stretches of a batch of index lists: Y and the
+// loss of each sample, and the gradients of all parameters over the samples of each stretch.
 //
 // Sample by sample, e·C·M·S is added to the gradient of each row of A that the sample's lists name.
-// A workgroup computes one shard. An invocation has some lanes of both perspectives, so no two
+// A workgroup computes one stretch. An invocation has some lanes of both perspectives, so no two
 // invocations add to the same element.
 struct Params {
     samples: u32,
@@ -15,7 +15,7 @@ struct Params {
     bucket: u32, // offset of the samples' buckets in `lists`
     output: u32, // offset of C in `small`; d follows it
     bias_2: u32, // offset of B of the second perspective in `small`
-    piece: u32, // samples of a shard
+    piece: u32, // samples of a stretch
     entries: u32,
     power: f32, // q
     scale: f32, // 1/L
@@ -36,7 +36,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> targets: array<f32>; // t and weights, or e if it is given
 @group(0) @binding(5) var<storage, read_write> y: array<f32>; // [samples]
 @group(0) @binding(6) var<storage, read_write> terms: array<f32>; // [samples]; 0 if e is given
-// [shards, all parameters].
+// [stretches, all parameters].
 @group(0) @binding(7) var<storage, read_write> gradients: array<vec4<f32>>;
 @group(0) @binding(8) var<uniform> params: Params;
 

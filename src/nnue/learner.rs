@@ -1,5 +1,7 @@
 //! A network with an optimizer: one call per training step.
 
+mod sharded;
+
 use super::finite::{PendingCheck, Sums};
 use super::groups::ParameterGroups;
 use super::needs::Needs;
@@ -17,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::nnue::batch::Batch;
 use crate::nnue::loss::Loss;
 use crate::optim::{Optimizer, ParameterGroup, StepAt};
+pub use sharded::ShardedLearner;
 
 /// The moments of an optimizer before its first step.
 pub(super) fn initial_moments(
@@ -28,6 +31,29 @@ pub(super) fn initial_moments(
         false => Parameters::zeros(parameters.architecture().clone()),
     };
     optimizer.moments().iter().map(moment).collect()
+}
+
+/// The update of an optimizer after some steps.
+fn next_update<'a>(
+    (optimizer, steps): (Optimizer, u64),
+    groups: &'a [ParameterGroup],
+    moments: &'a [Vec<Buffer>],
+    learning_rate: f32,
+) -> Result<Update<'a>> {
+    if !learning_rate.is_finite() {
+        let expected = "a finite number";
+        return Err(Error::argument("learning rate", expected, learning_rate));
+    }
+    let number = steps + 1;
+    Ok(Update {
+        optimizer,
+        at: StepAt {
+            number,
+            learning_rate,
+        },
+        groups,
+        moments,
+    })
 }
 
 /// A network in training: parameters, gradients and the moments of the optimizer, all on one
@@ -228,19 +254,8 @@ impl Learner {
         upstream: Upstream<'_>,
         learning_rate: f32,
     ) -> Result<Readback> {
-        if !learning_rate.is_finite() {
-            let expected = "a finite number";
-            return Err(Error::argument("learning rate", expected, learning_rate));
-        }
-        let update = Update {
-            optimizer: self.optimizer,
-            at: StepAt {
-                number: self.steps + 1,
-                learning_rate,
-            },
-            groups: &self.groups,
-            moments: &self.moments,
-        };
+        let state = (self.optimizer, self.steps);
+        let update = next_update(state, &self.groups, &self.moments, learning_rate)?;
         let mut readback = None;
         let last = |slice: &Slice<'_>| slice.range.end == batch.len();
         self.network.pass(
@@ -265,15 +280,8 @@ impl Learner {
     /// playing it. The buffers of a recording exist until a larger batch needs larger buffers.
     #[doc(hidden)]
     pub fn recordings(&mut self, batch: &Batch, mut see: impl FnMut(&Recording<'_>)) -> Result<()> {
-        let update = Update {
-            optimizer: self.optimizer,
-            at: StepAt {
-                number: self.steps + 1,
-                learning_rate: 0.0,
-            },
-            groups: &self.groups,
-            moments: &self.moments,
-        };
+        let state = (self.optimizer, self.steps);
+        let update = next_update(state, &self.groups, &self.moments, 0.0)?;
         let upstream = Upstream::Loss(self.loss);
         self.network
             .pass(batch, upstream, Some(update), |_, recording, _| {

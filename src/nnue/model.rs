@@ -8,7 +8,7 @@ use super::needs::Needs;
 use super::network::Network;
 use super::parameters::Parameters;
 use super::pending::PendingLoss;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::fmt::Debug;
 
 /// A network that computes outputs.
@@ -35,6 +35,27 @@ pub trait Trainable: Model {
     /// A batch that does not fit the network, a learning rate that is not finite, and failures of
     /// the device.
     fn step(&mut self, batch: &Batch, learning_rate: f32) -> Result<PendingLoss>;
+
+    /// One training step on shards of a batch of `samples` samples: those of this process, in
+    /// order. Returns the loss of the whole batch. A model without shards takes one shard, the
+    /// batch.
+    ///
+    /// # Errors
+    /// As [`Trainable::step`], and another number of shards.
+    fn step_shards(
+        &mut self,
+        shards: &[&Batch],
+        samples: usize,
+        learning_rate: f32,
+    ) -> Result<PendingLoss> {
+        match shards {
+            [batch] if batch.len() == samples => self.step(batch, learning_rate),
+            _ => {
+                let expected = "one shard, the whole batch";
+                Err(Error::argument("batch", expected, shards.len()))
+            }
+        }
+    }
 
     /// Starts to check whether all parameters and moments are finite after the steps so far.
     ///

@@ -378,6 +378,19 @@ impl Network {
         batch: &'a Batch,
         upstream: Upstream<'a>,
         update: Option<Update<'a>>,
+        play: impl FnMut(&Self, &mut Recording<'_>, &Slice<'_>) -> Result<()>,
+    ) -> Result<Option<Ordered>> {
+        self.pass_of_mean(batch, batch.len(), upstream, update, play)
+    }
+
+    /// As [`Network::pass`], for a loss that is the mean over `mean_over` samples, of which the
+    /// batch has some.
+    pub(super) fn pass_of_mean<'a>(
+        &mut self,
+        batch: &'a Batch,
+        mean_over: usize,
+        upstream: Upstream<'a>,
+        update: Option<Update<'a>>,
         mut play: impl FnMut(&Self, &mut Recording<'_>, &Slice<'_>) -> Result<()>,
     ) -> Result<Option<Ordered>> {
         self.check(batch)?;
@@ -406,7 +419,8 @@ impl Network {
             let goal = Some(Goal {
                 upstream,
                 total: batch.len(),
-                penalty: self.penalty(batch.len()),
+                mean_over,
+                penalty: self.penalty(mean_over),
                 gradients,
                 update,
                 masters,
@@ -426,6 +440,19 @@ impl Network {
             play(self, &mut recording, &slice)?;
         }
         Ok(ordered)
+    }
+
+    /// Records the update of every parameter with the gradients in the gradient buffers.
+    pub(super) fn record_update(
+        &self,
+        recording: &mut Recording<'_>,
+        update: Update<'_>,
+    ) -> Result<()> {
+        let parameters =
+            ParameterBuffers::new(&self.widened, &self.parameters).with_merged(&self.merged);
+        let gradients = ParameterBuffers::new(&self.widened, &self.gradients);
+        self.step
+            .record_whole_update(recording, parameters, gradients, update)
     }
 
     /// Checks that a batch fits the network.

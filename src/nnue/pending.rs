@@ -7,11 +7,20 @@ use std::pin::Pin;
 /// The loss of a step that a device may still be computing: [`wait`](Self::wait) for it, or
 /// `.await` it.
 #[must_use = "a loss that is never read hides a training that has failed"]
-pub struct PendingLoss(Readback);
+pub struct PendingLoss(Loss);
+
+enum Loss {
+    Pending(Readback),
+    Known(f32),
+}
 
 impl PendingLoss {
     pub(super) fn new(readback: Readback) -> Self {
-        Self(readback)
+        Self(Loss::Pending(readback))
+    }
+
+    pub(super) fn known(loss: f32) -> Self {
+        Self(Loss::Known(loss))
     }
 
     /// The loss. Blocks the thread until the device has computed it.
@@ -19,7 +28,10 @@ impl PendingLoss {
     /// # Errors
     /// [`Error::Device`] if the device failed.
     pub fn wait(self) -> Result<f32> {
-        first(self.0.wait()?)
+        match self.0 {
+            Loss::Pending(readback) => first(readback.wait()?),
+            Loss::Known(loss) => Ok(loss),
+        }
     }
 }
 
@@ -29,7 +41,12 @@ impl IntoFuture for PendingLoss {
     type IntoFuture = Pin<Box<dyn Future<Output = Result<f32>> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async { first(self.0.get().await?) })
+        Box::pin(async {
+            match self.0 {
+                Loss::Pending(readback) => first(readback.get().await?),
+                Loss::Known(loss) => Ok(loss),
+            }
+        })
     }
 }
 

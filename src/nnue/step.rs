@@ -91,6 +91,8 @@ struct Common {
 pub(super) struct Goal<'a> {
     pub(super) upstream: Upstream<'a>,
     pub(super) total: usize,
+    /// The samples over which the loss is a mean: more than `total` if the batch is a shard.
+    pub(super) mean_over: usize,
     /// What an L1 penalty adds to each ∂Loss/∂x of the first layer of a longer head.
     pub(super) penalty: f32,
     pub(super) gradients: ParameterBuffers<'a>,
@@ -404,7 +406,7 @@ impl Step {
         };
         let params = loss::Params {
             samples: slice.samples() as u32,
-            loss: loss.numbers(goal.total, slice.is_weighted()),
+            loss: loss.numbers(goal.mean_over, slice.is_weighted()),
         };
         let common = &self.common;
         let buffers = loss::Buffers {

@@ -36,6 +36,7 @@ fn entries() -> Vec<Entry> {
             device: "cpu".into(),
             positions: 10,
             steps: 2,
+            ranks: vec!["host: cpu".into()],
         },
         Entry::Stage {
             step: 1,
@@ -57,6 +58,7 @@ fn entries() -> Vec<Entry> {
             epoch: 0,
             device: "cpu".into(),
             checkpoint: "step-00000001.safetensors".into(),
+            ranks: vec!["host: cpu".into()],
         },
         Entry::Fallback {
             step: 1,

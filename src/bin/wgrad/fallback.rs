@@ -25,6 +25,17 @@ impl FallbackOption {
         Err(Failure::Usage("train", message.to_owned()))
     }
 
+    /// Refuses a training in several processes, which would go on on several kinds of device.
+    pub fn refuse_several(&self) -> Result<(), Failure> {
+        match self.fallback {
+            None => Ok(()),
+            Some(_) => {
+                let message = "--fallback: only a training in one process can go on elsewhere";
+                Err(Failure::Usage("train", message.to_owned()))
+            }
+        }
+    }
+
     /// The result of work on the device of a training, or, if an adapter failed, that of other work
     /// on another one, which is the device of the training from then on.
     pub fn instead<T>(

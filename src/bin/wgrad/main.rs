@@ -19,6 +19,7 @@ mod gradients;
 mod head;
 mod import;
 mod inspect;
+mod job;
 mod kernels;
 mod net;
 mod operations;
@@ -110,6 +111,17 @@ enum Failure {
     Usage(&'static str, String),
     /// The reader of stdout is gone: exit status 1 without a message.
     Closed,
+}
+
+impl Failure {
+    /// The message, without the usage of a subcommand.
+    fn message(&self) -> String {
+        match self {
+            Self::Error(error) => error.to_string(),
+            Self::Message(message) | Self::Usage(_, message) => message.clone(),
+            Self::Closed => "the reader of stdout is gone".to_owned(),
+        }
+    }
 }
 
 impl From<Error> for Failure {

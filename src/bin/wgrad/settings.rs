@@ -41,6 +41,11 @@ pub struct SettingsOptions {
     batches_per_superbatch: Option<u64>,
     #[arg(long, value_name = "L", visible_alias = "batch", help = format!("L, positions in a batch [default: {}]", Settings::default().batch_size))]
     batch_size: Option<usize>,
+    /// S, the parts of a batch whose gradients are summed in a binary tree: a power of two that
+    /// divides L. Under mpirun each process computes some of them [default: 1; under mpirun 8, or
+    /// the number of processes if there are more]
+    #[arg(long, value_name = "S")]
+    shards: Option<usize>,
     /// η, the learning rate at the start [default: 0.002]
     #[arg(
         long,
@@ -144,6 +149,7 @@ impl SettingsOptions {
         self.head.over(architecture, "train")?;
         put(&mut settings.epochs, self.epochs);
         put(&mut settings.batch_size, self.batch_size);
+        put(&mut settings.shards, self.shards);
         put(&mut settings.learning_rate, self.learning_rate);
         put(&mut settings.superbatches, self.superbatches);
         put(

@@ -2,6 +2,7 @@
 
 use crate::artist::Artist;
 use crate::fallback::{FallbackOption, open};
+use crate::job::Job;
 use crate::progress::{Lines, Progress};
 use crate::recipe::{RecipeOptions, configured, shipped};
 use crate::stop::{INTERRUPTED, stop_on_request};
@@ -53,13 +54,37 @@ pub struct Options {
     json: bool,
 }
 
-/// Trains.
+/// The least shards of a batch of several processes, if nobody chooses them: so many processes can
+/// go on with the run later.
+const SHARDS: usize = 8;
+
+/// Trains, alone or as a process of a job.
 pub fn run(options: &Options) -> Outcome {
+    let job = Job::join()?;
+    let outcome = run_in(&job, options);
+    job.leave(outcome)
+}
+
+fn run_in(job: &Job, options: &Options) -> Outcome {
     let mut config = match &options.resume {
         Some(directory) => resumed(options, directory)?,
         None => fresh(options)?,
     };
-    let lines = match (options.quiet, options.json) {
+    if job.is_shared() {
+        options.fallback.refuse_several()?;
+        if options.resume.is_none() {
+            let shards = job.ranks.count().max(SHARDS);
+            for stage in config
+                .stages
+                .iter_mut()
+                .filter(|stage| stage.settings.shards == 1)
+            {
+                stage.settings.shards = shards;
+            }
+        }
+    }
+    config.device = config.device.map(|names| job.device(&names));
+    let lines = match (options.quiet || !job.is_first(), options.json) {
         (true, _) => Lines::Nowhere,
         (false, true) => Lines::Stderr,
         (false, false) => Lines::Stdout,
@@ -75,8 +100,8 @@ pub fn run(options: &Options) -> Outcome {
     }
     let (stages, mut run) = (config.stages.clone(), config.run.clone());
     let begin = |device: &Device| match options.resume {
-        Some(_) => Trainer::resume_with(device, &stages, &run),
-        None => Trainer::with_stages(device, &stages, &run),
+        Some(_) => Trainer::resume_ranks(device, &stages, &run, job.ranks.clone()),
+        None => Trainer::with_ranks(device, &stages, &run, job.ranks.clone()),
     };
     let begun = begin(&device);
     let mut trainer = fallback.instead(begun, &mut config, |device, _| begin(&device))?;
@@ -88,6 +113,10 @@ pub fn run(options: &Options) -> Outcome {
         progress.tell_taken(taken, init);
     }
 
+    if !job.is_first() {
+        let summary = trainer.run(&stop, &mut |_| {})?;
+        return Ok(status(&summary));
+    }
     let mut artist = Artist::new(&run, trainer.settings());
     let mut observe = |event: Event<'_>| {
         if let Event::Stage {
@@ -114,14 +143,21 @@ pub fn run(options: &Options) -> Outcome {
         print_json(&as_json(&summary, picture))?;
     }
     if summary.finished {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(status(&summary));
     }
     let again = format!("to go on:   {}", again(&run, config.device.as_deref()));
     match lines {
         Lines::Nowhere => warn(again),
         _ => progress.say(again),
     }
-    Ok(ExitCode::from(INTERRUPTED))
+    Ok(status(&summary))
+}
+
+fn status(summary: &Summary) -> ExitCode {
+    match summary.finished {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(INTERRUPTED),
+    }
 }
 
 /// The command that goes on with a run.

@@ -18,6 +18,7 @@ use super::output_buckets::OutputBuckets;
 use super::place::Place;
 use super::pool::Pool;
 use super::record::Position;
+use super::shards::Shards;
 use super::shuffle::{Block, Blocks, Order, RawBatch, RawBatches, Supply};
 use super::target::Target;
 use super::turns::Turns;
@@ -59,6 +60,9 @@ pub struct LoaderSettings {
     pub shares: Option<Shares>,
     /// The weight and the λ of each position. Without it the batches have no weights.
     pub judge: Option<Judge>,
+    /// The shards of each batch that the loader makes, one [`LoadedBatch`] each; whole batches by
+    /// default.
+    pub shards: Shards,
     /// The output bucket of each sample. Batches of a single bucket name none.
     pub output_buckets: OutputBuckets,
     /// The number of threads that make batches, besides the two that read and cut. It has no
@@ -81,6 +85,7 @@ impl Default for LoaderSettings {
             target: Target::default(),
             shares: None,
             judge: None,
+            shards: Shards::default(),
             output_buckets: OutputBuckets::ONE,
             threads: match cfg!(target_family = "wasm") {
                 true => 0,
@@ -99,6 +104,7 @@ crate::setters! { LoaderSettings {
     target: Target,
     shares: Option<Shares>,
     judge: Option<Judge>,
+    shards: Shards,
     output_buckets: OutputBuckets,
     threads: usize,
 } }
@@ -140,6 +146,7 @@ impl LoaderSettings {
             let expected = format!("at most {MOST_THREADS}");
             return Err(Error::argument("threads", expected, self.threads));
         }
+        self.shards.check(self.batch_size)?;
         self.target.check()
     }
 }
@@ -190,7 +197,7 @@ enum BatchSource {
         work: Receiver<BatchJob>,
     },
     /// The consumer's own threads.
-    Turns(Turns),
+    Turns(Box<Turns>),
 }
 
 impl Loader {
@@ -218,11 +225,12 @@ impl Loader {
             threads: Vec::new(),
             spares: Pool::new(),
         };
-        let entries = 2 * settings.batch_size * features.max_indices();
+        let samples = settings.batch_size / settings.shards.count;
+        let entries = 2 * samples * features.max_indices();
         let form = Form {
-            transpose: needs.transpose(settings.batch_size, entries),
-            by_group: needs.by_group(settings.batch_size, entries),
-            records: needs.records(settings.batch_size, entries),
+            transpose: needs.transpose(samples, entries),
+            by_group: needs.by_group(samples, entries),
+            records: needs.records(samples, entries),
         };
         let raw_spares = Pool::new();
         let make = loader.maker(dataset, features, settings, form, raw_spares.clone());
@@ -231,7 +239,7 @@ impl Loader {
             let batches = loader.read(dataset, settings, raw_spares)?;
             let makers = (0..device.map_or(1, Device::threads)).map(|_| make());
             let turns = Turns::new(device, makers.collect(), batches);
-            loader.source = Some(BatchSource::Turns(turns));
+            loader.source = Some(BatchSource::Turns(turns.into()));
             return Ok(loader);
         }
         let (to_consumer, tickets) = bounded(2 * settings.threads);
@@ -291,6 +299,7 @@ impl Loader {
             seed: settings.seed,
             shuffle_buffer: settings.shuffle_buffer,
             batch_size: settings.batch_size,
+            shards: settings.shards,
         };
         let (to_reader, memory) = unbounded();
         let (to_cutter, blocks) = bounded(BLOCKS);

@@ -37,6 +37,7 @@ pub(crate) struct Contents {
     batch: Batch,
     scores: Vec<i16>,
     results: Vec<f32>,
+    samples: usize,
     next: Place,
     ends_epoch: bool,
 }
@@ -48,6 +49,7 @@ impl Contents {
             batch: Batch::empty(),
             scores: Vec::new(),
             results: Vec::new(),
+            samples: 0,
             next: Place::default(),
             ends_epoch: false,
         }
@@ -67,6 +69,11 @@ impl LoadedBatch {
     /// The result of each sample's game for the side to move: 0, ½ or 1, `[L]`.
     pub fn results(&self) -> &[f32] {
         &self.contents.results
+    }
+
+    /// The samples of the whole batch, of which these are a shard if the loader makes shards.
+    pub fn samples(&self) -> usize {
+        self.contents.samples
     }
 
     /// Where the batches after this one begin: the start of a loader that goes on after it.
@@ -171,6 +178,15 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
             let lambda = shares.at(raw.number, raw.epoch());
             self.targets.set_lambda(lambda);
         }
+        if raw.records.is_empty() {
+            // A shard of the last batch of an epoch.
+            return Ok(Contents {
+                samples: raw.samples,
+                next: raw.next,
+                ends_epoch: raw.ends_epoch,
+                ..Contents::empty()
+            });
+        }
         if self.buckets.is_none() && self.features.groups() == 1 {
             return self.make_in_order(raw, spare);
         }
@@ -184,7 +200,7 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
     /// Writes records in the order of their buckets and groups. Records of a bucket and a group
     /// keep their order.
     fn order(&self, to: &mut RawBatch, from: &RawBatch) {
-        (to.next, to.ends_epoch) = (from.next, from.ends_epoch);
+        (to.next, to.ends_epoch, to.samples) = (from.next, from.ends_epoch, from.samples);
         let groups = self.features.groups();
         let buckets = self.buckets.as_ref().map_or(1, OutputBuckets::count);
         let key = |record: &RawRecord| {
@@ -242,6 +258,7 @@ impl<F: FeatureSet<Position = Position> + ?Sized> BatchMaker<F> {
             )?,
             scores,
             results,
+            samples: raw.samples,
             next: raw.next,
             ends_epoch: raw.ends_epoch,
         })
@@ -284,6 +301,7 @@ impl<F: ?Sized> BatchMaker<F> {
             batch: Batch::empty(),
             scores: emptied_for(samples, spare.scores)?,
             results: emptied_for(samples, spare.results)?,
+            samples: raw.samples,
             next: raw.next,
             ends_epoch: raw.ends_epoch,
         };

@@ -6,6 +6,7 @@ use super::draft::BATCH;
 use super::place::{Origin, Place, Spot};
 use super::pool::Pool;
 use super::record::RawRecord;
+use super::shards::Shards;
 use crate::error::{Error, Result};
 use crate::files::memory::reserve;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
@@ -13,6 +14,7 @@ use crossbeam_channel::{Receiver, Sender};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -23,9 +25,11 @@ pub(crate) struct Order {
     /// Records of a block, below 2³²; 0 keeps the order of the files.
     pub(crate) shuffle_buffer: usize,
     pub(crate) batch_size: usize,
+    pub(crate) shards: Shards,
 }
 
-/// The unchecked records of one batch. The last records may still be in their block.
+/// The unchecked records of one batch or of one of its shards. The last records may still be in
+/// their block.
 #[derive(Default)]
 pub(crate) struct RawBatch {
     pub(crate) records: Vec<RawRecord>,
@@ -33,6 +37,8 @@ pub(crate) struct RawBatch {
     pub(crate) origins: Vec<Origin>,
     /// The number of the batch, counted from 0 at the start of the loader.
     pub(crate) number: u64,
+    /// The samples of the batch.
+    pub(crate) samples: usize,
     /// Where the batches after this one begin.
     pub(crate) next: Place,
     /// Whether this is the last batch of an epoch.
@@ -50,6 +56,30 @@ impl RawBatch {
     fn len(&self) -> usize {
         let rest = self.rest.as_ref().map_or(0, |(_, range)| range.len());
         self.records.len() + rest
+    }
+
+    /// Moves to `to` those of its records that are in a range.
+    fn shard(&self, range: Range<usize>, mut to: Self) -> Self {
+        let here = self.records.len();
+        let range = range.start.min(self.len())..range.end.min(self.len());
+        let gathered = range.start.min(here)..range.end.min(here);
+        to.records.clear();
+        to.origins.clear();
+        to.records
+            .extend_from_slice(&self.records[gathered.clone()]);
+        to.origins.extend_from_slice(&self.origins[gathered]);
+        to.rest = self.rest.as_ref().and_then(|(lent, rest)| {
+            let place = |at: usize| rest.start + at.saturating_sub(here);
+            let rest = place(range.start)..place(range.end);
+            (!rest.is_empty()).then(|| (lent.clone(), rest))
+        });
+        Self {
+            number: self.number,
+            samples: self.len(),
+            next: self.next,
+            ends_epoch: self.ends_epoch,
+            ..to
+        }
     }
 
     /// Copies the records that are still in a block, and releases the block. The records are spread
@@ -244,6 +274,9 @@ impl Supply {
 /// The raw batches, cut from blocks in order.
 pub(crate) struct RawBatches {
     batch_size: usize,
+    shards: Shards,
+    /// The shards of the last batch that were not taken yet.
+    rest: VecDeque<RawBatch>,
     blocks: Supply,
     /// Returns the memory of used blocks to the reader.
     memory: Sender<Block>,
@@ -271,6 +304,8 @@ impl RawBatches {
     ) -> Self {
         Self {
             batch_size: order.batch_size,
+            shards: order.shards,
+            rest: VecDeque::new(),
             blocks,
             memory,
             block: None,
@@ -309,9 +344,12 @@ impl Iterator for RawBatches {
 }
 
 impl RawBatches {
-    /// The next batch. Before it waits for a block, it gathers `others`, the batches that no other
+    /// The next batch, or its next shard. Before it waits for a block, it gathers `others`, the batches that no other
     /// thread gathers meanwhile, because the reader may need the memory of their block.
     pub(crate) fn cut(&mut self, others: &mut [RawBatch]) -> Option<Result<RawBatch>> {
+        if let Some(shard) = self.rest.pop_front() {
+            return Some(Ok(shard));
+        }
         let all = self.skipped_batches;
         for left in (0..std::mem::take(&mut self.skipped_batches)).rev() {
             match self.cut_next(&mut [])? {
@@ -326,12 +364,25 @@ impl RawBatches {
                 Err(error) => return Some(Err(error)),
             }
         }
-        let mut batch = self.cut_next(others)?;
-        if let Ok(batch) = &mut batch {
-            batch.number = self.count;
-            self.count += 1;
+        let mut batch = match self.cut_next(others)? {
+            Ok(batch) => batch,
+            Err(error) => return Some(Err(error)),
+        };
+        batch.number = self.count;
+        batch.samples = batch.len();
+        self.count += 1;
+        if self.shards.count == 1 {
+            return Some(Ok(batch));
         }
-        Some(batch)
+        let size = self.batch_size / self.shards.count;
+        for shard in self.shards.first..self.shards.end {
+            let memory = self.spares.take().unwrap_or_default();
+            let shard = batch.shard(shard * size..(shard + 1) * size, memory);
+            self.rest.push_back(shard);
+        }
+        batch.rest = None;
+        self.spares.give(batch);
+        self.rest.pop_front().map(Ok)
     }
 
     fn cut_next(&mut self, others: &mut [RawBatch]) -> Option<Result<RawBatch>> {

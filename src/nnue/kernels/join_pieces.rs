@@ -1,4 +1,4 @@
-//! ∂Loss/∂θ = Σ over the shards of a batch, for one matrix θ of the parameters: see
+//! ∂Loss/∂θ = Σ over the stretches of a batch, for one matrix θ of the parameters: see
 //! [`pieces`](super::pieces).
 
 use super::masked::{self, GROUP};
@@ -9,23 +9,23 @@ use crate::engine::kernel::{Call, Case, Kernel, PLAIN, Pass, Read, Slot, Traffic
 use crate::engine::libraries::GRID;
 
 crate::interface! {
-    /// A matrix among the gradients of each shard. A vector counts as one row.
+    /// A matrix among the gradients of each stretch. A vector counts as one row.
     pub struct Params {
         /// Its rows.
         pub rows: u32,
         /// Lanes of a row.
         pub hidden: u32,
-        /// The offset of the matrix in a shard.
+        /// The offset of the matrix in a stretch.
         pub first: u32,
-        /// The distance from one shard to the next, in elements.
+        /// The distance from one stretch to the next, in elements.
         pub stride: u32,
-        /// Shards.
+        /// Stretches.
         pub pieces: u32,
         /// 1 adds to the values in the output, 0 overwrites them.
         pub accumulate: u32,
     }
     pub struct Buffers {
-        /// The gradients of each shard.
+        /// The gradients of each stretch.
         pub pieces: Read<f32>,
         /// The gradient of a parameter buffer.
         pub gradient: Update<f32>,
@@ -101,8 +101,8 @@ fn traffic(_: usize, params: &[u8]) -> Traffic {
 }
 
 fn cases() -> Vec<Case> {
-    // [rows, K, shards, first, beyond]: none, one, a lane group − 1, a lane group, a lane group +
-    // 1, primes, many shards, and more than 65,535 workgroups.
+    // [rows, K, stretches, first, beyond]: none, one, a lane group − 1, a lane group, a lane group
+    // + 1, primes, many stretches, and more than 65,535 workgroups.
     let shapes = [
         [0, 32, 1, 0, 4],
         [1, 1, 1, 3, 0],

@@ -1,14 +1,14 @@
-//! The gradients of the shards of a batch: the geometry that `scatter_pieces`, `scatter_deep` and
-//! `join_pieces` share.
+//! The gradients of the stretches of a batch: the geometry that `scatter_pieces`, `scatter_deep`
+//! and `join_pieces` share.
 //!
-//! A shard (`piece` in code) is a run of consecutive samples with its own gradients of all
+//! A stretch (`piece` in code) is a run of consecutive samples with its own gradients of all
 //! parameters. Their order is: A of each accumulator, `[N, K]`, stored by lane group of [`GROUP`]
 //! lanes as the rows of [`masked`]; then the head buffer with B, padded to a multiple of sixteen
 //! floats, so that each vector of a processor has a cache line of its own.
 
 use super::masked::{self, GROUP};
 
-/// The layout of the gradients of a shard.
+/// The layout of the gradients of a stretch.
 #[derive(Clone, Copy, Debug)]
 pub struct Pieces {
     /// N.
@@ -37,7 +37,7 @@ impl Pieces {
         self.head() + accumulator * self.hidden
     }
 
-    /// Floats of a shard, and the distance from one shard to the next.
+    /// Floats of a stretch, and the distance from one stretch to the next.
     pub fn stride(&self) -> usize {
         self.head() + self.head.next_multiple_of(16)
     }

@@ -1,5 +1,5 @@
 //! Forward, loss gradient and backward of a network with a longer head on index lists in one
-//! kernel, shard by shard: see [`pieces`](super::pieces).
+//! kernel, stretch by stretch: see [`pieces`](super::pieces).
 //!
 //! With x of a sample from the activated Z of both perspectives (multiplied in pairs or not), the
 //! layers of the sample's bucket, and δ = ∂Loss/∂z of the first layer,
@@ -56,7 +56,7 @@ crate::interface! {
         pub head: u32,
         /// The offset of B of the second perspective in `small`. B of the first has offset 0.
         pub bias_2: u32,
-        /// Samples of a shard. The last shard may have fewer.
+        /// Samples of a stretch. The last stretch may have fewer.
         pub piece: u32,
         /// Indices in both perspectives' lists.
         pub entries: u32,
@@ -82,7 +82,7 @@ crate::interface! {
         pub y: Write<f32>,
         /// The loss of each sample, `[L]`.
         pub terms: Write<f32>,
-        /// The gradients of each shard.
+        /// The gradients of each stretch.
         pub gradients: Write<f32>,
     }
 }

@@ -1,4 +1,4 @@
-//! Forward, loss gradient and backward on index lists in one kernel, shard by shard: see
+//! Forward, loss gradient and backward on index lists in one kernel, stretch by stretch: see
 //! [`pieces`](super::pieces).
 //!
 //! With e = ∂Loss/∂Y, the slope S of the activation and the sample's lists, for each perspective p,
@@ -13,7 +13,7 @@
 //! read for each sample. Consecutive samples of one bucket read it once.
 //!
 //! The backward pass reads Z while Z is still in a cache, and it needs no transposed index. In
-//! return each shard needs its own gradients. A GPU has no such caches for each thread and uses
+//! return each stretch needs its own gradients. A GPU has no such caches for each thread and uses
 //! `masked` instead.
 
 mod cpu;
@@ -50,7 +50,7 @@ crate::interface! {
         pub output: u32,
         /// The offset of B of the second perspective in `small`. B of the first has offset 0.
         pub bias_2: u32,
-        /// Samples of a shard. The last shard may have fewer.
+        /// Samples of a stretch. The last stretch may have fewer.
         pub piece: u32,
         /// Indices in both perspectives' lists.
         pub entries: u32,
@@ -74,7 +74,7 @@ crate::interface! {
         pub y: Write<f32>,
         /// The loss of each sample, `[L]`.
         pub terms: Write<f32>,
-        /// The gradients of each shard.
+        /// The gradients of each stretch.
         pub gradients: Write<f32>,
     }
 }

@@ -171,7 +171,7 @@ impl Composed {
         let targets = Tensor::new(device, &targets, &[targets.len()])?;
         let params = loss::Params {
             samples: samples as u32,
-            loss: loss.numbers(goal.total, slice.is_weighted()),
+            loss: loss.numbers(goal.mean_over, slice.is_weighted()),
         };
         let buffers = loss::Buffers {
             y: common.y.id(),

@@ -40,6 +40,21 @@ impl Step {
         Ok(())
     }
 
+    /// The end of a step whose gradient buffers hold the gradients of all parameters, those of
+    /// shared parts too.
+    pub(in crate::nnue) fn record_whole_update(
+        &self,
+        recording: &mut Recording<'_>,
+        parameters: ParameterBuffers<'_>,
+        gradients: ParameterBuffers<'_>,
+        update: Update<'_>,
+    ) -> Result<()> {
+        self.record_update(recording, parameters, gradients, update, false);
+        let (all, merged) = (parameters.buffers, parameters.merged);
+        record_merge(recording, &self.architecture, all, merged)?;
+        self.record_lookahead(recording, parameters, update)
+    }
+
     /// Updates every parameter, or the head alone, with the gradients in the gradient buffers.
     pub(super) fn record_update(
         &self,

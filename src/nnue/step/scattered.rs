@@ -1,6 +1,6 @@
 //! The scattered path, for index lists on the CPU: SCReLU networks, and networks with a longer
 //! head. It runs samples forward and backward while their data are in the caches, and adds the
-//! gradients row by row to the gradients of its shard: see
+//! gradients row by row to the gradients of its stretch: see
 //! [`pieces`](crate::nnue::kernels::pieces).
 //!
 //! For CReLU and ReLU without a longer head, [`masked`](super::masked) reads only one bit per lane,
@@ -22,24 +22,24 @@ use crate::nnue::layout::HeadLayout;
 use crate::nnue::loss::Numbers;
 use crate::nnue::slices::Slice;
 
-/// Samples of a shard. Shards run in parallel, and each needs memory for its own gradients. The
+/// Samples of a stretch. Stretches run in parallel, and each needs memory for its own gradients. The
 /// bits of a run depend on this number.
 const PIECE: usize = 2048;
 
-/// Samples of a shard of a network with many inputs, whose shards would otherwise have fewer than
-/// [`FEW`] indices per row of their gradients.
+/// Samples of a stretch of a network with many inputs, whose stretches would otherwise have fewer
+/// than [`FEW`] indices per row of their gradients.
 const LONG_PIECE: usize = 4096;
 
-/// So few indices per row of a shard's gradients, or per output bucket of a feature, make little
+/// So few indices per row of a stretch's gradients, or per output bucket of a feature, make little
 /// use of the row.
 const FEW: usize = 16;
 
-/// With more inputs, the rows of A that a shard uses exceed the second cache of a processor. The
+/// With more inputs, the rows of A that a stretch uses exceed the second cache of a processor. The
 /// order of the samples then matters more for A than for C.
 const MANY: usize = 1024;
 
-/// A batch takes this path if it has at least this many indices per row of a shard's gradients, so
-/// that few rows without a gradient are summed.
+/// A batch takes this path if it has at least this many indices per row of a stretch's gradients,
+/// so that few rows without a gradient are summed.
 const USES: usize = 4;
 
 /// The inputs of a pass.
@@ -55,10 +55,10 @@ pub(super) struct Inputs<'a> {
 impl Inputs<'_> {
     /// The numbers of the loss.
     fn numbers(&self) -> Numbers {
-        let total = self.goal.total;
+        let mean_over = self.goal.mean_over;
         let loss = self.goal.upstream.loss();
-        loss.map_or(Numbers::given(total), |loss| {
-            loss.numbers(total, self.slice.is_weighted())
+        loss.map_or(Numbers::given(mean_over), |loss| {
+            loss.numbers(mean_over, self.slice.is_weighted())
         })
     }
 }
@@ -81,7 +81,7 @@ pub(super) struct Scattered {
     applies: bool,
     /// The layers of the head as words.
     layers: Vec<u32>,
-    /// The most bytes for the gradients of all shards.
+    /// The most bytes for the gradients of all stretches.
     limit: u64,
     pieces: Buffer,
 }
@@ -110,7 +110,7 @@ impl Scattered {
         }
     }
 
-    /// Samples of a shard of a batch.
+    /// Samples of a stretch of a batch.
     fn piece(&self, samples: usize, entries: usize) -> usize {
         let rows = self.geometry().accumulators * self.architecture.inputs;
         match entries * PIECE < FEW * rows * samples {
@@ -119,12 +119,12 @@ impl Scattered {
         }
     }
 
-    /// The shards of a batch.
+    /// The stretches of a batch.
     fn count(&self, samples: usize, entries: usize) -> usize {
         samples.div_ceil(self.piece(samples, entries))
     }
 
-    /// Floats of the gradients of all shards.
+    /// Floats of the gradients of all stretches.
     fn len(&self, samples: usize, entries: usize) -> usize {
         self.count(samples, entries) * self.geometry().stride()
     }

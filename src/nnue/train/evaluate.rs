@@ -3,8 +3,9 @@
 use super::objective::Objective;
 use crate::error::Result;
 use crate::nnue::Model;
-use crate::nnue::data::{Dataset, Encoding, LoadedBatch, LoaderSettings};
+use crate::nnue::data::{Dataset, Encoding, LoadedBatch, LoaderSettings, Shards};
 use crate::nnue::loss::Link;
+use crate::nnue::ranks::Ranks;
 use serde::Serialize;
 
 /// The quality of a network's outputs on a data file.
@@ -45,6 +46,58 @@ pub fn evaluate<M: Model + ?Sized>(
     Ok(evaluator.evaluation())
 }
 
+/// As [`evaluate`], on several ranks, each of which computes its shards of every batch. The order
+/// of the positions, and so the bits of the result, depends on the shards and not on the ranks.
+pub(super) fn evaluate_on(
+    ranks: &dyn Ranks,
+    shards: Shards,
+    model: &mut dyn Model,
+    (dataset, encoding, objective): (&Dataset, &Encoding, Objective),
+    threads: usize,
+) -> Result<Evaluation> {
+    encoding.check(model.architecture())?;
+    let mut evaluator = Evaluator::new(objective)?;
+    let settings = evaluator.loader_settings().threads(threads.max(1));
+    let settings = settings.shards(shards);
+    let mut loader = encoding.loader(dataset, settings, model.output_needs())?;
+    loop {
+        let own: Vec<_> = loader.by_ref().take(shards.len()).collect::<Result<_>>()?;
+        let mut samples: Vec<Sample> = Vec::new();
+        for shard in own.iter().filter(|shard| !shard.is_empty()) {
+            let y = model.outputs(shard.as_ref())?;
+            samples.extend(Sample::all(shard, &y));
+        }
+        for part in ranks.share(bytemuck::cast_slice(&samples))? {
+            for sample in part.chunks_exact(size_of::<Sample>()) {
+                evaluator.add_sample(bytemuck::pod_read_unaligned(sample));
+            }
+        }
+        if own.last().is_none_or(LoadedBatch::ends_epoch) {
+            return Ok(evaluator.evaluation());
+        }
+    }
+}
+
+/// What an evaluation needs of a position.
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+struct Sample {
+    y: f32,
+    target: f32,
+    score: i32,
+}
+
+impl Sample {
+    fn all<'a>(batch: &'a LoadedBatch, y: &'a [f32]) -> impl Iterator<Item = Self> + 'a {
+        let samples = y.iter().zip(batch.targets()).zip(batch.scores());
+        samples.map(|((&y, &target), &score)| Self {
+            y,
+            target,
+            score: score.into(),
+        })
+    }
+}
+
 /// Evaluates outputs batch by batch, for a caller that computes them, such as one that cannot block
 /// a thread.
 #[derive(Debug)]
@@ -76,17 +129,21 @@ impl Evaluator {
 
     /// Adds the outputs Y of a batch, `[L]`.
     pub fn add(&mut self, batch: &LoadedBatch, y: &[f32]) {
-        let (loss, target) = (self.objective.loss, self.objective.target());
-        let samples = y.iter().zip(batch.targets()).zip(batch.scores());
-        for ((&y, &t), &score) in samples {
-            self.loss += loss.term(f64::from(y), f64::from(t), 1.0).value;
-            let (predicted, _) = match loss.win_rate {
-                Some(_) => loss.predict(f64::from(y)),
-                None => Link::Sigmoid.apply(f64::from(y)),
-            };
-            self.moments
-                .add(predicted, f64::from(target.sigmoid(score)));
+        for sample in Sample::all(batch, y) {
+            self.add_sample(sample);
         }
+    }
+
+    fn add_sample(&mut self, sample: Sample) {
+        let (loss, target) = (self.objective.loss, self.objective.target());
+        let (y, t) = (f64::from(sample.y), f64::from(sample.target));
+        self.loss += loss.term(y, t, 1.0).value;
+        let (predicted, _) = match loss.win_rate {
+            Some(_) => loss.predict(y),
+            None => Link::Sigmoid.apply(y),
+        };
+        let score = target.sigmoid(sample.score as i16);
+        self.moments.add(predicted, f64::from(score));
     }
 
     /// The evaluation of all batches so far.

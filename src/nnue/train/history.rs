@@ -225,6 +225,7 @@ mod tests {
             device: "cpu".into(),
             positions: 400,
             steps: 4,
+            ranks: Vec::new(),
         }
     }
 
@@ -262,6 +263,7 @@ mod tests {
                 epoch: 1,
                 device: "gpu".into(),
                 checkpoint: "c".into(),
+                ranks: Vec::new(),
             },
             step(4, 800, 50.0),
             Entry::Stage {

@@ -39,6 +39,9 @@ pub enum Entry {
         positions: u64,
         /// The number of steps in the whole training.
         steps: u64,
+        /// The host and the device of each rank, if there are several.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ranks: Vec<String>,
     },
     /// A stage after the first begins.
     Stage {
@@ -84,6 +87,9 @@ pub enum Entry {
         /// The file of the checkpoint.
         #[serde(with = "crate::files::path")]
         checkpoint: PathBuf,
+        /// As in the first line.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ranks: Vec<String>,
     },
     /// The device failed, and the training continues on another one. The line follows that of the
     /// resume.
@@ -173,12 +179,22 @@ impl Entry {
 #[derive(Debug)]
 pub(super) struct Log {
     path: PathBuf,
-    file: File,
+    /// `None` for a rank that writes no log.
+    file: Option<File>,
     /// The steps since the last line.
     waiting: Option<Steps>,
 }
 
 impl Log {
+    /// A log that nobody reads: that of a rank that writes no files.
+    pub(super) fn silent() -> Self {
+        Self {
+            path: PathBuf::new(),
+            file: None,
+            waiting: None,
+        }
+    }
+
     /// Starts an empty log. An existing file at `path` is replaced.
     ///
     /// # Errors
@@ -238,10 +254,13 @@ impl Log {
     }
 
     fn write(&mut self, entry: &Entry) -> Result<()> {
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
         let mut line = serde_json::to_vec(entry)
             .map_err(|error| Error::argument("log", "an entry that JSON can hold", error))?;
         line.push(b'\n');
-        let written = self.file.write_all(&line);
+        let written = file.write_all(&line);
         written.map_err(Error::io(&self.path, "append a line"))
     }
 
@@ -250,7 +269,7 @@ impl Log {
         let file = file.map_err(Error::io(&path, "open"))?;
         Ok(Self {
             path,
-            file,
+            file: Some(file),
             waiting: None,
         })
     }

@@ -5,10 +5,10 @@ use crate::nnue::data::{BadRecords, ChessInputs, Dataset, Encoding, Filter, Outp
 use crate::nnue::export::FormatChoice;
 use crate::nnue::initial::Initial;
 use crate::nnue::loss::{Loss, WinRate};
-use crate::nnue::penalty;
 use crate::nnue::train::objective::Objective;
 use crate::nnue::tuning::Tuning;
 use crate::nnue::{Architecture, FakeQuantization, ParameterGroups};
+use crate::nnue::{penalty, ranks};
 use crate::optim::Optimizer;
 use crate::optim::schedule::{Allowed, Moment, Schedule, Shares, Timeline, Unit, Warmup};
 use serde::{Deserialize, Serialize};
@@ -104,6 +104,11 @@ pub struct Settings {
     /// L, the samples of a batch. The last batch of an epoch has the remaining samples.
     #[serde(alias = "batch")]
     pub batch_size: usize,
+    /// S, the shards of a batch, whose gradients are summed in a binary tree: see
+    /// [`ranks`](crate::nnue::ranks). The bits of a training depend on it, and not on the number of
+    /// processes.
+    #[serde(skip_serializing_if = "is_one")]
+    pub shards: usize,
     /// λ, the share of the game result in the target: t = λ·result + (1 − λ)·σ(score ÷ scale).
     #[serde(alias = "wdl")]
     pub lambda: f32,
@@ -166,6 +171,7 @@ crate::setters! { Settings {
     superbatches: u64,
     batches_per_superbatch: u64,
     batch_size: usize,
+    shards: usize,
     lambda: f32,
     lambda_schedule: Schedule,
     lambda_warmup: Warmup,
@@ -224,6 +230,7 @@ impl Settings {
             superbatches: 0,
             batches_per_superbatch: BATCHES_PER_SUPERBATCH,
             batch_size: 4096,
+            shards: 1,
             lambda: 0.0,
             lambda_schedule: Schedule::CONSTANT,
             lambda_warmup: Warmup::default(),
@@ -268,6 +275,7 @@ impl Settings {
         let most = i32::MAX as usize / self.inputs.max_indices();
         let expected = format!("at most {most}");
         require("batch_size", samples <= most, &expected, samples)?;
+        ranks::check_shards(self.shards, samples)?;
         let shuffle = self.shuffle_buffer;
         let valid = u32::try_from(shuffle).is_ok();
         require("shuffle_buffer", valid, "at most 4294967295", shuffle)
@@ -403,6 +411,12 @@ impl Settings {
         let lambda = self.lambda_schedule.last(self.lambda, periods);
         self.objective_with(lambda)
     }
+}
+
+// serde passes a reference.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_one(number: &usize) -> bool {
+    *number == 1
 }
 
 /// Whether a field has its default, so that files leave it out.

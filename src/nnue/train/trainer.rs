@@ -2,6 +2,7 @@
 //! and writes checkpoints and log lines.
 
 mod failure;
+mod parallel;
 mod period;
 mod replay;
 mod stage;
@@ -20,14 +21,16 @@ use crate::engine::device::Device;
 use crate::error::Result;
 use crate::files::lock::DirectoryLock;
 use crate::nnue::data::{Loader, Place};
-use crate::nnue::{PendingCheck, PendingLoss, Trainable};
+use crate::nnue::ranks::Ranks;
+use crate::nnue::{Batch, PendingCheck, PendingLoss, Trainable};
 use crate::optim::schedule::Timeline;
 use period::Validated;
 use stage::Input;
 pub(super) use stage::learner_at;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// The running loss is a mean over about this many steps.
@@ -64,7 +67,9 @@ pub struct Trainer {
     /// The newest checkpoint, with its step.
     newest: Option<(u64, PathBuf)>,
     taken: Option<Taken>,
-    _lock: DirectoryLock,
+    ranks: Arc<dyn Ranks>,
+    /// `None` for a rank that writes no files.
+    _lock: Option<DirectoryLock>,
 }
 
 /// How a stage went on.
@@ -202,12 +207,12 @@ impl Trainer {
                 break false;
             }
             self.next_stage(observe)?;
-            if stop.load(Ordering::Relaxed) {
+            if self.is_asked_to(stop)? {
                 break true;
             }
         };
         let net = (!stopped).then(|| self.run.net());
-        if let Some(net) = &net {
+        if let Some(net) = net.as_ref().filter(|_| self.writes()) {
             write_result(net, &self.learner.parameters()?, self.settings())?;
         }
         Ok(Summary {
@@ -245,25 +250,28 @@ impl Trainer {
         if self.is_done(&timeline) {
             return Ok(Outcome::Ended);
         }
-        let loader: Loader = self.loader()?;
-        for batch in loader {
-            let batch = match batch {
-                Ok(batch) => batch,
+        let mut loader: Loader = self.loader()?;
+        while let Some(shards) = self.next_batch(&mut loader) {
+            let shards = match shards {
+                Ok(shards) => shards,
                 Err(error) => return Err(self.rescue(error, in_flight, observe, pace)),
             };
+            let Some(batch) = shards.last() else { break };
+            let samples = batch.samples();
             let own = self.learner.steps() + 1;
             let step = self.progress.stage_start() + own;
             let moment = timeline.moment(own, self.epoch);
             let learning_rate = settings.learning_rate_at(&moment);
             let epoch = self.epoch;
-            let loss = match self.learner.step(batch.as_ref(), learning_rate) {
+            let parts: Vec<&Batch> = shards.iter().map(AsRef::as_ref).collect();
+            let loss = match self.learner.step_shards(&parts, samples, learning_rate) {
                 Ok(loss) => loss,
                 Err(error) => return Err(self.rescue(error, in_flight, observe, pace)),
             };
             let checks = step.is_multiple_of(CHECK_EVERY);
             let check = checks.then(|| self.learner.check()).transpose()?;
             self.batch += 1;
-            self.seen += batch.len() as u64;
+            self.seen += samples as u64;
             self.place = *batch.next_place();
             let ends_epoch = batch.ends_epoch();
             in_flight.push_back(InFlight {
@@ -271,12 +279,12 @@ impl Trainer {
                 check,
                 step,
                 epoch,
-                positions: batch.len() as u64,
+                positions: samples as u64,
                 seen: self.seen,
                 learning_rate,
             });
             // This returns the memory to the loader before the wait for a loss.
-            drop(batch);
+            drop(shards);
             if ends_epoch {
                 (self.epoch, self.batch) = (self.epoch + 1, 0);
             }
@@ -285,7 +293,7 @@ impl Trainer {
                 None => ends_epoch,
             };
             let every = |steps: u64| steps > 0 && step.is_multiple_of(steps);
-            let stopped = stop.load(Ordering::Relaxed);
+            let stopped = self.is_asked_to(stop)?;
             let validates = ends_period || every(self.run.validate_every);
             let saves = validates || stopped || every(self.run.save_every);
             let keep = if saves { 0 } else { most_in_flight };
@@ -312,7 +320,7 @@ impl Trainer {
                 return Ok(Outcome::Ended);
             }
             // A checkpoint holds this state, so that a stop takes no other step.
-            if stopped || (saves && stop.load(Ordering::Relaxed)) {
+            if stopped || (saves && self.is_asked_to(stop)?) {
                 return Ok(Outcome::Stopped);
             }
         }

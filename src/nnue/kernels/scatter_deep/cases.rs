@@ -23,12 +23,13 @@ struct Shape {
     piece: usize,
 }
 
-/// L, K, pairwise, widths, buckets, and indices of a list, N and samples of a shard.
+/// L, K, pairwise, widths, buckets, and indices of a list, N and samples of a stretch.
 type Sizes = (usize, usize, bool, &'static [usize], usize, [usize; 3]);
 
-/// 0, 1, a block − 1, a block, a block + 1, shards that are not full, groups of lanes that are not
-/// full, primes; no hidden layer, several, a skip connection or not; buckets without samples; the
-/// largest K. Longer shards would pass the turns of loops that llvmpipe allows an invocation.
+/// 0, 1, a block − 1, a block, a block + 1, stretches that are not full, groups of lanes that are
+/// not full, primes; no hidden layer, several, a skip connection or not; buckets without samples;
+/// the largest K. Longer stretches would pass the turns of loops that llvmpipe allows an
+/// invocation.
 const SHAPES: [Sizes; 9] = [
     (0, 32, false, &[3], 1, [2, 5, 1]),
     (1, 64, true, &[4, 3], 1, [1, 1, 4]),

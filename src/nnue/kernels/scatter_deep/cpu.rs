@@ -24,7 +24,7 @@ use std::ops::Range;
 const BLOCK_LANES: usize = 1 << 18;
 const SMALLEST_BLOCK: usize = 128;
 
-/// A shard: the shared inputs, and its own part of the outputs.
+/// A stretch: the shared inputs, and its own part of the outputs.
 struct Piece<'a> {
     params: Params,
     activation: Activation,
@@ -51,7 +51,7 @@ struct Tile {
     unit: usize,
 }
 
-/// What a shard keeps for one block of samples.
+/// What a stretch keeps for one block of samples.
 struct Space {
     /// Z and then D, tile by tile, `[samples, tile]`.
     z: AVec<Sixteen>,

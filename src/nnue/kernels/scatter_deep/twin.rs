@@ -9,8 +9,9 @@ use crate::nnue::kernels::loss;
 use crate::nnue::kernels::pieces::Pieces;
 
 /// The relative error of e and of what follows from it in f32. A sum of n products is off by about
-/// √n·ε/2 of the sum of their magnitudes: by 6 ε for the at most 129 samples of a shard, and by 3 ε
-/// for each of up to four layers of at most 32 outputs. That is 18 ε, of which this is about twice.
+/// √n·ε/2 of the sum of their magnitudes: by 6 ε for the at most 129 samples of a stretch, and by 3
+/// ε for each of up to four layers of at most 32 outputs. That is 18 ε, of which this is about
+/// twice.
 const ROUNDINGS: f64 = 40.0 * f32::EPSILON as f64;
 
 /// The inputs of the reference.

@@ -18,7 +18,7 @@ use std::ops::Range;
 const BLOCK_LANES: usize = 1 << 15;
 const SMALLEST_BLOCK: usize = 128;
 
-/// A shard: the shared inputs, and its own part of the outputs.
+/// A stretch: the shared inputs, and its own part of the outputs.
 struct Piece<'a> {
     params: Params,
     variant: usize,

@@ -179,7 +179,7 @@ impl<'a> DeepPass<'a> {
     /// Y; for gradients δ of the first layer, and the shares of the other layers.
     fn record_layers(&self, recording: &mut Recording<'_>, sizes: &Sizes) {
         let loss = self.goal.and_then(|goal| goal.upstream.loss());
-        let total = self.goal.map_or(1, |goal| goal.total);
+        let mean_over = self.goal.map_or(1, |goal| goal.mean_over);
         let params = deep_layers::Params {
             samples: sizes.samples,
             hidden: sizes.hidden,
@@ -194,8 +194,8 @@ impl<'a> DeepPass<'a> {
             share: sizes.share,
             tile: self.buffers.tile as u32,
             parameters: deep_layers::parameters(&self.buffers.layers) as u32,
-            loss: loss.map_or(Numbers::given(total), |loss| {
-                loss.numbers(total, self.slice.is_weighted())
+            loss: loss.map_or(Numbers::given(mean_over), |loss| {
+                loss.numbers(mean_over, self.slice.is_weighted())
             }),
             penalty: self.goal.map_or(0.0, |goal| goal.penalty),
         };

@@ -151,7 +151,7 @@ impl<'a> MaskedPass<'a> {
             None => (Beside::Nothing, Numbers::given(1)),
             Some(goal) => match goal.upstream.loss() {
                 Some(loss) => {
-                    let numbers = loss.numbers(goal.total, self.slice.is_weighted());
+                    let numbers = loss.numbers(goal.mean_over, self.slice.is_weighted());
                     (Beside::Loss(loss.link), numbers)
                 }
                 None => (Beside::Bits, Numbers::given(1)),

@@ -146,6 +146,7 @@ pub(super) const KEYS: &[Key] = &[
     setting!(lanes: tuning.lanes),
     setting!(tiles: tuning.tiles),
     setting!(batch_size),
+    setting!(shards),
     Key {
         name: "epochs",
         read: |stage, value, table| {

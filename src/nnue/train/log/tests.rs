@@ -34,6 +34,7 @@ fn start() -> Entry {
         device: "cpu".into(),
         positions: 100,
         steps: 4,
+        ranks: Vec::new(),
     }
 }
 
@@ -51,6 +52,7 @@ fn lines_read_back_and_name_their_kind() {
             epoch: 0,
             device: "cpu".into(),
             checkpoint: "checkpoints/step-00000001.safetensors".into(),
+            ranks: Vec::new(),
         },
         Entry::End {
             step: 2,
@@ -88,7 +90,11 @@ fn resuming_drops_later_and_torn_lines() {
         step(3, 0.1),
     ];
     entries.iter().for_each(|entry| log.append(entry).unwrap());
-    log.file.write_all(br#"{"kind":"step","st"#).unwrap();
+    log.file
+        .as_mut()
+        .unwrap()
+        .write_all(br#"{"kind":"step","st"#)
+        .unwrap();
     assert_eq!(read(&path).unwrap(), entries);
 
     let mut log = Log::resume(&path, 2).unwrap();

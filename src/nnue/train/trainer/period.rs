@@ -1,10 +1,11 @@
 //! Validations and checkpoints.
 
 use super::Trainer;
+use super::parallel::shards_of;
 use crate::error::Result;
 use crate::nnue::train::checkpoint::Checkpoint;
 use crate::nnue::train::data_state::DataState;
-use crate::nnue::train::evaluate::{Evaluation, evaluate};
+use crate::nnue::train::evaluate::{Evaluation, evaluate_on};
 use crate::nnue::train::event::Event;
 use crate::nnue::train::log::Entry;
 use crate::optim::schedule::Timeline;
@@ -60,24 +61,16 @@ impl Trainer {
             return Ok(None);
         };
         let settings = &self.stages[self.progress.stage()].settings;
-        let result = evaluate(
-            &mut *self.learner,
-            validation,
-            &settings.encoding(),
-            settings.objective(),
-            self.run.loader_threads(),
-        )?;
+        let encoding = settings.encoding();
+        let task = (validation, &encoding, settings.objective());
+        let shards = shards_of(&*self.ranks, settings.shards)?;
+        let (ranks, threads) = (&*self.ranks, self.run.loader_threads());
+        let result = evaluate_on(ranks, shards, &mut *self.learner, task, threads)?;
         let (mut integers, mut integer_error) = (None, None);
         if let Some(own) = &self.integers {
             match own.model(&self.learner.parameters()?) {
                 Ok(mut model) => {
-                    integers = Some(evaluate(
-                        &mut model,
-                        validation,
-                        &settings.encoding(),
-                        settings.objective(),
-                        self.run.loader_threads(),
-                    )?);
+                    integers = Some(evaluate_on(ranks, shards, &mut model, task, threads)?);
                 }
                 Err(error) => {
                     ::log::warn!("no integer network after step {step}: {error}");
@@ -138,6 +131,9 @@ impl Trainer {
             running_loss: self.running_loss,
         };
         self.check_sets(checkpoint.step, &checkpoint.parameters, &checkpoint.moments)?;
+        if !self.writes() {
+            return Ok(self.run.checkpoints().path(checkpoint.step));
+        }
         // A resume finds lines up to the checkpoint.
         self.log.write_steps()?;
         let path = self.run.checkpoints().save(&checkpoint)?;

@@ -70,7 +70,8 @@ impl Trainer {
         };
         // The state before the next step. Its tensors are read back from `sound` on.
         let mut state = Checkpoint::read(path)?;
-        if state.progress.stage() != self.progress.stage() {
+        // The steps of one process, which reads whole batches, have other bits than those of shards.
+        if state.progress.stage() != self.progress.stage() || self.settings().shards > 1 {
             return Ok(None);
         }
         // Everything was finite then.

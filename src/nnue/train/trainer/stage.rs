@@ -1,9 +1,11 @@
 //! The stages of a training: their data, their learners, and the change from one to the next.
 
 use super::Trainer;
+use super::parallel::shards_of;
 use crate::engine::device::Device;
 use crate::error::Result;
 use crate::nnue::data::{Dataset, Dropped, Loader, LoaderSettings, Place};
+use crate::nnue::ranks::Ranks;
 use crate::nnue::train::checkpoint::Checkpoint;
 use crate::nnue::train::event::Event;
 use crate::nnue::train::input::{check_ahead, open};
@@ -11,10 +13,11 @@ use crate::nnue::train::log::Entry;
 use crate::nnue::train::run::Run;
 use crate::nnue::train::settings::Settings;
 use crate::nnue::train::stage::Stage;
-use crate::nnue::{Learner, Parameters, Trainable};
+use crate::nnue::{Learner, Parameters, ShardedLearner, Trainable};
 use crate::optim::schedule::Timeline;
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The data of a stage.
 #[derive(Clone, Debug)]
@@ -71,9 +74,22 @@ pub(super) fn learner(
     device: &Device,
     settings: &Settings,
     parameters: &Parameters,
+    ranks: &Arc<dyn Ranks>,
 ) -> Result<Box<dyn Trainable>> {
     let learner = Learner::new(device, parameters, settings.loss, settings.optimizer)?;
-    Ok(Box::new(with_options(learner, settings)?))
+    sharded(with_options(learner, settings)?, settings, ranks)
+}
+
+/// A learner whose steps are made of the shards of the settings.
+pub(super) fn sharded(
+    learner: Learner,
+    settings: &Settings,
+    ranks: &Arc<dyn Ranks>,
+) -> Result<Box<dyn Trainable>> {
+    Ok(match settings.shards {
+        1 => Box::new(learner),
+        shards => Box::new(ShardedLearner::new(learner, ranks.clone(), shards)?),
+    })
 }
 
 /// The learner of a stage at a checkpoint.
@@ -148,6 +164,7 @@ impl Trainer {
             start,
             epochs,
             judge: None,
+            shards: shards_of(&*self.ranks, settings.shards)?,
             shares: settings.shares(input.timeline, learner.steps()),
             target: settings.objective().target(),
             output_buckets: settings.output_buckets,
@@ -199,7 +216,7 @@ impl Trainer {
         let (step, parameters) = (self.steps(), self.learner.parameters()?);
         let next = self.progress.stage() + 1;
         let settings = &self.stages[next].settings;
-        self.learner = learner(&self.device, settings, &parameters)?;
+        self.learner = learner(&self.device, settings, &parameters, &self.ranks)?;
         self.progress.begin_stage(step);
         (self.epoch, self.batch, self.running_loss) = (0, 0, None);
         (self.place, self.seen) = (Place::default(), 0);

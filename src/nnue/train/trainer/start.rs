@@ -1,13 +1,15 @@
 //! How a run begins: in a new directory, or after the newest checkpoint of an old one.
 
 use super::Trainer;
-use super::stage::{Input, learner, learner_at, with_variants};
+use super::parallel::{check_ranks, state_of};
+use super::stage::{Input, learner, learner_at, sharded, with_variants};
 use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::files::atomic::remove_unfinished;
 use crate::files::lock::DirectoryLock;
 use crate::nnue::Network;
 use crate::nnue::data::Place;
+use crate::nnue::ranks::{Alone, Ranks};
 use crate::nnue::train::config::Config;
 use crate::nnue::train::extension::check_extension;
 use crate::nnue::train::init::{Taken, take};
@@ -17,6 +19,7 @@ use crate::nnue::train::progress::Progress;
 use crate::nnue::train::run::Run;
 use crate::nnue::train::settings::Settings;
 use crate::nnue::train::stage::{Stage, check_stages};
+use std::sync::Arc;
 
 /// The integer networks of the validations of a run, if it wants them. All stages have one network.
 fn integers_of(run: &Run, settings: &Settings) -> Result<Option<Integers>> {
@@ -43,12 +46,29 @@ impl Trainer {
     /// directory with the checkpoints or results of a run is refused, and what a run without any
     /// checkpoint left is replaced. While a run is going on there, the error is [`Error::InUse`].
     pub fn with_stages(device: &Device, stages: &[Stage], run: &Run) -> Result<Self> {
+        Self::with_ranks(device, stages, run, Arc::new(Alone))
+    }
+
+    /// Starts a run as one of several ranks, as [`Trainer::with_stages`]. Rank 0 writes all files.
+    ///
+    /// # Errors
+    /// As [`Trainer::with_stages`]; a number of ranks that is no power of two or above
+    /// [`Settings::shards`]; and ranks that differ in their version, settings, data or device.
+    pub fn with_ranks(
+        device: &Device,
+        stages: &[Stage],
+        run: &Run,
+        ranks: Arc<dyn Ranks>,
+    ) -> Result<Self> {
+        let writes = ranks.rank() == 0;
         check_stages(stages)?;
         let stages = &with_variants(device, stages)?[..];
         let settings = &stages[0].settings;
         settings.encoding().check(&settings.architecture)?;
         let mut inputs = Input::open_all(stages, run)?;
-        run.check_free()?;
+        if writes {
+            run.check_free()?;
+        }
         for (index, input) in inputs.iter().enumerate() {
             let before = &stages[..index];
             let files = stages[index].data(run);
@@ -67,24 +87,33 @@ impl Trainer {
             Some(path) => Some(take(&mut parameters, path)?),
             None => None,
         };
-        let learner = learner(device, settings, &parameters)?;
-        let run = Run {
-            out: run.create_directory()?,
-            ..run.clone()
+        let learner = learner(device, settings, &parameters, &ranks)?;
+        let state = state_of(&*ranks, 0, &input, &parameters)?;
+        let names = check_ranks(&*ranks, device, stages, state)?;
+        let (run, lock, mut log) = match writes {
+            false => (run.clone(), None, Log::silent()),
+            true => {
+                let run = Run {
+                    out: run.create_directory()?,
+                    ..run.clone()
+                };
+                let lock = DirectoryLock::take(&run.out)?;
+                // Before the lock was taken, another run may have begun and ended there.
+                run.check_free()?;
+                remove_unfinished(&run.out)?;
+                run.checkpoints().create()?;
+                run.save(stages)?;
+                let log = Log::create(run.log())?;
+                (run, Some(lock), log)
+            }
         };
-        let lock = DirectoryLock::take(&run.out)?;
-        // Before the lock was taken, another run may have begun and ended there.
-        run.check_free()?;
-        remove_unfinished(&run.out)?;
-        run.checkpoints().create()?;
-        run.save(stages)?;
-        let mut log = Log::create(run.log())?;
         log.append(&Entry::Start {
             version: log::VERSION,
             settings: settings.clone(),
             device: device.name().to_owned(),
             positions: input.positions,
             steps: input.timeline.steps,
+            ranks: names,
         })?;
         let mut trainer = Self {
             device: device.clone(),
@@ -104,6 +133,7 @@ impl Trainer {
             resumed_from: None,
             newest: None,
             taken,
+            ranks,
             _lock: lock,
         };
         trainer.save()?;
@@ -137,6 +167,21 @@ impl Trainer {
     /// is damaged, and [`Error::Argument`] if there is no checkpoint, if the data differ from the
     /// data of the run, or if the settings are no extension.
     pub fn resume_with(device: &Device, stages: &[Stage], run: &Run) -> Result<Self> {
+        Self::resume_ranks(device, stages, run, Arc::new(Alone))
+    }
+
+    /// Resumes a run as one of several ranks, as [`Trainer::resume_with`]. Every rank reads the
+    /// checkpoint. The number of ranks may differ from that of the run so far.
+    ///
+    /// # Errors
+    /// As [`Trainer::resume_with`] and [`Trainer::with_ranks`].
+    pub fn resume_ranks(
+        device: &Device,
+        stages: &[Stage],
+        run: &Run,
+        ranks: Arc<dyn Ranks>,
+    ) -> Result<Self> {
+        let writes = ranks.rank() == 0;
         let checkpoints = run.checkpoints();
         let none = || {
             let directory = checkpoints.directory().display().to_string();
@@ -146,7 +191,10 @@ impl Trainer {
         if checkpoints.list()?.is_empty() {
             return Err(none());
         }
-        let lock = DirectoryLock::take(&run.out)?;
+        let lock = match writes {
+            true => Some(DirectoryLock::take(&run.out)?),
+            false => None,
+        };
         let (path, mut checkpoint) = checkpoints.latest()?.ok_or_else(none)?;
         let encoding = checkpoint.settings.encoding();
         let fits = encoding.check(&checkpoint.settings.architecture);
@@ -179,6 +227,9 @@ impl Trainer {
         let seen = checkpoint.seen();
         let integers = integers_of(run, &checkpoint.settings)?;
         let learner = learner_at(device, &checkpoint)?;
+        let learner = sharded(learner, &checkpoint.settings, &ranks)?;
+        let state = state_of(&*ranks, checkpoint.step, &input, &checkpoint.parameters)?;
+        let names = check_ranks(&*ranks, device, &stages, state)?;
         let before = log::read(&run.log()).unwrap_or_default();
         let earlier = before.iter().rev().find_map(|entry| match entry {
             Entry::Start { device, .. } | Entry::Resume { device, .. } => Some(device.as_str()),
@@ -188,16 +239,22 @@ impl Trainer {
             let now = device.name();
             ::log::warn!("the run was on {earlier} and continues on {now}: its bits will differ");
         }
-        remove_unfinished(&run.out)?;
-        checkpoints.create()?;
-        run.save(&stages)?;
-        let mut log = Log::resume(run.log(), checkpoint.step)?;
+        let mut log = match writes {
+            false => Log::silent(),
+            true => {
+                remove_unfinished(&run.out)?;
+                checkpoints.create()?;
+                run.save(&stages)?;
+                Log::resume(run.log(), checkpoint.step)?
+            }
+        };
         log.append(&Entry::Resume {
             version: log::VERSION,
             step: checkpoint.step,
             epoch: checkpoint.epoch,
             device: device.name().to_owned(),
             checkpoint: path.clone(),
+            ranks: names,
         })?;
         let trainer = Self {
             device: device.clone(),
@@ -205,7 +262,7 @@ impl Trainer {
             input,
             later_inputs: inputs,
             run: run.clone(),
-            learner: Box::new(learner),
+            learner,
             integers,
             log,
             epoch: checkpoint.epoch,
@@ -217,10 +274,13 @@ impl Trainer {
             progress: checkpoint.progress,
             newest: Some((checkpoint.step, path)),
             taken: None,
+            ranks,
             _lock: lock,
         };
         // The run may have ended between a checkpoint and this.
-        trainer.prune()?;
+        if writes {
+            trainer.prune()?;
+        }
         Ok(trainer)
     }
 }

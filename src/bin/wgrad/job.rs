@@ -1,0 +1,97 @@
+//! The processes of a training: this one alone, or those that `mpirun` has started.
+
+use crate::{Failure, Outcome, warn};
+use std::sync::Arc;
+use wgrad::nnue::ranks::{Alone, Ranks};
+
+/// Variables that launchers give to each process of a job with its number: Open MPI, MPICH and Intel
+/// MPI, and SLURM's `srun` with PMIx.
+const RANK_VARIABLES: [&str; 3] = ["OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"];
+
+/// The part of this process in a training.
+pub struct Job {
+    pub ranks: Arc<dyn Ranks>,
+    /// The number of this process among those of its host.
+    local_rank: usize,
+    #[cfg(feature = "mpi")]
+    mpi: Option<wgrad::nnue::ranks::MpiJob>,
+}
+
+impl Job {
+    /// Joins the job of `mpirun`, if there is one.
+    pub fn join() -> Result<Self, Failure> {
+        let is_started = RANK_VARIABLES
+            .iter()
+            .any(|name| std::env::var_os(name).is_some());
+        if is_started {
+            return Self::join_mpi();
+        }
+        Ok(Self {
+            ranks: Arc::new(Alone),
+            local_rank: 0,
+            #[cfg(feature = "mpi")]
+            mpi: None,
+        })
+    }
+
+    #[cfg(feature = "mpi")]
+    fn join_mpi() -> Result<Self, Failure> {
+        let mpi = wgrad::nnue::ranks::MpiJob::join()?;
+        let job = Self {
+            ranks: Arc::new(mpi.ranks()),
+            local_rank: mpi.local_rank(),
+            mpi: Some(mpi),
+        };
+        // A panic that unwinds to `main` would wait for the others for ever.
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            print(info);
+            if !wgrad::panics::become_errors() {
+                wgrad::nnue::ranks::MpiJob::abort();
+            }
+        }));
+        Ok(job)
+    }
+
+    #[cfg(not(feature = "mpi"))]
+    fn join_mpi() -> Result<Self, Failure> {
+        let message = "mpirun has started this program, which was built without MPI: build it \
+                       with `cargo build --release --features cli,mpi`";
+        Err(Failure::Message(message.to_owned()))
+    }
+
+    /// Whether this process writes the files and talks to the user.
+    pub fn is_first(&self) -> bool {
+        self.ranks.rank() == 0
+    }
+
+    /// Whether there are other processes.
+    pub fn is_shared(&self) -> bool {
+        self.ranks.count() > 1
+    }
+
+    /// The device of this process: of several names with commas, the processes of a host take one
+    /// after the other.
+    pub fn device(&self, names: &str) -> String {
+        let names: Vec<&str> = names.split(',').collect();
+        names[self.local_rank % names.len()].to_owned()
+    }
+
+    /// Leaves the job. A failure ends all of its processes.
+    pub fn leave(self, outcome: Outcome) -> Outcome {
+        if let Err(failure) = &outcome
+            && self.is_shared()
+        {
+            let (rank, place) = (self.ranks.rank(), self.ranks.place());
+            warn(format_args!(
+                "error: rank {rank} on {place}: {}",
+                failure.message()
+            ));
+            #[cfg(feature = "mpi")]
+            wgrad::nnue::ranks::MpiJob::abort();
+        }
+        #[cfg(feature = "mpi")]
+        drop(self.mpi);
+        outcome
+    }
+}

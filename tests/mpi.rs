@@ -1,0 +1,210 @@
+//! `mpirun wgrad train`: the same bits on every number of processes, and failures that end all of
+//! them. `make test` runs these tests where MPI is installed.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A training on 4,000 of the shipped positions, on one thread per process.
+struct Job {
+    directory: tempfile::TempDir,
+    data: PathBuf,
+}
+
+impl Job {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/chess_train.bin");
+        let data = directory.path().join("data.bin");
+        std::fs::write(&data, &std::fs::read(shipped).unwrap()[..32 * 4000]).unwrap();
+        Self { directory, data }
+    }
+
+    fn out(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The options of a new run.
+    fn options(&self, name: &str, more: &[&str]) -> Vec<String> {
+        let [data, out] = [&self.data, &self.out(name)].map(|path| path.display().to_string());
+        let fixed = ["--data", &data, "--validation", &data, "--out", &out];
+        let shape = [
+            "--tied",
+            "--hidden",
+            "32",
+            "--batch-size",
+            "512",
+            "--shards",
+            "8",
+        ];
+        let options = fixed.iter().chain(&shape).chain(more);
+        options.map(|option| (*option).to_owned()).collect()
+    }
+}
+
+/// `mpirun` with a list of process counts and options of `wgrad train`.
+fn mpirun(processes: &[(usize, Vec<String>)]) -> Command {
+    let mut command = Command::new("mpirun");
+    // Containers run as root, and machines may have fewer cores than the test has processes.
+    let variables = [
+        "OMPI_ALLOW_RUN_AS_ROOT",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM",
+        "OMPI_MCA_rmaps_base_oversubscribe",
+    ];
+    command
+        .envs(variables.map(|name| (name, "1")))
+        .stdin(Stdio::null());
+    for (index, (count, options)) in processes.iter().enumerate() {
+        if index > 0 {
+            command.arg(":");
+        }
+        command.args([
+            "-n",
+            &count.to_string(),
+            env!("CARGO_BIN_EXE_wgrad"),
+            "train",
+        ]);
+        command
+            .args(["--device", "cpu", "--threads", "1", "--quiet"])
+            .args(options);
+    }
+    command
+}
+
+fn run(count: usize, options: Vec<String>) -> Output {
+    mpirun(&[(count, options)]).output().expect("mpirun")
+}
+
+fn resumed(out: &Path) -> Vec<String> {
+    vec!["--resume".to_owned(), out.display().to_string()]
+}
+
+fn net(out: &Path) -> Vec<u8> {
+    std::fs::read(out.join("net.safetensors")).unwrap()
+}
+
+fn succeeded(output: &Output) {
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// The text of a job that failed, which must have ended all of its processes.
+fn failed(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{text}");
+    text
+}
+
+/// Waits until a run has written this many checkpoints.
+fn wait_for_checkpoints(out: &Path, count: usize, job: &mut Child) {
+    let begun = Instant::now();
+    while std::fs::read_dir(out.join("checkpoints")).map_or(0, Iterator::count) < count {
+        assert!(job.try_wait().unwrap().is_none(), "the job has ended");
+        assert!(begun.elapsed() < Duration::from_secs(60), "no checkpoints");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Kills the last of the processes that train in a directory.
+fn kill_one(out: &Path) {
+    let out = out.display().to_string();
+    let trains = |path: &Path| {
+        let arguments = std::fs::read_to_string(path.join("cmdline")).unwrap_or_default();
+        let program = arguments.split('\0').next().unwrap_or_default();
+        program == env!("CARGO_BIN_EXE_wgrad") && arguments.contains(&out)
+    };
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let processes = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| trains(path));
+    let numbers = processes.filter_map(|path| path.file_name()?.to_str()?.parse::<u32>().ok());
+    let kill = format!("kill -KILL {}", numbers.max().expect("a process"));
+    assert!(
+        Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+#[test]
+fn a_network_does_not_depend_on_the_number_of_processes() {
+    let job = Job::new();
+    for count in [1, 2, 4] {
+        succeeded(&run(
+            count,
+            job.options(&count.to_string(), &["--epochs", "2"]),
+        ));
+    }
+    let expected = net(&job.out("1"));
+    assert!(net(&job.out("2")) == expected && net(&job.out("4")) == expected);
+    let log = std::fs::read_to_string(job.out("2").join("log.jsonl")).unwrap();
+    let first = log.lines().next().unwrap();
+    assert_eq!(first.matches(": cpu\"").count(), 2, "{first}");
+    let losses = |name: &str| {
+        let log = std::fs::read_to_string(job.out(name).join("log.jsonl")).unwrap();
+        let lines = log
+            .lines()
+            .filter(|line| line.contains(r#""kind":"validation""#));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(losses("1").len(), 2);
+    assert_eq!(losses("1"), losses("4"));
+}
+
+#[test]
+fn a_process_that_dies_ends_the_job_which_goes_on_on_another_number() {
+    let job = Job::new();
+    // Enough epochs to be killed in, each with a checkpoint.
+    let options = |name| job.options(name, &["--epochs", "60", "--keep", "0"]);
+    let out = job.out("killed");
+    let mut killed = mpirun(&[(2, options("killed"))])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for_checkpoints(&out, 4, &mut killed);
+    kill_one(&out);
+    let begun = Instant::now();
+    assert!(!killed.wait().unwrap().success());
+    assert!(
+        begun.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(!out.join("net.safetensors").exists());
+    succeeded(&run(4, resumed(&out)));
+    succeeded(&run(1, options("whole")));
+    assert!(net(&out) == net(&job.out("whole")));
+}
+
+#[test]
+fn processes_that_cannot_train_together_say_why() {
+    let job = Job::new();
+    let out = job.out("refused");
+    let text = failed(&run(3, job.options("refused", &[])));
+    assert!(
+        text.contains("ranks: expected a power of two up to the 8 shards"),
+        "{text}"
+    );
+    let [one, other] =
+        [&["--seed", "1"], &["--seed", "2"]].map(|seed| job.options("refused", seed));
+    let text = failed(&mpirun(&[(1, one), (1, other)]).output().unwrap());
+    assert!(
+        text.contains("settings, seed: expected 1, as rank 0 has, found 2"),
+        "{text}"
+    );
+    let missing = job.options("refused", &["--init", "missing.safetensors"]);
+    let whole = job.options("refused", &[]);
+    let text = failed(&mpirun(&[(1, whole), (1, missing)]).output().unwrap());
+    assert!(
+        text.contains("error: rank 1 on ") && text.contains("missing.safetensors"),
+        "{text}"
+    );
+    let text = failed(&run(2, job.options("refused", &["--fallback", "cpu"])));
+    assert!(text.contains("only a training in one process"), "{text}");
+    assert!(!out.exists());
+}

@@ -1,0 +1,334 @@
+//! Trainings on several ranks, which are threads here: the bits depend on the shards alone.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use wgrad::nnue::data::{ChessInputs, Dataset, LoaderSettings, Shards};
+use wgrad::nnue::ranks::{Alone, Ranks, sum};
+use wgrad::nnue::train::{Run, Settings, Stage, Trainer};
+use wgrad::nnue::{Activation, Architecture, Needs};
+use wgrad::{Device, Error, Result};
+
+/// What a rank sends to another one.
+enum Message {
+    Floats(Vec<f32>),
+    Bytes(Vec<u8>),
+}
+
+/// A rank that is a thread of this process.
+struct Thread {
+    rank: usize,
+    to: Vec<Sender<Message>>,
+    from: Vec<Mutex<Receiver<Message>>>,
+}
+
+impl std::fmt::Debug for Thread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "rank {}", self.rank)
+    }
+}
+
+impl Thread {
+    fn send(&self, to: usize, message: Message) -> Result<()> {
+        let sent = self.to[to].send(message);
+        sent.map_err(|_| Error::argument(format!("rank {to}"), "a rank that goes on", "none"))
+    }
+
+    fn receive(&self, from: usize) -> Result<Message> {
+        let received = self.from[from].lock().unwrap().recv();
+        received.map_err(|_| Error::argument(format!("rank {from}"), "a rank that goes on", "none"))
+    }
+}
+
+impl Ranks for Thread {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn count(&self) -> usize {
+        self.to.len()
+    }
+
+    fn exchange(&self, with: usize, own: &[f32], theirs: &mut [f32]) -> Result<()> {
+        self.send(with, Message::Floats(own.to_vec()))?;
+        let Message::Floats(values) = self.receive(with)? else {
+            panic!("rank {with} sent bytes");
+        };
+        theirs.copy_from_slice(&values);
+        Ok(())
+    }
+
+    fn share(&self, own: &[u8]) -> Result<Vec<Vec<u8>>> {
+        for rank in 0..self.count() {
+            self.send(rank, Message::Bytes(own.to_vec()))?;
+        }
+        let parts = (0..self.count()).map(|rank| match self.receive(rank)? {
+            Message::Bytes(bytes) => Ok(bytes),
+            Message::Floats(_) => panic!("rank {rank} sent floats"),
+        });
+        parts.collect()
+    }
+
+    fn place(&self) -> String {
+        format!("host {}", self.rank / 2)
+    }
+}
+
+/// Runs `work` on each of `count` ranks and returns the results by rank.
+fn on_ranks<T: Send>(count: usize, work: impl Fn(Arc<dyn Ranks>) -> T + Sync) -> Vec<T> {
+    let mut to: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
+    let mut from: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
+    for sender in &mut to {
+        for receivers in &mut from {
+            let (send, receive) = channel();
+            sender.push(send);
+            receivers.push(Mutex::new(receive));
+        }
+    }
+    let ranks = to.into_iter().zip(from).enumerate();
+    thread::scope(|scope| {
+        let threads: Vec<_> = ranks
+            .map(|(rank, (to, from))| {
+                let work = &work;
+                scope.spawn(move || work(Arc::new(Thread { rank, to, from })))
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    })
+}
+
+/// Values of many sizes, whose sums depend on their order.
+fn values(shard: usize, len: usize) -> Vec<f32> {
+    let mut state = (shard as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let value = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let mantissa = (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
+        mantissa * ((state >> 20 & 15) as f32 - 8.0).exp2()
+    };
+    (0..len).map(value).collect()
+}
+
+/// The sum of consecutive shards in the order of the tree.
+fn tree(first: usize, count: usize, len: usize) -> Vec<f32> {
+    if count == 1 {
+        return values(first, len);
+    }
+    let (left, right) = (
+        tree(first, count / 2, len),
+        tree(first + count / 2, count / 2, len),
+    );
+    left.iter().zip(right).map(|(a, b)| a + b).collect()
+}
+
+#[test]
+fn a_sum_does_not_depend_on_the_number_of_ranks() {
+    for len in [0, 1, 7, 1000, (1 << 16) - 1, 1 << 16, 70_001] {
+        let expected = tree(0, 8, len);
+        let from_left = (1..8).fold(values(0, len), |sum, shard| {
+            let added = sum.iter().zip(values(shard, len));
+            added.map(|(a, b)| a + b).collect()
+        });
+        assert!(
+            len < 7 || from_left != expected,
+            "another order has the same bits"
+        );
+        for count in [1, 2, 4, 8] {
+            let own = 8 / count;
+            let sums = on_ranks(count, |ranks| {
+                let mut sums = tree(ranks.rank() * own, own, len);
+                sum(&*ranks, &mut sums, &mut Vec::new()).unwrap();
+                sums
+            });
+            for found in sums {
+                assert_eq!(found, expected, "{len} values on {count} ranks");
+            }
+        }
+    }
+}
+
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/chess_train.bin")
+}
+
+/// The first records of the shipped positions.
+fn records(directory: &Path, count: usize) -> PathBuf {
+    let path = directory.join(format!("{count}.bin"));
+    std::fs::write(&path, &std::fs::read(shipped()).unwrap()[..32 * count]).unwrap();
+    path
+}
+
+#[test]
+fn the_shards_of_a_loader_are_the_parts_of_its_batches() {
+    let directory = tempfile::tempdir().unwrap();
+    let dataset = Dataset::open(&[records(directory.path(), 1013)]).unwrap();
+    let load = |shards, threads| {
+        let settings = LoaderSettings::default()
+            .batch_size(128)
+            .shuffle_buffer(300);
+        let settings = settings.shards(shards).threads(threads).epochs(2);
+        let inputs = ChessInputs::default();
+        let loader = inputs
+            .loader(&dataset, &settings, Needs::default())
+            .unwrap();
+        loader.map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let whole = load(Shards::default(), 1);
+    for threads in [0, 1, 3] {
+        for made in [0..8, 0..2, 4..8, 7..8] {
+            let shards = load(Shards::new(8, made.clone()), threads);
+            assert_eq!(shards.len(), whole.len() * made.len());
+            for (batch, shards) in whole.iter().zip(shards.chunks(made.len())) {
+                let place = |shard: usize| (16 * shard).min(batch.len());
+                let range = place(made.start)..place(made.end);
+                let scores = shards.iter().flat_map(|shard| shard.scores());
+                assert!(scores.eq(&batch.scores()[range.clone()]));
+                let targets = shards.iter().flat_map(|shard| shard.targets());
+                assert!(targets.eq(&batch.targets()[range]));
+                for shard in shards {
+                    assert_eq!(shard.samples(), batch.len());
+                    assert_eq!(shard.next_place(), batch.next_place());
+                    assert_eq!(shard.ends_epoch(), batch.ends_epoch());
+                }
+            }
+        }
+    }
+}
+
+/// Networks of every path of the CPU executor.
+fn networks() -> Vec<Settings> {
+    let settings = |architecture: Architecture| {
+        let mut settings = Settings::new(768).epochs(2).batch_size(512).shards(8);
+        settings.architecture = architecture;
+        settings.shuffle_buffer(700).seed(5)
+    };
+    let plain = Architecture::new(768, 32).tied();
+    let screlu = plain.clone().activation(Activation::SCRelu);
+    let buckets = settings(screlu.clone()).output_buckets("material:8".parse().unwrap());
+    vec![settings(plain), settings(screlu), buckets]
+}
+
+fn train(settings: &Settings, data: &Path, out: &Path, count: usize) -> Vec<u8> {
+    let run = Run::new(vec![data.to_owned()], out);
+    on_ranks(count, |ranks| {
+        let device = Device::cpu().unwrap();
+        let stages = [Stage::new(settings.clone())];
+        let mut trainer = Trainer::with_ranks(&device, &stages, &run, ranks).unwrap();
+        let summary = trainer.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
+        assert!(summary.finished);
+    });
+    std::fs::read(run.net()).unwrap()
+}
+
+#[test]
+fn a_training_does_not_depend_on_the_number_of_ranks() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = records(directory.path(), 2600);
+    for (index, settings) in networks().into_iter().enumerate() {
+        let out = |name: &str| directory.path().join(format!("{index}-{name}"));
+        let expected = train(&settings, &data, &out("1"), 1);
+        assert_ne!(
+            expected,
+            train(&settings.clone().shards(4), &data, &out("4 shards"), 1)
+        );
+        for count in [2, 4, 8] {
+            let found = train(&settings, &data, &out(&count.to_string()), count);
+            assert!(found == expected, "network {index} on {count} ranks");
+        }
+    }
+}
+
+#[test]
+fn a_run_goes_on_with_another_number_of_ranks() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = records(directory.path(), 2600);
+    let settings = networks().remove(0);
+    let expected = train(&settings, &data, &directory.path().join("whole"), 1);
+    let run = Run::new(vec![data], directory.path().join("parts"));
+    let device = Device::cpu().unwrap();
+    // A stop after 1, 2 and 3 steps, each on another number of ranks.
+    for (part, count) in [4, 1, 8].into_iter().enumerate() {
+        on_ranks(count, |ranks| {
+            let stop = AtomicBool::new(false);
+            let asked = ranks.rank() + 1 == ranks.count();
+            let mut trainer = match part {
+                0 => {
+                    let stages = [Stage::new(settings.clone())];
+                    Trainer::with_ranks(&device, &stages, &run, ranks).unwrap()
+                }
+                _ => Trainer::resume_ranks(&device, &[], &run, ranks).unwrap(),
+            };
+            // Only the last rank is asked to stop, and all do.
+            stop.store(asked, std::sync::atomic::Ordering::Relaxed);
+            let summary = trainer.run(&stop, &mut |_| {}).unwrap();
+            assert!(!summary.finished);
+            assert_eq!(summary.step, part as u64 + 1);
+        });
+    }
+    on_ranks(2, |ranks| {
+        let mut trainer = Trainer::resume_ranks(&device, &[], &run, ranks).unwrap();
+        assert!(
+            trainer
+                .run(&AtomicBool::new(false), &mut |_| {})
+                .unwrap()
+                .finished
+        );
+    });
+    assert!(std::fs::read(run.net()).unwrap() == expected);
+}
+
+#[test]
+fn ranks_that_differ_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let [first, second] = [2600, 2500].map(|count| records(directory.path(), count));
+    let settings = networks().remove(0);
+    let refused = |count: usize, of_rank: &(dyn Fn(usize) -> (Settings, PathBuf) + Sync)| {
+        let out = tempfile::tempdir().unwrap();
+        let errors = on_ranks(count, |ranks| {
+            let rank = ranks.rank();
+            let (settings, data) = of_rank(rank);
+            let run = Run::new(vec![data], out.path().join("run"));
+            let device = Device::cpu().unwrap();
+            let trainer = Trainer::with_ranks(&device, &[Stage::new(settings)], &run, ranks);
+            trainer.err().map(|error| error.to_string())
+        });
+        assert!(!out.path().join("run").exists());
+        errors.into_iter().flatten().collect::<Vec<_>>().join("\n")
+    };
+    let same = |_| (settings.clone(), first.clone());
+    let text = refused(16, &same);
+    assert!(
+        text.contains("ranks: expected a power of two up to the 8 shards"),
+        "{text}"
+    );
+    let text = refused(3, &same);
+    assert!(
+        text.contains("ranks: expected a power of two") && text.contains("found 3"),
+        "{text}"
+    );
+    let text = refused(2, &|rank| {
+        (settings.clone().seed(rank as u64), first.clone())
+    });
+    assert!(
+        text.contains("rank 1, settings, seed: expected 0, as rank 0 has, found 1"),
+        "{text}"
+    );
+    let data = [&first, &second];
+    let text = refused(2, &|rank| (settings.clone(), data[rank].clone()));
+    assert!(
+        text.contains("rank 1, start: expected data 2600-"),
+        "{text}"
+    );
+}
+
+#[test]
+fn one_process_is_one_rank() {
+    assert_eq!((Alone.rank(), Alone.count()), (0, 1));
+    assert!(Alone.exchange(1, &[], &mut []).is_err());
+}
