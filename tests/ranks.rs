@@ -1,5 +1,8 @@
 //! Trainings on several ranks, which are threads here: the bits depend on the shards alone.
 
+mod common;
+
+use common::nets::relative_l2;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -8,7 +11,8 @@ use std::thread;
 use wgrad::nnue::data::{ChessInputs, Dataset, LoaderSettings, Shards};
 use wgrad::nnue::ranks::{Alone, Ranks, sum};
 use wgrad::nnue::train::{Run, Settings, Stage, Trainer};
-use wgrad::nnue::{Activation, Architecture, Needs};
+use wgrad::nnue::{Activation, Architecture, HeadActivation, HiddenLayer, Needs, read_network};
+use wgrad::optim::{Optimizer, Sgd};
 use wgrad::{Device, Error, Result};
 
 /// What a rank sends to another one.
@@ -201,7 +205,7 @@ fn the_shards_of_a_loader_are_the_parts_of_its_batches() {
     }
 }
 
-/// Networks of every path of the CPU executor.
+/// Networks of every path.
 fn networks() -> Vec<Settings> {
     let settings = |architecture: Architecture| {
         let mut settings = Settings::new(768).epochs(2).batch_size(512).shards(8);
@@ -211,7 +215,28 @@ fn networks() -> Vec<Settings> {
     let plain = Architecture::new(768, 32).tied();
     let screlu = plain.clone().activation(Activation::SCRelu);
     let buckets = settings(screlu.clone()).output_buckets("material:8".parse().unwrap());
-    vec![settings(plain), settings(screlu), buckets]
+    let mut head = Architecture::new(768, 64);
+    (head.pairwise, head.skip) = (true, true);
+    head.layers = [(8, HeadActivation::Dual), (8, HeadActivation::CRelu)]
+        .map(|(width, activation)| HiddenLayer::new(width, activation))
+        .into();
+    // Another K is computed from tensor operations on adapters.
+    let mut odd = head.clone();
+    odd.hidden = 10;
+    let table: Vec<usize> = (0..32).map(|square| square / 16).collect();
+    let kings = ChessInputs::named("king-buckets-mirrored", Some(&table)).unwrap();
+    let kings = settings(screlu.clone()).inputs(kings);
+    let factorised = kings.architecture.clone().factorised(true).unwrap();
+    let quantized = settings(plain.clone());
+    vec![
+        settings(plain),
+        settings(screlu),
+        buckets,
+        settings(head).l1(0.01),
+        settings(odd),
+        kings.architecture(factorised),
+        quantized.quantization_aware(Some("bullet".parse().unwrap())),
+    ]
 }
 
 fn train(settings: &Settings, data: &Path, out: &Path, count: usize) -> Vec<u8> {
@@ -240,6 +265,61 @@ fn a_training_does_not_depend_on_the_number_of_ranks() {
         for count in [2, 4, 8] {
             let found = train(&settings, &data, &out(&count.to_string()), count);
             assert!(found == expected, "network {index} on {count} ranks");
+        }
+    }
+}
+
+/// The parameters after 20 steps from small updates, as one vector.
+fn parameters(device: &Device, settings: &Settings, data: &Path, out: &Path) -> Vec<f64> {
+    let run = Run::new(vec![data.to_owned()], out);
+    let mut trainer = Trainer::new(device, settings, &run).unwrap();
+    assert!(
+        trainer
+            .run(&AtomicBool::new(false), &mut |_| {})
+            .unwrap()
+            .finished
+    );
+    let (parameters, _) = read_network(&run.net()).unwrap();
+    let values = parameters.values().iter().flatten();
+    values.map(|&value| f64::from(value)).collect()
+}
+
+#[test]
+fn steps_of_shards_are_steps_of_the_batch() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = records(directory.path(), 2600);
+    let cpu = Device::cpu().unwrap();
+    let _turn = common::turn();
+    for (index, settings) in networks().into_iter().enumerate() {
+        // SGD, whose updates are proportional to the gradients.
+        let sgd = Optimizer::Sgd(Sgd::default());
+        let settings = settings.optimizer(sgd).learning_rate(0.1);
+        for (name, device) in [("cpu", &cpu), ("vulkan", &*common::VULKAN)] {
+            let out = |shards: usize| directory.path().join(format!("{index}-{name}-{shards}"));
+            let of = |shards| {
+                let settings = settings.clone().shards(shards);
+                parameters(device, &settings, &data, &out(shards))
+            };
+            let begun = settings
+                .initial
+                .parameters(settings.architecture.clone(), 5);
+            let begun = begun.unwrap();
+            let begun = begun
+                .values()
+                .iter()
+                .flatten()
+                .map(|&value| f64::from(value));
+            let begun: Vec<f64> = begun.collect();
+            let moved = |values: &[f64]| -> Vec<f64> {
+                values
+                    .iter()
+                    .zip(&begun)
+                    .map(|(value, begun)| value - begun)
+                    .collect()
+            };
+            let (whole, shards) = (moved(&of(1)), moved(&of(8)));
+            let error = relative_l2(&whole, &shards);
+            assert!(error < 2e-4, "network {index} on {name}: {error:e}");
         }
     }
 }
