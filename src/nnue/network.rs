@@ -442,19 +442,6 @@ impl Network {
         Ok(ordered)
     }
 
-    /// Records the update of every parameter with the gradients in the gradient buffers.
-    pub(super) fn record_update(
-        &self,
-        recording: &mut Recording<'_>,
-        update: Update<'_>,
-    ) -> Result<()> {
-        let parameters =
-            ParameterBuffers::new(&self.widened, &self.parameters).with_merged(&self.merged);
-        let gradients = ParameterBuffers::new(&self.widened, &self.gradients);
-        self.step
-            .record_whole_update(recording, parameters, gradients, update)
-    }
-
     /// Checks that a batch fits the network.
     pub(super) fn check(&self, batch: &Batch) -> Result<()> {
         let architecture = &self.architecture;

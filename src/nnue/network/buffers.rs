@@ -7,6 +7,7 @@ use crate::engine::recording::{Data, Recording};
 use crate::error::Result;
 use crate::nnue::layout;
 use crate::nnue::parameters::Parameters;
+use crate::nnue::step::{ParameterBuffers, Update};
 
 impl Network {
     /// Buffers with one value for each parameter, in the layout of the device.
@@ -44,6 +45,19 @@ impl Network {
             self.device.play(&recording)?.wait()?;
         }
         Ok(())
+    }
+
+    /// Records the update of every parameter with the gradients in the gradient buffers.
+    pub(in crate::nnue) fn record_update(
+        &self,
+        recording: &mut Recording<'_>,
+        update: Update<'_>,
+    ) -> Result<()> {
+        let parameters =
+            ParameterBuffers::new(&self.widened, &self.parameters).with_merged(&self.merged);
+        let gradients = ParameterBuffers::new(&self.widened, &self.gradients);
+        self.step
+            .record_whole_update(recording, parameters, gradients, update)
     }
 
     pub(in crate::nnue) fn values(&self, buffers: &[Buffer]) -> Result<Vec<Values>> {
