@@ -30,5 +30,5 @@ endif
 check:
 	rustfmt --check $(shell find . -name '*.rs' -not -path '*/target/*')
 	$(CARGO) clippy --release --workspace --all-targets --features $(FEATURES) -- -D warnings
-	$(CARGO) clippy --release --all-targets --features cli,binpack-gpl-3 -- -D warnings
+	$(CARGO) clippy --release --lib --bins --test data --features cli,binpack-gpl-3 -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --features $(FEATURES) -p wgrad -p wgrad-inference

@@ -39,8 +39,8 @@ pub enum Entry {
         positions: u64,
         /// The number of steps in the whole training.
         steps: u64,
-        /// The host and the device of each rank, if there are several.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        /// The host and the device of each rank; empty if there is one.
+        #[serde(default)]
         ranks: Vec<String>,
     },
     /// A stage after the first begins.
@@ -88,7 +88,7 @@ pub enum Entry {
         #[serde(with = "crate::files::path")]
         checkpoint: PathBuf,
         /// As in the first line.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(default)]
         ranks: Vec<String>,
     },
     /// The device failed, and the training continues on another one. The line follows that of the
