@@ -4,6 +4,7 @@ use crate::support::{
     features, file, lists, load, loader, numbered, order, sample_lines, settings, shipped,
 };
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use wgrad::nnue::data::{
@@ -74,10 +75,11 @@ fn data_that_are_exchanged_for_others_of_the_same_length_are_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let paths = numbered(&folder, &[40, 50]);
     let two_epochs = settings(30, 30).epochs(2);
+    // In one call, because the reader may open the file meanwhile.
     let longer = |path: &Path| {
-        let mut bytes = fs::read(path).unwrap();
-        bytes.extend_from_within(..32);
-        fs::write(path, bytes).unwrap();
+        let bytes = fs::read(path).unwrap();
+        let mut file = fs::File::options().append(true).open(path).unwrap();
+        file.write_all(&bytes[..32]).unwrap();
     };
     let other = |path: &Path| {
         let mut bytes = fs::read(path).unwrap();
