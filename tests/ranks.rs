@@ -269,7 +269,7 @@ fn a_training_does_not_depend_on_the_number_of_ranks() {
     }
 }
 
-/// The parameters after 20 steps from small updates, as one vector.
+/// The parameters after a training, as one vector.
 fn parameters(device: &Device, settings: &Settings, data: &Path, out: &Path) -> Vec<f64> {
     let run = Run::new(vec![data.to_owned()], out);
     let mut trainer = Trainer::new(device, settings, &run).unwrap();
@@ -319,7 +319,8 @@ fn steps_of_shards_are_steps_of_the_batch() {
             };
             let (whole, shards) = (moved(&of(1)), moved(&of(8)));
             let error = relative_l2(&whole, &shards);
-            assert!(error < 2e-4, "network {index} on {name}: {error:e}");
+            // As far as the gradients of an executor may be from the reference.
+            assert!(error < 1e-5, "network {index} on {name}: {error:e}");
         }
     }
 }

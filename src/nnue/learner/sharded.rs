@@ -84,7 +84,7 @@ impl Learner {
             network.device().play(recording).map(drop)
         })?;
         for buffer in network.gradients.iter().chain([network.step.loss()]) {
-            values.extend(buffer.read()?.into_f32().into_iter().take(buffer.len()));
+            values.extend(buffer.read()?.into_f32());
         }
         Ok(values)
     }

@@ -62,13 +62,12 @@ pub struct MpiRanks {
     count: usize,
 }
 
-impl MpiRanks {
-    fn number(&self, bytes: usize) -> Result<i32> {
-        i32::try_from(bytes).map_err(|_| {
-            let expected = format!("at most {} bytes at once", i32::MAX);
-            Error::argument("MPI", expected, bytes)
-        })
-    }
+/// A number as MPI counts.
+fn number(bytes: usize) -> Result<i32> {
+    i32::try_from(bytes).map_err(|_| {
+        let expected = format!("at most {} bytes at once", i32::MAX);
+        Error::argument("MPI", expected, bytes)
+    })
 }
 
 impl Ranks for MpiRanks {
@@ -85,9 +84,9 @@ impl Ranks for MpiRanks {
     }
 
     fn exchange(&self, with: usize, own: &[f32], theirs: &mut [f32]) -> Result<()> {
-        self.number(own.len().max(theirs.len()))?;
+        number(own.len().max(theirs.len()))?;
         let world = SimpleCommunicator::world();
-        let other = world.process_at_rank(self.number(with)?);
+        let other = world.process_at_rank(number(with)?);
         send_receive_into(own, &other, theirs, &other);
         Ok(())
     }
@@ -95,14 +94,14 @@ impl Ranks for MpiRanks {
     fn share(&self, own: &[u8]) -> Result<Vec<Vec<u8>>> {
         let world = SimpleCommunicator::world();
         let mut counts = vec![0; self.count];
-        world.all_gather_into(&self.number(own.len())?, &mut counts[..]);
+        world.all_gather_into(&number(own.len())?, &mut counts[..]);
         let mut total = 0;
         let mut starts = Vec::with_capacity(self.count);
         for &count in &counts {
-            starts.push(self.number(total)?);
+            starts.push(number(total)?);
             total += count as usize;
         }
-        self.number(total)?;
+        number(total)?;
         let mut all = vec![0_u8; total];
         let mut parts = PartitionMut::new(&mut all[..], &counts[..], &starts[..]);
         world.all_gather_varcount_into(own, &mut parts);

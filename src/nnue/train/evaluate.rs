@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::nnue::Model;
 use crate::nnue::data::{Dataset, Encoding, LoadedBatch, LoaderSettings, Shards};
 use crate::nnue::loss::Link;
-use crate::nnue::ranks::Ranks;
+use crate::nnue::ranks::{Alone, Ranks};
 use serde::Serialize;
 
 /// The quality of a network's outputs on a data file.
@@ -35,23 +35,16 @@ pub fn evaluate<M: Model + ?Sized>(
     objective: Objective,
     threads: usize,
 ) -> Result<Evaluation> {
-    encoding.check(model.architecture())?;
-    let mut evaluator = Evaluator::new(objective)?;
-    let settings = evaluator.loader_settings().threads(threads.max(1));
-    for batch in encoding.loader(dataset, settings, model.output_needs())? {
-        let batch = batch?;
-        let y = model.outputs(batch.as_ref())?;
-        evaluator.add(&batch, &y);
-    }
-    Ok(evaluator.evaluation())
+    let task = (dataset, encoding, objective);
+    evaluate_on(&Alone, Shards::default(), model, task, threads)
 }
 
 /// As [`evaluate`], on several ranks, each of which computes its shards of every batch. The order
 /// of the positions, and so the bits of the result, depends on the shards and not on the ranks.
-pub(super) fn evaluate_on(
+pub(super) fn evaluate_on<M: Model + ?Sized>(
     ranks: &dyn Ranks,
     shards: Shards,
-    model: &mut dyn Model,
+    model: &mut M,
     (dataset, encoding, objective): (&Dataset, &Encoding, Objective),
     threads: usize,
 ) -> Result<Evaluation> {
