@@ -15,11 +15,12 @@
 //!
 //! A plain head goes on with two u32: 0 for CReLU or 1 for SCReLU, and QB. A layered one goes on
 //! with u32 numbers (i32 for Q): the first inputs (0 clipped, 1 squared, 2 pairwise) and their
-//! shift; the outputs and the activation of the first hidden layer; 1 with a skip connection, else
-//! 0; the tail (0 float, 1 integer). A float tail has its factor as f32 next. An integer tail has
-//! Q, the shift, and 1 if the bias is added first, else 0. Both have the number of layers after the
-//! first one next, and the outputs and the activation of each of them. Activations are 0 CReLU, 1
-//! SCReLU, 2 ReLU, 3 dual with the square of the clipped value, 4 dual with the clipped square.
+//! shift (0 for clipped); the outputs and the activation of the first hidden layer; 1 with a skip
+//! connection, else 0; the tail (0 float, 1 integer). A float tail has its factor as f32 next. An
+//! integer tail has Q, the shift, and 1 if the bias is added first, else 0. Both have the number of
+//! layers after the first one next, and the outputs and the activation of each of them. Activations
+//! are 0 CReLU, 1 SCReLU, 2 ReLU, 3 dual with the square of the clipped value, 4 dual with the
+//! clipped square.
 //!
 //! Then come the tensors, each at the next multiple of 64 bytes after zeros: the weights and the
 //! biases of the accumulator in i16, and the weights and the biases of each layer. A plain head has
@@ -58,6 +59,8 @@ pub enum Damage {
     Short,
     /// Bytes are left after the network.
     Long,
+    /// Bytes other than zero between two tensors or after the last one.
+    Padding,
     /// A field of this name has a value of no meaning.
     Field(&'static str, u32),
     /// Parts that do not fit together.
@@ -75,6 +78,7 @@ impl core::fmt::Display for Damage {
                 "end: expected the whole network, found the end of the file"
             ),
             Self::Long => write!(f, "end: expected the end of the file, found more bytes"),
+            Self::Padding => write!(f, "padding: expected zeros, found another byte"),
             Self::Field(field, found) => {
                 write!(f, "{field}: expected a known value, found {found}")
             }

@@ -232,6 +232,30 @@ fn shorter_and_longer_files_with_a_right_checksum_are_refused() {
     }
 }
 
+/// A file that is read is the file that is written: no byte of it is without a meaning.
+#[test]
+fn a_file_that_is_written_otherwise_is_refused() {
+    for network in small() {
+        let bytes = network.to_bytes();
+        let shorter = signed(bytes[..bytes.len() - 1].to_vec());
+        assert_eq!(Network::from_bytes(&shorter).unwrap_err(), Damage::Short);
+        let mut padded = bytes.clone();
+        *padded.last_mut().unwrap() = 1;
+        let found = Network::from_bytes(&signed(padded)).unwrap_err();
+        assert_eq!(found, Damage::Padding);
+        let words = "padding: expected zeros, found another byte";
+        assert_eq!(found.to_string(), words);
+        for place in 16..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[place] ^= 1;
+            let changed = signed(changed);
+            if let Ok(read) = Network::from_bytes(&changed) {
+                assert!(read.to_bytes() == changed, "byte {place}");
+            }
+        }
+    }
+}
+
 /// No size of a file makes it read more than it has: a network that is read has no more numbers
 /// than the file has bytes, and huge sizes end at once instead of in an allocation.
 #[test]

@@ -59,8 +59,8 @@ impl Network {
             };
             (weights, biases, Head::Plain(plain))
         };
-        from.align();
-        match from.at >= bytes.len() {
+        from.align()?;
+        match from.at == bytes.len() {
             true => Ok(Self::new(
                 inputs,
                 weights,
@@ -123,8 +123,13 @@ impl<'a> Reader<'a> {
         known.ok_or(Damage::Field("activation", number))
     }
 
-    fn align(&mut self) {
-        self.at = self.at.next_multiple_of(ALIGNMENT);
+    /// The zeros up to the next tensor. Other bytes would be lost when the network is written.
+    fn align(&mut self) -> Result<(), Damage> {
+        let zeros = self.take(self.at.next_multiple_of(ALIGNMENT) - self.at)?;
+        match zeros.iter().all(|&byte| byte == 0) {
+            true => Ok(()),
+            false => Err(Damage::Padding),
+        }
     }
 
     fn tensor<T, const N: usize>(
@@ -132,7 +137,7 @@ impl<'a> Reader<'a> {
         len: usize,
         value: impl Fn([u8; N]) -> T,
     ) -> Result<Vec<T>, Damage> {
-        self.align();
+        self.align()?;
         let bytes = self.take(product(&[len, N])?)?;
         let (values, _) = bytes.as_chunks::<N>();
         Ok(values.iter().map(|&bytes| value(bytes)).collect())
@@ -153,11 +158,12 @@ impl<'a> Reader<'a> {
     ) -> Result<(Vec<i16>, Vec<i16>, Head), Damage> {
         let kind = self.u32()?;
         let shift = self.shift()?;
-        let first_inputs = match kind {
-            0 => FirstInputs::Clipped,
-            1 => FirstInputs::Squared { shift },
-            2 => FirstInputs::Pairwise { shift },
-            other => return Err(Damage::Field("first inputs", other)),
+        let first_inputs = match (kind, shift) {
+            (0, 0) => FirstInputs::Clipped,
+            (0, _) => return Err(Damage::Field("shift", shift)),
+            (1, _) => FirstInputs::Squared { shift },
+            (2, _) => FirstInputs::Pairwise { shift },
+            (other, _) => return Err(Damage::Field("first inputs", other)),
         };
         let width = match first_inputs {
             FirstInputs::Pairwise { .. } => hidden / 2 * 2,
