@@ -8,17 +8,18 @@ CARGO ?= cargo
 # With MPI the program is built and tested with it.
 MPI := $(shell command -v mpicc)
 FEATURES := cli$(if $(MPI),$(comma)mpi)
+# Everything that can be built here. The program that users build has no code under the GPL.
+ALL := $(FEATURES),binpack-gpl-3
 VULKAN_ICD := $(firstword $(wildcard /usr/share/vulkan/icd.d/lvp_icd*.json))
 EGL := $(firstword $(wildcard /usr/lib/*/libEGL_mesa.so.0))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: test adapters check
+.PHONY: test adapters mpi check
 
 test: adapters
-	$(if $(MPI),,@echo "MPI is not installed (mpicc): the tests of mpirun are left out")
-	$(CARGO) test --release --features $(FEATURES)
+	$(if $(MPI),,@echo "MPI is not installed (mpicc): the tests of mpirun are left out; see 'make mpi'")
+	$(CARGO) test --release --features $(ALL)
 	$(CARGO) test --release -p wgrad-inference
-	$(CARGO) test --release --features cli,binpack-gpl-3 --test data binpack
 
 adapters:
 ifeq ($(and $(VULKAN_ICD),$(EGL)),)
@@ -26,9 +27,16 @@ ifeq ($(and $(VULKAN_ICD),$(EGL)),)
 	$(SUDO) apt-get install -y -qq mesa-vulkan-drivers libvulkan1 libegl1 libgl1-mesa-dri
 endif
 
+# What the feature mpi needs.
+mpi:
+ifeq ($(MPI),)
+	$(SUDO) apt-get update -qq
+	$(SUDO) apt-get install -y -qq libopenmpi-dev openmpi-bin libclang-dev
+endif
+
 # Formatting, lints and documentation, warnings as errors.
 check:
 	rustfmt --check $(shell find . -name '*.rs' -not -path '*/target/*')
+	$(CARGO) clippy --release --workspace --all-targets --features $(ALL) -- -D warnings
 	$(CARGO) clippy --release --workspace --all-targets --features $(FEATURES) -- -D warnings
-	$(CARGO) clippy --release --lib --bins --test data --features cli,binpack-gpl-3 -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --features $(FEATURES) -p wgrad -p wgrad-inference
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --lib --no-deps --features $(ALL)

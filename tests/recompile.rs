@@ -4,11 +4,15 @@
 //! the dispatch. If that makes the shader much smaller, it compiles the shader in every dispatch
 //! anew, and keeps the code. So a branch on parameters alone costs memory and time in every step of
 //! a training. GL has the same compiler without that replacement, so it takes one case per kernel.
+//!
+//! The code of one process is measured, so its cases run one after the other. The cases on Vulkan
+//! are shared out among processes.
 
 mod common;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::process::{Child, Command, Stdio};
 use wgrad::engine::device::{Buffer, Device};
 use wgrad::engine::kernel::{Case, Element, Field, Kernel, Kind, Slot};
 use wgrad::engine::recording::{Dispatch, Recording};
@@ -18,7 +22,7 @@ use wgrad::verify::table;
 /// make it smaller.
 const WARM_UP: usize = 4;
 /// Dispatches that must not compile.
-const DISPATCHES: usize = 12;
+const DISPATCHES: usize = 6;
 
 /// The bytes of machine code that this process has compiled and not freed: its executable memory
 /// that belongs to no file.
@@ -79,8 +83,14 @@ fn growth(device: &Device, kernel: &Kernel, case: &Case) -> u64 {
     compiled_bytes().saturating_sub(before)
 }
 
-/// Checks the first `per_kernel` cases of each kernel that differ in their variant or flags.
-fn check(device: &Device, per_kernel: usize) {
+/// The processes that share the cases on Vulkan.
+const PROCESSES: usize = 2;
+/// The variable with the number of such a process.
+const PROCESS: &str = "WGRAD_TEST_PROCESS";
+
+/// Checks the first `per_kernel` cases of each kernel that differ in their variant or flags: of
+/// these, those of one of several processes.
+fn check(device: &Device, per_kernel: usize, (process, processes): (usize, usize)) {
     let start = compiled_bytes();
     let (mut checked, mut grown) = (0, String::new());
     for kernel in table::kernels() {
@@ -93,6 +103,9 @@ fn check(device: &Device, per_kernel: usize) {
                 break;
             }
             checked += 1;
+            if checked % processes != process {
+                continue;
+            }
             let bytes = growth(device, kernel, &case);
             if bytes > 0 {
                 let label = kernel.label(case.variant);
@@ -101,19 +114,40 @@ fn check(device: &Device, per_kernel: usize) {
         }
     }
     let least = table::kernels().count() * per_kernel.min(4);
-    assert!(checked >= least, "only {checked} cases were dispatched");
+    assert!(checked >= least, "only {checked} cases were found");
     assert!(compiled_bytes() > start, "no compiled code was found");
     assert!(grown.is_empty(), "{}:\n{grown}", device.name());
 }
 
 #[test]
 fn no_kernel_is_compiled_again_on_vulkan() {
+    if let Ok(process) = std::env::var(PROCESS) {
+        return check(
+            &common::VULKAN,
+            usize::MAX,
+            (process.parse().unwrap(), PROCESSES),
+        );
+    }
     let _turn = common::turn();
-    check(&common::VULKAN, usize::MAX);
+    let program = std::env::current_exe().unwrap();
+    let start = |process: usize| {
+        let mut command = Command::new(&program);
+        command.args(["--exact", "no_kernel_is_compiled_again_on_vulkan"]);
+        command.env(PROCESS, process.to_string());
+        let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        piped.spawn().unwrap()
+    };
+    let started: Vec<Child> = (0..PROCESSES).map(start).collect();
+    for child in started {
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let ran = output.status.success() && text.contains("1 passed");
+        assert!(ran, "{text}{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]
 fn no_kernel_is_compiled_again_on_gl() {
     let _turn = common::turn();
-    check(&common::GL, 1);
+    check(&common::GL, 1, (0, 1));
 }

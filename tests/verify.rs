@@ -8,14 +8,29 @@ use wgrad::engine::kernel::{Case, Kernel};
 use wgrad::verify::operations::{self, Operation};
 use wgrad::verify::{Expected, is_verified_on, table};
 
+/// Kernels whose grids past 65,535 workgroups take llvmpipe from 5 to 40 seconds each.
+const SLOW: [&str; 8] = [
+    "deep_first",
+    "deep_input",
+    "deep_layers",
+    "forward_half",
+    "forward_sparse",
+    "masked_head",
+    "scatter_deep",
+    "scatter_pieces",
+];
+
 /// Whether a device takes a case.
 ///
 /// Grids past 65,535 workgroups take most of the time. Every kernel numbers its workgroups by one
-/// function of WGSL, and GL has the same driver as Vulkan. So GL takes such grids of one kernel;
-/// `wgrad verify --device gl` runs them all.
+/// function of WGSL, and GL has the same driver as Vulkan. So GL takes such grids of one kernel,
+/// and Vulkan those of the kernels that are not slow. `wgrad verify` runs them all.
 fn takes(device: &Device, kernel: &Kernel, case: &Case) -> bool {
-    let is_large = case.groups > 65_535 && kernel.name != "copy";
-    if is_large && std::ptr::eq(device, &*common::GL) {
+    let is_on = |adapter: &'static Device| std::ptr::eq(device, adapter);
+    let is_left_out = case.groups > 65_535
+        && (is_on(&common::VULKAN) && SLOW.contains(&kernel.name)
+            || is_on(&common::GL) && kernel.name != "copy");
+    if is_left_out {
         let numbers = "group_index(group, groups)";
         assert!(kernel.wgsl.contains(numbers), "{}", kernel.name);
         return false;
@@ -30,6 +45,7 @@ fn every_executor_agrees_with_the_reference_on_every_case() {
     let cpu = Device::cpu().unwrap();
     let devices = [&cpu, &*common::VULKAN, &*common::GL];
     let (mut cases, mut compared, mut failures) = (0, [0; 3], Vec::new());
+    let mut left_out = 0;
     // Only adapters run the deep path, decode records and read A in 16 bits, so these kernels have
     // no CPU implementation.
     let is_of_adapters = |name: &str| {
@@ -53,6 +69,7 @@ fn every_executor_agrees_with_the_reference_on_every_case() {
             of_adapters += usize::from(is_of_adapters(kernel.name));
             for (device, compared) in devices.iter().zip(&mut compared) {
                 if !takes(device, kernel, &case) {
+                    left_out += usize::from(std::ptr::eq(*device, &*common::VULKAN));
                     continue;
                 }
                 *compared += 1;
@@ -67,7 +84,8 @@ fn every_executor_agrees_with_the_reference_on_every_case() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert!(cases > 10 * table::kernels().count(), "only {cases} cases");
     let [on_cpu, on_vulkan, on_gl] = compared;
-    assert_eq!(on_vulkan, cases);
+    assert_eq!(on_vulkan + left_out, cases);
+    assert!(left_out <= 2 * SLOW.len(), "{left_out} left out");
     assert!(
         on_cpu > 9 * (cases - of_adapters) / 10 && on_gl > 9 * cases / 10,
         "{compared:?} of {cases}"

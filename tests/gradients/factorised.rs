@@ -228,8 +228,8 @@ fn micro_batches_add_up() {
     let _turn = common::turn();
     for device in [&Device::cpu().unwrap(), &*common::VULKAN] {
         for architecture in architectures(30, 300) {
-            let net = nets::random(&architecture, 9000, 12, 17);
-            let small = device.clone().with_binding_limit(4 * 180_000);
+            let net = nets::random(&architecture, 3000, 12, 17);
+            let small = device.clone().with_binding_limit(4 * 60_000);
             let upstream = Upstream::Loss(Loss::SIGMOID_MSE);
             let [mut whole, mut cut] =
                 [device, &small].map(|device| Network::new(device, &net.parameters).unwrap());

@@ -36,3 +36,16 @@ pub(crate) fn first_line(head: &[u8]) -> Option<&str> {
         .find(|line| !line.is_empty())
         .and_then(|line| str::from_utf8(line).ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::name;
+
+    /// A build that reads this format does not ask for its name.
+    #[test]
+    fn stockfish_binpack_is_named_with_the_feature_that_reads_it() {
+        let found = name(b"BINP\x00\x08\x00\x00").unwrap();
+        assert!(found.starts_with("Stockfish binpack"), "{found}");
+        assert!(found.contains("--features binpack-gpl-3"), "{found}");
+    }
+}
