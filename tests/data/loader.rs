@@ -95,8 +95,10 @@ fn data_that_are_exchanged_for_others_of_the_same_length_are_noticed() {
     batches.next().unwrap().unwrap();
     longer(&paths[0]);
     assert_eq!(batches.filter(|batch| batch.is_ok()).count(), 5);
+    // More epochs than the reader can have read before the exchange.
+    let many_epochs = settings(30, 30).epochs(200);
     let dataset = Dataset::open(&paths).unwrap();
-    let mut batches = loader(&dataset, &two_epochs).unwrap();
+    let mut batches = loader(&dataset, &many_epochs).unwrap();
     batches.next().unwrap().unwrap();
     other(&paths[0]);
     let error = batches.find_map(Result::err).unwrap().to_string();
