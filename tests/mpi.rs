@@ -4,6 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use wgrad::nnue::ranks::{MpiJob, Ranks};
+
+const WGRAD: &str = env!("CARGO_BIN_EXE_wgrad");
 
 /// A training on 4,000 of the shipped positions, on one thread per process.
 struct Job {
@@ -58,12 +61,7 @@ fn mpirun(processes: &[(usize, Vec<String>)]) -> Command {
         if index > 0 {
             command.arg(":");
         }
-        command.args([
-            "-n",
-            &count.to_string(),
-            env!("CARGO_BIN_EXE_wgrad"),
-            "train",
-        ]);
+        command.args(["-n", &count.to_string(), WGRAD, "train"]);
         command
             .args(["--device", "cpu", "--threads", "1", "--quiet"])
             .args(options);
@@ -73,6 +71,17 @@ fn mpirun(processes: &[(usize, Vec<String>)]) -> Command {
 
 fn run(count: usize, options: Vec<String>) -> Output {
     mpirun(&[(count, options)]).output().expect("mpirun")
+}
+
+/// This test program as `count` processes of a job, which run one of its ignored tests.
+fn processes(count: usize, test: &str) -> Output {
+    let program = std::env::current_exe().unwrap();
+    let mut command = mpirun(&[]);
+    // A job that hangs fails by its time.
+    command.args(["--timeout", "60", "-n", &count.to_string()]);
+    command.arg(program);
+    command.args(["--exact", test, "--ignored", "--nocapture"]);
+    command.output().expect("mpirun")
 }
 
 fn resumed(out: &Path) -> Vec<String> {
@@ -114,7 +123,7 @@ fn kill_one(out: &Path) {
     let trains = |path: &Path| {
         let arguments = std::fs::read_to_string(path.join("cmdline")).unwrap_or_default();
         let program = arguments.split('\0').next().unwrap_or_default();
-        program == env!("CARGO_BIN_EXE_wgrad") && arguments.contains(&out)
+        program == WGRAD && arguments.contains(&out)
     };
     let entries = std::fs::read_dir("/proc").unwrap();
     let processes = entries
@@ -207,4 +216,56 @@ fn processes_that_cannot_train_together_say_why() {
     let text = failed(&run(2, job.options("refused", &["--fallback", "cpu"])));
     assert!(text.contains("only a training in one process"), "{text}");
     assert!(!out.exists());
+}
+
+/// Rank 1 panics while rank 0 waits for it.
+#[test]
+#[ignore = "a part of the next test, which starts it under mpirun"]
+fn a_rank_that_panics() {
+    let job = MpiJob::join().unwrap();
+    MpiJob::abort_on_panic();
+    let ranks = job.ranks();
+    assert!(ranks.rank() == 0, "rank 1 fails");
+    ranks.exchange(1, &[0.0], &mut [0.0]).unwrap();
+}
+
+#[test]
+fn a_panic_ends_the_job() {
+    let begun = Instant::now();
+    let output = processes(2, "a_rank_that_panics");
+    let text = failed(&output);
+    assert!(text.contains("rank 1 fails"), "{text}");
+    let seconds = begun.elapsed().as_secs_f64();
+    assert!(seconds < 30.0, "{seconds} seconds");
+}
+
+/// A limit on the size of files imitates a full disk on the host of rank 0.
+#[test]
+fn a_disk_that_is_full_ends_the_job_which_goes_on_to_the_same_bits() {
+    let job = Job::new();
+    let epochs = ["--epochs", "4", "--keep", "0"];
+    succeeded(&run(2, job.options("whole", &epochs)));
+    // Not even a checkpoint fits.
+    let out = job.out("full");
+    let mut command = mpirun(&[]);
+    let limit = "trap '' XFSZ; ulimit -f 64; exec \"$@\"";
+    let options = job.options("full", &epochs);
+    let fixed = ["train", "--device", "cpu", "--threads", "1", "--quiet"];
+    let train = || fixed.into_iter().chain(options.iter().map(String::as_str));
+    command
+        .args(["-n", "1", "sh", "-c", limit, "sh", WGRAD])
+        .args(train());
+    command.args([":", "-n", "1", WGRAD]).args(train());
+    let text = failed(&command.output().expect("mpirun"));
+    assert!(text.contains("error: rank 0 on "), "{text}");
+    assert!(
+        text.contains("could not write") && text.contains("full"),
+        "{text}"
+    );
+    let left = std::fs::read_dir(out.join("checkpoints")).map_or(0, Iterator::count);
+    match left {
+        0 => succeeded(&run(2, job.options("full", &epochs))),
+        _ => succeeded(&run(2, resumed(&out))),
+    }
+    assert!(net(&out) == net(&job.out("whole")));
 }

@@ -4,12 +4,12 @@ mod common;
 
 use common::nets::relative_l2;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use wgrad::nnue::data::{ChessInputs, Dataset, LoaderSettings, Shards};
-use wgrad::nnue::ranks::{Alone, Ranks, sum};
+use wgrad::nnue::ranks::{Alone, Ranks, Rows, sum, sum_of_rows};
 use wgrad::nnue::train::{Run, Settings, Stage, Trainer};
 use wgrad::nnue::{Activation, Architecture, HeadActivation, HiddenLayer, Needs, read_network};
 use wgrad::optim::{Optimizer, Sgd};
@@ -26,6 +26,8 @@ struct Thread {
     rank: usize,
     to: Vec<Sender<Message>>,
     from: Vec<Mutex<Receiver<Message>>>,
+    /// The values that it has sent.
+    sent: Arc<AtomicUsize>,
 }
 
 impl std::fmt::Debug for Thread {
@@ -56,6 +58,7 @@ impl Ranks for Thread {
     }
 
     fn exchange(&self, with: usize, own: &[f32], theirs: &mut [f32]) -> Result<()> {
+        self.sent.fetch_add(own.len(), Ordering::Relaxed);
         self.send(with, Message::Floats(own.to_vec()))?;
         let Message::Floats(values) = self.receive(with)? else {
             panic!("rank {with} sent bytes");
@@ -82,6 +85,12 @@ impl Ranks for Thread {
 
 /// Runs `work` on each of `count` ranks and returns the results by rank.
 fn on_ranks<T: Send>(count: usize, work: impl Fn(Arc<dyn Ranks>) -> T + Sync) -> Vec<T> {
+    counted(count, work).0
+}
+
+/// As [`on_ranks`], with the number of values that all ranks have sent.
+fn counted<T: Send>(count: usize, work: impl Fn(Arc<dyn Ranks>) -> T + Sync) -> (Vec<T>, usize) {
+    let sent = Arc::new(AtomicUsize::new(0));
     let mut to: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
     let mut from: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
     for sender in &mut to {
@@ -92,18 +101,25 @@ fn on_ranks<T: Send>(count: usize, work: impl Fn(Arc<dyn Ranks>) -> T + Sync) ->
         }
     }
     let ranks = to.into_iter().zip(from).enumerate();
-    thread::scope(|scope| {
+    let results = thread::scope(|scope| {
         let threads: Vec<_> = ranks
             .map(|(rank, (to, from))| {
-                let work = &work;
-                scope.spawn(move || work(Arc::new(Thread { rank, to, from })))
+                let (work, sent) = (&work, sent.clone());
+                let rank = Thread {
+                    rank,
+                    to,
+                    from,
+                    sent,
+                };
+                scope.spawn(move || work(Arc::new(rank)))
             })
             .collect();
         threads
             .into_iter()
             .map(|thread| thread.join().unwrap())
             .collect()
-    })
+    });
+    (results, sent.load(Ordering::Relaxed))
 }
 
 /// Values of many sizes, whose sums depend on their order.
@@ -152,6 +168,58 @@ fn a_sum_does_not_depend_on_the_number_of_ranks() {
             });
             for found in sums {
                 assert_eq!(found, expected, "{len} values on {count} ranks");
+            }
+        }
+    }
+}
+
+/// Two matrices among other values, of which the ranks touch different rows. -0 is touched, and a
+/// row that two ranks cancel out has a sum of +0, as in the sum of all values.
+#[test]
+fn rows_of_zeros_stay_at_home_and_the_sum_keeps_its_bits() {
+    let matrices = [(5, 3000, 40), (120_005, 777, 3)];
+    let matrices = matrices.map(|(start, count, width)| Rows {
+        start,
+        count,
+        width,
+    });
+    let len = 120_005 + 777 * 3 + 9;
+    for every in [1, 2, 7, 1000] {
+        let own = |rank: usize| {
+            let mut own = values(rank, len);
+            for matrix in &matrices {
+                for row in 0..matrix.count {
+                    let at = matrix.start + row * matrix.width;
+                    let row_values = &mut own[at..at + matrix.width];
+                    match (row * 31 + rank / 2) % every {
+                        0 if row % 11 == 3 => row_values.fill(-0.0),
+                        0 if row % 11 == 4 => row_values.fill([1.0, -1.0][rank % 2]),
+                        0 => {}
+                        _ => row_values.fill(0.0),
+                    }
+                }
+            }
+            own
+        };
+        for count in [1, 2, 4, 8] {
+            let [(dense, all), (rows, sent)] = [false, true].map(|by_rows| {
+                counted(count, |ranks| {
+                    let mut sums = own(ranks.rank());
+                    let spare = &mut Vec::new();
+                    match by_rows {
+                        true => sum_of_rows(&*ranks, &mut sums, &matrices, spare),
+                        false => sum(&*ranks, &mut sums, spare),
+                    }
+                    .unwrap();
+                    sums.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+                })
+            });
+            assert!(dense == rows, "every {every} on {count} ranks");
+            match every {
+                1 => assert_eq!(sent, all),
+                7 if count == 2 => assert!((sent as f64) < 0.16 * all as f64, "{sent} of {all}"),
+                1000 if count > 1 => assert!(sent < all / 50, "{sent} of {all}"),
+                _ => assert!(sent <= all),
             }
         }
     }
@@ -223,6 +291,10 @@ fn networks() -> Vec<Settings> {
     // Another K is computed from tensor operations on adapters.
     let mut odd = head.clone();
     odd.hidden = 10;
+    // More inputs than a batch touches.
+    let squares: Vec<usize> = (0..64).collect();
+    let many = ChessInputs::named("king-buckets", Some(&squares)).unwrap();
+    let many = settings(plain.clone()).inputs(many);
     let table: Vec<usize> = (0..32).map(|square| square / 16).collect();
     let kings = ChessInputs::named("king-buckets-mirrored", Some(&table)).unwrap();
     let kings = settings(screlu.clone()).inputs(kings);
@@ -234,6 +306,7 @@ fn networks() -> Vec<Settings> {
         buckets,
         settings(head).l1(0.01),
         settings(odd),
+        many,
         kings.architecture(factorised),
         quantized.quantization_aware(Some("bullet".parse().unwrap())),
     ]
@@ -346,7 +419,7 @@ fn a_run_goes_on_with_another_number_of_ranks() {
                 _ => Trainer::resume_ranks(&device, &[], &run, ranks).unwrap(),
             };
             // Only the last rank is asked to stop, and all do.
-            stop.store(asked, std::sync::atomic::Ordering::Relaxed);
+            stop.store(asked, Ordering::Relaxed);
             let summary = trainer.run(&stop, &mut |_| {}).unwrap();
             assert!(!summary.finished);
             assert_eq!(summary.step, part as u64 + 1);

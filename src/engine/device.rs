@@ -183,7 +183,7 @@ impl Device {
     /// # Errors
     /// [`Error::NoDevice`] lists the devices that were found if none of them matches.
     pub fn open(request: Option<&str>) -> Result<Self> {
-        choice::open(request, None)
+        choice::open(request, None, 0)
     }
 
     /// As [`Device::open`], without blocking a thread. A browser needs it: there `auto` takes the
@@ -192,13 +192,27 @@ impl Device {
     /// # Errors
     /// As [`Device::open`].
     pub async fn open_async(request: Option<&str>) -> Result<Self> {
-        choice::open_async(request, None).await
+        choice::open_async(request, None, 0).await
     }
 
     /// As [`Device::open`], with the number of threads of the CPU executor, or one thread per core.
     /// The bits do not depend on it.
     pub fn open_with_threads(request: Option<&str>, threads: Option<NonZeroUsize>) -> Result<Self> {
-        choice::open(request, threads.map(NonZeroUsize::get))
+        Self::open_numbered(request, threads, 0)
+    }
+
+    /// As [`Device::open_with_threads`]. If the machine has several adapters with the backend and
+    /// the name of the one that is taken, the numbers 0, 1, … take one after the other, and then the
+    /// first one again.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub fn open_numbered(
+        request: Option<&str>,
+        threads: Option<NonZeroUsize>,
+        number: usize,
+    ) -> Result<Self> {
+        choice::open(request, threads.map(NonZeroUsize::get), number)
     }
 
     /// Opens the device that [`Device::open`] takes without a request.

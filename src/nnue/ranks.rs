@@ -7,10 +7,12 @@
 
 #[cfg(feature = "mpi")]
 mod mpi;
+mod rows;
 
 use crate::error::{Error, Result};
 #[cfg(feature = "mpi")]
 pub use mpi::{MpiJob, MpiRanks};
+pub use rows::{Rows, sum_of_rows};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 

@@ -1,7 +1,7 @@
 //! `--fallback`: the device of a training whose adapter fails.
 
-use crate::options::{DeviceOption, ThreadsOption};
 use crate::{Failure, warn};
+use std::num::NonZeroUsize;
 use wgrad::nnue::train::{Config, Stage};
 use wgrad::{Device, Result};
 
@@ -50,19 +50,10 @@ impl FallbackOption {
             {
                 warn(format_args!("warning: {error}; going on on {fallback}"));
                 config.device = Some(fallback.clone());
-                work(open(config)?, &error)
+                let threads = NonZeroUsize::new(config.run.threads);
+                work(Device::open_with_threads(Some(fallback), threads)?, &error)
             }
             (result, _) => result,
         }
     }
-}
-
-/// Opens the device of a training.
-pub fn open(config: &Config) -> Result<Device> {
-    let device = DeviceOption {
-        device: config.device.clone(),
-    };
-    device.open_with(&ThreadsOption {
-        threads: config.run.threads,
-    })
 }

@@ -1,8 +1,11 @@
 //! The processes of a training: this one alone, or those that `mpirun` has started.
 
 use crate::{Failure, Outcome, warn};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use wgrad::Device;
 use wgrad::nnue::ranks::{Alone, Ranks};
+use wgrad::nnue::train::Config;
 
 /// Variables that launchers give to each process of a job with its number: Open MPI, MPICH and Intel
 /// MPI, and SLURM's `srun` with PMIx.
@@ -42,14 +45,7 @@ impl Job {
             local_rank: mpi.local_rank(),
             mpi: Some(mpi),
         };
-        // A panic that unwinds to `main` would wait for the others for ever.
-        let print = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            print(info);
-            if !wgrad::panics::become_errors() {
-                wgrad::nnue::ranks::MpiJob::abort();
-            }
-        }));
+        wgrad::nnue::ranks::MpiJob::abort_on_panic();
         Ok(job)
     }
 
@@ -70,11 +66,23 @@ impl Job {
         self.ranks.count() > 1
     }
 
-    /// The device of this process: of several names with commas, the processes of a host take one
-    /// after the other.
-    pub fn device(&self, names: &str) -> String {
-        let names: Vec<&str> = names.split(',').collect();
-        names[self.local_rank % names.len()].to_owned()
+    /// Opens the device of this process. Of several names with commas, the processes of a host take
+    /// one after the other, and of equal adapters with one name too.
+    pub fn open(&self, config: &Config) -> wgrad::Result<Device> {
+        let names = config.device.iter().flat_map(|names| names.split(','));
+        let names: Vec<&str> = names.collect();
+        let count = names.len().max(1);
+        let name = names.get(self.local_rank % count).copied();
+        let threads = NonZeroUsize::new(config.run.threads);
+        Device::open_numbered(name, threads, self.local_rank / count)
+    }
+
+    /// A command for all processes of the job.
+    pub fn command(&self, command: &str) -> String {
+        match self.ranks.count() {
+            1 => command.to_owned(),
+            count => format!("mpirun -n {count} {command}"),
+        }
     }
 
     /// Leaves the job. A failure ends all of its processes.

@@ -1,7 +1,7 @@
 //! `wgrad train`: trains on files, writes files, and shows the progress to a person or a program.
 
 use crate::artist::Artist;
-use crate::fallback::{FallbackOption, open};
+use crate::fallback::FallbackOption;
 use crate::job::Job;
 use crate::progress::{Lines, Progress};
 use crate::recipe::{RecipeOptions, configured, shipped};
@@ -83,7 +83,6 @@ fn run_in(job: &Job, options: &Options) -> Outcome {
             }
         }
     }
-    config.device = config.device.map(|names| job.device(&names));
     let lines = match (options.quiet || !job.is_first(), options.json) {
         (true, _) => Lines::Nowhere,
         (false, true) => Lines::Stderr,
@@ -93,7 +92,7 @@ fn run_in(job: &Job, options: &Options) -> Outcome {
     stop_on_request(stop.clone())?;
     options.fallback.check(&config.stages)?;
     let fallback = &options.fallback;
-    let device = fallback.instead(open(&config), &mut config, |device, _| Ok(device))?;
+    let device = fallback.instead(job.open(&config), &mut config, |device, _| Ok(device))?;
     let kept = options.tuning.open();
     if options.resume.is_none() {
         kept.over(&device, &mut config.stages);
@@ -136,7 +135,7 @@ fn run_in(job: &Job, options: &Options) -> Outcome {
     progress.end();
     // A training that failed gets a picture too, because the picture shows how it failed.
     let drawn = artist.draw();
-    let summary = result.map_err(|error| failure(&error, &run, &config))?;
+    let summary = result.map_err(|error| failure(&error, job, &run, &config))?;
     let picture = drawn?.then_some(artist.path());
     progress.conclude(&summary, picture);
     if options.json {
@@ -145,7 +144,7 @@ fn run_in(job: &Job, options: &Options) -> Outcome {
     if summary.finished {
         return Ok(status(&summary));
     }
-    let again = format!("to go on:   {}", again(&run, config.device.as_deref()));
+    let again = format!("to go on:   {}", again(job, &run, config.device.as_deref()));
     match lines {
         Lines::Nowhere => warn(again),
         _ => progress.say(again),
@@ -161,9 +160,12 @@ fn status(summary: &Summary) -> ExitCode {
 }
 
 /// The command that goes on with a run.
-fn again(run: &Run, device: Option<&str>) -> String {
+fn again(job: &Job, run: &Run, device: Option<&str>) -> String {
     let device = device_option(device);
-    format!("wgrad train --resume {}{device}", quoted_path(&run.out))
+    job.command(&format!(
+        "wgrad train --resume {}{device}",
+        quoted_path(&run.out)
+    ))
 }
 
 /// The option that names a device, if it is named.
@@ -173,22 +175,26 @@ fn device_option(device: Option<&str>) -> String {
 }
 
 /// The message of a training that failed, with the commands that go on.
-fn failure(error: &wgrad::Error, run: &Run, config: &Config) -> Failure {
+fn failure(error: &wgrad::Error, job: &Job, run: &Run, config: &Config) -> Failure {
     let mut message = error.to_string();
     if let wgrad::Error::NotFinite {
         file: Some(file), ..
     } = error
     {
-        let (own, device) = (quoted_path(file), device_option(config.device.as_deref()));
+        let first = config
+            .device
+            .as_deref()
+            .and_then(|names| names.split(',').next());
+        let (own, device) = (quoted_path(file), device_option(first));
         let out = quoted_path(&run.out.join("gradients.safetensors"));
         message +=
             &format!("\nto see it: wgrad gradients --net {own} --batch {own} --out {out}{device}");
     }
     if let wgrad::Error::Training { .. } = error {
-        let own = again(run, config.device.as_deref());
+        let own = again(job, run, config.device.as_deref());
         message += &format!("\nto go on: {own}");
         if error.is_of_device() {
-            message += &format!("\non the CPU: {}", again(run, Some("cpu")));
+            message += &format!("\non the CPU: {}", again(job, run, Some("cpu")));
         }
     }
     Failure::Message(message)

@@ -303,6 +303,16 @@ fn choose(
     Ok(Choice { index, why })
 }
 
+/// Of the fit adapters with backend and name of a chosen one, the one with this number, counted
+/// around.
+fn equal(found: &[AdapterReport], chosen: usize, number: usize) -> usize {
+    let label = found[chosen].label();
+    let is_equal = |report: &AdapterReport| report.unfit.is_none() && report.label() == label;
+    let equals = (0..found.len()).filter(|&index| is_equal(&found[index]));
+    let equals: Vec<usize> = equals.collect();
+    equals[number % equals.len()]
+}
+
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -317,12 +327,16 @@ fn choose_now(found: &[AdapterReport], request: Option<&str>) -> Result<Choice> 
 }
 
 /// Implements [`Device::open`].
-pub(super) fn open(request: Option<&str>, threads: Option<usize>) -> Result<Device> {
-    blocked(open_async(request, threads))
+pub(super) fn open(request: Option<&str>, threads: Option<usize>, number: usize) -> Result<Device> {
+    blocked(open_async(request, threads, number))
 }
 
 /// Implements [`Device::open_async`].
-pub(super) async fn open_async(request: Option<&str>, threads: Option<usize>) -> Result<Device> {
+pub(super) async fn open_async(
+    request: Option<&str>,
+    threads: Option<usize>,
+    number: usize,
+) -> Result<Device> {
     let cpu = || Host::cpu(threads.unwrap_or(0));
     let lower = request.map(str::to_lowercase);
     let request = match lower.as_deref() {
@@ -341,7 +355,7 @@ pub(super) async fn open_async(request: Option<&str>, threads: Option<usize>) ->
     log::info!("{reason}");
     match choice.index {
         Some(index) => {
-            let found = found.swap_remove(index);
+            let found = found.swap_remove(equal(&reports, index, number));
             let gpu = Gpu::open(&found.adapter, found.report.label(), found.identity());
             Ok(Device::new(gpu.await?, &reason))
         }

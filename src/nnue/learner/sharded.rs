@@ -3,14 +3,15 @@
 use super::{Learner, next_update};
 use crate::engine::recording::Recording;
 use crate::error::{Error, Result};
-use crate::nnue::architecture::Architecture;
+use crate::nnue::architecture::{Architecture, TensorSpec};
 use crate::nnue::batch::Batch;
 use crate::nnue::finite::PendingCheck;
+use crate::nnue::layout::widened;
 use crate::nnue::model::{Model, Trainable};
 use crate::nnue::needs::Needs;
 use crate::nnue::parameters::Parameters;
 use crate::nnue::pending::{PendingLoss, no_samples};
-use crate::nnue::ranks::{self, Ranks, add};
+use crate::nnue::ranks::{self, Ranks, Rows, add, sum_of_rows};
 use crate::nnue::upstream::Upstream;
 use std::sync::Arc;
 
@@ -25,9 +26,33 @@ pub struct ShardedLearner {
     ranks: Arc<dyn Ranks>,
     /// The shards of this rank.
     own: usize,
+    /// Each A with many inputs, of which a batch touches only some rows.
+    matrices: Vec<Rows>,
     /// Memory for gradients.
     spares: Vec<Vec<f32>>,
     received: Vec<f32>,
+}
+
+/// From this number of inputs on, only the rows of A that a batch touches travel.
+const ROWS_FROM: usize = 20_000;
+
+/// The places of the matrices of so many rows in the gradients that [`Learner::shard`] gives.
+fn matrices(architecture: &Architecture) -> Vec<Rows> {
+    let mut end = 0;
+    let tensors = widened(architecture).tensors().into_iter();
+    let places = tensors.map(|tensor| {
+        end += tensor.len();
+        (end - tensor.len(), tensor)
+    });
+    let has_rows = |tensor: &TensorSpec| tensor.name.is_weights() && tensor.shape[0] >= ROWS_FROM;
+    let of_rows = places.filter(|(_, tensor)| has_rows(tensor));
+    of_rows
+        .map(|(start, tensor)| Rows {
+            start,
+            count: tensor.shape[0],
+            width: tensor.len() / tensor.shape[0],
+        })
+        .collect()
 }
 
 impl ShardedLearner {
@@ -37,10 +62,12 @@ impl ShardedLearner {
     /// A number of ranks that is no power of two or above S.
     pub fn new(learner: Learner, ranks: Arc<dyn Ranks>, shards: usize) -> Result<Self> {
         let own = ranks::shards_of(&*ranks, shards)?.len();
+        let matrices = matrices(learner.network.architecture());
         Ok(Self {
             learner,
             ranks,
             own,
+            matrices,
             spares: Vec::new(),
             received: Vec::new(),
         })
@@ -139,7 +166,7 @@ impl Trainable for ShardedLearner {
             return Err(Error::argument("batch", expected, shards.len()));
         }
         let mut sum = self.own_sum(shards, samples)?;
-        ranks::sum(&*self.ranks, &mut sum, &mut self.received)?;
+        sum_of_rows(&*self.ranks, &mut sum, &self.matrices, &mut self.received)?;
         let loss = sum.last().copied().ok_or_else(no_samples)?;
         self.learner.apply(&sum, learning_rate)?;
         self.spares.push(sum);

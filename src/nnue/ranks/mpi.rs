@@ -49,6 +49,19 @@ impl MpiJob {
         world.split_shared(world.rank()).rank() as usize
     }
 
+    /// Makes a panic of this process end all processes of the job, after its message is printed. A
+    /// panic that unwinds would wait for the others for ever, when it drops the job. Panics of
+    /// drivers, which wgrad turns into errors, do not count.
+    pub fn abort_on_panic() {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            print(info);
+            if !crate::panics::become_errors() {
+                Self::abort();
+            }
+        }));
+    }
+
     /// Ends all processes of the job.
     pub fn abort() -> ! {
         SimpleCommunicator::world().abort(1)

@@ -42,8 +42,8 @@ fn machine() -> Vec<AdapterReport> {
 
 #[test]
 fn words_are_upper_and_lower_case_alike() {
-    assert_eq!(open(Some("CPU"), Some(1)).unwrap().name(), "cpu");
-    assert_eq!(open(Some("Reference"), None).unwrap().name(), "reference");
+    assert_eq!(open(Some("CPU"), Some(1), 0).unwrap().name(), "cpu");
+    assert_eq!(open(Some("Reference"), None, 0).unwrap().name(), "reference");
 }
 
 #[test]
@@ -107,4 +107,27 @@ fn what_matches_nothing_lists_what_was_found() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn equal_adapters_are_taken_one_after_the_other() {
+    let mut found = machine();
+    found.push(adapter("vulkan", "discrete", "Card"));
+    let mut unfit = adapter("vulkan", "discrete", "Card");
+    unfit.unfit = Some("small".to_owned());
+    found.push(unfit);
+    found.sort_by_key(rank);
+    let first = choose(&found, Some("vulkan:card"), None, None).unwrap();
+    let first = first.index.unwrap();
+    let fit = |index: &usize| {
+        let report = &found[*index];
+        report.label() == "vulkan:Card" && report.unfit.is_none()
+    };
+    let cards: Vec<usize> = (0..found.len()).filter(fit).collect();
+    assert_eq!(cards.len(), 2);
+    let taken: Vec<usize> = (0..4).map(|number| equal(&found, first, number)).collect();
+    assert_eq!(taken, [cards[0], cards[1], cards[0], cards[1]]);
+    let chip = choose(&found, Some("chip"), None, None).unwrap();
+    let chip = chip.index.unwrap();
+    assert_eq!(equal(&found, chip, 3), chip);
 }
