@@ -43,7 +43,10 @@ fn machine() -> Vec<AdapterReport> {
 #[test]
 fn words_are_upper_and_lower_case_alike() {
     assert_eq!(open(Some("CPU"), Some(1), 0).unwrap().name(), "cpu");
-    assert_eq!(open(Some("Reference"), None, 0).unwrap().name(), "reference");
+    assert_eq!(
+        open(Some("Reference"), None, 0).unwrap().name(),
+        "reference"
+    );
 }
 
 #[test]
