@@ -44,9 +44,9 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 tcp=(--mca btl tcp,self --mca btl_tcp_if_include 10.77.0.0/24
     --mca oob_tcp_if_include 10.77.0.0/24 --mca rmaps_base_oversubscribe 1
     --mca plm_rsh_agent "$(realpath "$directory/agent")" --mca orte_keep_fqdn_hostnames 1)
-# In a name space of names too, so that mpirun takes both hosts for other ones.
+# Each host has a name of its own, by which mpirun tells them apart.
 start() {
-    nsenter --net=/run/netns/wgrad1 unshare --uts sh -c 'hostname start; exec "$@"' sh "$@"
+    nsenter --net=/run/netns/wgrad1 unshare --uts sh -c 'hostname wgrad1; exec "$@"' sh "$@"
 }
 
 "$wgrad" train --out "$directory/one" --shards 8 --quiet "$@"
