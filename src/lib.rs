@@ -64,7 +64,7 @@
 //! - [`engine`]: devices, and the kernels that run on them
 //! - [`files`], [`error`]: files and errors
 
-#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
 #[cfg(all(target_arch = "wasm32", not(feature = "web")))]
 compile_error!("a build for browsers needs the feature `web`");

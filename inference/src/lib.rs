@@ -30,6 +30,7 @@
 //! [`Network::evaluate_checked`] computes the same and reports a number that its type cannot hold.
 
 #![no_std]
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
 extern crate alloc;
 

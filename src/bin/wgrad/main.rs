@@ -3,7 +3,7 @@
 //! Exit status: 0, 1 for a failure (`error: …` on stderr), 2 for wrong usage, 130 for a training
 //! that Ctrl-C, SIGTERM or SIGHUP stopped.
 
-#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
 mod adapters;
 mod artist;

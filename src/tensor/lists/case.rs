@@ -7,6 +7,10 @@ use rand::RngExt;
 impl Inputs {
     /// Index lists of up to `width` of the `features`. About a quarter of the list positions stay
     /// empty, and every list has feature 0, so that one list of samples is long.
+    #[expect(
+        clippy::expect_used,
+        reason = "the sizes are constants of the cases, and each index is below `features`"
+    )]
     pub fn sparse(&mut self, samples: usize, width: usize, features: usize) -> SparseInputs {
         let mut lists = Vec::with_capacity(samples * width);
         for _ in 0..samples {
