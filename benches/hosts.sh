@@ -9,7 +9,10 @@
 # one epoch on the CPU.
 set -euo pipefail
 
-[ $# -ge 2 ] || { sed -n '5p' "$0"; exit 2; }
+if [ $# -lt 2 ]; then
+    echo "usage: $0 WGRAD DIRECTORY [OPTIONS OF wgrad train]" >&2
+    exit 2
+fi
 wgrad=$(realpath "$1")
 directory=$2
 shift 2
@@ -50,10 +53,11 @@ start() {
 }
 
 "$wgrad" train --out "$directory/one" --shards 8 --quiet "$@"
-for processes in 1 2; do
-    start mpirun "${tcp[@]}" --host "10.77.0.1:$processes,10.77.0.2:$processes" \
-        -n $((2 * processes)) "$wgrad" train --out "$directory/$((2 * processes))" --shards 8 --quiet "$@"
-    head -n 1 "$directory/$((2 * processes))/log.jsonl" | grep -o '"ranks":\[[^]]*\]'
+for processes in 2 4; do
+    hosts=10.77.0.1:$((processes / 2)),10.77.0.2:$((processes / 2))
+    start mpirun "${tcp[@]}" --host "$hosts" -n "$processes" \
+        "$wgrad" train --out "$directory/$processes" --shards 8 --quiet "$@"
+    head -n 1 "$directory/$processes/log.jsonl" | grep -o '"ranks":\[[^]]*\]'
 done
 sums=$(sha256sum "$directory"/{one,2,4}/net.safetensors)
 echo "$sums"

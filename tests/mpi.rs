@@ -57,31 +57,32 @@ fn mpirun(processes: &[(usize, Vec<String>)]) -> Command {
     command
         .envs(variables.map(|name| (name, "1")))
         .stdin(Stdio::null());
-    for (index, (count, options)) in processes.iter().enumerate() {
-        if index > 0 {
-            command.arg(":");
-        }
-        command.args(["-n", &count.to_string(), WGRAD, "train"]);
-        command
-            .args(["--device", "cpu", "--threads", "1", "--quiet"])
-            .args(options);
+    for (count, options) in processes {
+        add(&mut command, *count, &[], options);
     }
     command
 }
 
-fn run(count: usize, options: Vec<String>) -> Output {
-    mpirun(&[(count, options)]).output().expect("mpirun")
+/// Adds processes that train, which another program starts if there is one.
+fn add(command: &mut Command, count: usize, starter: &[&str], options: &[String]) {
+    if command.get_args().len() > 0 {
+        command.arg(":");
+    }
+    command.args(["-n", &count.to_string()]).args(starter);
+    command.args([
+        WGRAD,
+        "train",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        "--quiet",
+    ]);
+    command.args(options);
 }
 
-/// This test program as `count` processes of a job, which run one of its ignored tests.
-fn processes(count: usize, test: &str) -> Output {
-    let program = std::env::current_exe().unwrap();
-    let mut command = mpirun(&[]);
-    // A job that hangs fails by its time.
-    command.args(["--timeout", "60", "-n", &count.to_string()]);
-    command.arg(program);
-    command.args(["--exact", test, "--ignored", "--nocapture"]);
-    command.output().expect("mpirun")
+fn run(count: usize, options: Vec<String>) -> Output {
+    mpirun(&[(count, options)]).output().expect("mpirun")
 }
 
 fn resumed(out: &Path) -> Vec<String> {
@@ -232,8 +233,12 @@ fn a_rank_that_panics() {
 #[test]
 fn a_panic_ends_the_job() {
     let begun = Instant::now();
-    let output = processes(2, "a_rank_that_panics");
-    let text = failed(&output);
+    let mut command = mpirun(&[]);
+    // A job that hangs fails by its time.
+    command.args(["--timeout", "60", "-n", "2"]);
+    command.arg(std::env::current_exe().unwrap());
+    command.args(["--exact", "a_rank_that_panics", "--ignored", "--nocapture"]);
+    let text = failed(&command.output().expect("mpirun"));
     assert!(text.contains("rank 1 fails"), "{text}");
     let seconds = begun.elapsed().as_secs_f64();
     assert!(seconds < 30.0, "{seconds} seconds");
@@ -241,7 +246,7 @@ fn a_panic_ends_the_job() {
 
 /// A limit on the size of files imitates a full disk on the host of rank 0.
 #[test]
-fn a_disk_that_is_full_ends_the_job_which_goes_on_to_the_same_bits() {
+fn a_disk_that_is_full_ends_the_job_and_leaves_nothing_in_the_way() {
     let job = Job::new();
     let epochs = ["--epochs", "4", "--keep", "0"];
     succeeded(&run(2, job.options("whole", &epochs)));
@@ -250,12 +255,8 @@ fn a_disk_that_is_full_ends_the_job_which_goes_on_to_the_same_bits() {
     let mut command = mpirun(&[]);
     let limit = "trap '' XFSZ; ulimit -f 64; exec \"$@\"";
     let options = job.options("full", &epochs);
-    let fixed = ["train", "--device", "cpu", "--threads", "1", "--quiet"];
-    let train = || fixed.into_iter().chain(options.iter().map(String::as_str));
-    command
-        .args(["-n", "1", "sh", "-c", limit, "sh", WGRAD])
-        .args(train());
-    command.args([":", "-n", "1", WGRAD]).args(train());
+    add(&mut command, 1, &["sh", "-c", limit, "sh"], &options);
+    add(&mut command, 1, &[], &options);
     let text = failed(&command.output().expect("mpirun"));
     assert!(text.contains("error: rank 0 on "), "{text}");
     assert!(
@@ -263,9 +264,7 @@ fn a_disk_that_is_full_ends_the_job_which_goes_on_to_the_same_bits() {
         "{text}"
     );
     let left = std::fs::read_dir(out.join("checkpoints")).map_or(0, Iterator::count);
-    match left {
-        0 => succeeded(&run(2, job.options("full", &epochs))),
-        _ => succeeded(&run(2, resumed(&out))),
-    }
+    assert_eq!(left, 0);
+    succeeded(&run(2, options));
     assert!(net(&out) == net(&job.out("whole")));
 }

@@ -217,6 +217,7 @@ fn rows_of_zeros_stay_at_home_and_the_sum_keeps_its_bits() {
             assert!(dense == rows, "every {every} on {count} ranks");
             match every {
                 1 => assert_eq!(sent, all),
+                // Both touch the same seventh of the rows.
                 7 if count == 2 => assert!((sent as f64) < 0.16 * all as f64, "{sent} of {all}"),
                 1000 if count > 1 => assert!(sent < all / 50, "{sent} of {all}"),
                 _ => assert!(sent <= all),
@@ -313,15 +314,20 @@ fn networks() -> Vec<Settings> {
 }
 
 fn train(settings: &Settings, data: &Path, out: &Path, count: usize) -> Vec<u8> {
+    train_counted(settings, data, out, count).0
+}
+
+/// As [`train`], with the number of values that all ranks have sent.
+fn train_counted(settings: &Settings, data: &Path, out: &Path, count: usize) -> (Vec<u8>, usize) {
     let run = Run::new(vec![data.to_owned()], out);
-    on_ranks(count, |ranks| {
+    let (_, sent) = counted(count, |ranks| {
         let device = Device::cpu().unwrap();
         let stages = [Stage::new(settings.clone())];
         let mut trainer = Trainer::with_ranks(&device, &stages, &run, ranks).unwrap();
         let summary = trainer.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
         assert!(summary.finished);
     });
-    std::fs::read(run.net()).unwrap()
+    (std::fs::read(run.net()).unwrap(), sent)
 }
 
 #[test]
@@ -340,6 +346,19 @@ fn a_training_does_not_depend_on_the_number_of_ranks() {
             assert!(found == expected, "network {index} on {count} ranks");
         }
     }
+}
+
+#[test]
+fn a_training_with_many_inputs_sends_few_of_their_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = records(directory.path(), 2600);
+    let mut all = networks().into_iter();
+    let many = all.find(|settings| settings.architecture.inputs > 20_000);
+    let many = many.unwrap();
+    let (_, sent) = train_counted(&many, &data, &directory.path().join("run"), 2);
+    // In each of 6 steps of 2 epochs, each of two ranks would send as many values as A has.
+    let all = 2 * 6 * 2 * many.architecture.inputs * many.architecture.hidden;
+    assert!(sent > 0 && sent < all / 4, "{sent} of {all}");
 }
 
 /// The parameters after a training, as one vector.

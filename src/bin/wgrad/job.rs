@@ -66,15 +66,28 @@ impl Job {
         self.ranks.count() > 1
     }
 
-    /// Opens the device of this process. Of several names with commas, the processes of a host take
-    /// one after the other, and of equal adapters with one name too.
+    /// The name of the device of this process: of several names with commas, the processes of a host
+    /// take one after the other. With it, the number of this process among those that take it.
+    fn named<'a>(&self, config: &'a Config) -> (Option<&'a str>, usize) {
+        let Some(names) = &config.device else {
+            return (None, self.local_rank);
+        };
+        let count = names.split(',').count();
+        let name = names.split(',').nth(self.local_rank % count);
+        (name, self.local_rank / count)
+    }
+
+    /// The name of the device of this process, if one is named.
+    pub fn device<'a>(&self, config: &'a Config) -> Option<&'a str> {
+        self.named(config).0
+    }
+
+    /// Opens the device of this process: of equal adapters with its name, the processes of a host
+    /// take one after the other.
     pub fn open(&self, config: &Config) -> wgrad::Result<Device> {
-        let names = config.device.iter().flat_map(|names| names.split(','));
-        let names: Vec<&str> = names.collect();
-        let count = names.len().max(1);
-        let name = names.get(self.local_rank % count).copied();
+        let (name, number) = self.named(config);
         let threads = NonZeroUsize::new(config.run.threads);
-        Device::open_numbered(name, threads, self.local_rank / count)
+        Device::open_numbered(name, threads, number)
     }
 
     /// A command for all processes of the job.

@@ -181,11 +181,7 @@ fn failure(error: &wgrad::Error, job: &Job, run: &Run, config: &Config) -> Failu
         file: Some(file), ..
     } = error
     {
-        let first = config
-            .device
-            .as_deref()
-            .and_then(|names| names.split(',').next());
-        let (own, device) = (quoted_path(file), device_option(first));
+        let (own, device) = (quoted_path(file), device_option(job.device(config)));
         let out = quoted_path(&run.out.join("gradients.safetensors"));
         message +=
             &format!("\nto see it: wgrad gradients --net {own} --batch {own} --out {out}{device}");
