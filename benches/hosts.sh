@@ -44,7 +44,8 @@ AGENT
 chmod +x "$directory/agent"
 
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-tcp=(--mca btl tcp,self --mca btl_tcp_if_include 10.77.0.0/24
+# Both hosts have the same cores, so Open MPI would bind the processes of both to the first.
+tcp=(--bind-to none --mca btl tcp,self --mca btl_tcp_if_include 10.77.0.0/24
     --mca oob_tcp_if_include 10.77.0.0/24 --mca rmaps_base_oversubscribe 1
     --mca plm_rsh_agent "$(realpath "$directory/agent")" --mca orte_keep_fqdn_hostnames 1)
 # Each host has a name of its own, by which mpirun tells them apart.

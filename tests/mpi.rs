@@ -167,6 +167,24 @@ fn a_network_does_not_depend_on_the_number_of_processes() {
 }
 
 #[test]
+fn processes_that_mpirun_binds_to_a_core_say_so() {
+    let job = Job::new();
+    let text = |binding: &str, name: &str, threads: &[&str]| {
+        let mut command = mpirun(&[]);
+        command.args(["--bind-to", binding, "-n", "1", WGRAD, "train", "--quiet"]);
+        command.args(["--device", "cpu"]).args(threads);
+        command.args(job.options(name, &["--epochs", "1"]));
+        let output = command.output().expect("mpirun");
+        succeeded(&output);
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let bound = text("core", "bound", &["--threads", "2"]);
+    assert!(bound.contains("may use 1 core(s) for 2 threads"), "{bound}");
+    let enough = text("core", "enough", &["--threads", "1"]);
+    assert!(!enough.contains("core(s)"), "{enough}");
+}
+
+#[test]
 fn a_process_that_dies_ends_the_job_which_goes_on_on_another_number() {
     let job = Job::new();
     // Enough epochs to be killed in, each with a checkpoint.

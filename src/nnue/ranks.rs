@@ -170,10 +170,15 @@ fn sum_of_halves(ranks: &dyn Ranks, values: &mut [f32], spare: &mut [f32]) -> Re
         distance *= 2;
     }
     for (distance, sent) in given.into_iter().rev() {
-        let received = &mut spare[..sent.len()];
-        ranks.exchange(rank ^ distance, &values[own.clone()], received)?;
-        values[sent.clone()].copy_from_slice(received);
-        own = own.start.min(sent.start)..own.end.max(sent.end);
+        // The two parts are neighbors.
+        let both = own.start.min(sent.start)..own.end.max(sent.end);
+        let middle = own.start.max(sent.start) - both.start;
+        let (first, second) = values[both.clone()].split_at_mut(middle);
+        match own.start == both.start {
+            true => ranks.exchange(rank ^ distance, first, second)?,
+            false => ranks.exchange(rank ^ distance, second, first)?,
+        }
+        own = both;
     }
     Ok(())
 }

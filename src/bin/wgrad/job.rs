@@ -87,7 +87,25 @@ impl Job {
     pub fn open(&self, config: &Config) -> wgrad::Result<Device> {
         let (name, number) = self.named(config);
         let threads = NonZeroUsize::new(config.run.threads);
+        #[cfg(feature = "mpi")]
+        if self.mpi.is_some() {
+            self.warn_of_few_cores(threads);
+        }
         Device::open_numbered(name, threads, number)
+    }
+
+    /// Open MPI binds each process to one core unless it is told not to.
+    #[cfg(feature = "mpi")]
+    fn warn_of_few_cores(&self, threads: Option<NonZeroUsize>) {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if cores < threads.map_or(2, usize::from) {
+            let (rank, place) = (self.ranks.rank(), self.ranks.place());
+            let wanted = threads.map_or_else(String::new, |count| format!(" for {count} threads"));
+            log::warn!(
+                "rank {rank} on {place} may use {cores} core(s){wanted}; after `mpirun --bind-to \
+                 none` it may use all of its host"
+            );
+        }
     }
 
     /// A command for all processes of the job.

@@ -1,6 +1,7 @@
 //! Training steps whose batch is cut into shards, on one process or shared out to several.
 
 use super::{Learner, next_update};
+use crate::engine::device::Values;
 use crate::engine::recording::Recording;
 use crate::error::{Error, Result};
 use crate::nnue::architecture::{Architecture, TensorSpec};
@@ -28,15 +29,18 @@ pub struct ShardedLearner {
     own: usize,
     /// Each A with many inputs, of which a batch touches only some rows.
     matrices: Vec<Rows>,
-    /// Memory for gradients.
-    spares: Vec<Vec<f32>>,
+    /// Memory for the sum, and for what other ranks send.
+    sum: Vec<f32>,
     received: Vec<f32>,
 }
+
+/// The gradients of a subtree of shards, buffer by buffer as the device has them, and its loss.
+type Subtree = Vec<Vec<f32>>;
 
 /// From this number of inputs on, only the rows of A that a batch touches travel.
 const ROWS_FROM: usize = 20_000;
 
-/// The places of the matrices of so many rows in the gradients that [`Learner::shard`] gives.
+/// The places of the matrices of so many rows in the concatenated gradients of a [`Subtree`].
 fn matrices(architecture: &Architecture) -> Vec<Rows> {
     let mut end = 0;
     let tensors = widened(architecture).tensors().into_iter();
@@ -68,24 +72,25 @@ impl ShardedLearner {
             ranks,
             own,
             matrices,
-            spares: Vec::new(),
+            sum: Vec::new(),
             received: Vec::new(),
         })
     }
 
     /// The sums of the gradients and losses of this rank's shards.
-    fn own_sum(&mut self, shards: &[&Batch], mean_over: usize) -> Result<Vec<f32>> {
+    fn own_sum(&mut self, shards: &[&Batch], mean_over: usize) -> Result<Subtree> {
         // The sums of whole subtrees, from the largest to the smallest.
-        let mut subtrees: Vec<Vec<f32>> = Vec::new();
+        let mut subtrees: Vec<Subtree> = Vec::new();
         for (index, shard) in shards.iter().enumerate() {
-            let memory = self.spares.pop().unwrap_or_default();
-            let mut sum = self.learner.shard(shard, mean_over, memory)?;
+            let mut sum = self.learner.shard(shard, mean_over)?;
             for _ in 0..index.trailing_ones() {
                 let Some(mut left) = subtrees.pop() else {
                     break;
                 };
-                add(&mut left, &sum);
-                self.spares.push(std::mem::replace(&mut sum, left));
+                for (values, others) in left.iter_mut().zip(&sum) {
+                    add(values, others);
+                }
+                sum = left;
             }
             subtrees.push(sum);
         }
@@ -94,30 +99,28 @@ impl ShardedLearner {
 }
 
 impl Learner {
-    /// The gradients of a shard, buffer by buffer as the device has them, and its loss: the shares
-    /// of a mean over `mean_over` samples. A shard may have no samples.
-    fn shard(&mut self, batch: &Batch, mean_over: usize, memory: Vec<f32>) -> Result<Vec<f32>> {
-        let mut values = memory;
-        values.clear();
+    /// The gradients and the loss of a shard: the shares of a mean over `mean_over` samples. A shard
+    /// may have no samples.
+    fn shard(&mut self, batch: &Batch, mean_over: usize) -> Result<Subtree> {
         let upstream = Upstream::Loss(self.loss);
         let network = &mut self.network;
         network.reserve_gradients()?;
         if batch.is_empty() {
-            let len: usize = network.gradients.iter().map(|buffer| buffer.len()).sum();
-            values.resize(len + 1, 0.0);
-            return Ok(values);
+            let lens = network.gradients.iter().map(|buffer| buffer.len());
+            return Ok(lens.chain([1]).map(|len| vec![0.0; len]).collect());
         }
         network.pass_of_mean(batch, mean_over, upstream, None, |network, recording, _| {
             network.device().play(recording).map(drop)
         })?;
+        let mut recording = Recording::new();
         for buffer in network.gradients.iter().chain([network.step.loss()]) {
-            values.extend(buffer.read()?.into_f32());
+            recording.read(buffer.id(), buffer.len());
         }
-        Ok(values)
+        let values = network.device().play(&recording)?.wait()?;
+        Ok(values.into_iter().map(Values::into_f32).collect())
     }
 
-    /// Updates the parameters with the gradients of the whole batch, as [`Learner::shard`] has
-    /// them.
+    /// Updates the parameters with the concatenated gradients of the whole batch.
     fn apply(&mut self, gradients: &[f32], learning_rate: f32) -> Result<()> {
         let state = (self.optimizer, self.steps);
         let update = next_update(state, &self.groups, &self.moments, learning_rate)?;
@@ -165,11 +168,13 @@ impl Trainable for ShardedLearner {
             let expected = format!("{} shards of a batch", self.own);
             return Err(Error::argument("batch", expected, shards.len()));
         }
-        let mut sum = self.own_sum(shards, samples)?;
-        sum_of_rows(&*self.ranks, &mut sum, &self.matrices, &mut self.received)?;
+        let own = self.own_sum(shards, samples)?;
+        let sum = &mut self.sum;
+        sum.clear();
+        own.iter().for_each(|values| sum.extend_from_slice(values));
+        sum_of_rows(&*self.ranks, sum, &self.matrices, &mut self.received)?;
         let loss = sum.last().copied().ok_or_else(no_samples)?;
-        self.learner.apply(&sum, learning_rate)?;
-        self.spares.push(sum);
+        self.learner.apply(sum, learning_rate)?;
         Ok(PendingLoss::known(loss))
     }
 

@@ -75,6 +75,10 @@ pub struct MpiRanks {
     count: usize,
 }
 
+/// The most values of one message. Of messages of tens of MB, both directions of a TCP connection
+/// do not travel at the same time.
+const PART: usize = 1 << 18;
+
 /// A number as MPI counts.
 fn number(bytes: usize) -> Result<i32> {
     i32::try_from(bytes).map_err(|_| {
@@ -97,10 +101,15 @@ impl Ranks for MpiRanks {
     }
 
     fn exchange(&self, with: usize, own: &[f32], theirs: &mut [f32]) -> Result<()> {
-        number(own.len().max(theirs.len()))?;
         let world = SimpleCommunicator::world();
         let other = world.process_at_rank(number(with)?);
-        send_receive_into(own, &other, theirs, &other);
+        let (mut own, mut theirs) = (own, theirs);
+        while !own.is_empty() || !theirs.is_empty() {
+            let (sent, rest) = own.split_at(own.len().min(PART));
+            let (received, others) = theirs.split_at_mut(theirs.len().min(PART));
+            send_receive_into(sent, &other, received, &other);
+            (own, theirs) = (rest, others);
+        }
         Ok(())
     }
 
