@@ -3,8 +3,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use wgrad::nnue::ranks::{MpiJob, Ranks};
+use wgrad::nnue::Architecture;
+use wgrad::nnue::ranks::{MpiJob, MpiRanks, Ranks};
+use wgrad::nnue::train::{Run, Settings, Stage, Trainer};
 
 const WGRAD: &str = env!("CARGO_BIN_EXE_wgrad");
 
@@ -237,29 +241,131 @@ fn processes_that_cannot_train_together_say_why() {
     assert!(!out.exists());
 }
 
-/// Rank 1 panics while rank 0 waits for it.
-#[test]
-#[ignore = "a part of the next test, which starts it under mpirun"]
-fn a_rank_that_panics() {
-    let job = MpiJob::join().unwrap();
-    MpiJob::abort_on_panic();
-    let ranks = job.ranks();
-    assert!(ranks.rank() == 0, "rank 1 fails");
-    ranks.exchange(1, &[0.0], &mut [0.0]).unwrap();
+/// Where [`a_part_of_a_training`] writes.
+const OUT: &str = "WGRAD_TEST_OUT";
+/// The exchange in which its last rank panics.
+const PANIC_AT: &str = "WGRAD_TEST_PANIC_AT";
+
+/// A rank that panics in one of its exchanges.
+#[derive(Debug)]
+struct Panics {
+    ranks: MpiRanks,
+    exchanges_left: AtomicUsize,
+}
+
+impl Ranks for Panics {
+    fn rank(&self) -> usize {
+        self.ranks.rank()
+    }
+
+    fn count(&self) -> usize {
+        self.ranks.count()
+    }
+
+    fn exchange(&self, with: usize, own: &[f32], theirs: &mut [f32]) -> wgrad::Result<()> {
+        let left = self.exchanges_left.fetch_sub(1, Ordering::Relaxed);
+        assert!(left > 0, "rank {} fails", self.rank());
+        self.ranks.exchange(with, own, theirs)
+    }
+
+    fn share(&self, own: &[u8]) -> wgrad::Result<Vec<Vec<u8>>> {
+        self.ranks.share(own)
+    }
+
+    fn place(&self) -> String {
+        self.ranks.place()
+    }
 }
 
 #[test]
-fn a_panic_ends_the_job() {
+#[ignore = "a rank of the next test, which starts it under mpirun"]
+fn a_part_of_a_training() {
+    let job = MpiJob::join().unwrap();
+    MpiJob::abort_on_panic();
+    let ranks = job.ranks();
+    let panic_at = std::env::var(PANIC_AT).map_or(usize::MAX, |text| text.parse().unwrap());
+    let is_last = ranks.rank() + 1 == ranks.count();
+    let exchanges_left = AtomicUsize::new(if is_last { panic_at } else { usize::MAX });
+    let ranks = Panics {
+        ranks,
+        exchanges_left,
+    };
+    let out = PathBuf::from(std::env::var_os(OUT).unwrap());
+    let data = out.with_file_name("data.bin");
+    let mut settings = Settings::new(768).epochs(6).batch_size(512).shards(8);
+    settings.architecture = Architecture::new(768, 32).tied();
+    let stages = [Stage::new(settings)];
+    let mut run = Run::new(vec![data], &out);
+    run.keep = 0;
+    let device = wgrad::Device::cpu().unwrap();
+    let mut trainer = Trainer::with_ranks(&device, &stages, &run, Arc::new(ranks)).unwrap();
+    trainer.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
+}
+
+#[test]
+fn a_panic_ends_the_job_which_goes_on_to_the_same_bits() {
+    let job = Job::new();
+    let start = |count: usize, name: &str, variables: &[(&str, &str)]| {
+        let mut command = mpirun(&[]);
+        command.env(OUT, job.out(name)).envs(variables.to_vec());
+        // A job that hangs fails by its time.
+        command.args(["--timeout", "60", "-n", &count.to_string()]);
+        command.arg(std::env::current_exe().unwrap());
+        command.args([
+            "--exact",
+            "a_part_of_a_training",
+            "--ignored",
+            "--nocapture",
+        ]);
+        command.output().expect("mpirun")
+    };
+    succeeded(&start(1, "whole", &[]));
     let begun = Instant::now();
-    let mut command = mpirun(&[]);
-    // A job that hangs fails by its time.
-    command.args(["--timeout", "60", "-n", "2"]);
-    command.arg(std::env::current_exe().unwrap());
-    command.args(["--exact", "a_rank_that_panics", "--ignored", "--nocapture"]);
-    let text = failed(&command.output().expect("mpirun"));
+    let text = failed(&start(2, "panicked", &[(PANIC_AT, "40")]));
     assert!(text.contains("rank 1 fails"), "{text}");
     let seconds = begun.elapsed().as_secs_f64();
     assert!(seconds < 30.0, "{seconds} seconds");
+    let out = job.out("panicked");
+    assert!(std::fs::read_dir(out.join("checkpoints")).unwrap().count() > 1);
+    assert!(!out.join("net.safetensors").exists());
+    succeeded(&run(4, resumed(&out)));
+    assert!(net(&out) == net(&job.out("whole")));
+}
+
+/// A value that only its rank and its place have.
+fn value(rank: usize, at: usize) -> f32 {
+    (rank * (1 << 22) + at) as f32
+}
+
+#[test]
+#[ignore = "a rank of the next test, which starts it under mpirun"]
+fn a_part_of_an_exchange() {
+    let job = MpiJob::join().unwrap();
+    MpiJob::abort_on_panic();
+    let ranks = job.ranks();
+    // More than one message, of two lengths.
+    let lens = [600_001, 524_288];
+    let (rank, other) = (ranks.rank(), 1 - ranks.rank());
+    let own: Vec<f32> = (0..lens[rank]).map(|at| value(rank, at)).collect();
+    let mut theirs = vec![0.0; lens[other]];
+    ranks.exchange(other, &own, &mut theirs).unwrap();
+    let expected: Vec<f32> = (0..lens[other]).map(|at| value(other, at)).collect();
+    assert!(theirs == expected, "rank {rank}");
+    ranks.exchange(other, &[], &mut []).unwrap();
+}
+
+#[test]
+fn long_exchanges_keep_their_order() {
+    let mut command = mpirun(&[]);
+    command.args(["--timeout", "60", "-n", "2"]);
+    command.arg(std::env::current_exe().unwrap());
+    command.args([
+        "--exact",
+        "a_part_of_an_exchange",
+        "--ignored",
+        "--nocapture",
+    ]);
+    succeeded(&command.output().expect("mpirun"));
 }
 
 /// A limit on the size of files imitates a full disk on the host of rank 0.
