@@ -16,24 +16,32 @@ pub(super) fn shards_of(ranks: &dyn Ranks, shards: usize) -> Result<Shards> {
     Ok(Shards::new(shards, ranks::shards_of(ranks, shards)?))
 }
 
-/// Where a training begins, in words: its step, data and parameters. Ranks compare it.
+/// Where a training begins: its step, data and parameters. Ranks compare it.
 pub(super) fn state_of(
     ranks: &dyn Ranks,
     step: u64,
     input: &Input,
     parameters: &Parameters,
-) -> Result<String> {
+) -> Result<BTreeMap<String, String>> {
     if ranks.count() == 1 {
-        return Ok(String::new());
+        return Ok(BTreeMap::new());
     }
     let mut checksum = crc32fast::Hasher::new();
     for values in parameters.values() {
         checksum.update(bytemuck::cast_slice(values));
     }
-    let (data, checksum) = (input.dataset.fingerprint()?, checksum.finalize());
-    Ok(format!(
-        "data {data} from step {step} with parameters {checksum:08x}"
-    ))
+    let data = input.dataset.fingerprint()?;
+    let (positions, data) = data.split_once('-').unwrap_or_default();
+    let parameters = format!("a checksum of {:08x}", checksum.finalize());
+    let state = [
+        (
+            "training data",
+            format!("{positions} positions with checksum {data}"),
+        ),
+        ("first step", step.to_string()),
+        ("parameters", parameters),
+    ];
+    Ok(state.map(|(name, value)| (name.to_owned(), value)).into())
 }
 
 /// What decides the bits of a device, in words.
@@ -54,7 +62,7 @@ pub(super) fn check_ranks(
     ranks: &dyn Ranks,
     device: &Device,
     stages: &[Stage],
-    state: String,
+    state: BTreeMap<String, String>,
 ) -> Result<Vec<String>> {
     for stage in stages {
         shards_of(ranks, stage.settings.shards)?;
@@ -62,11 +70,9 @@ pub(super) fn check_ranks(
     if ranks.count() == 1 {
         return Ok(Vec::new());
     }
-    let mut values = BTreeMap::from([
-        ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-        ("start".to_owned(), state),
-        ("device".to_owned(), arithmetic(device)),
-    ]);
+    let mut values = state;
+    values.insert("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    values.insert("device".to_owned(), arithmetic(device));
     for (index, stage) in stages.iter().enumerate() {
         let settings = serde_json::to_value(&stage.settings).unwrap_or_default();
         let settings = settings.as_object().into_iter().flatten();
