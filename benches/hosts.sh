@@ -4,6 +4,9 @@
 #
 #     benches/hosts.sh WGRAD DIRECTORY [OPTIONS OF wgrad train]
 #
+# With RATE in the environment, such as 1gbit, the link has no more than that in each direction. With
+# SUMS, a program of `benches/ranks.rs`, the script runs it on 2 and 4 processes instead of training.
+#
 # WGRAD is a program that was built with the feature mpi. The script needs Open MPI, iproute2 and
 # root. It exits with 1 if two networks differ. Without options it trains the shipped positions for
 # one epoch on the CPU.
@@ -31,6 +34,8 @@ for host in 1 2; do
     ip -n "wgrad$host" addr add "10.77.0.$host/24" dev "veth$host"
     ip -n "wgrad$host" link set "veth$host" up
     ip -n "wgrad$host" link set lo up
+    [ -z "${RATE:-}" ] || ip netns exec "wgrad$host" \
+        tc qdisc add dev "veth$host" root tbf rate "$RATE" burst 1mb latency 50ms
 done
 
 # Takes the place of ssh: the arguments are options, a host and a command.
@@ -52,6 +57,16 @@ tcp=(--bind-to none --mca btl tcp,self --mca btl_tcp_if_include 10.77.0.0/24
 start() {
     nsenter --net=/run/netns/wgrad1 unshare --uts sh -c 'hostname wgrad1; exec "$@"' sh "$@"
 }
+
+if [ -n "${SUMS:-}" ]; then
+    for processes in 2 4; do
+        hosts=10.77.0.1:$((processes / 2)),10.77.0.2:$((processes / 2))
+        # Four processes that wait busily would keep two cores from the packets.
+        start mpirun "${tcp[@]}" --mca mpi_yield_when_idle $((processes / 4)) \
+            --host "$hosts" -n "$processes" "$SUMS"
+    done
+    exit
+fi
 
 "$wgrad" train --out "$directory/one" --shards 8 --quiet "$@"
 for processes in 2 4; do

@@ -5,10 +5,10 @@
 #     benches/scaling.sh WGRAD DIRECTORY [OPTIONS OF wgrad train]
 #
 # WGRAD is a program that was built with the feature mpi. The script needs Open MPI. `alone` is a
-# training without shards. The others have 8 shards, so they train the same network. All take turns;
+# training without shards. The others have shards, so they train the same network. All take turns;
 # each line has millions of positions per second as the median of the turns, the lowest and the
-# highest, and the median over the turns of the quotient with one process. TURNS (5) and PROCESSES
-# (1 2 4) can be set in the environment.
+# highest, and the median over the turns of the quotient with one process. The environment can set
+# TURNS (5), PROCESSES (1 2 4), SHARDS (8), and THREADS of each process instead of an even share.
 set -euo pipefail
 
 if [ $# -lt 2 ]; then
@@ -18,7 +18,7 @@ fi
 wgrad=$1
 directory=$2
 shift 2
-[ $# -gt 0 ] || set -- --tied --hidden 256 --batch-size 16384 --epochs 40
+[ $# -gt 0 ] || set -- --tied --hidden 256 --batch-size 16384 --superbatches 1 --batches-per-superbatch 400
 mkdir -p "$directory"
 cores=$(nproc)
 read -ra counts <<< "${PROCESSES:-1 2 4}"
@@ -40,7 +40,7 @@ rm -f "$directory"/alone "$directory"/processes-*
 for _ in $(seq "${TURNS:-5}"); do
     speed alone "$wgrad" train --threads "$cores"
     for count in "${counts[@]}"; do
-        threads=$((cores > count ? cores / count : 1))
+        threads=${THREADS:-$((cores > count ? cores / count : 1))}
         # Without this Open MPI gives each process one core, and not the cores of its threads.
         speed "processes-$count" mpirun --bind-to none -n "$count" \
             "$wgrad" train --shards "${SHARDS:-8}" --threads "$threads"
