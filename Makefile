@@ -14,12 +14,16 @@ VULKAN_ICD := $(firstword $(wildcard /usr/share/vulkan/icd.d/lvp_icd*.json))
 EGL := $(firstword $(wildcard /usr/lib/*/libEGL_mesa.so.0))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: test adapters mpi check
+.PHONY: test tests adapters mpi check
 
 test: adapters
 	$(if $(MPI),,@echo "MPI is not installed (mpicc): the tests of mpirun are left out; see 'make mpi'")
 	$(CARGO) test --release --features $(ALL)
 	$(CARGO) test --release -p wgrad-inference
+
+# Builds what `make test` runs.
+tests:
+	$(CARGO) test --release --features $(ALL) --no-run
 
 adapters:
 ifeq ($(and $(VULKAN_ICD),$(EGL)),)
