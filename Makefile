@@ -42,5 +42,5 @@ endif
 check:
 	rustfmt --check $(shell find . -name '*.rs' -not -path '*/target/*')
 	$(CARGO) clippy --release --workspace --all-targets --features $(ALL) -- -D warnings
-	$(CARGO) clippy --release --workspace --all-targets --features $(FEATURES) -- -D warnings
+	$(CARGO) clippy --release --lib --bins --features $(FEATURES) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --lib --no-deps --features $(ALL)

@@ -495,7 +495,7 @@ fn ranks_that_differ_are_refused() {
     let data = [&first, &second];
     let text = refused(2, &|rank| (settings.clone(), data[rank].clone()));
     assert!(
-        text.contains("rank 1, training data: expected 2600 positions with checksum "),
+        text.contains("rank 1, start, data: expected 2600 positions with checksum "),
         "{text}"
     );
 }

@@ -33,13 +33,14 @@ pub(super) fn state_of(
     let data = input.dataset.fingerprint()?;
     let (positions, data) = data.split_once('-').unwrap_or_default();
     let parameters = format!("a checksum of {:08x}", checksum.finalize());
+    // In the order of their names these follow the settings, which decide the parameters.
     let state = [
         (
-            "training data",
+            "start, data",
             format!("{positions} positions with checksum {data}"),
         ),
-        ("first step", step.to_string()),
-        ("parameters", parameters),
+        ("start, step", step.to_string()),
+        ("start, parameters", parameters),
     ];
     Ok(state.map(|(name, value)| (name.to_owned(), value)).into())
 }
