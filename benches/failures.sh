@@ -47,7 +47,9 @@ processes() {
 report() {
     local name=$1 run=$2 begun=$3 job=$4 status=0
     wait "$job" || status=$?
-    echo "$name: $(echo "$(date +%s.%N) $begun" | awk '{ printf "%.2f", $1 - $2 }') s, status $status"
+    local seconds
+    seconds=$(echo "$(date +%s.%N) $begun" | awk '{ printf "%.2f", $1 - $2 }')
+    echo "$name: $seconds s, status $status"
     echo "    newest checkpoint: $(ls "$run/checkpoints" 2> /dev/null | tail -n 1)"
     grep -E 'error:|to go on|noticed' "$directory/message" | head -n 3 | sed 's/^/    /' || true
     [ "$name" != "full disk" ] || mount -o remount,size=256m "$disk"
@@ -63,7 +65,8 @@ report() {
 failed=0
 # shellcheck disable=SC2046
 "$wgrad" $(begin "$directory/whole")
-for fault in "SIGKILL of rank 1" "SIGKILL of rank 0" "SIGTERM to mpirun" "full disk" "other file"; do
+faults=("SIGKILL of rank 1" "SIGKILL of rank 0" "SIGTERM to mpirun" "full disk" "other file")
+for fault in "${faults[@]}"; do
     run=$directory/${fault// /-}
     if [ "$fault" = "full disk" ]; then
         mkdir -p "$disk"
@@ -74,8 +77,9 @@ for fault in "SIGKILL of rank 1" "SIGKILL of rank 0" "SIGTERM to mpirun" "full d
     others=$arguments
     if [ "$fault" = "other file" ]; then
         # One of 200,000 positions is another one.
-        { head -c 3200000 "$data"; head -c 32 "$data"; tail -c +3200033 "$data"; } > "$directory/other.bin"
-        others=${arguments/$data/$directory/other.bin}
+        other=$directory/other.bin
+        { head -c 3200000 "$data"; head -c 32 "$data"; tail -c +3200033 "$data"; } > "$other"
+        others=${arguments/$data/$other}
     fi
     # shellcheck disable=SC2086
     mpirun -n 1 "$wgrad" $arguments : -n 1 "$wgrad" $others > "$directory/message" 2>&1 &

@@ -4,8 +4,9 @@
 #
 #     benches/hosts.sh WGRAD DIRECTORY [OPTIONS OF wgrad train]
 #
-# With RATE in the environment, such as 1gbit, the link has no more than that in each direction. With
-# SUMS, a program of `benches/ranks.rs`, the script runs it on 2 and 4 processes instead of training.
+# With RATE in the environment, such as 1gbit, the link has no more than that in each direction.
+# With SUMS, a program of `benches/ranks.rs`, the script runs it on 2 and 4 processes instead of
+# training.
 #
 # WGRAD is a program that was built with the feature mpi. The script needs Open MPI, iproute2 and
 # root. It exits with 1 if two networks differ. Without options it trains the shipped positions for

@@ -18,7 +18,8 @@ fi
 wgrad=$1
 directory=$2
 shift 2
-[ $# -gt 0 ] || set -- --tied --hidden 256 --batch-size 16384 --superbatches 1 --batches-per-superbatch 400
+[ $# -gt 0 ] ||
+    set -- --tied --hidden 256 --batch-size 16384 --superbatches 1 --batches-per-superbatch 400
 mkdir -p "$directory"
 cores=$(nproc)
 read -ra counts <<< "${PROCESSES:-1 2 4}"
@@ -48,7 +49,8 @@ for _ in $(seq "${TURNS:-5}"); do
 done
 
 median() {
-    sort -g | awk '{ all[NR] = $1 } END { printf "%.3f [%.3f, %.3f]\n", all[int((NR + 1) / 2)], all[1], all[NR] }'
+    sort -g | awk '{ all[NR] = $1 }
+        END { printf "%.3f [%.3f, %.3f]\n", all[int((NR + 1) / 2)], all[1], all[NR] }'
 }
 for name in alone $(printf 'processes-%s ' "${counts[@]}"); do
     millions=$(awk '{ print $1 / 1e6 }' "$directory/$name" | median)
