@@ -6,7 +6,8 @@
 # WGRAD is a program that was built with the feature mpi. The script needs Open MPI, and root for a
 # disk of 8 MB. For each fault it prints the seconds until mpirun has ended, its exit status, the
 # newest checkpoint, and the message; then it goes on with the run in four processes. It exits with
-# 1 if one of the networks is not that of an undisturbed training.
+# 1 if a job does not fail, or if a network is not that of an undisturbed training. All trainings run
+# on the CPU, on one thread per process.
 set -euo pipefail
 
 if [ $# -lt 2 ]; then
@@ -17,8 +18,8 @@ wgrad=$(realpath "$1")
 mkdir -p "$2"
 directory=$(realpath "$2")
 shift 2
-[ $# -gt 0 ] || set -- --device cpu --threads 1 --tied --epochs 10 --save-every 10
-options=("$@" --keep 0 --quiet)
+[ $# -gt 0 ] || set -- --tied --epochs 10 --save-every 10
+options=(--device cpu --threads 1 "$@" --keep 0 --quiet)
 root=$(realpath "$(dirname "$0")/..")
 data=$root/examples/data/chess_train.bin
 
@@ -33,9 +34,11 @@ begin() {
         --shards 8 --out "$1" "${options[@]}"
 }
 
-# Waits until a run has this many checkpoints.
+# Waits until a run has this many checkpoints, or its job has ended.
 checkpoints() {
-    until [ "$(ls "$1/checkpoints" 2> /dev/null | wc -l)" -ge "$2" ]; do sleep 0.01; done
+    while kill -0 "$job" && [ "$(ls "$1/checkpoints" 2> /dev/null | wc -l)" -lt "$2" ]; do
+        sleep 0.01
+    done
 }
 
 # The processes that train in a directory, by their number.
@@ -50,6 +53,7 @@ report() {
     local seconds
     seconds=$(echo "$(date +%s.%N) $begun" | awk '{ printf "%.2f", $1 - $2 }')
     echo "$name: $seconds s, status $status"
+    [ "$status" != 0 ] || failed=1
     echo "    newest checkpoint: $(ls "$run/checkpoints" 2> /dev/null | tail -n 1)"
     grep -E 'error:|to go on|noticed' "$directory/message" | head -n 3 | sed 's/^/    /' || true
     [ "$name" != "full disk" ] || mount -o remount,size=256m "$disk"

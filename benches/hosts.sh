@@ -54,26 +54,25 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 tcp=(--bind-to none --mca btl tcp,self --mca btl_tcp_if_include 10.77.0.0/24
     --mca oob_tcp_if_include 10.77.0.0/24 --mca rmaps_base_oversubscribe 1
     --mca plm_rsh_agent "$(realpath "$directory/agent")" --mca orte_keep_fqdn_hostnames 1)
-# Each host has a name of its own, by which mpirun tells them apart.
+# Starts a command in processes on both hosts. Each host has a name of its own, by which mpirun tells
+# them apart.
 start() {
-    nsenter --net=/run/netns/wgrad1 unshare --uts sh -c 'hostname wgrad1; exec "$@"' sh "$@"
+    local processes=$1 each=$(($1 / 2))
+    shift
+    nsenter --net=/run/netns/wgrad1 unshare --uts sh -c 'hostname wgrad1; exec "$@"' sh \
+        mpirun "${tcp[@]}" --host "10.77.0.1:$each,10.77.0.2:$each" -n "$processes" "$@"
 }
 
 if [ -n "${SUMS:-}" ]; then
-    for processes in 2 4; do
-        hosts=10.77.0.1:$((processes / 2)),10.77.0.2:$((processes / 2))
-        # Four processes that wait busily would keep two cores from the packets.
-        start mpirun "${tcp[@]}" --mca mpi_yield_when_idle $((processes / 4)) \
-            --host "$hosts" -n "$processes" "$SUMS"
-    done
+    start 2 "$SUMS"
+    # Four processes that wait busily would keep two cores from the packets.
+    start 4 --mca mpi_yield_when_idle 1 "$SUMS"
     exit
 fi
 
 "$wgrad" train --out "$directory/one" --shards 8 --quiet "$@"
 for processes in 2 4; do
-    hosts=10.77.0.1:$((processes / 2)),10.77.0.2:$((processes / 2))
-    start mpirun "${tcp[@]}" --host "$hosts" -n "$processes" \
-        "$wgrad" train --out "$directory/$processes" --shards 8 --quiet "$@"
+    start "$processes" "$wgrad" train --out "$directory/$processes" --shards 8 --quiet "$@"
     head -n 1 "$directory/$processes/log.jsonl" | grep -o '"ranks":\[[^]]*\]'
 done
 sums=$(sha256sum "$directory"/{one,2,4}/net.safetensors)

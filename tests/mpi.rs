@@ -89,6 +89,23 @@ fn run(count: usize, options: Vec<String>) -> Output {
     mpirun(&[(count, options)]).output().expect("mpirun")
 }
 
+/// This test program as `count` processes of a job, which run one of its ignored tests.
+fn as_ranks(count: usize, test: &str) -> Command {
+    let mut command = mpirun(&[]);
+    // A job that hangs fails by its time.
+    command.args(["--timeout", "60", "-n", &count.to_string()]);
+    command.arg(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--ignored", "--nocapture"]);
+    command
+}
+
+/// The job in which [`as_ranks`] has started this process.
+fn joined() -> MpiJob {
+    let job = MpiJob::join().unwrap();
+    MpiJob::abort_on_panic();
+    job
+}
+
 fn resumed(out: &Path) -> Vec<String> {
     vec!["--resume".to_owned(), out.display().to_string()]
 }
@@ -173,18 +190,20 @@ fn a_network_does_not_depend_on_the_number_of_processes() {
 #[test]
 fn processes_that_mpirun_binds_to_a_core_say_so() {
     let job = Job::new();
-    let text = |binding: &str, name: &str, threads: &[&str]| {
+    let text = |name: &str, threads: &str| {
         let mut command = mpirun(&[]);
-        command.args(["--bind-to", binding, "-n", "1", WGRAD, "train", "--quiet"]);
-        command.args(["--device", "cpu"]).args(threads);
+        command.args(["--bind-to", "core", "-n", "1", WGRAD, "train", "--quiet"]);
+        command
+            .args(["--device", "cpu"])
+            .args(["--threads", threads]);
         command.args(job.options(name, &["--epochs", "1"]));
         let output = command.output().expect("mpirun");
         succeeded(&output);
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
-    let bound = text("core", "bound", &["--threads", "2"]);
+    let bound = text("bound", "2");
     assert!(bound.contains("may use 1 core(s) for 2 threads"), "{bound}");
-    let enough = text("core", "enough", &["--threads", "1"]);
+    let enough = text("enough", "1");
     assert!(!enough.contains("core(s)"), "{enough}");
 }
 
@@ -280,8 +299,7 @@ impl Ranks for Panics {
 #[test]
 #[ignore = "a rank of the next test, which starts it under mpirun"]
 fn a_part_of_a_training() {
-    let job = MpiJob::join().unwrap();
-    MpiJob::abort_on_panic();
+    let job = joined();
     let ranks = job.ranks();
     let panic_at = std::env::var(PANIC_AT).map_or(usize::MAX, |text| text.parse().unwrap());
     let is_last = ranks.rank() + 1 == ranks.count();
@@ -306,17 +324,8 @@ fn a_part_of_a_training() {
 fn a_panic_ends_the_job_which_goes_on_to_the_same_bits() {
     let job = Job::new();
     let start = |count: usize, name: &str, variables: &[(&str, &str)]| {
-        let mut command = mpirun(&[]);
+        let mut command = as_ranks(count, "a_part_of_a_training");
         command.env(OUT, job.out(name)).envs(variables.to_vec());
-        // A job that hangs fails by its time.
-        command.args(["--timeout", "60", "-n", &count.to_string()]);
-        command.arg(std::env::current_exe().unwrap());
-        command.args([
-            "--exact",
-            "a_part_of_a_training",
-            "--ignored",
-            "--nocapture",
-        ]);
         command.output().expect("mpirun")
     };
     succeeded(&start(1, "whole", &[]));
@@ -340,8 +349,7 @@ fn value(rank: usize, at: usize) -> f32 {
 #[test]
 #[ignore = "a rank of the next test, which starts it under mpirun"]
 fn a_part_of_an_exchange() {
-    let job = MpiJob::join().unwrap();
-    MpiJob::abort_on_panic();
+    let job = joined();
     let ranks = job.ranks();
     // More than one message, of two lengths.
     let lens = [600_001, 524_288];
@@ -356,16 +364,8 @@ fn a_part_of_an_exchange() {
 
 #[test]
 fn long_exchanges_keep_their_order() {
-    let mut command = mpirun(&[]);
-    command.args(["--timeout", "60", "-n", "2"]);
-    command.arg(std::env::current_exe().unwrap());
-    command.args([
-        "--exact",
-        "a_part_of_an_exchange",
-        "--ignored",
-        "--nocapture",
-    ]);
-    succeeded(&command.output().expect("mpirun"));
+    let output = as_ranks(2, "a_part_of_an_exchange").output();
+    succeeded(&output.expect("mpirun"));
 }
 
 /// A limit on the size of files imitates a full disk on the host of rank 0.

@@ -31,14 +31,11 @@ pub(super) fn state_of(
         checksum.update(bytemuck::cast_slice(values));
     }
     let data = input.dataset.fingerprint()?;
-    let (positions, data) = data.split_once('-').unwrap_or_default();
+    let data = data.replacen('-', " positions with checksum ", 1);
     let parameters = format!("a checksum of {:08x}", checksum.finalize());
     // In the order of their names these follow the settings, which decide the parameters.
     let state = [
-        (
-            "start, data",
-            format!("{positions} positions with checksum {data}"),
-        ),
+        ("start, data", data),
         ("start, step", step.to_string()),
         ("start, parameters", parameters),
     ];
